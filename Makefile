@@ -1,0 +1,69 @@
+# Every target sets up what it needs first. Plain `make` lists the targets.
+SHELL := /bin/sh
+PYTHON ?= python3
+SWEEP ?= quickstart
+RUN ?=
+ARGS ?=
+# On a machine with an NVIDIA driver, TensorFlow comes with its CUDA libraries.
+EXTRAS ?= dev $(if $(wildcard /proc/driver/nvidia/version),gpu)
+
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+RUNBACK := $(BIN)/python -m runback
+SYNCED := .venv/.synced
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sweep train best evaluate ui test test-slow check lint bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  SWEEP=NAME RUN=ID ARGS='...' are handed on, as in: make train ARGS='training.epochs=5'"
+
+setup: $(SYNCED)  ## make .venv and install the locked dependencies
+
+# Without .pyc files TensorFlow takes seconds longer to import, at every start.
+$(SYNCED): uv.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) or sys.version_info >= (3, 14))' || \
+		{ echo "runback needs Python 3.11 to 3.13; $(PYTHON) is $$($(PYTHON) -V 2>&1): make PYTHON=python3.12 ..." >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv; $(PYTHON) -m venv .venv; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	env -u PYTHONDONTWRITEBYTECODE -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT=.venv \
+		$(BIN)/python -m uv sync --frozen --inexact --compile-bytecode --python $(BIN)/python $(addprefix --extra ,$(EXTRAS))
+	@touch $(SYNCED)
+
+sweep: $(SYNCED)  ## run the sweep SWEEP (quickstart), or continue it
+	@$(RUNBACK) sweep $(SWEEP) $(ARGS)
+
+train: $(SYNCED)  ## train one model: ARGS='model=deep_cnn training.epochs=5'
+	@$(RUNBACK) train $(ARGS)
+
+best: $(SYNCED)  ## print the run ID of the best trial of SWEEP
+	@$(RUNBACK) best $(SWEEP) $(ARGS)
+
+evaluate: $(SYNCED)  ## measure the model of RUN on the test split
+	@$(RUNBACK) evaluate $(RUN) $(ARGS)
+
+ui: $(SYNCED)  ## open the MLflow UI on this machine
+	@$(RUNBACK) ui $(ARGS)
+
+test: $(SYNCED)  ## run the tests (minutes)
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(SYNCED)  ## run the tests that take many minutes
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(SYNCED)  ## ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+
+check: lint test  ## lint and tests, all that a change must pass
+
+bench: $(SYNCED)  ## run the benchmarks; they print ratios
+	@$(BIN)/python benchmarks/overhead.py $(ARGS)
+
+clean:  ## remove .venv and caches; mlruns/ stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,59 @@
+"""The config groups `hydra/sweeper`, `hydra/sweeper/sampler` and `hydra/sweeper/pruner`.
+
+Each choice is the class it names with the knobs that people turn; `+hydra.sweeper.sampler.KNOB=VALUE` sets others.
+"""
+
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+from runback.sweeping.settings import SweeperSettings
+
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "tpe": {"_target_": "optuna.samplers.TPESampler", "n_startup_trials": 10},
+    "random": {"_target_": "optuna.samplers.RandomSampler"},
+    "grid": {"_target_": "runback.sweeping.exhaustive.points"},
+    "brute_force": {"_target_": "runback.sweeping.exhaustive.points", "shuffle": True},
+    "qmc": {"_target_": "optuna.samplers.QMCSampler", "scramble": True, "warn_independent_sampling": False},
+    "cmaes": {
+        "_target_": "optuna.samplers.CmaEsSampler",
+        "n_startup_trials": 1,
+        "warn_independent_sampling": False,
+    },
+    "gp": {"_target_": "optuna.samplers.GPSampler", "n_startup_trials": 10},
+    "nsgaii": {"_target_": "optuna.samplers.NSGAIISampler", "population_size": 50},
+}
+
+MEDIAN = {"_target_": "optuna.pruners.MedianPruner", "n_startup_trials": 5, "n_warmup_steps": 0}
+
+PRUNERS: dict[str, dict[str, Any]] = {
+    "median": MEDIAN,
+    "percentile": {"_target_": "optuna.pruners.PercentilePruner", "percentile": 25.0, "n_startup_trials": 5},
+    "asha": {
+        "_target_": "optuna.pruners.SuccessiveHalvingPruner",
+        "min_resource": 1,
+        "reduction_factor": 3,
+        "min_early_stopping_rate": 0,
+    },
+    "hyperband": {
+        "_target_": "optuna.pruners.HyperbandPruner",
+        "min_resource": 1,
+        "max_resource": "???",
+        "reduction_factor": 3,
+    },
+    "threshold": {"_target_": "optuna.pruners.ThresholdPruner", "lower": None, "upper": None, "n_warmup_steps": 0},
+    "patient": {"_target_": "optuna.pruners.PatientPruner", "wrapped_pruner": MEDIAN, "patience": 3, "min_delta": 0.0},
+}
+
+
+def register() -> None:
+    """Put the groups into Hydra's config store."""
+    store = ConfigStore.instance()
+    store.store(group="hydra/sweeper", name="runback", node=SweeperSettings, provider="runback")
+    for name, node in SAMPLERS.items():
+        store.store(group="hydra/sweeper/sampler", name=name, node=node, provider="runback")
+    for name, node in PRUNERS.items():
+        store.store(group="hydra/sweeper/pruner", name=name, node=node, provider="runback")
+    for part, name in (("sampler", "auto"), ("pruner", "none")):
+        group = f"hydra/sweeper/{part}"
+        store.store(group=group, name=name, package="hydra.sweeper", node={part: None}, provider="runback")

@@ -1,0 +1,54 @@
+"""The command line: `runback VERB …` imports the verb's module and hands over."""
+
+import difflib
+import importlib
+import sys
+
+from runback.errors import RunbackError, Stopped
+
+VERBS = {
+    "train": "train one model, or sweep over overrides with --multirun",
+    "sweep": "start or continue a sweep of sweeps/",
+    "best": "print the run ID of a sweep's best trial",
+    "evaluate": "measure a run's model on the test split, once",
+    "ui": "open the MLflow UI on this machine",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return its exit code (0 fine, 1 failed, 2 bad input, 130 Ctrl-C)."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_usage())  # noqa: T201 - this is the command line
+        return 0
+    try:
+        return _run(arguments[0], arguments[1:])
+    except RunbackError as error:
+        return _fail(str(error), error.exit_code)
+    except Stopped as stop:
+        return _fail(stop.reason, stop.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+
+
+def _run(verb: str, arguments: list[str]) -> int:
+    if verb not in VERBS:
+        nearest = difflib.get_close_matches(verb, VERBS, 1)
+        hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(VERBS)}"
+        return _fail(f"unknown command '{verb}': {hint}", 2)
+    code: int = importlib.import_module(f"runback.{verb}").main(arguments)
+    return code
+
+
+def _usage() -> str:
+    lines = [f"  {verb:<10} {text}" for verb, text in VERBS.items()]
+    return "\n".join(["usage: runback COMMAND …", "", *lines, "", "runback COMMAND --help tells more."])
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"runback: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - this is the command line
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

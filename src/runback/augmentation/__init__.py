@@ -1,0 +1,1 @@
+"""Random image changes while training, as Keras layers in front of the network."""

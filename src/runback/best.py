@@ -1,0 +1,40 @@
+"""Prints the run ID of a sweep's best finished trial, and nothing else: `runback best NAME`."""
+
+import argparse
+import difflib
+import json
+from pathlib import Path
+
+from runback.errors import InputError
+from runback.tracking.layout import Layout, project_root
+
+
+def main(argv: list[str]) -> int:
+    """Run `runback best`; with several objectives it prints the Pareto front, a run ID a line."""
+    parser = argparse.ArgumentParser(prog="runback best", description=__doc__)
+    parser.add_argument("name", help="the sweep's name")
+    parser.add_argument("--json", action="store_true", help="run ID, trial number, values and parameters")
+    options = parser.parse_args(argv)
+    folder = _study_folder(Layout(project_root()), options.name)
+
+    from runback.sweeping.study import best_trials, read_study
+
+    study = read_study(folder, options.name)
+    several = len(study.directions) > 1
+    best = [t for t in best_trials(study, len(study.trials) if several else 1) if "run_id" in t.user_attrs]
+    if not best:
+        raise InputError(f"sweep {options.name} has no finished trial that MLflow knows")
+    for trial in best:
+        run_id = trial.user_attrs["run_id"]
+        facts = {"run_id": run_id, "trial": trial.number, "values": trial.values, "params": trial.params}
+        print(json.dumps(facts) if options.json else run_id)  # noqa: T201 - the command's result
+    return 0
+
+
+def _study_folder(layout: Layout, name: str) -> Path:
+    known = sorted(path.parent.name for path in layout.sweeps.glob("*/study.db"))
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(known) or 'no sweeps yet'}"
+        raise InputError(f"unknown sweep '{name}': {hint}")
+    return layout.sweep(name)

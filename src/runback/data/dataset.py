@@ -1,0 +1,83 @@
+"""Images with their labels: what every source of data returns."""
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+
+from runback.errors import DataError
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled images of one size; raises DataError when the three parts do not fit together.
+
+    `images` are uint8 of shape (n, height, width, channels) with 1 or 3 channels, possibly a read-only
+    memory map. `labels` are int64 of shape (n,): positions in `class_names`.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _check_images(self.images)
+        if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
+            raise DataError(
+                f"expected one int64 label for each of the {len(self.images)} images; "
+                f"got {self.labels.dtype} of shape {self.labels.shape}"
+            )
+        check_class_names(self.class_names)
+        check_labels(self.labels, len(self.class_names))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: np.ndarray) -> Self:
+        """Return the images at these positions (integers of shape (m,), from 0), in the order given.
+
+        A run of neighbours stays a view of the memory map; anything else is copied into memory.
+        """
+        indices = np.asarray(indices)
+        first = int(indices[0]) if len(indices) else 0
+        is_run = first >= 0 and np.array_equal(indices, np.arange(first, first + len(indices)))
+        rows = slice(first, first + len(indices)) if is_run else indices
+        return type(self)(self.images[rows], self.labels[rows], self.class_names)
+
+
+def check_class_names(class_names: tuple[str, ...], where: str = "") -> None:
+    """Raise DataError unless there are at least two class names, all different.
+
+    `where` opens the message: `"birds.parquet: "`.
+    """
+    if len(class_names) < 2:
+        raise DataError(f"{where}expected at least two classes; got {len(class_names)}: {class_names}")
+    twice = sorted({name for name in class_names if class_names.count(name) > 1})
+    if twice:
+        raise DataError(f"{where}expected different class names; got {twice[0]!r} more than once")
+
+
+def check_labels(labels: np.ndarray, num_classes: int, where: str = "") -> None:
+    """Raise DataError naming the first label (rows count from 0) outside 0..num_classes-1.
+
+    `where` opens the message: `"birds.parquet: "`.
+    """
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if len(wrong):
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise DataError(
+            f"{where}labels out of range: expected 0..{num_classes - 1}; "
+            f"got {labels[wrong[0]]} at row {wrong[0]}{more}"
+        )
+
+
+def _check_images(images: np.ndarray) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise DataError(
+            "expected uint8 images of shape (n, height, width, 1 or 3); "
+            f"got {images.dtype} of shape {images.shape}"
+        )
+    if 0 in images.shape:
+        raise DataError(f"expected at least one image of at least one pixel; got shape {images.shape}")

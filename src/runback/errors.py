@@ -1,0 +1,47 @@
+"""What can go wrong, as a tree.
+
+RunbackError                 the root; `exit_code` is what the command line returns
+├── InputError        (2)    what was asked for cannot be done as it was asked; nothing was started
+│   ├── DataError     (2)    the images or labels cannot be used
+│   └── StoreError    (2)    mlruns/ or a database in it cannot be used
+└── TrainingError     (1)    training started and failed
+
+TrialPruned and Stopped are no errors: they end a training early, on purpose.
+"""
+
+
+class RunbackError(Exception):
+    """The root of runback's errors; its text is one line for a person."""
+
+    exit_code = 1
+
+
+class InputError(RunbackError):
+    """What was asked for cannot be done as it was asked; nothing was started."""
+
+    exit_code = 2
+
+
+class DataError(InputError):
+    """The images or labels cannot be used."""
+
+
+class StoreError(InputError):
+    """The folder mlruns/ or a database in it cannot be used."""
+
+
+class TrainingError(RunbackError):
+    """Training started and failed."""
+
+
+class TrialPruned(Exception):  # noqa: N818 - Optuna's name for it
+    """The pruner decided to end this trial early."""
+
+
+class Stopped(BaseException):
+    """A signal asked this process to stop; like KeyboardInterrupt, no `except Exception` swallows it."""
+
+    def __init__(self, reason: str, exit_code: int = 130) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.exit_code = exit_code

@@ -1,0 +1,125 @@
+"""`runback evaluate`: opens the test split, once per run."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from runback import targets
+from runback.chatter import silenced
+from runback.errors import InputError
+from runback.tracking.find import artifacts, download, find_run, read_text
+from runback.tracking.layout import Layout, project_root
+from runback.tracking.run import Run
+from runback.tracking.store import Store, open_store
+from runback.tracking.text import metric_name
+
+if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
+    from runback.evaluation.classification import Report
+
+REPORT = "evaluation.json"
+
+TRAINING_KEYS = ("limit", "validation_fraction", "validation_split", "validation_seed")
+"""Keys of the config's data that say how to divide the training split: they leave the test split alone."""
+
+
+def main(argv: list[str]) -> int:
+    """Evaluate a finished run on its test split and print the report; returns the exit code.
+
+    Logs test_loss, test_accuracy, test_accuracy_<class>, confusion.png and evaluation.json to the run. A run
+    that was evaluated before is not again: its report is printed. Raises InputError and StoreError.
+    """
+    parser = argparse.ArgumentParser(prog="runback evaluate", description="Test a run's network, once.")
+    parser.add_argument("run", metavar="RUN", help="the run's ID, or its first 6 or more characters")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    options = parser.parse_args(argv)
+    layout = Layout(project_root())
+    store = open_store(layout)
+    found = find_run(store, options.run)
+    run_id = found.info.run_id
+    if found.info.status != "FINISHED":
+        raise InputError(f"only a FINISHED run can be evaluated; run {run_id} is {found.info.status}")
+    if "test_accuracy" in found.data.metrics:
+        note = "this run was evaluated before: the test split is opened once, this is its recorded report"
+        _show(json.loads(read_text(store, run_id, REPORT)), options.json, note)
+        return 0
+    _show(_evaluate(store, layout, run_id), options.json)
+    return 0
+
+
+def _evaluate(store: Store, layout: Layout, run_id: str) -> dict[str, Any]:
+    """Open the test split, log what the run's network does on it, and return the report."""
+    missing = {"config.yaml", "model.keras"} - set(artifacts(store, run_id))
+    if missing:
+        raise InputError(f"run {run_id} cannot be evaluated: it has no artifact {sorted(missing)[0]}")
+    config = _config(read_text(store, run_id, "config.yaml"))
+    spec = {key: value for key, value in config["data"].items() if key not in TRAINING_KEYS}
+    declared = targets.declared_modules(layout.root)
+    test = targets.build(spec, where="data", declared=declared, split="test", cache=layout.data)
+
+    with silenced():
+        import keras
+
+    from runback.evaluation.classification import evaluate
+
+    # A custom layer registers itself when its module is imported: the one of the network's factory.
+    targets.resolve(config["model"]["_target_"], declared)
+    network = keras.saving.load_model(download(store, run_id, "model.keras"), compile=False)
+    report = evaluate(network, test)
+    _log(Run(store, run_id), report)
+    return {"run": run_id, **report.as_dict()}
+
+
+def _config(text: str) -> dict[str, Any]:
+    config = OmegaConf.to_container(OmegaConf.create(text))
+    if not isinstance(config, dict) or not {"data", "model"} <= config.keys():
+        raise InputError("the run's config.yaml holds no data and model")
+    return {str(key): value for key, value in config.items()}
+
+
+def _log(run: Run, report: "Report") -> None:
+    """Log the report; test_accuracy, the sign that it is complete, comes last."""
+    from runback.evaluation.confusion import confusion_figure
+
+    run.log_text(json.dumps({"run": run.id, **report.as_dict()}, indent=2) + "\n", REPORT)
+    run.log_figure(confusion_figure(report.confusion, report.class_names), "confusion.png")
+    run.log_metrics(class_metrics(report))
+    run.log_metrics({"test_loss": report.loss, "test_accuracy": report.accuracy})
+    run.deliver()
+
+
+def class_metrics(report: "Report") -> dict[str, float]:
+    """Return `test_accuracy_<class>` for every class that the test split holds images of.
+
+    Names that become the same once MLflow's forbidden characters are replaced get their class's number.
+    """
+    metrics: dict[str, float] = {}
+    for number, one in enumerate(report.per_class):
+        if one.accuracy is None:
+            continue
+        name = f"test_accuracy_{metric_name(one.name)}"
+        metrics[f"{name}_{number}" if name in metrics else name] = one.accuracy
+    return metrics
+
+
+def _show(report: Mapping[str, Any], as_json: bool, note: str = "") -> None:
+    """Print the report to stdout, the note to stderr."""
+    if note:
+        sys.stderr.write(note + "\n")
+    if as_json:
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        return
+    low, high = report["test_accuracy_interval_95"]
+    table = Table("class", "images", "accuracy", "95 % interval", box=None, pad_edge=False)
+    for one in report["classes"]:
+        interval = "{:.3f} to {:.3f}".format(*one["interval_95"]) if one["n"] else ""
+        table.add_row(one["name"], f"{one['n']:,}", f"{one['accuracy']:.3f}" if one["n"] else "", interval)
+    console = Console(highlight=False, markup=False)
+    console.print(table)
+    console.print(f"test accuracy {report['test_accuracy']:.4f} (95 %: {low:.4f} to {high:.4f})")
+    console.print(f"test loss     {report['test_loss']:.4f}   images {report['n']:,}   run {report['run']}")

@@ -1,0 +1,19 @@
+"""How far an accuracy measured on n images may lie from the true one."""
+
+import math
+
+Z_95 = 1.959963984540054
+"""The normal distribution's 97.5 % quantile."""
+
+
+def wilson(right: int, n: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a share: `right` of `n`, n at least 1; both ends in [0, 1].
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22
+    (1927), 209-212; recommended by Brown, Cai and DasGupta, Statistical Science 16 (2001), 101-133.
+    """
+    share = right / n
+    spread = Z_95**2 / n
+    center = (share + spread / 2) / (1 + spread)
+    half = Z_95 / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
+    return max(0.0, center - half), min(1.0, center + half)

@@ -1,0 +1,150 @@
+"""Runs a task under Hydra, and says in one line what is wrong with an override."""
+
+import contextlib
+import difflib
+import functools
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runback.errors import InputError, Stopped
+from runback.sweeping import trial as trials
+from runback.tracking.layout import project_root
+
+
+def run(task: Callable[[DictConfig], Any], arguments: list[str], *, name: str) -> None:
+    """Compose `conf/train.yaml` with the command line's overrides and run `task` on it.
+
+    Errors: InputError for an override that names no key or has the wrong type; whatever `task` raises.
+    """
+    root = project_root()
+    os.environ["RUNBACK_ROOT"] = str(root)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.path.append(str(root))  # where a project's own modules may lie
+    _check_form(arguments)
+    raised: list[Exception] = []
+    main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(_kept(task, raised))
+    with _argv([name, "--config-dir", str(root), *arguments]), stop_on_sigterm():
+        try:
+            main()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InputError(_one_line(error, root)) from error
+    if raised:
+        raise raised[0]
+
+
+def _kept(task: Callable[[DictConfig], Any], raised: list[Exception]) -> Callable[[DictConfig], Any]:
+    """Keep what a single run raises from Hydra, which would print it; a trial's goes to its coordinator."""
+
+    @functools.wraps(task)
+    def keeping(cfg: DictConfig) -> Any:
+        try:
+            return task(cfg)
+        except Exception as error:
+            if trials.current() is not None:
+                raise
+            raised.append(error)
+            return None
+
+    return keeping
+
+
+@contextlib.contextmanager
+def stop_on_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into Stopped, so that runs are closed on the way out."""
+
+    def stop(signum: int, _frame: object) -> None:
+        signal.signal(signum, signal.SIG_IGN)
+        raise Stopped("stopped by SIGTERM", 128 + signum)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _argv(argv: list[str]) -> Iterator[None]:
+    """Hydra's decorator reads the command line itself."""
+    before = sys.argv
+    sys.argv = argv
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _check_form(arguments: list[str]) -> None:
+    for argument in arguments:
+        if not argument.startswith(("-", "~")) and "=" not in argument:
+            raise InputError(f"expected KEY=VALUE; got '{argument}'")
+
+
+def _one_line(error: Exception, root: Path) -> str:
+    """Say in one line what Hydra says in several; it has no fields to read, only text."""
+    if isinstance(error, OverrideParseException):
+        return f"cannot read '{error.override}': {error.message.splitlines()[0]}"
+    text = str(error)
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException):
+        text += f"\n{cause}"
+    if found := re.search(r"Could not find '([^']*)/([^'/]*)'", text):
+        return _unknown_choice(found[1], found[2], root)
+    if found := re.search(r"Could not override '([^']*)'", text):
+        return _unknown_key(found[1], root)
+    if found := re.search(r"Key '[^']*' (?:is )?not in (?:struct|'[^']*')\s+full_key: (\S+)", text):
+        return _unknown_key(found[1], root)
+    if found := re.search(r"Error merging override ([^=\s]+)=.*\n(.*)", text):
+        return f"{found[1].lstrip('+')}: {found[2][:1].lower()}{found[2][1:]}"
+    if found := re.search(r"Ambiguous value for argument '([^']*)'", text):
+        return f"'{found[1]}' has several values: add --multirun to sweep over them, or write [a,b] for a list"
+    if found := re.search(r"Missing mandatory value: (\S+)", text):
+        return f"{found[1]} must be set: it has no default"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "; ".join(dict.fromkeys(lines[:2]))
+
+
+def _unknown_choice(group: str, name: str, root: Path) -> str:
+    folder = root / ("sweeps" if group == "sweeps" else f"conf/{group}")
+    options = sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.startswith("_"))
+    options = options or ConfigStore.instance().list(group) if "hydra" in group else options
+    options = [option.removesuffix(".yaml") for option in options]
+    nearest = difflib.get_close_matches(name, options, 1)
+    hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(options)}"
+    return f"unknown {group} '{name}': {hint}"
+
+
+def _unknown_key(asked: str, root: Path) -> str:
+    keys = [key for key in _valid_keys(root) if not asked.startswith(f"{key}.")]
+    nearest = difflib.get_close_matches(asked.lstrip("+"), keys, 1, cutoff=0.7)
+    hint = f"; did you mean '{nearest[0]}'?" if nearest else "; `runback train --cfg job` shows those there are"
+    return f"unknown key '{asked}'{hint}"
+
+
+def _valid_keys(root: Path) -> list[str]:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(root / "conf"), version_base="1.3"):
+        config = compose("train", return_hydra_config=True)
+    groups = [path.name for path in (root / "conf").iterdir() if path.is_dir()]
+    return groups + list(_flat_keys(OmegaConf.to_container(config), ""))
+
+
+def _flat_keys(tree: Any, prefix: str) -> Iterator[str]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield f"{prefix}{key}"
+            yield from _flat_keys(value, f"{prefix}{key}.")

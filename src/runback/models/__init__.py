@@ -1,0 +1,1 @@
+"""Networks: functions (input_shape, num_classes, *, knobs) that return a keras.Model."""

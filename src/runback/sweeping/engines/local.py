@@ -1,0 +1,126 @@
+"""Trials as processes of this machine, forked from a server that has the heavy imports behind it."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from runback.chatter import silenced
+from runback.sweeping import messages, process
+from runback.sweeping.engines.engine import Ended, Event, Said
+
+
+PRELOADED = ("runback.sweeping.hydra_job", "runback.sweeping.process")
+"""What every trial imports, whatever its app."""
+
+
+@dataclass
+class _Running:
+    process: BaseProcess
+    connection: Connection
+    outcome: messages.Outcome | None = None
+    open: bool = True
+
+
+class LocalEngine:
+    """One process a trial, by `forkserver` (preloaded, milliseconds) or `spawn` (fresh, seconds)."""
+
+    def __init__(self, start_method: str = "forkserver", preload: Sequence[str] = ()) -> None:
+        self._context = multiprocessing.get_context(start_method)
+        self._running: dict[int, _Running] = {}
+        if start_method == "forkserver":
+            self._context.set_forkserver_preload([*PRELOADED, *preload])
+            # The server imports while the coordinator opens its stores. What imports have to say about
+            # the machine would land in the middle of the live table; each trial has a log of its own.
+            with silenced():
+                forkserver.ensure_running()
+
+    def start(self, job: process.Job) -> None:
+        """Start a process for this job; returns at once."""
+        ours, theirs = self._context.Pipe()
+        child = self._context.Process(  # type: ignore[attr-defined]
+            target=process.run, args=(job, theirs), name=f"{job.sweep}-{job.number}"
+        )
+        with _without_main_module():
+            child.start()
+        theirs.close()
+        self._running[job.number] = _Running(child, ours)
+
+    def events(self, timeout: float) -> list[Event]:
+        """Return what happened, waiting up to `timeout` seconds for something to happen."""
+        watched: dict[object, int] = {}
+        for number, running in self._running.items():
+            watched[running.process.sentinel] = number
+            if running.open:
+                watched[running.connection] = number
+        numbers = dict.fromkeys(watched[ready] for ready in wait(list(watched), timeout))  # type: ignore[call-overload]
+        events: list[Event] = []
+        for number in numbers:
+            events += self._drain(number)
+            if self._running[number].process.exitcode is not None:
+                events += self._drain(number)  # what was sent between the last look and the end
+                events.append(Ended(number, self._reap(number)))
+        return events
+
+    def answer(self, number: int, prune: bool) -> None:
+        """Answer a trial's report; a trial that died meanwhile hears nothing."""
+        with contextlib.suppress(OSError, KeyError):
+            self._running[number].connection.send(prune)
+
+    def stop(self, number: int) -> None:
+        """Ask a trial to stop."""
+        self._signal(number, signal.SIGTERM)
+
+    def kill(self, number: int) -> None:
+        """End a trial's process at once."""
+        self._signal(number, signal.SIGKILL)
+
+    def _signal(self, number: int, signum: signal.Signals) -> None:
+        pid = self._running[number].process.pid
+        if pid is not None and self._running[number].process.exitcode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signum)
+
+    def _drain(self, number: int) -> list[Event]:
+        running = self._running[number]
+        events: list[Event] = []
+        try:
+            while running.open and running.connection.poll():
+                message = running.connection.recv()
+                if isinstance(message, messages.Report | messages.Attribute):
+                    events.append(Said(number, message))
+                else:
+                    running.outcome = message
+        except (EOFError, OSError):
+            running.open = False
+        return events
+
+    def _reap(self, number: int) -> messages.Outcome:
+        running = self._running.pop(number)
+        running.process.join()
+        running.connection.close()
+        return running.outcome or messages.Failed("lost", _last_words(running.process.exitcode))
+
+
+def _last_words(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        return f"its process was killed by {signal.Signals(-exitcode).name}"
+    return f"its process ended with exit code {exitcode}"
+
+
+@contextlib.contextmanager
+def _without_main_module() -> Iterator[None]:
+    """Keep multiprocessing from importing the script again in the child: jobs travel by value."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

@@ -1,0 +1,44 @@
+"""The messages of the trial protocol: small, picklable, sent over the pipe between trial and coordinator."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Report:
+    """The objective's value at a step; the coordinator answers with True to prune, False to go on."""
+
+    step: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A fact about the trial, kept in the study as a user attribute."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Completed:
+    """The task function returned; one value for each objective."""
+
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """The trial obeyed the order to end."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The trial ended without a value. `kind` is one of code, input, stopped, lost."""
+
+    kind: str
+    reason: str
+    traceback: str = ""
+
+
+Outcome = Completed | Pruned | Failed
+Message = Report | Attribute | Completed | Pruned | Failed

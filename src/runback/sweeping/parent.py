@@ -1,0 +1,124 @@
+"""The sweep's own run in MLflow: the parent of its trials' runs."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import Study
+
+from runback.sweeping import messages
+from runback.sweeping.settings import SweeperSettings
+from runback.sweeping.space import Space
+from runback.sweeping.study import best_trials, finished_count
+
+_RUN_ID = "runback:parent_run"
+
+
+class ParentRun:
+    """Observes a sweep for MLflow; does nothing where the sweep is not tracked.
+
+    It also closes the runs of trials whose process died before it could.
+    """
+
+    def __init__(self, study: Study, sweep: str, tracked: "_Tracked | None") -> None:
+        self._study = study
+        self._sweep = sweep
+        self._tracked = tracked
+
+    @property
+    def id(self) -> str | None:
+        """The run's ID; None where the sweep is not tracked."""
+        return None if self._tracked is None else self._tracked.run.id
+
+    @classmethod
+    def open(
+        cls, study: Study, sweep: str, settings: SweeperSettings, space: Space, folder: Path
+    ) -> "ParentRun":
+        """Start the sweep's run, or take it up again. Errors: StoreError where MLflow's store cannot be used."""
+        if settings.experiment is None:
+            return cls(study, sweep, None)
+        from runback.tracking.layout import Layout, project_root
+        from runback.tracking.run import reopen_run, start_run
+        from runback.tracking.store import open_store
+
+        store = open_store(Layout(project_root()))
+        known = study.user_attrs.get(_RUN_ID)
+        if known is not None:
+            return cls(study, sweep, _Tracked(store, reopen_run(store, known, folder)))
+        run = start_run(
+            store,
+            experiment=settings.experiment,
+            name=sweep,
+            folder=folder,
+            params=_params(settings, space),
+            tags={"runback.sweep": sweep, "runback.kind": "sweep"},
+            description=f"Sweep **{sweep}**: every trial is a child run.",
+        )
+        study.set_user_attr(_RUN_ID, run.id)
+        return cls(study, sweep, _Tracked(store, run))
+
+    @contextlib.contextmanager
+    def recording(self) -> Iterator[None]:
+        """Keep the run's status true, however the sweep ends."""
+        if self._tracked is None:
+            yield
+            return
+        from runback.tracking.run import recording
+
+        with recording(self._tracked.run):
+            yield
+
+    def asked(self, number: int, params: dict[str, Any]) -> None:
+        """Do nothing: a trial's run is started by the trial."""
+
+    def reported(self, number: int, step: int, value: float) -> None:
+        """Do nothing: curves are the trial's own."""
+
+    def idle(self) -> None:
+        """Do nothing."""
+
+    def ended(self, number: int, outcome: messages.Outcome) -> None:
+        """Log the best value so far; close the run of a trial that could not do so itself."""
+        if self._tracked is None:
+            return
+        if isinstance(outcome, messages.Failed):
+            self._tracked.close_trial(self._sweep, number, outcome.reason)
+        elif isinstance(outcome, messages.Completed) and len(self._study.directions) == 1:
+            value = best_trials(self._study, 1)[0].value
+            self._tracked.run.log_metrics({"best_objective": float(value or 0)}, step=finished_count(self._study))
+
+
+@dataclass(frozen=True)
+class _Tracked:
+    store: Any
+    run: Any
+
+    def close_trial(self, sweep: str, number: int, reason: str) -> None:
+        from runback.tracking.find import close_runs
+
+        tags = {"runback.sweep": sweep, "runback.trial": str(number)}
+        close_runs(self.store, tags=tags, status="FAILED", reason=reason)
+
+
+def _params(settings: SweeperSettings, space: Space) -> dict[str, object]:
+    space_params = {f"space.{name}": _text(d) for name, d in space.distributions.items()}
+    return {
+        "sweep.sampler": settings.sampler["_target_"].split(".")[-1],
+        "sweep.pruner": settings.pruner["_target_"].split(".")[-1] if settings.pruner else "none",
+        "sweep.n_trials": settings.n_trials,
+        "sweep.direction": ",".join(settings.directions),
+        "sweep.seed": settings.seed,
+        **space_params,
+    }
+
+
+def _text(distribution: BaseDistribution) -> str:
+    if isinstance(distribution, CategoricalDistribution):
+        return ", ".join(str(choice) for choice in distribution.choices)
+    if isinstance(distribution, IntDistribution | FloatDistribution):
+        log = ", log" if distribution.log else ""
+        return f"{distribution.low} to {distribution.high}{log}"
+    return str(distribution)

@@ -1,0 +1,69 @@
+"""What can be said about a sweep under `hydra.sweeper`."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from runback.errors import InputError
+
+
+@dataclass
+class SweeperSettings:
+    """The sweeper's knobs, as Hydra's config holds them."""
+
+    _target_: str = "hydra_plugins.runback_sweeper.sweeper.RunbackSweeper"
+    _recursive_: bool = False
+    _convert_: str = "all"
+    defaults: list[Any] = field(
+        default_factory=lambda: ["_self_", {"sampler": "auto"}, {"pruner": "none"}],
+    )
+
+    name: str | None = None
+    """The sweep's name; by default that of the folder hydra.sweep.dir."""
+    params: dict[str, Any] | None = None
+    """The search space: key -> expression in Hydra's override grammar."""
+    n_trials: int | None = None
+    """Completed and pruned trials in the whole study; None: a grid's size, else until `timeout`."""
+    timeout: float | None = None
+    """Seconds after which no trial is started any more."""
+    n_workers: Any = "auto"
+    """Trials that run at once; auto: one for each core that memory allows."""
+    threads: Any = "auto"
+    """CPU threads of a trial; auto: the cores divided among the workers."""
+    direction: Any = "maximize"
+    """maximize or minimize; a list for several objectives."""
+    seed: int = 0
+    """Seeds the sampler."""
+    sampler: Any = None
+    """None (the choice auto): every point where the space is finite and no budget is given, else TPE."""
+    pruner: Any = None
+    """None (the choice none): every trial runs to its end."""
+    start_method: str = "forkserver"
+    """forkserver (a trial starts in milliseconds) or spawn (a fresh interpreter for each)."""
+    preload: list[str] = field(default_factory=list)
+    """Modules that the forkserver imports once, before the first trial."""
+    experiment: str | None = None
+    """The MLflow experiment that gets a parent run for the sweep; None: the sweep itself is not tracked."""
+
+    @property
+    def directions(self) -> list[str]:
+        """The direction of each objective."""
+        return [self.direction] if isinstance(self.direction, str) else list(self.direction)
+
+    def check(self) -> None:
+        """Errors: InputError for a value out of range."""
+        for name in ("n_trials", "timeout"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise InputError(f"hydra.sweeper.{name} must be positive; got {value}")
+        for name in ("n_workers", "threads"):
+            value = getattr(self, name)
+            if value != "auto" and not (isinstance(value, int) and value >= 1):
+                raise InputError(f"hydra.sweeper.{name} must be auto or a number from 1; got {value}")
+        if not self.directions or not set(self.directions) <= {"maximize", "minimize"}:
+            raise InputError(f"hydra.sweeper.direction must be maximize or minimize; got {self.direction}")
+        if self.start_method not in ("forkserver", "spawn"):
+            raise InputError(f"hydra.sweeper.start_method must be forkserver or spawn; got {self.start_method}")
+        if self.pruner is not None and len(self.directions) > 1:
+            raise InputError(
+                f"pruning needs one objective; there are {len(self.directions)}: use hydra/sweeper/pruner=none"
+            )

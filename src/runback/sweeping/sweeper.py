@@ -1,0 +1,146 @@
+"""A whole sweep, from Hydra's config to the summary."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+from hydra.core.config_loader import ConfigLoader
+from hydra.types import TaskFunction
+from omegaconf import DictConfig
+from optuna.study import Study
+
+from runback import seeding
+from runback.errors import InputError, TrainingError
+from runback.sweeping import messages, space
+from runback.sweeping.coordinator import Budget, Coordinator, Observer
+from runback.sweeping.engines.engine import Ended
+from runback.sweeping.engines.local import LocalEngine
+from runback.sweeping.exhaustive import is_finite
+from runback.sweeping.hydra_job import Composer, folder
+from runback.sweeping.parent import ParentRun
+from runback.sweeping.process import Job
+from runback.sweeping.settings import SweeperSettings
+from runback.sweeping.space import Space
+from runback.sweeping.study import Proposer, coordinating, finished_count, open_study, pruner_for, read_study
+from runback.sweeping.table import Table
+
+MEMORY_PER_TRIAL = 1_500_000_000
+"""Bytes that a trial may want: TensorFlow's share that forked processes do not have in common (about
+0.4 GB), CIFAR-10 (0.2 GB), activations."""
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How many trials run at once, and each one's CPU threads."""
+
+    n_workers: int
+    threads: int
+
+
+def sweep(
+    settings: SweeperSettings,
+    *,
+    loader: ConfigLoader,
+    task_function: TaskFunction,
+    config: DictConfig,
+    arguments: Sequence[str],
+) -> None:
+    """Start the sweep or continue it, until its budget is used up.
+
+    Errors: InputError before anything is stored; TrainingError when no trial ever finished.
+    """
+    settings.check()
+    searched = space.parse(settings.params, arguments, loader)
+    settings = replace(settings, sampler=settings.sampler or _automatic_sampler(settings, searched))
+    proposer = Proposer(settings.sampler, searched, settings.seed)
+    pruner = pruner_for(settings.pruner)
+    limits = [limit for limit in (settings.n_trials, proposer.limit) if limit is not None]
+    if not limits and settings.timeout is None:
+        raise InputError("the sweep would never end: set hydra.sweeper.n_trials or hydra.sweeper.timeout")
+    composer = Composer(loader, config, task_function)
+    sweep_folder = Path(config.hydra.sweep.dir).absolute()
+    name = settings.name or sweep_folder.name
+    slots = divide(settings)
+    budget = Budget(min(limits, default=None), settings.timeout, slots.n_workers)
+
+    if not _is_finished(sweep_folder, name, budget):
+        engine = LocalEngine(settings.start_method, settings.preload)
+        _check_corners(composer, searched, engine, slots)
+    with coordinating(sweep_folder, name):
+        study = open_study(sweep_folder, name, settings.directions, searched)
+        study.pruner = pruner
+        if _has_enough(study, budget):
+            Table(study, budget, searched).print_finished()
+            return
+        parent = ParentRun.open(study, name, settings, searched, sweep_folder)
+
+        def job(number: int, params: dict[str, Any]) -> Job:
+            composed = composer.compose(number, searched.overrides(params))
+            facts = {"number": number, "sweep": name, "threads": slots.threads, "parent": parent.id}
+            return Job.of(composer.call(composed), folder=folder(composed), **facts)
+
+        table = Table(study, budget, searched)
+        observers: list[Observer] = [parent, table]
+        with parent.recording(), table.live():
+            Coordinator(study, proposer, engine, budget, searched.distributions, job, observers).run()
+        table.print_summary()
+    if finished_count(study) == 0:
+        raise TrainingError(f"no trial of sweep {name} finished; their logs are under {sweep_folder}")
+
+
+def divide(settings: SweeperSettings) -> Slots:
+    """Decide how many trials run at once and how many CPU threads each one gets."""
+    available = seeding.available_cores()
+    if settings.n_workers == "auto":
+        share = 1 if settings.threads == "auto" else settings.threads
+        by_memory = int(psutil.virtual_memory().available // MEMORY_PER_TRIAL)
+        n_workers = max(1, min(available // share, by_memory, settings.n_trials or available))
+    else:
+        n_workers = settings.n_workers
+    threads = max(1, available // n_workers) if settings.threads == "auto" else settings.threads
+    return Slots(n_workers, threads)
+
+
+def _automatic_sampler(settings: SweeperSettings, searched: Space) -> dict[str, Any]:
+    if settings.n_trials is None and settings.timeout is None and is_finite(searched.distributions):
+        return {"_target_": "runback.sweeping.exhaustive.points"}
+    return {"_target_": "optuna.samplers.TPESampler"}
+
+
+def _has_enough(study: Study, budget: Budget) -> bool:
+    return budget.n_trials is not None and finished_count(study) >= budget.n_trials
+
+
+def _is_finished(sweep_folder: Path, name: str, budget: Budget) -> bool:
+    if not (sweep_folder / "study.db").exists():
+        return False
+    return _has_enough(read_study(sweep_folder, name), budget)
+
+
+def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slots: Slots) -> None:
+    """Compose the corners of the search space and have the app check them, before anything is stored.
+
+    The app's check runs in a trial process: it may import what the coordinator never does.
+    """
+    corners = [composer.compose(0, searched.overrides(values)) for values in searched.corner_values()]
+    call = composer.call_check(corners)
+    if call is None:
+        return
+    with tempfile.TemporaryDirectory(prefix="runback-check-") as scratch:
+        check = Job.of(call, number=-1, sweep="check", threads=slots.threads, parent=None, folder=Path(scratch))
+        engine.start(check)
+        while True:
+            for event in engine.events(1.0):
+                if isinstance(event, Ended):
+                    return _raise_if_failed(event.outcome)
+
+
+def _raise_if_failed(outcome: messages.Outcome) -> None:
+    match outcome:
+        case messages.Failed("input", reason):
+            raise InputError(reason)
+        case messages.Failed(kind, reason):
+            raise TrainingError(f"the check before the first trial failed ({kind}): {reason}")

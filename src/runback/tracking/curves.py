@@ -1,0 +1,88 @@
+"""A run's metrics on their way to MLflow: mirrored to a file at once, kept until the store has them."""
+
+import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
+
+from runback.tracking.text import first_line, metric_name
+
+MIRROR = "metrics.jsonl"
+"""In the run's folder: one line for each point in time, `{"step": 1, "time": 1.7e9, "metrics": {...}}`."""
+
+BATCH_LIMIT = 1000
+"""Metrics that MLflow takes in one call (mlflow.utils.validation.MAX_METRICS_PER_BATCH)."""
+
+REST = 10
+"""After a failed call the store is left alone for so many times the call's duration.
+
+A server that is down costs 2.7 s a call, a locked database 20 s: so it costs training at most a tenth.
+"""
+
+_logger = logging.getLogger(__name__)
+
+
+class Curves:
+    """The points of one run that its store has not taken yet, in order.
+
+    Sending a point twice is harmless: the store knows it by its name, step, time and value.
+    """
+
+    def __init__(self, client: MlflowClient, run_id: str, folder: Path | None) -> None:
+        self.last_step: int | None = None
+        self._client = client
+        self._run_id = run_id
+        self._mirror = None if folder is None else folder / MIRROR
+        self._pending: list[Metric] = []
+        self._not_before = 0.0
+        self._warned = False
+
+    def add(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Mirror these metrics, then send all that is pending, unless the store failed just now."""
+        now = time.time()
+        values = {metric_name(name): float(value) for name, value in metrics.items()}
+        self._write_mirror(step, now, values)
+        self._pending += [Metric(name, value, int(now * 1000), step) for name, value in values.items()]
+        self.last_step = step
+        if time.monotonic() >= self._not_before:
+            self._try_to_send()
+
+    def send(self) -> None:
+        """Send all that is pending. Raises MlflowException when the store fails; the rest stays pending."""
+        while self._pending:
+            batch = self._pending[:BATCH_LIMIT]
+            self._client.log_batch(self._run_id, metrics=batch, synchronous=True)
+            del self._pending[: len(batch)]
+
+    def _try_to_send(self) -> None:
+        started = time.monotonic()
+        try:
+            self.send()
+        except MlflowException as error:
+            ended = time.monotonic()
+            self._not_before = ended + REST * (ended - started)
+            if not self._warned:
+                _logger.warning(
+                    "metrics wait for the store, training goes on (run %s): %s",
+                    self._run_id,
+                    first_line(str(error)),
+                )
+            self._warned = True
+        else:
+            self._warned = False
+
+    def _write_mirror(self, step: int, now: float, values: dict[str, float]) -> None:
+        if self._mirror is None:
+            return
+        try:
+            with self._mirror.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, "time": now, "metrics": values}) + "\n")
+        except OSError as error:
+            _logger.warning("cannot write %s: %s", self._mirror, error.strerror or error)

@@ -1,0 +1,95 @@
+"""Finds runs and reads what they left behind."""
+
+import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from mlflow.entities import Run as FoundRun
+from mlflow.exceptions import MlflowException
+
+from runback.errors import InputError, StoreError
+from runback.tracking.run import REASON_TAG, Run, Status
+from runback.tracking.store import Store
+from runback.tracking.text import first_line
+
+PREFIX_LENGTH = 6
+"""Characters of a run ID that must be given at least; a whole one has 32."""
+
+
+def find_run(store: Store, run_id: str) -> FoundRun:
+    """Return the run with this ID, or with this beginning of an ID, of 6 characters or more.
+
+    Raises InputError when there is none, or when several runs' IDs begin like that; StoreError when the store
+    fails.
+    """
+    wanted = run_id.strip().lower()
+    if not wanted.isalnum() or len(wanted) < PREFIX_LENGTH:
+        raise InputError(
+            f"a run is named by its ID, or the first {PREFIX_LENGTH} or more characters of it; got {run_id!r}"
+        )
+    found = _search(store, f"attributes.run_id LIKE '{wanted}%'", limit=100)
+    if not found:
+        raise InputError(f"no run {run_id!r} in {store}: `runback ui` shows those there are")
+    if len(found) > 1:
+        raise InputError(f"{len(found)} runs' IDs begin with {run_id!r}: give more of it")
+    return found[0]
+
+
+def artifacts(store: Store, run_id: str, folder: str = "") -> list[str]:
+    """Return the paths of a run's artifacts in one of its folders (default: the top)."""
+    try:
+        return [file.path for file in store.client.list_artifacts(run_id, folder or None)]
+    except (MlflowException, OSError) as error:
+        raise StoreError(f"cannot list the artifacts of run {run_id}: {first_line(str(error))}") from error
+
+
+def download(store: Store, run_id: str, artifact_file: str) -> Path:
+    """Return the local path of a run's artifact: read it, don't write there, it may be the original.
+
+    Raises InputError when the run has no such artifact.
+    """
+    parent = str(PurePosixPath(artifact_file).parent)
+    if artifact_file not in artifacts(store, run_id, "" if parent == "." else parent):
+        raise InputError(f"run {run_id} has no artifact {artifact_file!r}")
+    try:
+        return Path(store.client.download_artifacts(run_id, artifact_file))
+    except (MlflowException, OSError) as error:
+        raise StoreError(f"cannot read {artifact_file} of run {run_id}: {first_line(str(error))}") from error
+
+
+def read_text(store: Store, run_id: str, artifact_file: str) -> str:
+    """Return the text of a run's artifact. Raises InputError when the run has no such artifact."""
+    return download(store, run_id, artifact_file).read_text(encoding="utf-8")
+
+
+def close_runs(store: Store, *, tags: Mapping[str, str], status: Status, reason: str) -> list[str]:
+    """End the RUNNING runs with all these tags, whose process cannot do it any more; return their IDs."""
+    conditions = ["attributes.status = 'RUNNING'"]
+    conditions += [f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items()]
+    closed = []
+    for run in _search(store, " AND ".join(conditions), limit=1000):
+        Run(store, run.info.run_id).finish(status, reason)
+        closed.append(str(run.info.run_id))
+    return closed
+
+
+def reason_of(run: FoundRun) -> str | None:
+    """Return why a run is not FINISHED, None when it says nothing."""
+    reason: str | None = run.data.tags.get(REASON_TAG)
+    return reason
+
+
+def _search(store: Store, condition: str, limit: int) -> list[FoundRun]:
+    try:
+        experiments = [found.experiment_id for found in store.client.search_experiments()]
+        return list(store.client.search_runs(experiments, condition, max_results=limit))
+    except MlflowException as error:
+        raise StoreError(f"cannot search {store}: {first_line(str(error))}") from error
+
+
+def _quoted(value: str) -> str:
+    """Quote a value for MLflow's search, whose strings know no escape."""
+    if "'" in value and '"' in value:
+        raise InputError(f"MLflow cannot search for a value with both kinds of quotes; got {value!r}")
+    return f'"{value}"' if "'" in value else f"'{value}'"

@@ -1,0 +1,79 @@
+"""Where a project lives and where everything that runback writes lies in it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from runback.errors import InputError
+
+ROOT_VARIABLE = "RUNBACK_ROOT"
+"""The environment variable that names the project's folder; without it the folder is searched upwards."""
+
+
+def project_root(start: Path | None = None) -> Path:
+    """Return the project's folder, absolute, links resolved.
+
+    That is `$RUNBACK_ROOT` when it is set, else the nearest folder at or above `start` (default: the
+    working directory) that holds conf/train.yaml. Raises InputError when there is none.
+    """
+    named = os.environ.get(ROOT_VARIABLE)
+    if named:
+        root = Path(named).expanduser().resolve()
+        if not root.is_dir():
+            raise InputError(f"{ROOT_VARIABLE} must name a folder; got {named!r}")
+        return root
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "conf" / "train.yaml").is_file():
+            return folder
+    raise InputError(
+        f"no conf/train.yaml in {here} or above it: run inside a runback project, or set {ROOT_VARIABLE}"
+    )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The absolute paths of what is written; everything lies under `<root>/mlruns`."""
+
+    root: Path
+
+    @property
+    def mlruns(self) -> Path:
+        """The folder of all that is written."""
+        return self.root / "mlruns"
+
+    @property
+    def database(self) -> Path:
+        """MLflow's SQLite database."""
+        return self.mlruns / "mlflow.db"
+
+    @property
+    def artifacts(self) -> Path:
+        """Artifacts, as `<experiment>/<run ID>/artifacts/...`."""
+        return self.mlruns / "artifacts"
+
+    @property
+    def sweeps(self) -> Path:
+        """One folder a sweep."""
+        return self.mlruns / "sweeps"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a single run."""
+        return self.mlruns / "runs"
+
+    @property
+    def data(self) -> Path:
+        """The cache of decoded images."""
+        return self.mlruns / "data"
+
+    def sweep(self, name: str) -> Path:
+        """Return the folder of one sweep; raises InputError when `name` cannot be a folder's name."""
+        return self.sweeps / folder_name(name, "a sweep's name")
+
+
+def folder_name(name: str, what: str) -> str:
+    """Return `name`, or raise InputError when it cannot name a single folder. `what` opens the message."""
+    if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+        raise InputError(f"{what} must be usable as a folder's name; got {name!r}")
+    return name

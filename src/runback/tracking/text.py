@@ -1,0 +1,36 @@
+"""Makes text fit for MLflow: names of allowed characters, values of allowed length, no passwords."""
+
+import re
+
+NAME_LIMIT = 250
+"""Characters of a param's, metric's or tag's name (mlflow.utils.validation.MAX_ENTITY_KEY_LENGTH)."""
+
+PARAM_LIMIT = 6000
+"""Characters of a param's value; MLflow cuts a longer one without a word (MAX_PARAM_VAL_LENGTH)."""
+
+TAG_LIMIT = 8000
+"""Characters of a tag's value (MAX_TAG_VAL_LENGTH); a description is a tag."""
+
+REASON_LIMIT = 500
+"""Characters of the reason why a run ended: more is no line for a person."""
+
+
+def metric_name(text: str) -> str:
+    """Return `text` with every character that MLflow's names may not hold, and `/`, turned into `_`."""
+    return re.sub(r"[^\w.\- ]", "_", text).strip()[:NAME_LIMIT] or "_"
+
+
+def cut(text: str, limit: int) -> str:
+    """Return at most `limit` characters of `text`; what was cut shows as `…` at the end."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def first_line(text: str) -> str:
+    """Return the first line that is not empty, fit for a tag, without passwords."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return cut(redacted(lines[0]), REASON_LIMIT) if lines else ""
+
+
+def redacted(text: str) -> str:
+    """Return `text` with the user and password of every URL in it replaced by `***`."""
+    return re.sub(r"(?<=://)[^/\s'\"]+@", "***@", text)

@@ -1,0 +1,1 @@
+"""Trains a network: batches, fit, the report after each epoch, the progress display."""

@@ -1,0 +1,54 @@
+"""`runback ui`: MLflow's web interface, on this machine only."""
+
+import argparse
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+from runback.tracking.layout import Layout, project_root
+from runback.tracking.server import HOST, choose_port, serving
+from runback.tracking.store import open_store
+
+
+def main(argv: list[str]) -> int:
+    """Serve the project's runs until Ctrl-C; print the address once it answers. Returns the exit code.
+
+    Where `$MLFLOW_TRACKING_URI` names a server, print its address instead. Raises InputError and StoreError.
+    """
+    parser = argparse.ArgumentParser(
+        prog="runback ui", description="Show the runs in MLflow's web interface."
+    )
+    parser.add_argument("--port", type=int, help="port on 127.0.0.1 (default: 5000, or a free one)")
+    options = parser.parse_args(argv)
+    layout = Layout(project_root())
+    port = choose_port(options.port)
+    store = open_store(layout)
+    if store.is_server:
+        _print(str(store))
+        return 0
+    with contextlib.suppress(KeyboardInterrupt), _signals_interrupt(), serving(store, port) as server:
+        _print(f"http://{HOST}:{port}")
+        return server.wait()
+    return 0
+
+
+@contextlib.contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the body as Ctrl-C does, so that it can clean up."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    replaced = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

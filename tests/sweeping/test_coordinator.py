@@ -1,0 +1,275 @@
+"""The coordinator with real processes and a real SQLite study, on tasks that need no TensorFlow."""
+
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import partial
+
+import pytest
+from optuna.pruners import NopPruner, SuccessiveHalvingPruner
+from optuna.trial import TrialState
+
+from runback.errors import InputError, Stopped, TrainingError
+from runback.sweeping import messages, report
+from runback.sweeping.coordinator import Budget, Coordinator
+from runback.sweeping.engines.local import LocalEngine
+from runback.sweeping.process import Job
+from runback.sweeping.space import parse
+from runback.sweeping.study import Proposer, coordinating, open_study
+
+RANDOM = {"_target_": "optuna.samplers.RandomSampler"}
+SPACE = {"x": "interval(0, 1)"}
+
+
+@dataclass
+class Seen:
+    """An observer that remembers when trials started and ended."""
+
+    started: dict[int, float] = field(default_factory=dict)
+    finished: dict[int, float] = field(default_factory=dict)
+    outcomes: dict[int, messages.Outcome] = field(default_factory=dict)
+
+    def asked(self, number, params):
+        self.started[number] = time.monotonic()
+
+    def reported(self, number, step, value): ...
+
+    def idle(self): ...
+
+    def ended(self, number, outcome):
+        self.finished[number] = time.monotonic()
+        self.outcomes[number] = outcome
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return LocalEngine()
+
+
+def sweep(tmp_path, engine, task, *, n_trials=6, n_workers=2, pruner=None, space=SPACE, sampler=RANDOM, directions=("maximize",)):  # fmt: skip  # noqa: E501
+    searched = parse(space, [], None)
+    study = open_study(tmp_path, "s", directions, searched)
+    study.pruner = pruner or NopPruner()
+    seen = Seen()
+
+    def job(number, params):
+        return Job.of(
+            partial(task, number, params), number=number, sweep="s", threads=1, parent=None, folder=tmp_path / str(number)
+        )
+
+    proposer = Proposer(sampler, searched, seed=0)
+    budget = Budget(n_trials, None, n_workers)
+    return study, seen, Coordinator(study, proposer, engine, budget, searched.distributions, job, [seen])
+
+
+def states(study):
+    return [trial.state for trial in study.get_trials(deepcopy=False)]
+
+
+def square(number, params):
+    return params["x"] ** 2
+
+
+def test_every_trial_gets_a_process_of_its_own_and_its_value_is_told(tmp_path, engine):
+    def pid(number, params):
+        return os.getpid()
+
+    study, _, coordinator = sweep(tmp_path, engine, pid)
+    coordinator.run()
+    assert states(study) == [TrialState.COMPLETE] * 6
+    assert len({trial.value for trial in study.trials}) == 6
+
+
+def test_a_free_slot_never_waits_for_another_slots_trial(tmp_path, engine):
+    sign = tmp_path / "trial 4 was here"
+
+    def unequal(number, params):
+        while number == 0 and not sign.exists():
+            time.sleep(0.02)
+        if number == 4:
+            sign.touch()
+        return 0.0
+
+    # Trial 0 ends only after trial 4 ran: with a barrier after each batch of two this would hang.
+    _, seen, coordinator = sweep(tmp_path, engine, unequal, n_trials=6)
+    coordinator.run()
+    assert all(seen.finished[number] < seen.finished[0] for number in (1, 2, 3))
+    assert seen.started[1] < seen.finished[0]
+
+
+def test_a_poor_trial_is_pruned_and_a_good_one_is_not(tmp_path, engine):
+    def steps(number, params):
+        for step in range(1, 10):
+            report(params["x"], step)
+        return params["x"]
+
+    pruner = SuccessiveHalvingPruner(min_resource=1, reduction_factor=2)
+    study, _, coordinator = sweep(tmp_path, engine, steps, n_trials=10, n_workers=1, pruner=pruner)
+    coordinator.run()
+    pruned = [t for t in study.trials if t.state == TrialState.PRUNED]
+    assert pruned
+    assert all(t.intermediate_values for t in pruned)
+    assert study.best_trial.value == max(t.params["x"] for t in study.trials)
+
+
+def test_a_killed_trial_costs_only_itself(tmp_path, engine):
+    def suicidal(number, params):
+        if number == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 1.0
+
+    study, seen, coordinator = sweep(tmp_path, engine, suicidal)
+    coordinator.run()
+    assert states(study).count(TrialState.COMPLETE) == 6
+    assert states(study)[2] == TrialState.FAIL
+    assert seen.outcomes[2] == messages.Failed("lost", "its process was killed by SIGKILL")
+
+
+def test_an_exception_is_told_with_its_first_line_and_kept_in_the_log(tmp_path, engine):
+    def buggy(number, params):
+        if number == 0:
+            raise ValueError("a bug\nin two lines")
+        return 1.0
+
+    study, _, coordinator = sweep(tmp_path, engine, buggy, n_trials=2)
+    coordinator.run()
+    assert study.trials[0].user_attrs["failure"] == "code: ValueError: a bug"
+    assert "in two lines" in (tmp_path / "0" / "output.log").read_text()
+
+
+def test_a_sweep_in_which_everything_fails_gives_up(tmp_path, engine):
+    def buggy(number, params):
+        raise ValueError("always")
+
+    study, _, coordinator = sweep(tmp_path, engine, buggy, n_trials=100)
+    with pytest.raises(TrainingError, match="always"):
+        coordinator.run()
+    assert len(study.trials) < 20
+    assert TrialState.RUNNING not in states(study)
+
+
+def test_ctrl_c_ends_running_trials_and_leaves_none_running(tmp_path, engine):
+    def forever(number, params):
+        while True:
+            time.sleep(0.1)
+
+    study, seen, coordinator = sweep(tmp_path, engine, forever)
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        coordinator.run()
+    assert states(study) == [TrialState.FAIL, TrialState.FAIL]
+    assert {o.kind for o in seen.outcomes.values()} == {"stopped"}
+
+
+def test_a_trial_that_ignores_the_request_to_stop_is_killed(tmp_path, engine, monkeypatch):
+    monkeypatch.setattr("runback.sweeping.coordinator.STOP_GRACE", 1)
+
+    def deaf(number, params):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(60)
+
+    def stop(*_):
+        raise Stopped("enough")
+
+    study, seen, coordinator = sweep(tmp_path, engine, deaf, n_workers=1)
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(1)
+    try:
+        with pytest.raises(Stopped):
+            coordinator.run()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert seen.outcomes[0].kind == "lost"
+    assert states(study) == [TrialState.FAIL]
+
+
+def test_a_sweep_continues_where_it_was_and_counts_on(tmp_path, engine):
+    _, _, first = sweep(tmp_path, engine, square, n_trials=3)
+    first.run()
+    study, _, second = sweep(tmp_path, engine, square, n_trials=5)
+    second.run()
+    assert [t.number for t in study.trials] == [0, 1, 2, 3, 4]
+
+
+def test_trials_of_a_dead_coordinator_do_not_stay_running(tmp_path, engine):
+    study, seen, coordinator = sweep(tmp_path, engine, square, n_trials=2)
+    study.ask({})
+    coordinator.run()
+    assert states(study) == [TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
+    assert seen.outcomes[0].kind == "lost"
+
+
+def test_a_grid_ends_when_every_point_was_visited(tmp_path, engine):
+    grid = {"_target_": "runback.sweeping.exhaustive.points"}
+    space = {"x": "choice(1, 2, 3)", "y": "range(0, 2)"}
+    study, _, coordinator = sweep(
+        tmp_path, engine, lambda number, p: float(p["x"]), n_trials=None, space=space, sampler=grid
+    )
+    coordinator.run()
+    assert sorted((t.params["x"], t.params["y"]) for t in study.trials) == [(x, y) for x in (1, 2, 3) for y in (0, 1)]
+
+
+def test_several_objectives_work_without_pruning(tmp_path, engine):
+    def two(number, params):
+        report(0.5, 1)
+        return params["x"], 1 - params["x"]
+
+    study, _, coordinator = sweep(tmp_path, engine, two, directions=("maximize", "minimize"), n_trials=4)
+    coordinator.run()
+    assert states(study) == [TrialState.COMPLETE] * 4
+    assert study.best_trials
+
+
+def test_too_few_values_fail_the_trial_and_say_so(tmp_path, engine):
+    study, _, coordinator = sweep(
+        tmp_path, engine, lambda n, p: 1.0, directions=("maximize", "minimize"), n_trials=1, n_workers=1
+    )
+    with pytest.raises(TrainingError, match="expected 2 objective values"):
+        coordinator.run()
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    ["TPESampler", "RandomSampler", "QMCSampler", "CmaEsSampler", "NSGAIISampler"],
+)
+def test_what_a_sampler_proposes_depends_on_seed_and_number_not_on_restarts(tmp_path, sampler):
+    searched = parse({"x": "interval(0, 1)", "y": "interval(0, 1)"}, [], None)
+    spec = {"_target_": f"optuna.samplers.{sampler}"}
+
+    def proposed(folder, restarts):
+        folder.mkdir()
+        for number in range(14):
+            if number in restarts or number == 0:
+                study = open_study(folder, "s", ["maximize"], searched)
+                proposer = Proposer(spec, searched, seed=0)
+            study.sampler = proposer.sampler(number)
+            trial = study.ask(searched.distributions)
+            study.tell(trial, trial.params["x"] - trial.params["y"])
+        return [trial.params for trial in study.trials]
+
+    assert proposed(tmp_path / "in one go", restarts=()) == proposed(tmp_path / "in parts", restarts=(5, 12))
+
+
+def test_a_second_coordinator_is_told_who_holds_the_sweep(tmp_path):
+    with (
+        coordinating(tmp_path, "s"),
+        pytest.raises(InputError, match=f"already running .process {os.getpid()}"),
+        coordinating(tmp_path, "s"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("space", "directions", "message"),
+    [
+        ({"x": "interval(0, 2)"}, ("maximize",), "changed: x"),
+        ({"x": "interval(0, 1)", "y": "choice(1, 2)"}, ("maximize",), "changed: y"),
+        ({"x": "interval(0, 1)"}, ("minimize",), "directions"),
+    ],
+)
+def test_a_study_is_not_continued_with_another_search(tmp_path, space, directions, message):
+    open_study(tmp_path, "s", ["maximize"], parse({"x": "interval(0, 1)"}, [], None))
+    with pytest.raises(InputError, match=message):
+        open_study(tmp_path, "s", directions, parse(space, [], None))

@@ -1,0 +1,40 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from runback.tracking.layout import Layout
+from runback.tracking.run import Run, start_run
+from runback.tracking.store import Store, open_store
+
+
+@pytest.fixture(autouse=True)
+def _own_store(monkeypatch):
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "RUNBACK_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def fresh_database(tmp_path_factory) -> Path:
+    """A database as it is just after its creation, which takes a second or two."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        layout = Layout(tmp_path_factory.mktemp("fresh"))
+        open_store(layout)
+    return layout.database
+
+
+@pytest.fixture
+def store(tmp_path, fresh_database) -> Store:
+    layout = Layout(tmp_path / "project")
+    layout.mlruns.mkdir(parents=True)
+    shutil.copy(fresh_database, layout.database)
+    return open_store(layout)
+
+
+@pytest.fixture
+def run(store) -> Run:
+    folder = store.layout.runs / "one"
+    return start_run(
+        store, experiment="digits", name="one", folder=folder, params={}, tags={}, description="A **run**."
+    )

@@ -1,0 +1,57 @@
+import pytest
+
+from runback.errors import InputError
+from runback.tracking.layout import Layout, project_root
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.delenv("RUNBACK_ROOT", raising=False)
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "train.yaml").write_text("")
+    (tmp_path / "src" / "deep").mkdir(parents=True)
+    return tmp_path
+
+
+def test_the_root_is_found_from_a_folder_far_below(project, monkeypatch):
+    monkeypatch.chdir(project / "src" / "deep")
+    assert project_root() == project
+    assert project_root(project / "src") == project
+
+
+def test_the_environment_names_a_root_that_is_not_above(project, tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    monkeypatch.setenv("RUNBACK_ROOT", str(project))
+    assert project_root() == project
+
+
+def test_a_root_that_does_not_exist_is_refused(project, monkeypatch):
+    monkeypatch.setenv("RUNBACK_ROOT", str(project / "typo"))
+    with pytest.raises(InputError, match=r"RUNBACK_ROOT must name a folder; got .*typo"):
+        project_root()
+
+
+def test_outside_a_project_the_message_says_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.delenv("RUNBACK_ROOT", raising=False)
+    with pytest.raises(InputError, match=r"no conf/train.yaml in .* or above it: run inside .* RUNBACK_ROOT"):
+        project_root(tmp_path)
+
+
+def test_everything_lies_under_mlruns(tmp_path):
+    layout = Layout(tmp_path)
+    written = [
+        layout.database,
+        layout.artifacts,
+        layout.sweeps,
+        layout.runs,
+        layout.data,
+        layout.sweep("quick"),
+    ]
+    assert all(path.is_relative_to(tmp_path / "mlruns") for path in written)
+    assert len(set(written)) == len(written)
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "../../etc"])
+def test_a_sweep_cannot_leave_its_folder(tmp_path, name):
+    with pytest.raises(InputError, match="a sweep's name must be usable as a folder's name"):
+        Layout(tmp_path).sweep(name)
