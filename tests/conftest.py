@@ -1,15 +1,31 @@
 """A project in a temporary folder, driven through the command line as a person would."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+
+RUN_MANY = """
+import contextlib, io, json, sys
+from runback.__main__ import main
+
+results = []
+for arguments in json.load(sys.stdin):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(arguments)
+    results.append((code, out.getvalue(), err.getvalue()))
+print(json.dumps(results))
+"""
 
 
 @dataclass(frozen=True)
@@ -34,6 +50,24 @@ class Project:
             check=False,
         )
 
+    def run_many(self, *command_lines: Sequence[str], **env: str) -> list[tuple[int, str, str]]:
+        """Run several command lines in one process, one after the other; TensorFlow is imported once.
+
+        Returns each one's exit code, standard output and standard error.
+        """
+        done = subprocess.run(
+            [sys.executable, "-c", RUN_MANY],
+            input=json.dumps([list(line) for line in command_lines]),
+            cwd=self.folder,
+            env=self.environment(**env),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return [tuple(result) for result in json.loads(done.stdout.splitlines()[-1])]
+
     def start(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
         """Start `runback ARGUMENTS` in a process group of its own."""
         return subprocess.Popen(
@@ -50,13 +84,13 @@ class Project:
         """Send what a terminal sends: the signal goes to the whole group."""
         os.killpg(process.pid, signum)
 
-    def client(self):  # noqa: ANN201 - mlflow is imported by the tests that need it
+    def client(self):
         """Return an MLflow client of the project's store."""
         from mlflow import MlflowClient
 
         return MlflowClient(f"sqlite:///{self.folder / 'mlruns' / 'mlflow.db'}")
 
-    def runs(self):  # noqa: ANN201
+    def runs(self):
         """Return all runs in the project's store, the oldest first; none where there is no store."""
         if not (self.folder / "mlruns" / "mlflow.db").exists():
             return []
@@ -65,7 +99,7 @@ class Project:
         return client.search_runs(experiments, order_by=["attributes.start_time ASC"])
 
 
-def make_project(folder: Path) -> Project:
+def _make_project(folder: Path) -> Project:
     """Make a project whose path has a space in it."""
     project = folder / "a project"
     project.mkdir(parents=True)
@@ -74,6 +108,17 @@ def make_project(folder: Path) -> Project:
     return Project(project)
 
 
+@pytest.fixture(scope="session")
+def make_project() -> Callable[[Path], Project]:
+    return _make_project
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    return make_project(tmp_path)
+    return _make_project(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def module_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a project that all tests of a module look at."""
+    return _make_project(tmp_path_factory.mktemp("module"))

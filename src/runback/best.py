@@ -1,17 +1,17 @@
 """Prints the run ID of a sweep's best finished trial, and nothing else: `runback best NAME`."""
 
-import argparse
 import difflib
 import json
 from pathlib import Path
 
+from runback.arguments import Parser
 from runback.errors import InputError
 from runback.tracking.layout import Layout, project_root
 
 
 def main(argv: list[str]) -> int:
     """Run `runback best`; with several objectives it prints the Pareto front, a run ID a line."""
-    parser = argparse.ArgumentParser(prog="runback best", description=__doc__)
+    parser = Parser(prog="runback best", description=__doc__)
     parser.add_argument("name", help="the sweep's name")
     parser.add_argument("--json", action="store_true", help="run ID, trial number, values and parameters")
     options = parser.parse_args(argv)
@@ -35,6 +35,8 @@ def _study_folder(layout: Layout, name: str) -> Path:
     known = sorted(path.parent.name for path in layout.sweeps.glob("*/study.db"))
     if name not in known:
         nearest = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(known) or 'no sweeps yet'}"
+        hint = (
+            f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(known) or 'no sweeps yet'}"
+        )
         raise InputError(f"unknown sweep '{name}': {hint}")
     return layout.sweep(name)

@@ -1,6 +1,5 @@
 """`runback evaluate`: opens the test split, once per run."""
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping
@@ -11,13 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from runback import targets
+from runback.arguments import Parser
 from runback.chatter import silenced
 from runback.errors import InputError
 from runback.tracking.find import artifacts, download, find_run, read_text
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.run import Run
 from runback.tracking.store import Store, open_store
-from runback.tracking.text import metric_name
+from runback.tracking.text import first_line, metric_name
 
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
     from runback.evaluation.classification import Report
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     Logs test_loss, test_accuracy, test_accuracy_<class>, confusion.png and evaluation.json to the run. A run
     that was evaluated before is not again: its report is printed. Raises InputError and StoreError.
     """
-    parser = argparse.ArgumentParser(prog="runback evaluate", description="Test a run's network, once.")
+    parser = Parser(prog="runback evaluate", description="Test a run's network, once.")
     parser.add_argument("run", metavar="RUN", help="the run's ID, or its first 6 or more characters")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(argv)
@@ -65,11 +65,16 @@ def _evaluate(store: Store, layout: Layout, run_id: str) -> dict[str, Any]:
     with silenced():
         import keras
 
-    from runback.evaluation.classification import evaluate
+        from runback.evaluation.classification import evaluate
 
-    # A custom layer registers itself when its module is imported: the one of the network's factory.
-    targets.resolve(config["model"]["_target_"], declared)
-    network = keras.saving.load_model(download(store, run_id, "model.keras"), compile=False)
+        # A custom layer registers itself when its module is imported: the one of the network's factory.
+        targets.resolve(config["model"]["_target_"], declared)
+        try:
+            network = keras.saving.load_model(download(store, run_id, "model.keras"), compile=False)
+        except (OSError, TypeError, ValueError) as error:
+            raise InputError(
+                f"model.keras of run {run_id} cannot be loaded: {first_line(str(error))}"
+            ) from error
     report = evaluate(network, test)
     _log(Run(store, run_id), report)
     return {"run": run_id, **report.as_dict()}

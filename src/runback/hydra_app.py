@@ -19,9 +19,10 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from runback.arguments import Parser
 from runback.errors import InputError, Stopped
 from runback.sweeping import trial as trials
-from runback.tracking.layout import project_root
+from runback.tracking.layout import Layout, check_writable, project_root
 
 
 def run(task: Callable[[DictConfig], Any], arguments: list[str], *, name: str) -> None:
@@ -30,13 +31,16 @@ def run(task: Callable[[DictConfig], Any], arguments: list[str], *, name: str) -
     Errors: InputError for an override that names no key or has the wrong type; whatever `task` raises.
     """
     root = project_root()
+    check_writable(Layout(root))
     os.environ["RUNBACK_ROOT"] = str(root)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.path.append(str(root))  # where a project's own modules may lie
-    _check_form(arguments)
+    _check_form(arguments, name)
     raised: list[Exception] = []
-    main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(_kept(task, raised))
+    main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
+        _kept(task, raised)
+    )
     with _argv([name, "--config-dir", str(root), *arguments]), stop_on_sigterm():
         try:
             main()
@@ -88,10 +92,17 @@ def _argv(argv: list[str]) -> Iterator[None]:
         sys.argv = before
 
 
-def _check_form(arguments: list[str]) -> None:
-    for argument in arguments:
-        if not argument.startswith(("-", "~")) and "=" not in argument:
-            raise InputError(f"expected KEY=VALUE; got '{argument}'")
+def _check_form(arguments: list[str], name: str) -> None:
+    """Refuse what Hydra's own parser would answer with its whole usage."""
+    parser = Parser(prog=name, add_help=False)
+    for flag in (("--help", "-h"), ("--hydra-help",), ("--multirun", "-m"), ("--resolve",)):
+        parser.add_argument(*flag, action="store_true")
+    parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
+    parser.add_argument("--package", "-p")
+    parser.add_argument("overrides", nargs="*")
+    for override in parser.parse_intermixed_args(arguments).overrides:
+        if "=" not in override and not override.startswith("~"):
+            raise InputError(f"expected KEY=VALUE; got '{override}'")
 
 
 def _one_line(error: Exception, root: Path) -> str:
@@ -111,7 +122,9 @@ def _one_line(error: Exception, root: Path) -> str:
     if found := re.search(r"Error merging override ([^=\s]+)=.*\n(.*)", text):
         return f"{found[1].lstrip('+')}: {found[2][:1].lower()}{found[2][1:]}"
     if found := re.search(r"Ambiguous value for argument '([^']*)'", text):
-        return f"'{found[1]}' has several values: add --multirun to sweep over them, or write [a,b] for a list"
+        return (
+            f"'{found[1]}' has several values: add --multirun to sweep over them, or write [a,b] for a list"
+        )
     if found := re.search(r"Missing mandatory value: (\S+)", text):
         return f"{found[1]} must be set: it has no default"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -131,7 +144,9 @@ def _unknown_choice(group: str, name: str, root: Path) -> str:
 def _unknown_key(asked: str, root: Path) -> str:
     keys = [key for key in _valid_keys(root) if not asked.startswith(f"{key}.")]
     nearest = difflib.get_close_matches(asked.lstrip("+"), keys, 1, cutoff=0.7)
-    hint = f"; did you mean '{nearest[0]}'?" if nearest else "; `runback train --cfg job` shows those there are"
+    hint = (
+        f"; did you mean '{nearest[0]}'?" if nearest else "; `runback train --cfg job` shows those there are"
+    )
     return f"unknown key '{asked}'{hint}"
 
 

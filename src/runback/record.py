@@ -10,9 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from runback.tracking.layout import Layout, project_root
 
 if TYPE_CHECKING:
+    from runback.prepare import Prepared
     from runback.sweeping.trial import Trial
     from runback.tracking.run import Run
-    from runback.train import Prepared
 
 PREVIEWED = 8
 """Training images on the preview sheet of an augmentation."""
@@ -52,7 +52,9 @@ def before_training(run: "Run", cfg: DictConfig, prepared: "Prepared") -> None:
     if prepared.augmentation is not None:
         from runback.augmentation.preview import preview_sheet
 
-        run.log_image(preview_sheet(prepared.augmentation, prepared.train.images[:PREVIEWED]), "augmentation.png")
+        run.log_image(
+            preview_sheet(prepared.augmentation, prepared.train.images[:PREVIEWED]), "augmentation.png"
+        )
 
 
 def after_training(run: "Run", prepared: "Prepared", history: Sequence[Mapping[str, float]]) -> None:
@@ -89,7 +91,9 @@ def _scalars(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, objec
     for key, value in tree.items():
         if isinstance(value, Mapping):
             found += _scalars(value, f"{prefix}{key}.")
-        elif key != "_target_" and not (isinstance(value, list) and any(isinstance(v, Mapping) for v in value)):
+        elif key != "_target_" and not (
+            isinstance(value, list) and any(isinstance(v, Mapping) for v in value)
+        ):
             found.append((f"{prefix}{key}", value))
     return found
 
@@ -118,7 +122,8 @@ def _description(prepared: "Prepared", names: Mapping[str, str]) -> str:
     options = prepared.options
     augmented = "" if prepared.augmentation is None else f", augmented by **{names['augmentation']}**"
     return (
-        f"**{names['model']}** ({prepared.network.count_params():,} parameters) trained with **{names['optimizer']}** "
-        f"on **{names['data']}**{augmented}: {len(prepared.train):,} training and {len(prepared.validation):,} "
-        f"validation images, up to {options.epochs} epochs, batches of {options.batch_size}, {options.precision}."
+        f"**{names['model']}** ({prepared.network.count_params():,} parameters) trained with "
+        f"**{names['optimizer']}** on **{names['data']}**{augmented}: {len(prepared.train):,} training and "
+        f"{len(prepared.validation):,} validation images, up to {options.epochs} epochs, "
+        f"batches of {options.batch_size}, {options.precision}."
     )

@@ -1,6 +1,5 @@
 """Starts or continues a sweep of `sweeps/`: `runback sweep NAME [OVERRIDE…]`."""
 
-import argparse
 import difflib
 import shlex
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from runback import hydra_app, train
+from runback.arguments import Parser
 from runback.errors import InputError
 from runback.sweeping.space import quoted
 from runback.tracking.layout import Layout, project_root
@@ -15,9 +15,11 @@ from runback.tracking.layout import Layout, project_root
 
 def main(argv: list[str]) -> int:
     """Run `runback sweep`."""
-    parser = argparse.ArgumentParser(prog="runback sweep", description=__doc__)
+    parser = Parser(prog="runback sweep", description=__doc__)
     parser.add_argument("name", help="a file of sweeps/, without .yaml")
-    parser.add_argument("overrides", nargs="*", help="as for runback train; hydra.sweeper.* for the sweep itself")
+    parser.add_argument(
+        "overrides", nargs="*", help="as for runback train; hydra.sweeper.* for the sweep itself"
+    )
     options = parser.parse_args(argv)
     root = project_root()
     _check_name(root / "sweeps", options.name)

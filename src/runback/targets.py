@@ -30,7 +30,7 @@ FORBIDDEN = ("keras.layers.Lambda", "keras.layers.TFSMLayer", "keras.layers.Torc
 
 
 def declared_modules(root: Path) -> tuple[str, ...]:
-    """Return the modules that the project at `root` lets configs name: [tool.runback] modules in pyproject.toml.
+    """Return the modules that a project lets configs name: [tool.runback] modules in its pyproject.toml.
 
     Errors: InputError when that is no list of module names.
     """
@@ -42,7 +42,9 @@ def declared_modules(root: Path) -> tuple[str, ...]:
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} is no TOML: {error}") from error
     if not isinstance(modules, list) or not all(isinstance(m, str) and m.isidentifier() for m in modules):
-        raise InputError(f"{path}: [tool.runback] modules must be a list of top-level module names; got {modules!r}")
+        raise InputError(
+            f"{path}: [tool.runback] modules must be a list of top-level module names; got {modules!r}"
+        )
     return tuple(modules)
 
 
@@ -95,7 +97,7 @@ def build(
         key = (known_as or {}).get(str(first["loc"][0]), key)
         message = first["msg"][:1].lower() + first["msg"][1:]
         raise InputError(f"{key}: {message}; got {first['input']!r}") from error
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, NotImplementedError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(f"{where}: {spec['_target_']}: {lines[0]}") from error
 
@@ -133,8 +135,8 @@ def _check_name(path: Any, declared: tuple[str, ...]) -> None:
     )
     if not allowed or path in FORBIDDEN or "._" in path:
         raise InputError(
-            f"_target_ {path!r} is not allowed: expected keras layers, optimizers or applications, runback's own "
-            "parts, or a module listed under [tool.runback] modules in pyproject.toml"
+            f"_target_ {path!r} is not allowed: expected keras layers, optimizers or applications, "
+            "runback's own parts, or a module listed under [tool.runback] modules in pyproject.toml"
         )
 
 
@@ -152,7 +154,9 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     return validate_call(config=ConfigDict(arbitrary_types_allowed=True))(function)
 
 
-def _unknown_arguments(target: Callable[..., Any], arguments: dict[str, Any]) -> tuple[str, str | None] | None:
+def _unknown_arguments(
+    target: Callable[..., Any], arguments: dict[str, Any]
+) -> tuple[str, str | None] | None:
     try:
         parameters = inspect.signature(target).parameters
     except (TypeError, ValueError):

@@ -1,12 +1,12 @@
 """`runback ui`: MLflow's web interface, on this machine only."""
 
-import argparse
 import contextlib
 import signal
 import sys
 from collections.abc import Iterator
 from types import FrameType
 
+from runback.arguments import Parser
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.server import HOST, choose_port, serving
 from runback.tracking.store import open_store
@@ -17,9 +17,7 @@ def main(argv: list[str]) -> int:
 
     Where `$MLFLOW_TRACKING_URI` names a server, print its address instead. Raises InputError and StoreError.
     """
-    parser = argparse.ArgumentParser(
-        prog="runback ui", description="Show the runs in MLflow's web interface."
-    )
+    parser = Parser(prog="runback ui", description="Show the runs in MLflow's web interface.")
     parser.add_argument("--port", type=int, help="port on 127.0.0.1 (default: 5000, or a free one)")
     options = parser.parse_args(argv)
     layout = Layout(project_root())

@@ -56,7 +56,12 @@ def sweep(tmp_path, engine, task, *, n_trials=6, n_workers=2, pruner=None, space
 
     def job(number, params):
         return Job.of(
-            partial(task, number, params), number=number, sweep="s", threads=1, parent=None, folder=tmp_path / str(number)
+            partial(task, number, params),
+            number=number,
+            sweep="s",
+            threads=1,
+            parent=None,
+            folder=tmp_path / str(number),
         )
 
     proposer = Proposer(sampler, searched, seed=0)
@@ -208,7 +213,9 @@ def test_a_grid_ends_when_every_point_was_visited(tmp_path, engine):
         tmp_path, engine, lambda number, p: float(p["x"]), n_trials=None, space=space, sampler=grid
     )
     coordinator.run()
-    assert sorted((t.params["x"], t.params["y"]) for t in study.trials) == [(x, y) for x in (1, 2, 3) for y in (0, 1)]
+    assert sorted((t.params["x"], t.params["y"]) for t in study.trials) == [
+        (x, y) for x in (1, 2, 3) for y in (0, 1)
+    ]
 
 
 def test_several_objectives_work_without_pruning(tmp_path, engine):
@@ -223,7 +230,7 @@ def test_several_objectives_work_without_pruning(tmp_path, engine):
 
 
 def test_too_few_values_fail_the_trial_and_say_so(tmp_path, engine):
-    study, _, coordinator = sweep(
+    _, _, coordinator = sweep(
         tmp_path, engine, lambda n, p: 1.0, directions=("maximize", "minimize"), n_trials=1, n_workers=1
     )
     with pytest.raises(TrainingError, match="expected 2 objective values"):

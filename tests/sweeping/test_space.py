@@ -31,8 +31,8 @@ def test_hydras_grammar_becomes_the_distribution_it_says(expression, expected):
 
 @pytest.mark.parametrize(
     "value",
-    ["a", "a,b", "it's", "back\\slash", "end\\", "q\\'x", "", " spaced ", "null", "True", "1e3", "12", "a=b", "[1]", "é",
-     "x(y)", "inf", 1e-05, 3, -2, True, None, 0.1, math.inf],
+    ["a", "a,b", "it's", "back\\slash", "end\\", "q\\'x", "", " spaced ", "null", "True", "1e3", "12", "a=b",
+     "[1]", "é", "x(y)", "inf", 1e-05, 3, -2, True, None, 0.1, math.inf],
 )  # fmt: skip
 def test_a_proposed_value_survives_the_way_through_the_override_grammar(value):
     override = OverridesParser.create().parse_override(f"key={quoted(value)}")

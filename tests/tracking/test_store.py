@@ -175,6 +175,13 @@ def test_mlruns_that_is_not_writable_is_refused(tmp_path):
         open_store(layout)
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_database_that_is_not_writable_is_refused(store):
+    store.layout.database.chmod(0o400)
+    with pytest.raises(StoreError, match=r"mlruns/mlflow\.db is not writable"):
+        open_store(store.layout)
+
+
 def test_a_server_that_is_away_is_told_soon_and_without_its_password(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -1,6 +1,6 @@
 """The config groups `hydra/sweeper`, `hydra/sweeper/sampler` and `hydra/sweeper/pruner`.
 
-Each choice is the class it names with the knobs that people turn; `+hydra.sweeper.sampler.KNOB=VALUE` sets others.
+Each choice is a class with the knobs that people turn; `+hydra.sweeper.sampler.KNOB=VALUE` sets others.
 """
 
 from typing import Any
@@ -41,8 +41,18 @@ PRUNERS: dict[str, dict[str, Any]] = {
         "max_resource": "???",
         "reduction_factor": 3,
     },
-    "threshold": {"_target_": "optuna.pruners.ThresholdPruner", "lower": None, "upper": None, "n_warmup_steps": 0},
-    "patient": {"_target_": "optuna.pruners.PatientPruner", "wrapped_pruner": MEDIAN, "patience": 3, "min_delta": 0.0},
+    "threshold": {
+        "_target_": "optuna.pruners.ThresholdPruner",
+        "lower": None,
+        "upper": None,
+        "n_warmup_steps": 0,
+    },
+    "patient": {
+        "_target_": "optuna.pruners.PatientPruner",
+        "wrapped_pruner": MEDIAN,
+        "patience": 3,
+        "min_delta": 0.0,
+    },
 }
 
 

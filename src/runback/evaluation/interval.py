@@ -16,4 +16,5 @@ def wilson(right: int, n: int) -> tuple[float, float]:
     spread = Z_95**2 / n
     center = (share + spread / 2) / (1 + spread)
     half = Z_95 / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
-    return max(0.0, center - half), min(1.0, center + half)
+    # Rounding must not push an end past the share itself, which is an end when it is 0 or 1.
+    return max(0.0, min(share, center - half)), min(1.0, max(share, center + half))

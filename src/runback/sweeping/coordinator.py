@@ -143,7 +143,8 @@ class Coordinator:
         match outcome:
             case messages.Completed(values) if len(values) != len(self.study.directions):
                 outcome = messages.Failed(
-                    "code", f"expected {len(self.study.directions)} objective values; the task returned {len(values)}"
+                    "code",
+                    f"expected {len(self.study.directions)} objective values; the task gave {len(values)}",
                 )
             case messages.Completed(values) if any(value != value for value in values):
                 outcome = messages.Failed("diverged", "the objective's value is nan")
@@ -169,7 +170,9 @@ class Coordinator:
         self._failures_in_a_row.append(outcome.reason)
         failures = self._failures_in_a_row
         if len(failures) >= max(FAILURES_IN_A_ROW, self.budget.n_workers) and not self._stopping:
-            raise TrainingError(f"{len(failures)} trials in a row failed, the last one with: {outcome.reason}")
+            raise TrainingError(
+                f"{len(failures)} trials in a row failed, the last one with: {outcome.reason}"
+            )
 
     def _stop_all(self) -> None:
         self._stopping = True

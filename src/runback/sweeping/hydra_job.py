@@ -57,7 +57,7 @@ def _run(task_function: TaskFunction, config: DictConfig, loader: ConfigLoader, 
     def task(cfg: DictConfig) -> None:
         try:
             returned.append(task_function(cfg))
-        except Exception as error:  # noqa: BLE001 - Hydra would keep it in a JobReturn that prints when it is read
+        except Exception as error:
             raised.append(error)
 
     context = HydraContext(config_loader=loader, callbacks=Callbacks())

@@ -37,7 +37,7 @@ class ParentRun:
     def open(
         cls, study: Study, sweep: str, settings: SweeperSettings, space: Space, folder: Path
     ) -> "ParentRun":
-        """Start the sweep's run, or take it up again. Errors: StoreError where MLflow's store cannot be used."""
+        """Start the sweep's run, or take it up again. Errors: StoreError."""
         if settings.experiment is None:
             return cls(study, sweep, None)
         from runback.tracking.layout import Layout, project_root
@@ -88,7 +88,9 @@ class ParentRun:
             self._tracked.close_trial(self._sweep, number, outcome.reason)
         elif isinstance(outcome, messages.Completed) and len(self._study.directions) == 1:
             value = best_trials(self._study, 1)[0].value
-            self._tracked.run.log_metrics({"best_objective": float(value or 0)}, step=finished_count(self._study))
+            self._tracked.run.log_metrics(
+                {"best_objective": float(value or 0)}, step=finished_count(self._study)
+            )
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def _outcome(call: bytes) -> messages.Outcome:
         return messages.Failed("stopped", stop.reason)
     except InputError as error:
         return messages.Failed("input", str(error))
-    except Exception as error:  # noqa: BLE001 - the process boundary: whatever happened becomes an outcome
+    except Exception as error:
         first_line = (str(error).strip().splitlines() or [""])[0]
         return messages.Failed("code", f"{type(error).__name__}: {first_line}", traceback.format_exc())
 

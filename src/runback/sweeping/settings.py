@@ -62,8 +62,10 @@ class SweeperSettings:
         if not self.directions or not set(self.directions) <= {"maximize", "minimize"}:
             raise InputError(f"hydra.sweeper.direction must be maximize or minimize; got {self.direction}")
         if self.start_method not in ("forkserver", "spawn"):
-            raise InputError(f"hydra.sweeper.start_method must be forkserver or spawn; got {self.start_method}")
+            raise InputError(
+                f"hydra.sweeper.start_method must be forkserver or spawn; got {self.start_method}"
+            )
         if self.pruner is not None and len(self.directions) > 1:
             raise InputError(
-                f"pruning needs one objective; there are {len(self.directions)}: use hydra/sweeper/pruner=none"
+                f"pruning needs one objective, not {len(self.directions)}: use hydra/sweeper/pruner=none"
             )

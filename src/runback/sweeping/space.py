@@ -74,7 +74,9 @@ class Space:
         """Return few points that together hold every choice and both ends of every range."""
         corners = {p.name: p.corners() for p in self.parameters}
         most = max(len(values) for values in corners.values())
-        return [{name: values[min(i, len(values) - 1)] for name, values in corners.items()} for i in range(most)]
+        return [
+            {name: values[min(i, len(values) - 1)] for name, values in corners.items()} for i in range(most)
+        ]
 
 
 def quoted(value: Any) -> str:

@@ -49,7 +49,7 @@ def coordinating(folder: Path, name: str) -> Iterator[None]:
             lock.seek(0)
             raise InputError(f"sweep {name} is already running (process {lock.read().strip()})") from None
         lock.truncate(0)
-        print(os.getpid(), file=lock, flush=True)  # noqa: T201 - into the lock file
+        print(os.getpid(), file=lock, flush=True)
         yield
 
 
@@ -65,7 +65,7 @@ def open_study(folder: Path, name: str, directions: Sequence[str], space: Space)
     storage = _storage(path)
     with _readable_errors(path):
         study = optuna.create_study(
-            storage=storage, study_name=name, directions=list(directions), load_if_exists=True
+            storage=storage, study_name=name, directions=[*map(_direction, directions)], load_if_exists=True
         )
         search = _search(space, directions)
         known = study.user_attrs.get(_SEARCH)
@@ -121,7 +121,9 @@ class Proposer:
         target = str(spec.get("_target_", ""))
         if target.endswith(".GPSampler") and importlib.util.find_spec("torch") is None:
             # Optuna would notice at its tenth trial.
-            raise InputError("sampler gp needs PyTorch, which is missing: pip install torch, or use sampler tpe")
+            raise InputError(
+                "sampler gp needs PyTorch, which is missing: pip install torch, or use sampler tpe"
+            )
         self._points: list[dict[str, Any]] | None = None
         if target.startswith("runback."):
             self._points = _part(spec, "hydra.sweeper.sampler", distributions=space.distributions, seed=seed)
@@ -147,6 +149,10 @@ class Proposer:
 def pruner_for(spec: Mapping[str, Any] | None) -> BasePruner:
     """Build the pruner; None prunes nothing."""
     return NopPruner() if spec is None else _part(spec, "hydra.sweeper.pruner")
+
+
+def _direction(name: str) -> StudyDirection:
+    return StudyDirection.MINIMIZE if name == "minimize" else StudyDirection.MAXIMIZE
 
 
 def _part(spec: Mapping[str, Any], where: str, **given: Any) -> Any:

@@ -128,9 +128,11 @@ def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slo
     corners = [composer.compose(0, searched.overrides(values)) for values in searched.corner_values()]
     call = composer.call_check(corners)
     if call is None:
-        return
+        return None
     with tempfile.TemporaryDirectory(prefix="runback-check-") as scratch:
-        check = Job.of(call, number=-1, sweep="check", threads=slots.threads, parent=None, folder=Path(scratch))
+        check = Job.of(
+            call, number=-1, sweep="check", threads=slots.threads, parent=None, folder=Path(scratch)
+        )
         engine.start(check)
         while True:
             for event in engine.events(1.0):

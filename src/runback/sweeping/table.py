@@ -1,4 +1,4 @@
-"""The sweep as a person sees it: a live table on a terminal, a line per trial elsewhere, a summary at the end."""
+"""A sweep as a person sees it: a live table on a terminal, a line per trial elsewhere, then a summary."""
 
 import contextlib
 import sys
@@ -114,7 +114,9 @@ class Table:
             value = "" if running.value is None else f"{running.value:.4f}"
             seconds = time.monotonic() - running.started
             params = " ".join(self._params(running.params))
-            table.add_row(str(number), f"running {seconds:.0f} s", str(running.step), value, params, style="cyan")
+            table.add_row(
+                str(number), f"running {seconds:.0f} s", str(running.step), value, params, style="cyan"
+            )
         for trial in best_trials(self._study, SHOWN):
             values = ", ".join(f"{value:.4f}" for value in trial.values)
             table.add_row(str(trial.number), "done", "", values, " ".join(self._params(trial.params)))

@@ -52,7 +52,7 @@ def current() -> Trial | None:
 
 def enter(trial: Trial | None) -> None:
     """Make `trial` the one that this process runs."""
-    global _current  # noqa: PLW0603 - one process runs one trial; the state is the process's own
+    global _current
     _current = trial
 
 

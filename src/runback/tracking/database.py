@@ -111,6 +111,8 @@ def _write_ahead(database: Path) -> None:
 
 def _revision(database: Path) -> str | None:
     """Return the version of the database's schema, once it is certain that it can be written to."""
+    if not os.access(database, os.R_OK | os.W_OK):
+        raise StoreError(f"{shown(database)} is not writable: give yourself write permission to it")
     timeout = float(os.environ.get("RUNBACK_LOCK_TIMEOUT", LOCK_TIMEOUT))
     try:
         connection = sqlite3.connect(database, timeout=timeout, isolation_level=None)

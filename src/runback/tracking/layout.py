@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from runback.errors import InputError
+from runback.errors import InputError, StoreError
 
 ROOT_VARIABLE = "RUNBACK_ROOT"
 """The environment variable that names the project's folder; without it the folder is searched upwards."""
@@ -70,6 +70,16 @@ class Layout:
     def sweep(self, name: str) -> Path:
         """Return the folder of one sweep; raises InputError when `name` cannot be a folder's name."""
         return self.sweeps / folder_name(name, "a sweep's name")
+
+
+def check_writable(layout: Layout) -> None:
+    """Raise StoreError unless mlruns/ can be written to; creates nothing where it does not exist yet."""
+    folder = layout.mlruns
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder} must be a folder; it is a file: move it away")
+    nearest = folder if folder.exists() else layout.root
+    if not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
+        raise StoreError(f"the folder {nearest} is not writable: give yourself write permission there")
 
 
 def folder_name(name: str, what: str) -> str:

@@ -47,7 +47,7 @@ def serving(store: Store, port: int) -> Iterator[subprocess.Popen[bytes]]:
     It answers when the body begins. Raises StoreError when it does not start.
     """
     process = subprocess.Popen(  # noqa: S603 - our own interpreter, and arguments from here
-        _command(store, port), env=_environment(store), start_new_session=True
+        _command(store, port), env=_environment(store), start_new_session=True, stdout=subprocess.DEVNULL
     )
     try:
         _wait_until_it_answers(process, port)
@@ -72,8 +72,10 @@ def _environment(store: Store) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     return own | {
         "MLFLOW_BACKEND_STORE_URI": store.uri,
+        "MLFLOW_REGISTRY_STORE_URI": store.uri,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONWARNINGS": "ignore",  # of MLflow about its own dependencies
     }
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 from runback.chatter import silenced
 from runback.sweeping import messages, process
 from runback.sweeping.engines.engine import Ended, Event, Said
-
 
 PRELOADED = ("runback.sweeping.hydra_job", "runback.sweeping.process")
 """What every trial imports, whatever its app."""
@@ -55,12 +55,12 @@ class LocalEngine:
 
     def events(self, timeout: float) -> list[Event]:
         """Return what happened, waiting up to `timeout` seconds for something to happen."""
-        watched: dict[object, int] = {}
+        watched: dict[Any, int] = {}
         for number, running in self._running.items():
             watched[running.process.sentinel] = number
             if running.open:
                 watched[running.connection] = number
-        numbers = dict.fromkeys(watched[ready] for ready in wait(list(watched), timeout))  # type: ignore[call-overload]
+        numbers = dict.fromkeys(watched[ready] for ready in wait(list(watched), timeout))
         events: list[Event] = []
         for number in numbers:
             events += self._drain(number)

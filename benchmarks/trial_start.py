@@ -1,0 +1,95 @@
+"""How long a trial takes from being asked for to its first training batch, in a real sweep.
+
+Four moments: Optuna creates the trial (asked; what it samples and Hydra composes comes after), the trial's
+process begins its job, its first batch begins, and its first step ends. TensorFlow builds the graph of the
+training step inside that first step, so the start as measured here holds none of it: what the first step
+takes longer than the median of those that follow is given apart, as tracing.
+"""
+
+import contextlib
+import io
+import statistics
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig
+
+from runback import hydra_app, train
+from runback.sweeping import trial as trials
+from runback.tracking.layout import Layout, project_root
+
+
+@dataclass(frozen=True)
+class Start:
+    """One trial's start, in seconds."""
+
+    until_job: float
+    """From asked until the job begins in its process."""
+    until_batch: float
+    """From asked until the first batch begins."""
+    tracing: float
+    """What the first step takes longer than the median of the later ones."""
+
+
+def measure(start_method: str, trials: int) -> list[Start]:
+    """Sweep over the seed of the default training, one trial at a time; return each one's start.
+
+    The sweep is named after the start method, and stays in the project.
+    """
+    overrides = [
+        "--multirun",
+        f"seed=range({trials})",
+        "training.epochs=1",
+        "hydra.sweeper.n_workers=1",
+        f"hydra.sweeper.name={start_method}",
+        f"hydra.sweeper.start_method={start_method}",
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        hydra_app.run(job, overrides, name="runback train")
+    return _starts(start_method)
+
+
+def job(cfg: DictConfig) -> Any:
+    """Train as `runback train` does, and tell the study when that began and when its batches did."""
+    began = time.time()
+    batches: list[float] = []
+    _note_batches(batches)
+    value = train.job(cfg)
+    steps = [end - start for start, end in zip(batches, batches[1:], strict=False)]
+    facts = {"began": began, "first_batch": batches[0], "tracing": steps[0] - statistics.median(steps[1:])}
+    trial = trials.current()
+    if trial is not None:
+        for name, seconds in facts.items():
+            trial.attribute(name, repr(seconds))
+    return value
+
+
+job.check = train.check  # type: ignore[attr-defined]
+
+
+def _note_batches(batches: list[float]) -> None:
+    """Add to `batches` when each batch begins, in every training of this process from now on."""
+    import keras
+
+    fit = keras.Model.fit
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            batches.append(time.time())
+
+    def timed_fit(model: Any, *args: Any, callbacks: Any = (), **knobs: Any) -> Any:
+        return fit(model, *args, callbacks=[*callbacks, Clock()], **knobs)
+
+    keras.Model.fit = timed_fit
+
+
+def _starts(sweep: str) -> list[Start]:
+    from runback.sweeping.study import read_study
+
+    starts = []
+    for trial in read_study(Layout(project_root()).sweep(sweep), sweep).trials:
+        asked = trial.datetime_start.timestamp()
+        began, batch, tracing = (float(trial.user_attrs[n]) for n in ("began", "first_batch", "tracing"))
+        starts.append(Start(began - asked, batch - asked, tracing))
+    return starts

@@ -1,0 +1,178 @@
+"""Builds everything a training needs from its config, and refuses what cannot be built.
+
+This is where a run's config is declared: run-level knobs here, a part's own as parameters of what its
+`_target_` names.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from runback import seeding, targets
+from runback.chatter import silenced
+from runback.errors import InputError
+from runback.sweeping import trial as trials
+from runback.tracking.layout import Layout, project_root
+
+if TYPE_CHECKING:
+    import keras
+
+    from runback.data.dataset import Dataset
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+@dataclass
+class TrainingConfig:
+    """How long and how a model is trained, and what makes it good."""
+
+    epochs: int = 10
+    batch_size: int = 32
+    precision: str = "float32"
+    threads: int | None = None
+    """CPU threads; None: this process's cores, in a sweep the trial's share. They are part of the result."""
+    patience: int | None = None
+    """Epochs without a better objective after which training stops, with the best weights; None: never."""
+    objective: Any = "val_accuracy"
+    """The metric that a sweep searches over and patience watches; a list for several."""
+    direction: Any = "maximize"
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise InputError(f"training.epochs must be at least 1; got {self.epochs}")
+        if self.batch_size < 1:
+            raise InputError(f"training.batch_size must be at least 1; got {self.batch_size}")
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"training.precision must be one of {', '.join(PRECISIONS)}; got {self.precision!r}"
+            )
+        if len(self.objectives) != len(self.directions):
+            raise InputError(f"training.direction must name a direction for each of {self.objectives}")
+        unknown = [name for name in self.objectives if name not in OBJECTIVES]
+        if unknown:
+            raise InputError(f"training.objective must be one of {', '.join(OBJECTIVES)}; got {unknown[0]!r}")
+
+    @property
+    def objectives(self) -> list[str]:
+        """The names of the objectives."""
+        return [self.objective] if isinstance(self.objective, str) else list(self.objective)
+
+    @property
+    def directions(self) -> list[str]:
+        """The direction of each objective."""
+        return [self.direction] if isinstance(self.direction, str) else list(self.direction)
+
+
+OBJECTIVES = (
+    "val_accuracy",
+    "val_loss",
+    "accuracy",
+    "loss",
+    "epoch_seconds",
+    "images_per_second",
+    "parameters",
+)
+"""What a run can be judged by: the metrics of an epoch, and the network's size."""
+
+
+@dataclass
+class TrackingConfig:
+    """Where runs go in MLflow."""
+
+    experiment: str = "runback"
+
+
+@dataclass
+class TrainConfig:
+    """The whole config of a run."""
+
+    seed: int = 0
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    model: Any = MISSING
+    optimizer: Any = MISSING
+    schedule: Any = MISSING
+    augmentation: Any = MISSING
+    data: Any = MISSING
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a training needs, built and checked."""
+
+    options: TrainingConfig
+    threads: int
+    train: "Dataset"
+    validation: "Dataset"
+    network: "keras.Model"
+    augmentation: "keras.Sequential | None"
+    optimizer: "keras.optimizers.Optimizer"
+
+
+def prepare(cfg: DictConfig) -> Prepared:
+    """Build everything a training needs. Errors: InputError for whatever the config gets wrong."""
+    options: TrainingConfig = OmegaConf.to_object(cfg.training)  # type: ignore[assignment]
+    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    declared = targets.declared_modules(project_root())
+    for group in ("model", "optimizer", "schedule", "augmentation", "data"):
+        targets.check(config[group], declared)
+    train, validation = load_data(config["data"], declared)
+
+    threads = _threads(options)
+    with silenced():
+        seeding.seed_everything(cfg.seed, threads)
+
+    from runback.augmentation.stack import build_stack
+    from runback.training.batches import steps_per_epoch
+    from runback.training.precision import set_precision
+
+    set_precision(options.precision)
+    shape = train.images.shape[1:]
+    network = targets.build(
+        config["model"],
+        where="model",
+        declared=declared,
+        input_shape=shape,
+        num_classes=len(train.class_names),
+    )
+    augmentation = build_stack(config["augmentation"]["layers"], shape, seed=cfg.seed, declared=declared)
+    schedule = targets.build(
+        config["schedule"],
+        where="schedule",
+        declared=declared,
+        known_as={"learning_rate": "optimizer.learning_rate"},
+        learning_rate=config["optimizer"].pop("learning_rate"),
+        epochs=options.epochs,
+        steps_per_epoch=steps_per_epoch(len(train.labels), options.batch_size),
+    )
+    optimizer = targets.build(
+        config["optimizer"], where="optimizer", declared=declared, learning_rate=schedule
+    )
+    return Prepared(options, threads, train, validation, network, augmentation, optimizer)
+
+
+def load_data(spec: Mapping[str, Any], declared: tuple[str, ...]) -> "tuple[Dataset, Dataset]":
+    """Return the training and the validation split. Errors: InputError, DataError."""
+    source = {key: value for key, value in spec.items() if key not in SPLIT_KNOBS}
+    cache = Layout(project_root()).data
+    dataset = targets.build(source, where="data", declared=declared, split="train", cache=cache)
+    knobs = {key: spec[key] for key in SPLIT_KNOBS}
+    return targets.build(  # type: ignore[no-any-return]
+        {"_target_": "runback.data.split.split", **knobs}, where="data", dataset=dataset
+    )
+
+
+SPLIT_KNOBS = ("limit", "validation_fraction", "validation_split", "validation_seed")
+"""The keys of a data config that say how its training images are divided; the others are the source's own."""
+
+
+def _threads(options: TrainingConfig) -> int:
+    trial = trials.current()
+    share = seeding.available_cores() if trial is None else trial.threads
+    return share if options.threads is None else options.threads
+
+
+ConfigStore.instance().store(name="train_schema", node=TrainConfig)

@@ -1,0 +1,318 @@
+"""`runback sweep` on a real project folder: real forkserver, real training, real stores."""
+
+import contextlib
+import itertools
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+TINY = (
+    "data=synthetic",
+    "model.dense_width=8",
+    "model.widths=[4,4]",
+)
+
+TINY_SWEEP = """# @package _global_
+# A sweep for tests.
+#   runback sweep tiny
+defaults:
+  - override /data: synthetic
+  - override /hydra/sweeper/sampler: random
+  - override /hydra/sweeper/pruner: asha
+model:
+  widths: [8, 8]
+  dense_width: 16
+hydra:
+  sweeper:
+    n_trials: 8
+    n_workers: 2
+    params:
+      training.epochs: int(interval(3, 6))
+      optimizer: choice(sgd, adam)
+      optimizer.learning_rate: choice(0.00001, 0.01)
+"""
+
+
+def own_sweeps(project, **files: str):
+    (project.folder / "sweeps").unlink()
+    (project.folder / "sweeps").mkdir()
+    for name, text in files.items():
+        (project.folder / "sweeps" / f"{name}.yaml").write_text(text)
+
+
+@pytest.fixture(scope="module")
+def swept(module_project):
+    """Sweep once; many claims are about what that left behind."""
+    own_sweeps(module_project, tiny=TINY_SWEEP)
+    done = module_project.run("sweep", "tiny")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return module_project, done.stdout
+
+
+def parent_and_children(project):
+    runs = project.runs()
+    [parent] = [run for run in runs if run.data.tags["runback.kind"] == "sweep"]
+    children = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert len(children) == len(runs) - 1
+    return parent, children
+
+
+def test_every_trial_is_a_child_run_with_curves(swept):
+    project, _ = swept
+    parent, children = parent_and_children(project)
+    assert parent.info.status == "FINISHED"
+    assert sorted(int(run.data.tags["runback.trial"]) for run in children) == list(range(8))
+    for run in children:
+        assert project.client().get_metric_history(run.info.run_id, "val_accuracy")
+        assert run.data.tags["runback.sweep"] == "tiny"
+
+
+def test_pruned_trials_are_killed_and_keep_their_curve(swept):
+    project, _ = swept
+    _, children = parent_and_children(project)
+    states = {run.info.status for run in children}
+    assert states == {"FINISHED", "KILLED"}
+    for run in children:
+        if run.info.status == "KILLED":
+            steps = [p.step for p in project.client().get_metric_history(run.info.run_id, "val_accuracy")]
+            assert run.data.tags["runback.reason"] == f"pruned after epoch {steps[-1]}"
+
+
+def test_two_trials_run_at_once_and_a_slot_does_not_wait(swept):
+    project, _ = swept
+    _, children = parent_and_children(project)
+    spans = sorted((run.info.start_time, run.info.end_time) for run in children)
+    overlaps = [later[0] < earlier[1] for earlier, later in itertools.pairwise(spans)]
+    assert sum(overlaps) >= len(spans) // 2
+
+
+def test_the_sweep_ends_with_the_best_run_and_what_to_do_next(swept):
+    project, printed = swept
+    best = project.run("best", "tiny")
+    assert best.returncode == 0
+    run_id = best.stdout.strip()
+    assert f"best run {run_id}" in printed
+    assert f"runback evaluate {run_id}" in printed
+    assert "8 of 8" not in printed
+    assert printed.count("trial ") >= 8
+    _, children = parent_and_children(project)
+    finished = [run for run in children if run.info.status == "FINISHED"]
+    top = max(finished, key=lambda run: run.data.metrics["val_accuracy"])
+    assert project.client().get_run(run_id).data.metrics["val_accuracy"] == top.data.metrics["val_accuracy"]
+
+
+def test_best_can_tell_more_as_json(swept):
+    project, _ = swept
+    facts = json.loads(project.run("best", "tiny", "--json").stdout)
+    assert set(facts) == {"run_id", "trial", "values", "params"}
+
+
+def test_the_printed_command_trains_the_best_trial_again_to_the_same_value(swept):
+    project, printed = swept
+    [line] = [line for line in printed.splitlines() if "train it again" in line]
+    command = line.split("runback train ", 1)[1]
+    import shlex
+
+    done = project.run("train", *shlex.split(command))
+    assert done.returncode == 0, done.stderr
+    again = project.client().get_run(done.stdout.split()[-1]).data
+    first = project.client().get_run(project.run("best", "tiny").stdout.strip()).data
+    assert again.metrics["val_loss"] == first.metrics["val_loss"]
+
+
+def test_a_finished_sweep_says_so_and_starts_nothing(swept):
+    project, _ = swept
+    before = len(project.runs())
+    done = project.run("sweep", "tiny")
+    assert done.returncode == 0
+    assert "sweep tiny is finished: 8 of 8 trials" in done.stdout
+    assert len(project.runs()) == before
+
+
+def test_a_sweep_is_continued_under_the_same_parent(swept):
+    project, _ = swept
+    parent = next(run for run in project.runs() if run.data.tags["runback.kind"] == "sweep")
+    before = len(project.runs())
+    done = project.run("sweep", "tiny", "hydra.sweeper.n_trials=10")
+    assert done.returncode == 0, done.stderr
+    new = project.runs()[before:]
+    assert [run.data.tags["mlflow.parentRunId"] for run in new] == [parent.info.run_id] * 2
+    assert sorted(int(run.data.tags["runback.trial"]) for run in new) == [8, 9]
+
+
+def test_another_search_space_is_not_mixed_into_a_sweep(swept):
+    project, _ = swept
+    done = project.run("sweep", "tiny", "hydra.sweeper.n_trials=99", "optimizer=choice(sgd,rmsprop)")
+    assert done.returncode == 2
+    assert "changed: optimizer" in done.stderr
+
+
+def test_an_ad_hoc_grid_needs_no_file(project):
+    done = project.run(
+        "train", "--multirun", *TINY, "training.epochs=1",
+        "optimizer=sgd,adam", "training.batch_size=choice(32,64)",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    _, children = parent_and_children(project)
+    points = {(run.data.params["optimizer.name"], run.data.params["training.batch_size"]) for run in children}
+    assert points == {("sgd", "32"), ("sgd", "64"), ("adam", "32"), ("adam", "64")}
+    assert {run.info.status for run in children} == {"FINISHED"}
+
+
+def test_several_objectives_give_a_pareto_front(project):
+    done = project.run(
+        "train", "-m", *TINY, "training.epochs=1", "model.dense_width=4,64", "hydra.sweeper.name=two",
+        "training.objective=[val_loss,parameters]", "training.direction=[minimize,minimize]",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Pareto front" in done.stdout
+    assert 1 <= len(project.run("best", "two").stdout.split()) <= 2
+
+
+def test_ctrl_c_leaves_no_run_running_and_no_process(project):
+    own_sweeps(project, tiny=TINY_SWEEP)
+    process = project.start("sweep", "tiny", "training.epochs=100000", "hydra/sweeper/pruner=none")
+    deadline = time.monotonic() + 120
+    while (
+        time.monotonic() < deadline
+        and len(list(project.folder.glob("mlruns/sweeps/tiny/*/metrics.jsonl"))) < 2
+    ):
+        time.sleep(0.2)
+    project.interrupt(process)
+    process.communicate(timeout=40)
+    assert process.returncode == 130
+    parent, children = parent_and_children(project)
+    assert {run.info.status for run in [parent, *children]} == {"KILLED"}
+    with sqlite3.connect(project.folder / "mlruns" / "sweeps" / "tiny" / "study.db") as database:
+        assert database.execute("SELECT count(*) FROM trials WHERE state = 'RUNNING'").fetchone() == (0,)
+    assert _gone(process.pid)
+
+
+def _group(group: int) -> list[psutil.Process]:
+    """Return the processes of a group that are alive."""
+    members = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                members.append(process)
+    return members
+
+
+def _gone(group: int) -> bool:
+    deadline = time.monotonic() + 10
+    while _group(group) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not _group(group)
+
+
+def test_the_run_of_a_killed_trial_is_closed(project):
+    own_sweeps(project, tiny=TINY_SWEEP)
+    process = project.start(
+        "sweep", "tiny", "hydra.sweeper.n_trials=2", "hydra/sweeper/pruner=none",
+        "training.epochs=int(interval(20,30))",
+    )  # fmt: skip
+    killed = None
+    deadline = time.monotonic() + 120
+    while killed is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+        if (project.folder / "mlruns/sweeps/tiny/0/metrics.jsonl").exists():
+            killed = _kill_trial(process.pid)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "killed by SIGKILL" in out
+    _, children = parent_and_children(project)
+    statuses = [run.info.status for run in children]
+    assert sorted(statuses) == ["FAILED", "FINISHED", "FINISHED"]
+
+
+def _kill_trial(group: int) -> int | None:
+    """Kill a process that the forkserver has forked; its command line is the forkserver's own."""
+    for process in _group(group):
+        with contextlib.suppress(psutil.Error):
+            if "forkserver" in " ".join(process.parent().cmdline()):
+                process.kill()
+                return process.pid
+    return None
+
+
+TEN_LINES = """
+import hydra
+from runback.sweeping import report
+
+@hydra.main(version_base="1.3", config_path=".", config_name="app")
+def app(cfg):
+    for step in (1, 2, 3):
+        report(cfg.x * step, step)
+    return cfg.x * 3
+
+app()
+"""
+
+
+def test_any_hydra_app_can_be_swept_and_pruned(tmp_path, project):
+    (tmp_path / "app.py").write_text(TEN_LINES)
+    (tmp_path / "app.yaml").write_text(
+        "defaults:\n  - override hydra/sweeper: runback\n  - override hydra/sweeper/pruner: asha\nx: 0.5\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "app.py", "-m", "x=interval(0,1)", "hydra.sweeper.n_trials=12"],
+        cwd=tmp_path, env=project.environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert " pruned after step " in done.stdout
+    assert "done" in done.stdout
+    assert not (tmp_path / "mlruns").exists()
+
+
+BAD_SWEEPS = {
+    ("sweep", "nope"): "unknown sweep 'nope': expected one of cifar10, cifar10_cpu, quickstart",
+    ("sweep", "quickstar"): "did you mean 'quickstart'?",
+    ("train", "-m", "training.epochs=2"): "the search space is empty",
+    ("train", "-m", "training.epoch=1,2"): "did you mean 'training.epochs'?",
+    ("train", "-m", "optimizer=sgd,adamm"): "did you mean 'adam'?",
+    ("train", "-m", "model.dense_dropout=0.5,1.5"): "model.dense_dropout: input should be less than 1",
+    ("sweep", "quickstart", "model.conv_dropout=interval(0,1.5)"): "model.conv_dropout",
+    ("sweep", "quickstart", "data=folder"): "data.path",
+    ("sweep", "quickstart", "hydra/sweeper/sampler=gp"): "PyTorch",
+    ("sweep", "quickstart", "hydra/sweeper/sampler=grid"): "finite",
+    ("sweep", "quickstart", "hydra/sweeper/sampler=tp"): "did you mean 'tpe'?",
+    ("sweep", "quickstart", "hydra/sweeper/pruner=hyperband"): "max_resource must be set",
+    ("sweep", "quickstart", "hydra.sweeper.n_trials=0"): "hydra.sweeper.n_trials must be positive",
+    ("sweep", "quickstart", "hydra.sweeper.n_trials=null"): "would never end",
+    (
+        "sweep", "quickstart",
+        "training.objective=[val_loss,parameters]", "training.direction=[minimize,minimize]",
+    ): "pruning needs one objective",
+    ("best", "quickstart"): "no sweeps yet",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory, make_project):
+    """Try all bad sweeps in one project."""
+    project = make_project(tmp_path_factory.mktemp("refused"))
+    results = project.run_many(*BAD_SWEEPS)
+    return project, dict(zip(BAD_SWEEPS, results, strict=True))
+
+
+@pytest.mark.parametrize("arguments", BAD_SWEEPS, ids=" ".join)
+def test_a_bad_sweep_is_refused_in_one_line_before_its_first_trial(refusals, arguments):
+    code, out, err = refusals[1][arguments]
+    assert code == 2, err
+    assert out == ""
+    assert BAD_SWEEPS[arguments] in err
+    assert err.count("\n") == 1
+
+
+def test_refused_sweeps_leave_nothing_in_the_stores(refusals):
+    project, _ = refusals
+    assert project.runs() == []
+    assert not (project.folder / "mlruns" / "sweeps").exists()
