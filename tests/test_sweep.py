@@ -291,6 +291,7 @@ BAD_SWEEPS = {
         "sweep", "quickstart",
         "training.objective=[val_loss,parameters]", "training.direction=[minimize,minimize]",
     ): "pruning needs one objective",
+    ("sweep", "quickstart", "hydra.sweeper.name='a/b'"): "hydra.sweeper.name must be usable",
     ("best", "quickstart"): "no sweeps yet",
 }  # fmt: skip
 

@@ -197,6 +197,7 @@ BAD_OVERRIDES = {
     "+optimizer.momentun=0.5": "momentun",
     "training.precision=float8": "mixed_bfloat16",
     "training.objective=acc": "training.objective must be one of",
+    "training.objective=val_loss": "training.direction must be minimize for val_loss; got maximize",
     "data.limit=5": "data.limit must be at least 20",
     "data.limit=abc": "data.limit: input should be a valid integer",
     "data.validation_fraction=1.5": "data.validation_fraction must lie in (0, 1); got 1.5",

@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
     from runback.data.dataset import Dataset
 
+OBJECTIVES = {
+    "val_accuracy": "maximize",
+    "val_loss": "minimize",
+    "accuracy": "maximize",
+    "loss": "minimize",
+    "epoch_seconds": "minimize",
+    "images_per_second": "maximize",
+    "parameters": "minimize",
+}
+"""What a run can be judged by, and which way is better: an epoch's metrics, and the network's size."""
+
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -54,6 +65,9 @@ class TrainingConfig:
         unknown = [name for name in self.objectives if name not in OBJECTIVES]
         if unknown:
             raise InputError(f"training.objective must be one of {', '.join(OBJECTIVES)}; got {unknown[0]!r}")
+        for name, direction in zip(self.objectives, self.directions, strict=True):
+            if direction != OBJECTIVES[name]:
+                raise InputError(f"training.direction must be {OBJECTIVES[name]} for {name}; got {direction}")
 
     @property
     def objectives(self) -> list[str]:
@@ -64,18 +78,6 @@ class TrainingConfig:
     def directions(self) -> list[str]:
         """The direction of each objective."""
         return [self.direction] if isinstance(self.direction, str) else list(self.direction)
-
-
-OBJECTIVES = (
-    "val_accuracy",
-    "val_loss",
-    "accuracy",
-    "loss",
-    "epoch_seconds",
-    "images_per_second",
-    "parameters",
-)
-"""What a run can be judged by: the metrics of an epoch, and the network's size."""
 
 
 @dataclass

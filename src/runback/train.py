@@ -16,6 +16,7 @@ from runback.chatter import silenced
 from runback.errors import InputError
 from runback.prepare import prepare
 from runback.sweeping import trial as trials
+from runback.tracking.layout import Layout, project_root
 
 
 def job(cfg: DictConfig) -> float | tuple[float, ...]:
@@ -71,7 +72,10 @@ def check(cfg: DictConfig) -> None:
     """Refuse what `job` would refuse, without training: a sweep calls this before its first trial."""
     import keras
 
+    from runback.tracking.store import open_store
+
     prepare(cfg)
+    open_store(Layout(project_root()))
     keras.backend.clear_session()
 
 

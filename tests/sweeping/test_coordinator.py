@@ -1,7 +1,9 @@
 """The coordinator with real processes and a real SQLite study, on tasks that need no TensorFlow."""
 
+import contextlib
 import os
 import signal
+import sqlite3
 import threading
 import time
 from dataclasses import dataclass, field
@@ -11,7 +13,7 @@ import pytest
 from optuna.pruners import NopPruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
-from runback.errors import InputError, Stopped, TrainingError
+from runback.errors import InputError, Stopped, StoreError, TrainingError
 from runback.sweeping import messages, report
 from runback.sweeping.coordinator import Budget, Coordinator
 from runback.sweeping.engines.local import LocalEngine
@@ -266,6 +268,22 @@ def test_a_second_coordinator_is_told_who_holds_the_sweep(tmp_path):
         coordinating(tmp_path, "s"),
     ):
         pass
+
+
+def test_a_study_locked_by_another_program_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("runback.sweeping.study.LOCK_TIMEOUT", 0.5)
+    searched = parse(SPACE, [], None)
+    open_study(tmp_path, "s", ["maximize"], searched)
+    with contextlib.closing(sqlite3.connect(tmp_path / "study.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreError, match="locked by another program"):
+            open_study(tmp_path, "s", ["maximize"], searched)
+
+
+def test_a_damaged_study_is_refused(tmp_path):
+    (tmp_path / "study.db").write_bytes(b"no database" * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        open_study(tmp_path, "s", ["maximize"], parse(SPACE, [], None))
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ class SweeperSettings:
 
     def check(self) -> None:
         """Errors: InputError for a value out of range."""
+        if self.name is not None and (not self.name.strip(". ") or set(self.name) & set("/\\\0")):
+            raise InputError(f"hydra.sweeper.name must be usable as a folder's name; got {self.name!r}")
         for name in ("n_trials", "timeout"):
             value = getattr(self, name)
             if value is not None and value <= 0:

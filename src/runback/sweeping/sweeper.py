@@ -1,5 +1,6 @@
 """A whole sweep, from Hydra's config to the summary."""
 
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -84,11 +85,14 @@ def sweep(
 
         table = Table(study, budget, searched)
         observers: list[Observer] = [parent, table]
-        with parent.recording(), table.live():
-            Coordinator(study, proposer, engine, budget, searched.distributions, job, observers).run()
-        table.print_summary()
-    if finished_count(study) == 0:
-        raise TrainingError(f"no trial of sweep {name} finished; their logs are under {sweep_folder}")
+        coordinator = Coordinator(study, proposer, engine, budget, searched.distributions, job, observers)
+        try:
+            with parent.recording(), table.live():
+                coordinator.run()
+                if finished_count(study) == 0:
+                    raise TrainingError(f"no trial finished; their logs are under {sweep_folder}")
+        finally:
+            table.print_summary()
 
 
 def divide(settings: SweeperSettings) -> Slots:
@@ -144,5 +148,6 @@ def _raise_if_failed(outcome: messages.Outcome) -> None:
     match outcome:
         case messages.Failed("input", reason):
             raise InputError(reason)
-        case messages.Failed(kind, reason):
+        case messages.Failed(kind, reason, traceback):
+            sys.stderr.write(traceback)
             raise TrainingError(f"the check before the first trial failed ({kind}): {reason}")

@@ -23,6 +23,10 @@ SHOWN = 5
 """Best trials that the table and the summary list."""
 
 
+REDRAW_SECONDS = 0.25
+"""Seconds between two drawings at least: each one reads the study."""
+
+
 @dataclass
 class _Running:
     params: dict[str, Any]
@@ -43,6 +47,7 @@ class Table:
         self._started = time.monotonic()
         self._already = self._counts()
         self._live: Live | None = None
+        self._drawn = 0.0
 
     @contextlib.contextmanager
     def live(self) -> Iterator[None]:
@@ -105,7 +110,9 @@ class Table:
         self._console.print(line, soft_wrap=True, markup=False)
 
     def _draw(self) -> None:
-        if self._live is not None:
+        now = time.monotonic()
+        if self._live is not None and now - self._drawn >= REDRAW_SECONDS:
+            self._drawn = now
             self._live.update(self._render(), refresh=True)
 
     def _render(self) -> Group:
