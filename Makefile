@@ -24,8 +24,8 @@ setup: $(SYNCED)  ## make .venv and install the locked dependencies
 
 # Without .pyc files TensorFlow takes seconds longer to import, at every start.
 $(SYNCED): uv.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) or sys.version_info >= (3, 14))' || \
-		{ echo "runback needs Python 3.11 to 3.13; $(PYTHON) is $$($(PYTHON) -V 2>&1): make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) or sys.version_info >= (3, 14))' 2>/dev/null || \
+		{ echo "runback needs Python 3.11 to 3.13; $(PYTHON) is $$($(PYTHON) -V 2>/dev/null || echo missing): make PYTHON=python3.12 ..." >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv; $(PYTHON) -m venv .venv; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)

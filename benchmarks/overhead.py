@@ -9,21 +9,21 @@ about 6 minutes on two cores.
 import argparse
 import statistics
 from collections.abc import Sequence
+from importlib.metadata import version
 
 import command_start
 import throughput
 import trial_start
 from project import cifar10, temporary_project
-from spread import ratios, shown
-
 from runback.seeding import available_cores
+from spread import ratios, shown
 
 
 def main() -> None:
     """Measure in a temporary project and print."""
     options = _options()
     with temporary_project():
-        print(f"{available_cores()} cores")
+        print(f"{available_cores()} cores, TensorFlow {version('tensorflow')}")
         # First, because the process of a sweep never imports TensorFlow and that of a training has to.
         print_trial_start(options.repeats)
         print_command_start(options.repeats)
@@ -64,7 +64,12 @@ def print_throughput(title: str, overrides: Sequence[str], repeats: int) -> None
 
 def _digits(options: argparse.Namespace) -> list[str]:
     # Ten times as many epochs: these take a fraction of a second, and a fixed cost shows most in them.
-    return ["data=digits", "model=shallow_cnn", f"training.epochs={10 * options.epochs}"]
+    return [
+        "data=digits",
+        f"data.limit={options.images}",
+        "model=shallow_cnn",
+        f"training.epochs={10 * options.epochs}",
+    ]
 
 
 def _images(options: argparse.Namespace) -> list[str]:
@@ -85,8 +90,8 @@ def _options() -> argparse.Namespace:
     data = "cifar10" if cifar10() else "synthetic"
     parser.add_argument("--data", choices=("cifar10", "synthetic"), default=data, help=f"({data})")
     options = parser.parse_args()
-    if options.epochs < 2 or options.repeats < 1:
-        parser.error("expected --epochs from 2 and --repeats from 1")
+    if options.images < 20 or options.epochs < 2 or options.repeats < 1:
+        parser.error("expected --images from 20, --epochs from 2 and --repeats from 1")
     return options
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from runback import hydra_app, train
+from runback.chatter import silenced
 from runback.prepare import prepare
 from runback.tracking.layout import Layout, project_root
 
@@ -86,12 +87,12 @@ def _tracked(overrides: Sequence[str]) -> float:
 
 def _run(job: Callable[[DictConfig], Any], overrides: Sequence[str]) -> str:
     """Run `job` on the composed config; return what it printed."""
-    import keras
-
-    keras.backend.clear_session()
-    gc.collect()
     screen = Screen()
-    with contextlib.redirect_stdout(screen):
+    with silenced(), contextlib.redirect_stdout(screen):
+        import keras
+
+        keras.backend.clear_session()
+        gc.collect()
         hydra_app.run(job, list(overrides), name="runback train")
     return screen.getvalue()
 

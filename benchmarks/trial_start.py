@@ -1,15 +1,17 @@
 """How long a trial takes from being asked for to its first training batch, in a real sweep.
 
 Four moments: Optuna creates the trial (asked; what it samples and Hydra composes comes after), the trial's
-process begins its job, its first batch begins, and its first step ends. TensorFlow builds the graph of the
-training step inside that first step, so the start as measured here holds none of it: what the first step
-takes longer than the median of those that follow is given apart, as tracing.
+process begins its job, its first batch begins, and its first step ends. Tracing, which bare Keras
+pays as well, is given apart: building the graphs of the input pipelines, which is taken off the start, and
+that of the training step inside the first step: what that takes longer than the median of later ones.
 """
 
 import contextlib
 import io
+import itertools
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +29,9 @@ class Start:
     until_job: float
     """From asked until the job begins in its process."""
     until_batch: float
-    """From asked until the first batch begins."""
+    """From asked until the first batch begins, without the tracing of the input pipelines."""
     tracing: float
-    """What the first step takes longer than the median of the later ones."""
+    """The input pipelines' and the training step's."""
 
 
 def measure(start_method: str, trials: int) -> list[Start]:
@@ -55,9 +57,16 @@ def job(cfg: DictConfig) -> Any:
     began = time.time()
     batches: list[float] = []
     _note_batches(batches)
+    pipelines: list[float] = []
+    _note_pipelines(pipelines)
     value = train.job(cfg)
-    steps = [end - start for start, end in zip(batches, batches[1:], strict=False)]
-    facts = {"began": began, "first_batch": batches[0], "tracing": steps[0] - statistics.median(steps[1:])}
+    steps = [end - start for start, end in itertools.pairwise(batches)]
+    facts = {
+        "began": began,
+        "first_batch": batches[0],
+        "pipelines": sum(pipelines),
+        "first_step": steps[0] - statistics.median(steps[1:]),
+    }
     trial = trials.current()
     if trial is not None:
         for name, seconds in facts.items():
@@ -84,12 +93,31 @@ def _note_batches(batches: list[float]) -> None:
     keras.Model.fit = timed_fit
 
 
+def _note_pipelines(seconds: list[float]) -> None:
+    """Add to `seconds` what building each input pipeline takes, in every training of this process."""
+    from runback.training import fit
+
+    def timed(build: Callable[..., Any]) -> Callable[..., Any]:
+        def building(*args: Any, **knobs: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return build(*args, **knobs)
+            finally:
+                seconds.append(time.perf_counter() - began)
+
+        return building
+
+    fit.training_batches = timed(fit.training_batches)
+    fit.validation_batches = timed(fit.validation_batches)
+
+
 def _starts(sweep: str) -> list[Start]:
     from runback.sweeping.study import read_study
 
     starts = []
     for trial in read_study(Layout(project_root()).sweep(sweep), sweep).trials:
         asked = trial.datetime_start.timestamp()
-        began, batch, tracing = (float(trial.user_attrs[n]) for n in ("began", "first_batch", "tracing"))
-        starts.append(Start(began - asked, batch - asked, tracing))
+        names = ("began", "first_batch", "pipelines", "first_step")
+        began, batch, pipelines, step = (float(trial.user_attrs[name]) for name in names)
+        starts.append(Start(began - asked, batch - asked - pipelines, pipelines + step))
     return starts

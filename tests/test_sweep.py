@@ -99,7 +99,7 @@ def test_the_sweep_ends_with_the_best_run_and_what_to_do_next(swept):
     assert best.returncode == 0
     run_id = best.stdout.strip()
     assert f"best run {run_id}" in printed
-    assert f"runback evaluate {run_id}" in printed
+    assert f" evaluate {run_id}" in printed
     assert "8 of 8" not in printed
     assert printed.count("trial ") >= 8
     _, children = parent_and_children(project)
@@ -117,7 +117,7 @@ def test_best_can_tell_more_as_json(swept):
 def test_the_printed_command_trains_the_best_trial_again_to_the_same_value(swept):
     project, printed = swept
     [line] = [line for line in printed.splitlines() if "train it again" in line]
-    command = line.split("runback train ", 1)[1]
+    command = line.split(" train ", 1)[1]
     import shlex
 
     done = project.run("train", *shlex.split(command))

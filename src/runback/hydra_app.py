@@ -142,6 +142,8 @@ def _unknown_choice(group: str, name: str, root: Path) -> str:
 
 
 def _unknown_key(asked: str, root: Path) -> str:
+    if "@sweeps." in asked:
+        return "the sweep's file must begin with the line '# @package _global_'"
     keys = [key for key in _valid_keys(root) if not asked.startswith(f"{key}.")]
     nearest = difflib.get_close_matches(asked.lstrip("+"), keys, 1, cutoff=0.7)
     hint = (

@@ -26,7 +26,7 @@ def start(cfg: DictConfig, prepared: "Prepared", folder: Path, trial: "Trial | N
     from runback.tracking.store import open_store
 
     root = project_root()
-    store = open_store(Layout(root))
+    store = open_store(Layout(root), is_prepared=trial is not None and trial.parent is not None)
     choices = HydraConfig.get().runtime.choices
     names = {group: str(choices.get(group)) for group in GROUPS}
     run = start_run(
@@ -91,9 +91,7 @@ def _scalars(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, objec
     for key, value in tree.items():
         if isinstance(value, Mapping):
             found += _scalars(value, f"{prefix}{key}.")
-        elif key != "_target_" and not (
-            isinstance(value, list) and any(isinstance(v, Mapping) for v in value)
-        ):
+        elif key not in ("_target_", "layers"):
             found.append((f"{prefix}{key}", value))
     return found
 

@@ -2,6 +2,8 @@
 
 import difflib
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -56,11 +58,20 @@ def _print_next_steps(folder: Path, name: str) -> None:
     again = _overrides(folder / str(best[0].number), best[0].user_attrs["threads"])
     lines = [
         f"best run {run_id}",
-        f"  measure it on the test split   runback evaluate {run_id}",
-        f"  train it again                 runback train {again}",
-        "  see all runs                   runback ui",
+        f"  measure it on the test split   {_command()} evaluate {run_id}",
+        f"  train it again                 {_command()} train {again}",
+        f"  see all runs                   {_command()} ui",
     ]
     print("\n".join(lines))  # noqa: T201 - the command's result
+
+
+def _command() -> str:
+    """Return what a shell needs to find this command: its name, or its path in an inactive environment."""
+    installed = Path(sys.executable).with_name("runback")
+    if shutil.which("runback") or not installed.exists():
+        return "runback"
+    path = installed.relative_to(Path.cwd()) if installed.is_relative_to(Path.cwd()) else installed
+    return shlex.quote(str(path))
 
 
 def _overrides(trial_folder: Path, threads: str) -> str:

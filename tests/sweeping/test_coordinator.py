@@ -220,6 +220,27 @@ def test_a_grid_ends_when_every_point_was_visited(tmp_path, engine):
     ]
 
 
+def test_a_grid_comes_back_to_points_that_were_cut_short_but_not_to_broken_ones(tmp_path, engine):
+    grid = {"_target_": "runback.sweeping.exhaustive.points"}
+    sign = tmp_path / "second visit"
+
+    def fragile(number, params):
+        if params["x"] == 1:
+            raise ValueError("this point is broken")
+        if params["x"] == 2 and not sign.exists():
+            sign.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return float(params["x"])
+
+    study, _, coordinator = sweep(
+        tmp_path, engine, fragile, n_trials=None, n_workers=1, space={"x": "choice(1, 2, 3)"}, sampler=grid
+    )
+    coordinator.run()
+    visits = [(trial.params["x"], trial.state) for trial in study.trials]
+    failed, done = TrialState.FAIL, TrialState.COMPLETE
+    assert visits == [(1, failed), (2, failed), (2, done), (3, done)]
+
+
 def test_several_objectives_work_without_pruning(tmp_path, engine):
     def two(number, params):
         report(0.5, 1)
@@ -253,7 +274,7 @@ def test_what_a_sampler_proposes_depends_on_seed_and_number_not_on_restarts(tmp_
             if number in restarts or number == 0:
                 study = open_study(folder, "s", ["maximize"], searched)
                 proposer = Proposer(spec, searched, seed=0)
-            study.sampler = proposer.sampler(number)
+            study.sampler = proposer.next_sampler(study.trials)
             trial = study.ask(searched.distributions)
             study.tell(trial, trial.params["x"] - trial.params["y"])
         return [trial.params for trial in study.trials]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
@@ -75,8 +76,8 @@ class Coordinator:
         deadline = None if self.budget.timeout is None else time.monotonic() + self.budget.timeout
         try:
             while True:
-                while self._wants_more(deadline):
-                    self._start_next()
+                while (sampler := self._next_sampler(deadline)) is not None:
+                    self._start_next(sampler)
                 if not self._running:
                     return
                 self._handle_events(0.25)
@@ -94,20 +95,20 @@ class Coordinator:
             for observer in self.observers:
                 observer.ended(trial.number, messages.Failed("lost", ORPHANED))
 
-    def _wants_more(self, deadline: float | None) -> bool:
+    def _next_sampler(self, deadline: float | None) -> BaseSampler | None:
+        """Return what proposes the next trial, or None while no slot is free or the budget is used up."""
         if len(self._running) >= self.budget.n_workers:
-            return False
+            return None
         if deadline is not None and time.monotonic() >= deadline:
-            return False
+            return None
         trials = self.study.get_trials(deepcopy=False)
-        if self.proposer.limit is not None and len(trials) >= self.proposer.limit:
-            return False
         finished = sum(trial.state in FINISHED for trial in trials)
-        return self.budget.n_trials is None or finished + len(self._running) < self.budget.n_trials
+        if self.budget.n_trials is not None and finished + len(self._running) >= self.budget.n_trials:
+            return None
+        return self.proposer.next_sampler(trials)
 
-    def _start_next(self) -> None:
-        number = len(self.study.get_trials(deepcopy=False))
-        self.study.sampler = self.proposer.sampler(number)
+    def _start_next(self, sampler: BaseSampler) -> None:
+        self.study.sampler = sampler
         trial = self.study.ask(self.distributions)
         self._running[trial.number] = trial
         for observer in self.observers:

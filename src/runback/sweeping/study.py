@@ -129,21 +129,34 @@ class Proposer:
             self._points = _part(spec, "hydra.sweeper.sampler", distributions=space.distributions, seed=seed)
         self._one_sequence = target.endswith(".QMCSampler")
         if self._points is None:
-            self.sampler(0)
+            self._sampler(0)
 
     @property
     def limit(self) -> int | None:
         """The number of points there are to visit; None: no end."""
         return None if self._points is None else len(self._points)
 
-    def sampler(self, number: int) -> BaseSampler:
-        """Return the sampler that proposes trial `number`."""
+    def next_sampler(self, trials: Sequence[FrozenTrial]) -> BaseSampler | None:
+        """Return the sampler that proposes the trial after these; None when every point was visited."""
+        if self._points is None:
+            return self._sampler(len(trials))
+        visited = [trial.params for trial in trials if not _was_cut_short(trial)]
+        left = [point for point in self._points if point not in visited]
+        if not left:
+            return None
+        with _without_experimental_warnings():
+            return PartialFixedSampler(left[0], RandomSampler(self._seed))
+
+    def _sampler(self, number: int) -> BaseSampler:
         digest = hashlib.sha256(f"{self._seed},{number}".encode()).digest()
         seed = self._seed if self._one_sequence else int.from_bytes(digest[:4], "big")
-        if self._points is not None:
-            with _without_experimental_warnings():
-                return PartialFixedSampler(self._points[number % len(self._points)], RandomSampler(seed))
-        return _part(self._spec, "hydra.sweeper.sampler", seed=seed)
+        return _part(self._spec, "hydra.sweeper.sampler", seed=seed)  # type: ignore[no-any-return]
+
+
+def _was_cut_short(trial: FrozenTrial) -> bool:
+    """Tell whether a trial failed through no fault of its point: it was interrupted, or its process lost."""
+    failure = str(trial.user_attrs.get("failure", "lost"))
+    return trial.state == TrialState.FAIL and failure.startswith(("stopped", "lost"))
 
 
 def pruner_for(spec: Mapping[str, Any] | None) -> BasePruner:

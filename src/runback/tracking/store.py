@@ -41,15 +41,17 @@ class Store:
         return urlsplit(self.uri).scheme.split("+")[0] not in DATABASES
 
 
-def open_store(layout: Layout) -> Store:
+def open_store(layout: Layout, *, is_prepared: bool = False) -> Store:
     """Open `$MLFLOW_TRACKING_URI` when it is set, else the project's mlruns/mlflow.db, created if need be.
 
-    Several processes may do so at once. Raises StoreError when the store cannot be used: not writable,
-    locked for longer than 15 s, damaged, of an unknown version, or a server that does not answer.
+    With `is_prepared` the database is taken as it is: a trial's coordinator has opened it before.
+
+    Several processes may do so at once. Raises StoreError when the store cannot be used: not writable, locked
+    for longer than 15 s, damaged, of an unknown version, or a server that does not answer.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(layout.database)
     database = _database(uri)
-    if database is not None:
+    if database is not None and not is_prepared:
         prepare(database, layout.artifacts)
     try:
         store = Store(uri, MlflowClient(uri), layout)
