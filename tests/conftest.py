@@ -108,6 +108,12 @@ def _make_project(folder: Path) -> Project:
     return Project(project)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_works() -> None:
+    """Undo an ignored SIGINT, which a shell's background jobs hand down to every process they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="session")
 def make_project() -> Callable[[Path], Project]:
     return _make_project

@@ -117,7 +117,7 @@ def test_best_can_tell_more_as_json(swept):
 def test_the_printed_command_trains_the_best_trial_again_to_the_same_value(swept):
     project, printed = swept
     [line] = [line for line in printed.splitlines() if "train it again" in line]
-    command = line.split(" train ", 1)[1]
+    command = line.split("runback train ", 1)[1]
     import shlex
 
     done = project.run("train", *shlex.split(command))
