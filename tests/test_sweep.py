@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import os
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -117,10 +118,8 @@ def test_best_can_tell_more_as_json(swept):
 def test_the_printed_command_trains_the_best_trial_again_to_the_same_value(swept):
     project, printed = swept
     [line] = [line for line in printed.splitlines() if "train it again" in line]
-    command = line.split("runback train ", 1)[1]
-    import shlex
-
-    done = project.run("train", *shlex.split(command))
+    _runback, verb, *overrides = shlex.split(line.split("again", 1)[1])
+    done = project.run(verb, *overrides)
     assert done.returncode == 0, done.stderr
     again = project.client().get_run(done.stdout.split()[-1]).data
     first = project.client().get_run(project.run("best", "tiny").stdout.strip()).data

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+CIFAR10 = Path(os.environ.get("RUNBACK_CIFAR10", Path(__file__).parents[2] / "shared" / "cifar10")).absolute()
+
 SMALL = ("training.epochs=3", "model.dense_width=16", "augmentation=shift", "training.threads=1")
 
 
@@ -125,6 +127,22 @@ def test_evaluate_measures_the_test_split_once(trained):
     assert json.loads(again.stdout)["test_accuracy"] == run.data.metrics["test_accuracy"]
     assert "once" in again.stderr
     assert len(project.client().get_metric_history(run_id, "test_accuracy")) == 1
+
+
+@pytest.mark.skipif(
+    not CIFAR10.is_dir(), reason="CIFAR-10 is not here: ../shared/cifar10 or $RUNBACK_CIFAR10"
+)
+def test_a_notebook_trains_on_real_cifar10_and_is_measured_on_its_test_split(project):
+    env = {"RUNBACK_CIFAR10": str(CIFAR10)}
+    done = project.run("train", "experiment=notebook_deep", "training.epochs=2", "data.limit=5000", **env)
+    assert done.returncode == 0, done.stderr
+    [run] = project.runs()
+    assert run.data.params["data.n_train"] == "4000"
+    assert run.data.metrics["val_accuracy"] > 0.2  # chance is 0.1
+    evaluated = project.run("evaluate", run.info.run_id, "--json", **env)
+    report = json.loads(evaluated.stdout)
+    assert report["n"] == 10_000
+    assert abs(report["test_accuracy"] - run.data.metrics["val_accuracy"]) < 0.1
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -170,6 +170,21 @@ def test_ctrl_c_ends_running_trials_and_leaves_none_running(tmp_path, engine):
     assert {o.kind for o in seen.outcomes.values()} == {"stopped"}
 
 
+def test_ctrl_c_before_a_trial_has_a_process_leaves_nothing_running(tmp_path, engine):
+    study, _, coordinator = sweep(tmp_path, engine, lambda number, params: time.sleep(60))
+    start = coordinator.job
+
+    def interrupted(number, params):
+        if number == 1:
+            raise KeyboardInterrupt
+        return start(number, params)
+
+    coordinator.job = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        coordinator.run()
+    assert states(study) == [TrialState.FAIL, TrialState.FAIL]
+
+
 def test_a_trial_that_ignores_the_request_to_stop_is_killed(tmp_path, engine, monkeypatch):
     monkeypatch.setattr("runback.sweeping.coordinator.STOP_GRACE", 1)
 

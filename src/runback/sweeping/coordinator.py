@@ -21,6 +21,9 @@ from runback.sweeping.study import FINISHED, Proposer
 STOP_GRACE = 10
 """Seconds that running trials get to close their runs after Ctrl-C."""
 
+KILL_GRACE = 5
+"""Seconds that the system gets to end killed processes."""
+
 FAILURES_IN_A_ROW = 5
 """So many failed trials in a row (or one for each worker, if that is more) end a sweep."""
 
@@ -188,9 +191,13 @@ class Coordinator:
         self._stopping = True
         for number in self._running:
             self.engine.kill(number)
-        self._wait_for_ends(5)
+        self._wait_for_ends(KILL_GRACE)
+        for number in list(self._running):  # asked, but never started
+            self._tell(number, messages.Failed("stopped", "stopped before it started"))
 
     def _wait_for_ends(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while self._running and time.monotonic() < deadline:
             self._handle_events(0.1)
+            if not self.engine.is_busy:
+                return

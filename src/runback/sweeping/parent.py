@@ -9,6 +9,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.study import Study
 
+from runback.errors import StoreError
 from runback.sweeping import messages
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space
@@ -101,8 +102,9 @@ class _Tracked:
     def close_trial(self, sweep: str, number: int, reason: str) -> None:
         from runback.tracking.find import close_runs
 
-        tags = {"runback.sweep": sweep, "runback.trial": str(number)}
-        close_runs(self.store, tags=tags, status="FAILED", reason=reason)
+        tags = {"runback.sweep": sweep, "runback.trial": str(number), "mlflow.parentRunId": self.run.id}
+        with contextlib.suppress(StoreError):  # a store that is away does not end the sweep
+            close_runs(self.store, tags=tags, status="FAILED", reason=reason)
 
 
 def _params(settings: SweeperSettings, space: Space) -> dict[str, object]:

@@ -29,6 +29,10 @@ Event = Said | Ended
 class Engine(Protocol):
     """Runs jobs, one process each, and relays what they say."""
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether any job runs."""
+
     def start(self, job: Job) -> None:
         """Start a process for this job; returns at once."""
 

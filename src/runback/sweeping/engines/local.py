@@ -42,6 +42,11 @@ class LocalEngine:
             with silenced():
                 forkserver.ensure_running()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether any job runs."""
+        return bool(self._running)
+
     def start(self, job: process.Job) -> None:
         """Start a process for this job; returns at once."""
         ours, theirs = self._context.Pipe()
@@ -83,10 +88,11 @@ class LocalEngine:
         self._signal(number, signal.SIGKILL)
 
     def _signal(self, number: int, signum: signal.Signals) -> None:
-        pid = self._running[number].process.pid
-        if pid is not None and self._running[number].process.exitcode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signum)
+        running = self._running.get(number)
+        if running is None or running.process.pid is None or running.process.exitcode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(running.process.pid, signum)
 
     def _drain(self, number: int) -> list[Event]:
         running = self._running[number]
