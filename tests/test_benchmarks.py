@@ -11,6 +11,8 @@ import pytest
 OVERHEAD = Path(__file__).parents[1] / "benchmarks" / "overhead.py"
 TINY = ("--images=60", "--epochs=2", "--repeats=1", "--data=synthetic")
 
+pytestmark = pytest.mark.slow  # a minute and a half; what it runs is tested piece by piece elsewhere
+
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory) -> str:
