@@ -153,6 +153,15 @@ def test_another_search_space_is_not_mixed_into_a_sweep(swept):
     assert "changed: optimizer" in done.stderr
 
 
+def test_a_changed_sweep_file_is_not_mixed_into_a_sweep(swept):
+    project, _ = swept
+    file = project.folder / "sweeps" / "tiny.yaml"
+    file.write_text(file.read_text().replace("dense_width: 16", "dense_width: 32"))
+    done = project.run("sweep", "tiny", "hydra.sweeper.n_trials=99")
+    assert done.returncode == 2
+    assert "its sweep file or a file of conf/ was changed" in done.stderr
+
+
 def test_an_ad_hoc_grid_needs_no_file(project):
     done = project.run(
         "train", "--multirun", *TINY, "training.epochs=1",
@@ -291,6 +300,8 @@ BAD_SWEEPS = {
         "training.objective=[val_loss,parameters]", "training.direction=[minimize,minimize]",
     ): "pruning needs one objective",
     ("sweep", "quickstart", "hydra.sweeper.name='a/b'"): "hydra.sweeper.name must be usable",
+    ("sweep", "quickstart", "hydra.sweeper.sampler=random"): "hydra/sweeper/sampler=random",
+    ("sweep", "quickstart", "tracking.experiment=a/b"): "tracking.experiment must be usable",
     ("best", "quickstart"): "no sweeps yet",
 }  # fmt: skip
 

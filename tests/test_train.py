@@ -145,7 +145,9 @@ def test_a_notebook_trains_on_real_cifar10_and_is_measured_on_its_test_split(pro
     assert abs(report["test_accuracy"] - run.data.metrics["val_accuracy"]) < 0.1
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_an_interrupted_run_is_killed_with_its_curve_kept(project, signum, code):
     process = project.start("train", "training.epochs=100000", "model.dense_width=16")
     for line in process.stdout:
@@ -216,6 +218,15 @@ BAD_OVERRIDES = {
     "training.precision=float8": "mixed_bfloat16",
     "training.objective=acc": "training.objective must be one of",
     "training.objective=val_loss": "training.direction must be minimize for val_loss; got maximize",
+    "training.objective=5": "training.objective must be a name",
+    "training.patience=0": "training.patience must be at least 1 epoch; got 0",
+    "training.threads=0": "training.threads must be at least 1; got 0",
+    "tracking.experiment=a/b": "tracking.experiment must be usable",
+    "model=null": "model",
+    "~augmentation": "augmentation must be set",
+    "augmentation.layers=null": "augmentation.layers must be a list",
+    "~optimizer.learning_rate": "optimizer.learning_rate must be set",
+    "hydra.run.dir=/proc/x": "/proc/x",
     "data.limit=5": "data.limit must be at least 20",
     "data.limit=abc": "data.limit: input should be a valid integer",
     "data.validation_fraction=1.5": "data.validation_fraction must lie in (0, 1); got 1.5",

@@ -41,10 +41,15 @@ def run(task: Callable[[DictConfig], Any], arguments: list[str], *, name: str) -
     main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
         _kept(task, raised)
     )
-    with _argv([name, "--config-dir", str(root), *arguments]), stop_on_sigterm():
+    with _argv([name, "--config-dir", str(root), *arguments]), stop_on_signals():
         try:
             main()
         except (HydraException, OmegaConfBaseException) as error:
+            raise InputError(_one_line(error, root)) from error
+        except (ValueError, OSError) as error:
+            # What a single job raises is kept: this is Hydra itself, at composing or making the run's folder.
+            if {"-m", "--multirun"} & set(arguments):
+                raise
             raise InputError(_one_line(error, root)) from error
     if raised:
         raise raised[0]
@@ -67,18 +72,21 @@ def _kept(task: Callable[[DictConfig], Any], raised: list[Exception]) -> Callabl
 
 
 @contextlib.contextmanager
-def stop_on_sigterm() -> Iterator[None]:
-    """Turn SIGTERM into Stopped, so that runs are closed on the way out."""
+def stop_on_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into Stopped, so that runs are closed on the way out."""
 
     def stop(signum: int, _frame: object) -> None:
         signal.signal(signum, signal.SIG_IGN)
-        raise Stopped("stopped by SIGTERM", 128 + signum)
+        raise Stopped(f"stopped by {signal.Signals(signum).name}", 128 + signum)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    # A closed terminal says SIGHUP; where it is ignored, as under nohup, it stays so.
+    heard = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) != signal.SIG_IGN]
+    before = {signum: signal.signal(signum, stop) for signum in heard}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 @contextlib.contextmanager

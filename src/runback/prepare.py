@@ -15,7 +15,7 @@ from runback import seeding, targets
 from runback.chatter import silenced
 from runback.errors import InputError
 from runback.sweeping import trial as trials
-from runback.tracking.layout import Layout, project_root
+from runback.tracking.layout import Layout, folder_name, project_root
 
 if TYPE_CHECKING:
     import keras
@@ -32,6 +32,9 @@ OBJECTIVES = {
     "parameters": "minimize",
 }
 """What a run can be judged by, and which way is better: an epoch's metrics, and the network's size."""
+
+WATCHED = ("val_accuracy", "val_loss", "accuracy", "loss")
+"""The objectives that early stopping can watch."""
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -56,6 +59,14 @@ class TrainingConfig:
             raise InputError(f"training.epochs must be at least 1; got {self.epochs}")
         if self.batch_size < 1:
             raise InputError(f"training.batch_size must be at least 1; got {self.batch_size}")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"training.threads must be at least 1; got {self.threads}")
+        if self.patience is not None and self.patience < 1:
+            raise InputError(f"training.patience must be at least 1 epoch; got {self.patience}")
+        if self.patience is not None and self.objectives[0] not in WATCHED:
+            raise InputError(
+                f"training.patience can watch {', '.join(WATCHED)} only; got {self.objectives[0]}"
+            )
         if self.precision not in PRECISIONS:
             raise InputError(
                 f"training.precision must be one of {', '.join(PRECISIONS)}; got {self.precision!r}"
@@ -72,12 +83,19 @@ class TrainingConfig:
     @property
     def objectives(self) -> list[str]:
         """The names of the objectives."""
-        return [self.objective] if isinstance(self.objective, str) else list(self.objective)
+        return _names(self.objective, "training.objective")
 
     @property
     def directions(self) -> list[str]:
         """The direction of each objective."""
-        return [self.direction] if isinstance(self.direction, str) else list(self.direction)
+        return _names(self.direction, "training.direction")
+
+
+def _names(value: Any, key: str) -> list[str]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{key} must be a name or a list of names; got {value}")
+    return names
 
 
 @dataclass
@@ -120,7 +138,14 @@ def prepare(cfg: DictConfig) -> Prepared:
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     declared = targets.declared_modules(project_root())
     for group in ("model", "optimizer", "schedule", "augmentation", "data"):
+        if not isinstance(config.get(group), dict):
+            raise InputError(f"{group} must be set to one of the choices in conf/{group}/")
         targets.check(config[group], declared)
+    if not isinstance(config["augmentation"].get("layers"), list):
+        raise InputError("augmentation.layers must be a list of Keras layers; [] for none")
+    if "learning_rate" not in config["optimizer"]:
+        raise InputError("optimizer.learning_rate must be set")
+    folder_name(cfg.tracking.experiment, "tracking.experiment")
     train, validation = load_data(config["data"], declared)
 
     threads = _threads(options)

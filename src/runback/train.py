@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from runback import hydra_app, record
 from runback.chatter import silenced
@@ -74,7 +74,9 @@ def check(cfg: DictConfig) -> None:
 
     from runback.tracking.store import open_store
 
-    prepare(cfg)
+    OmegaConf.to_object(cfg.training)
+    # TensorFlow fixes its threads once a process; here one process checks several configs.
+    prepare(OmegaConf.merge(cfg, {"training": {"threads": None}}))  # type: ignore[arg-type]
     open_store(Layout(project_root()))
     keras.backend.clear_session()
 

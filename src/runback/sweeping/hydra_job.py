@@ -1,5 +1,6 @@
 """One trial as one Hydra job: composed and frozen by the coordinator, run in the trial's process."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,12 @@ class Composer:
     loader: ConfigLoader
     config: DictConfig
     task_function: TaskFunction
+
+    @property
+    def base(self) -> str:
+        """What all trials have in common, as a fingerprint: the app's config before anything is searched."""
+        app = OmegaConf.masked_copy(self.config, [str(key) for key in self.config if key != "hydra"])
+        return hashlib.sha256(OmegaConf.to_yaml(app).encode()).hexdigest()
 
     def compose(self, number: int, overrides: Sequence[str]) -> DictConfig:
         """Return trial `number`'s config. Errors: Hydra's own, for a key or value it does not accept."""

@@ -43,6 +43,7 @@ class Job:
 def run(job: Job, connection: Connection) -> None:
     """Run one job in this process and send its outcome; never returns normally to user code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the same
     signal.signal(signal.SIGTERM, _stop)
     _redirect_output(job.folder / "output.log")
     trials.enter(trials.Trial(job.number, job.sweep, job.threads, job.parent, connection))

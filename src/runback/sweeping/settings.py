@@ -53,6 +53,10 @@ class SweeperSettings:
         """Errors: InputError for a value out of range."""
         if self.name is not None and (not self.name.strip(". ") or set(self.name) & set("/\\\0")):
             raise InputError(f"hydra.sweeper.name must be usable as a folder's name; got {self.name!r}")
+        for name in ("sampler", "pruner"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, dict):
+                raise InputError(f"a {name} is chosen with slashes: hydra/sweeper/{name}={value}")
         for name in ("n_trials", "timeout"):
             value = getattr(self, name)
             if value is not None and value <= 0:

@@ -53,8 +53,10 @@ def coordinating(folder: Path, name: str) -> Iterator[None]:
         yield
 
 
-def open_study(folder: Path, name: str, directions: Sequence[str], space: Space) -> Study:
+def open_study(folder: Path, name: str, directions: Sequence[str], space: Space, base: str = "") -> Study:
     """Create the study, or continue it; one process at a time (see `coordinating`).
+
+    `base` is the fingerprint of the config that its trials have in common.
 
     Errors: StoreError where the database is locked or no database; InputError where the study on disk
     searches another space or in another direction: its results would not compare.
@@ -67,7 +69,7 @@ def open_study(folder: Path, name: str, directions: Sequence[str], space: Space)
         study = optuna.create_study(
             storage=storage, study_name=name, directions=[*map(_direction, directions)], load_if_exists=True
         )
-        search = _search(space, directions)
+        search = {**_search(space, directions), "base": base}
         known = study.user_attrs.get(_SEARCH)
         if known is None:
             study.set_user_attr(_SEARCH, search)
@@ -194,7 +196,7 @@ def _difference(known: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
             keys = {*known[part], *asked[part]}
             changed = sorted(k for k in keys if known[part].get(k) != asked[part].get(k))
             return f"another search space (changed: {', '.join(changed)})"
-    return "another search"
+    return "another config: its sweep file or a file of conf/ was changed"
 
 
 def _storage(path: Path) -> optuna.storages.RDBStorage:

@@ -71,7 +71,7 @@ def sweep(
         engine = LocalEngine(settings.start_method, settings.preload)
         _check_corners(composer, searched, engine, slots)
     with coordinating(sweep_folder, name):
-        study = open_study(sweep_folder, name, settings.directions, searched)
+        study = open_study(sweep_folder, name, settings.directions, searched, composer.base)
         study.pruner = pruner
         if _has_enough(study, budget):
             Table(study, budget, searched).print_finished()
@@ -138,10 +138,13 @@ def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slo
             call, number=-1, sweep="check", threads=slots.threads, parent=None, folder=Path(scratch)
         )
         engine.start(check)
-        while True:
-            for event in engine.events(1.0):
-                if isinstance(event, Ended):
-                    return _raise_if_failed(event.outcome)
+        try:
+            while True:
+                for event in engine.events(1.0):
+                    if isinstance(event, Ended):
+                        return _raise_if_failed(event.outcome)
+        finally:  # on Ctrl-C it may be in the middle of a download
+            engine.kill(check.number)
 
 
 def _raise_if_failed(outcome: messages.Outcome) -> None:
