@@ -75,6 +75,7 @@ def job(cfg: DictConfig) -> Any:
 
 
 job.check = train.check  # type: ignore[attr-defined]
+job.warm_up = train.warm_up  # type: ignore[attr-defined]
 
 
 def _note_batches(batches: list[float]) -> None:

@@ -225,6 +225,8 @@ BAD_OVERRIDES = {
     "model=null": "Config group override must be a string",
     "~augmentation": "augmentation must be set",
     "augmentation.layers=null": "augmentation.layers must be a list",
+    "optimizer.learning_rate=inf": "optimizer.learning_rate: input should be a finite number",
+    "model.dense_width=1000000000": "weights do not fit into memory",
     "~optimizer.learning_rate": "optimizer.learning_rate must be set",
     "hydra.run.dir=/proc/x": "/proc/x",
     "data.limit=5": "data.limit must be at least 20",

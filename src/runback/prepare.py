@@ -150,21 +150,26 @@ def prepare(cfg: DictConfig) -> Prepared:
 
     threads = _threads(options)
     with silenced():
+        import keras
+        import tensorflow
+
         seeding.seed_everything(cfg.seed, threads)
 
     from runback.augmentation.stack import build_stack
     from runback.training.batches import steps_per_epoch
-    from runback.training.precision import set_precision
 
-    set_precision(options.precision)
+    keras.config.set_dtype_policy(options.precision)
     shape = train.images.shape[1:]
-    network = targets.build(
-        config["model"],
-        where="model",
-        declared=declared,
-        input_shape=shape,
-        num_classes=len(train.class_names),
-    )
+    try:
+        network = targets.build(
+            config["model"],
+            where="model",
+            declared=declared,
+            input_shape=shape,
+            num_classes=len(train.class_names),
+        )
+    except (MemoryError, tensorflow.errors.ResourceExhaustedError) as error:
+        raise InputError("model: the network's weights do not fit into memory") from error
     augmentation = build_stack(config["augmentation"]["layers"], shape, seed=cfg.seed, declared=declared)
     schedule = targets.build(
         config["schedule"],

@@ -20,7 +20,7 @@ def main(argv: list[str]) -> int:
     parser = Parser(prog="runback sweep", description=__doc__)
     parser.add_argument("name", help="a file of sweeps/, without .yaml")
     parser.add_argument(
-        "overrides", nargs="*", help="as for runback train; hydra.sweeper.* for the sweep itself"
+        "overrides", nargs="*", default=[], help="as for runback train; hydra.sweeper.* for the sweep itself"
     )
     options = parser.parse_args(argv)
     root = project_root()

@@ -3,9 +3,9 @@
 `runback train [OVERRIDE…]` runs `job` once, `runback train --multirun …` and `runback sweep` once a trial.
 """
 
+import contextlib
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runback import hydra_app, record
 from runback.chatter import silenced
-from runback.errors import InputError
+from runback.errors import InputError, StoreError
 from runback.prepare import prepare
 from runback.sweeping import trial as trials
 from runback.tracking.layout import Layout, project_root
@@ -81,10 +81,21 @@ def check(cfg: DictConfig) -> None:
     keras.backend.clear_session()
 
 
+def warm_up() -> None:
+    """Open the store, which MLflow keeps open: a sweep calls this in a process that waits for its trial."""
+    from runback.tracking.store import open_store
+
+    layout = Layout(project_root())
+    if layout.database.exists():
+        with contextlib.suppress(StoreError):
+            open_store(layout, is_prepared=True)
+
+
 job.check = check  # type: ignore[attr-defined]
+job.warm_up = warm_up  # type: ignore[attr-defined]
 
 
-@contextmanager
+@contextlib.contextmanager
 def _discarding_on_bad_input(folder: Path | None) -> Iterator[None]:
     """Leave nothing behind of a run that never started."""
     try:

@@ -47,7 +47,8 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def engine():
-    return LocalEngine()
+    with contextlib.closing(LocalEngine()) as local:
+        yield local
 
 
 def sweep(tmp_path, engine, task, *, n_trials=6, n_workers=2, pruner=None, space=SPACE, sampler=RANDOM, directions=("maximize",)):  # fmt: skip  # noqa: E501

@@ -12,7 +12,7 @@ import pytest
 
 from runback.augmentation.stack import build_stack
 from runback.data.dataset import Dataset
-from runback.errors import InputError, Stopped, TrainingError, TrialPruned
+from runback.errors import Stopped, TrainingError, TrialPruned
 from runback.training.fit import Result, compile_model, fit
 
 ROOT = Path(__file__).parents[2]
@@ -233,25 +233,6 @@ def test_epochs_before_the_start_count_as_completed() -> None:
     assert steps == [4, 5]
     assert result.epochs == 5
     assert len(result.history) == 2
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"batch_size": 0}, "training.batch_size must be at least 1; got 0"),
-        ({"epochs": 0}, "training.epochs must be more than the 0 already trained; got 0"),
-        ({"epochs": 2, "initial_epoch": 2}, "training.epochs must be more than the 2 already trained; got 2"),
-        ({"patience": 0}, "training.patience must be at least 1 epoch; got 0"),
-        (
-            {"monitor": "f1"},
-            "the metric to watch must be one of loss, accuracy, val_loss, val_accuracy; got 'f1'",
-        ),
-    ],
-)
-def test_impossible_settings_are_refused_before_training(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError) as caught:
-        train(small_model(), **options)
-    assert str(caught.value) == message
 
 
 def test_an_interrupted_training_ends_with_the_bits_of_an_uninterrupted_one_in_another_process() -> None:

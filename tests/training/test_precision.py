@@ -7,12 +7,11 @@ import pytest
 
 from runback.augmentation.stack import build_stack
 from runback.data.dataset import Dataset
-from runback.errors import InputError
 from runback.models.deep_cnn import deep_cnn
 from runback.models.resnet20 import resnet20
 from runback.models.shallow_cnn import shallow_cnn
+from runback.prepare import PRECISIONS
 from runback.training.fit import compile_model, fit
-from runback.training.precision import PRECISIONS, set_precision
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +23,7 @@ def _restored() -> Iterator[None]:
 @pytest.mark.parametrize("model", [deep_cnn, shallow_cnn, resnet20], ids=lambda model: model.__name__)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_every_network_returns_float32_probabilities(model: object, precision: str) -> None:
-    set_precision(precision)
+    keras.config.set_dtype_policy(precision)
     network = model((8, 8, 1), 10)  # type: ignore[operator]
     compute = {layer.compute_dtype for layer in network.layers if isinstance(layer, keras.layers.Conv2D)}
     assert compute == {precision.removeprefix("mixed_")}
@@ -35,7 +34,7 @@ def test_every_network_returns_float32_probabilities(model: object, precision: s
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_every_precision_trains_behind_an_augmentation(precision: str) -> None:
-    set_precision(precision)
+    keras.config.set_dtype_policy(precision)
     labels = np.arange(40, dtype=np.int64) % 2
     images = np.broadcast_to(200 * labels.astype(np.uint8)[:, None, None, None], (40, 8, 8, 1))
     data = Dataset(images, labels, ("dark", "bright"))
@@ -46,14 +45,3 @@ def test_every_precision_trains_behind_an_augmentation(precision: str) -> None:
     assert math.isfinite(result.metrics["val_loss"])
     assert result.metrics["learning_rate"] == pytest.approx(0.05)
     assert {weight.dtype for weight in network.trainable_weights} == {"float32"}
-
-
-def test_it_is_set_anew_each_time() -> None:
-    set_precision("mixed_bfloat16")
-    set_precision("float32")
-    assert keras.layers.Dense(1).compute_dtype == "float32"
-
-
-def test_an_unknown_precision_is_refused() -> None:
-    with pytest.raises(InputError, match=r"must be one of float32, .*; got 'float8'"):
-        set_precision("float8")

@@ -1,19 +1,47 @@
 """One trial as one Hydra job: composed and frozen by the coordinator, run in the trial's process."""
 
+import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 from hydra.core.utils import run_job, setup_globals
+from hydra.plugins.config_source import ConfigResult
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
+
+
+class _ReadOnce(ConfigRepository):
+    """Config files as they were when they were first needed: each is read and parsed once a sweep.
+
+    Hydra parses all of them again for every trial, which takes longer than all else of composing.
+    """
+
+    def __init__(self, repository: ConfigRepository) -> None:
+        self.sources = repository.sources
+        self._read: dict[str, ConfigResult | None] = {}
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return copy.copy(self)  # Hydra copies the repository before each composition: what is read stays
+
+    def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
+        super().initialize_sources(config_search_path)
+        self._read = {}
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        if config_path not in self._read:
+            self._read[config_path] = super().load_config(config_path)
+        return copy.deepcopy(self._read[config_path])
 
 
 @dataclass(frozen=True)
@@ -23,6 +51,13 @@ class Composer:
     loader: ConfigLoader
     config: DictConfig
     task_function: TaskFunction
+
+    @classmethod
+    def of(cls, loader: ConfigLoader, config: DictConfig, task_function: TaskFunction) -> Self:
+        """Return a composer that reads each config file once."""
+        reading_once = copy.copy(loader)
+        reading_once.repository = _ReadOnce(loader.repository)  # type: ignore[attr-defined]
+        return cls(reading_once, config, task_function)
 
     @property
     def base(self) -> str:
@@ -42,6 +77,14 @@ class Composer:
         """Return a function that runs the task with this config, with its folder, log and HydraConfig."""
         return partial(_run, self.task_function, config, self.loader, Singleton.get_state())
 
+    @property
+    def warm_up(self) -> Callable[[], None]:
+        """What a trial's process does before it has a config: Hydra's part, and the app's own if it has one.
+
+        An app declares its own as an attribute of its task function: `task.warm_up = warm_up`.
+        """
+        return partial(_warm_up, getattr(self.task_function, "warm_up", None))
+
     def call_check(self, configs: Sequence[DictConfig]) -> Callable[[], Any] | None:
         """Return a function that runs the app's own check on these configs, if it has one.
 
@@ -54,6 +97,15 @@ class Composer:
 def folder(config: DictConfig) -> Path:
     """Return the folder of the trial with this config."""
     return Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir)
+
+
+def _warm_up(app: Callable[[], None] | None) -> None:
+    # What takes Hydra and OmegaConf long the first time.
+    setup_globals()
+    Plugins.instance()
+    OmegaConf.select(OmegaConf.create({"value": 1, "again": "${value}"}), "again")
+    if app is not None:
+        app()
 
 
 def _run(task_function: TaskFunction, config: DictConfig, loader: ConfigLoader, state: Any) -> Any:

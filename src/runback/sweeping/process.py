@@ -1,6 +1,7 @@
 """What a trial's process does from its first line to its last."""
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -40,10 +41,22 @@ class Job:
         return cls(call=cloudpickle.dumps(call), **facts)
 
 
-def run(job: Job, connection: Connection) -> None:
-    """Run one job in this process and send its outcome; never returns normally to user code."""
+def run(connection: Connection, warm_up: bytes | None) -> None:
+    """Wait for a job, run it in this process and send its outcome; never returns normally to user code.
+
+    `warm_up`, cloudpickled like a job, is called while there is nothing else to do.
+    """
+    # What was imported before the fork lives as long as the process: no search for garbage in it, which
+    # takes long and would copy every page of it.
+    gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the same
+    if warm_up is not None:
+        cloudpickle.loads(warm_up)()
+    try:
+        job: Job = connection.recv()
+    except (EOFError, OSError):
+        os._exit(0)  # it was not needed
     signal.signal(signal.SIGTERM, _stop)
     _redirect_output(job.folder / "output.log")
     trials.enter(trials.Trial(job.number, job.sweep, job.threads, job.parent, connection))

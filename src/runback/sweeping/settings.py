@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runback.errors import InputError
+from runback.tracking.layout import folder_name
 
 
 @dataclass
@@ -51,8 +52,8 @@ class SweeperSettings:
 
     def check(self) -> None:
         """Errors: InputError for a value out of range."""
-        if self.name is not None and (not self.name.strip(". ") or set(self.name) & set("/\\\0")):
-            raise InputError(f"hydra.sweeper.name must be usable as a folder's name; got {self.name!r}")
+        if self.name is not None:
+            folder_name(self.name, "hydra.sweeper.name")
         for name in ("sampler", "pruner"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, dict):

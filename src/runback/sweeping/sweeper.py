@@ -1,8 +1,10 @@
 """A whole sweep, from Hydra's config to the summary."""
 
+import gc
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -61,16 +63,19 @@ def sweep(
     limits = [limit for limit in (settings.n_trials, proposer.limit) if limit is not None]
     if not limits and settings.timeout is None:
         raise InputError("the sweep would never end: set hydra.sweeper.n_trials or hydra.sweeper.timeout")
-    composer = Composer(loader, config, task_function)
+    composer = Composer.of(loader, config, task_function)
     sweep_folder = Path(config.hydra.sweep.dir).absolute()
     name = settings.name or sweep_folder.name
     slots = divide(settings)
     budget = Budget(min(limits, default=None), settings.timeout, slots.n_workers)
 
-    if not _is_finished(sweep_folder, name, budget):
-        engine = LocalEngine(settings.start_method, settings.preload)
-        _check_corners(composer, searched, engine, slots)
-    with coordinating(sweep_folder, name):
+    with ExitStack() as ends:
+        if not _is_finished(sweep_folder, name, budget):
+            engine = ends.enter_context(
+                closing(LocalEngine(settings.start_method, settings.preload, composer.warm_up))
+            )
+            _check_corners(composer, searched, engine, slots)
+        ends.enter_context(coordinating(sweep_folder, name))
         study = open_study(sweep_folder, name, settings.directions, searched, composer.base)
         study.pruner = pruner
         if _has_enough(study, budget):
@@ -83,6 +88,7 @@ def sweep(
             facts = {"number": number, "sweep": name, "threads": slots.threads, "parent": parent.id}
             return Job.of(composer.call(composed), folder=folder(composed), **facts)
 
+        gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
         table = Table(study, budget, searched)
         observers: list[Observer] = [parent, table]
         coordinator = Coordinator(study, proposer, engine, budget, searched.distributions, job, observers)

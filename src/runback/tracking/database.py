@@ -17,7 +17,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
-from runback.errors import StoreError
+from runback.errors import InputError, StoreError
+from runback.tracking.layout import refuse_unwritable
 from runback.tracking.text import first_line
 
 LOCK_TIMEOUT = 15.0
@@ -65,8 +66,7 @@ def _make_folders(*folders: Path) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"cannot create the folder {folder}: {error.strerror or error}") from error
-        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-            raise StoreError(f"the folder {folder} is not writable: give yourself write permission there")
+        refuse_unwritable(folder)
 
 
 def _exists(database: Path) -> bool:
@@ -113,7 +113,7 @@ def _revision(database: Path) -> str | None:
     """Return the version of the database's schema, once it is certain that it can be written to."""
     if not os.access(database, os.R_OK | os.W_OK):
         raise StoreError(f"{shown(database)} is not writable: give yourself write permission to it")
-    timeout = float(os.environ.get("RUNBACK_LOCK_TIMEOUT", LOCK_TIMEOUT))
+    timeout = _lock_timeout()
     try:
         connection = sqlite3.connect(database, timeout=timeout, isolation_level=None)
         with contextlib.closing(connection):
@@ -132,6 +132,14 @@ def _revision(database: Path) -> str | None:
             f"{shown(database)} is damaged or no SQLite database ({error}): move it away to start afresh"
         ) from error
     return None if row is None else str(row[0])
+
+
+def _lock_timeout() -> float:
+    named = os.environ.get("RUNBACK_LOCK_TIMEOUT", str(LOCK_TIMEOUT))
+    try:
+        return float(named)
+    except ValueError:
+        raise InputError(f"RUNBACK_LOCK_TIMEOUT must be a number of seconds; got {named!r}") from None
 
 
 def _newest_revision() -> str | None:

@@ -77,13 +77,17 @@ def check_writable(layout: Layout) -> None:
     folder = layout.mlruns
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder} must be a folder; it is a file: move it away")
-    nearest = folder if folder.exists() else layout.root
-    if not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
-        raise StoreError(f"the folder {nearest} is not writable: give yourself write permission there")
+    refuse_unwritable(folder if folder.exists() else layout.root)
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Raise StoreError unless files can be made in `folder`, which exists."""
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise StoreError(f"the folder {folder} is not writable: give yourself write permission there")
 
 
 def folder_name(name: str, what: str) -> str:
     """Return `name`, or raise InputError when it cannot name a single folder. `what` opens the message."""
-    if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+    if not name.strip(". ") or set(name) & set("/\\\0"):
         raise InputError(f"{what} must be usable as a folder's name; got {name!r}")
     return name

@@ -5,12 +5,8 @@ from dataclasses import dataclass
 import keras
 
 from runback.data.dataset import Dataset
-from runback.errors import InputError
 from runback.training.batches import steps_per_epoch, training_batches, validation_batches
 from runback.training.callback import EpochReport, OnBatch, OnEpoch
-
-MONITORS = ("loss", "accuracy", "val_loss", "val_accuracy")
-"""What an early stopping can watch."""
 
 VALIDATION_BATCH = 256
 """Images a batch of validation holds at least: it needs no gradients, so more fit than in training."""
@@ -68,9 +64,8 @@ def fit(
     loss, accuracy, val_loss, val_accuracy, learning_rate, epoch_seconds and images_per_second; what it
     raises ends the training and comes out of here. `on_batch` is called at most ten times a second.
     With `patience`, training ends after that many epochs without a better `monitor`, and the model gets the
-    weights of the best epoch back. Raises InputError, and TrainingError when the loss is no longer finite.
+    weights of the best epoch back. Raises TrainingError when the loss is no longer finite.
     """
-    _check(epochs, batch_size, patience, monitor, initial_epoch)
     report = EpochReport(len(train), batch_size, on_epoch, on_batch)
     stopping = _early_stopping(patience, monitor, maximize)
     model.fit(
@@ -99,16 +94,3 @@ def _early_stopping(
         return None
     mode = "max" if maximize else "min"
     return keras.callbacks.EarlyStopping(monitor, patience=patience, mode=mode, restore_best_weights=True)
-
-
-def _check(epochs: int, batch_size: int, patience: int | None, monitor: str, initial_epoch: int) -> None:
-    if batch_size < 1:
-        raise InputError(f"training.batch_size must be at least 1; got {batch_size}")
-    if not 0 <= initial_epoch < epochs:
-        raise InputError(
-            f"training.epochs must be more than the {initial_epoch} already trained; got {epochs}"
-        )
-    if patience is not None and patience < 1:
-        raise InputError(f"training.patience must be at least 1 epoch; got {patience}")
-    if monitor not in MONITORS:
-        raise InputError(f"the metric to watch must be one of {', '.join(MONITORS)}; got {monitor!r}")

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from runback.errors import InputError
 
-Rate = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Warmup = Annotated[float, Field(ge=0)]
 

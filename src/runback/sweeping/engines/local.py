@@ -1,17 +1,21 @@
 """Trials as processes of this machine, forked from a server that has the heavy imports behind it."""
 
 import contextlib
+import math
 import multiprocessing
 import os
 import signal
 import sys
+import time
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
+
+import cloudpickle
 
 from runback.chatter import silenced
 from runback.sweeping import messages, process
@@ -19,6 +23,9 @@ from runback.sweeping.engines.engine import Ended, Event, Said
 
 PRELOADED = ("runback.sweeping.hydra_job", "runback.sweeping.process")
 """What every trial imports, whatever its app."""
+
+SETTLING = 1.0
+"""Seconds after a job's start in which no process is made ready for the next: it would slow that start."""
 
 
 @dataclass
@@ -32,9 +39,17 @@ class _Running:
 class LocalEngine:
     """One process a trial, by `forkserver` (preloaded, milliseconds) or `spawn` (fresh, seconds)."""
 
-    def __init__(self, start_method: str = "forkserver", preload: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        start_method: str = "forkserver",
+        preload: Sequence[str] = (),
+        warm_up: Callable[[], None] | None = None,
+    ) -> None:
+        self._warm_up = None if warm_up is None else cloudpickle.dumps(warm_up)
         self._context = multiprocessing.get_context(start_method)
         self._running: dict[int, _Running] = {}
+        self._waiting: _Running | None = None  # forked and warmed up ahead of the next job
+        self._fork_at = math.inf
         if start_method == "forkserver":
             self._context.set_forkserver_preload([*PRELOADED, *preload])
             # The server imports while the coordinator opens its stores. What imports have to say about
@@ -49,14 +64,22 @@ class LocalEngine:
 
     def start(self, job: process.Job) -> None:
         """Start a process for this job; returns at once."""
-        ours, theirs = self._context.Pipe()
-        child = self._context.Process(  # type: ignore[attr-defined]
-            target=process.run, args=(job, theirs), name=f"{job.sweep}-{job.number}"
-        )
-        with _without_main_module():
-            child.start()
-        theirs.close()
-        self._running[job.number] = _Running(child, ours)
+        running = self._waiting or self._fork()
+        self._waiting = None
+        try:
+            running.connection.send(job)
+        except OSError:  # it was killed while it waited
+            running = self._fork()
+            running.connection.send(job)
+        self._running[job.number] = running
+        self._fork_at = time.monotonic() + SETTLING
+
+    def close(self) -> None:
+        """End the process that waits for the next job."""
+        if self._waiting is not None:
+            self._waiting.connection.close()
+            self._waiting.process.join()
+            self._waiting = None
 
     def events(self, timeout: float) -> list[Event]:
         """Return what happened, waiting up to `timeout` seconds for something to happen."""
@@ -65,6 +88,8 @@ class LocalEngine:
             watched[running.process.sentinel] = number
             if running.open:
                 watched[running.connection] = number
+        if self._waiting is None and time.monotonic() > self._fork_at:
+            self._waiting = self._fork()
         numbers = dict.fromkeys(watched[ready] for ready in wait(list(watched), timeout))
         events: list[Event] = []
         for number in numbers:
@@ -86,6 +111,16 @@ class LocalEngine:
     def kill(self, number: int) -> None:
         """End a trial's process at once."""
         self._signal(number, signal.SIGKILL)
+
+    def _fork(self) -> _Running:
+        ours, theirs = self._context.Pipe()
+        child = self._context.Process(  # type: ignore[attr-defined]
+            target=process.run, args=(theirs, self._warm_up)
+        )
+        with _without_main_module():
+            child.start()
+        theirs.close()
+        return _Running(child, ours)
 
     def _signal(self, number: int, signum: signal.Signals) -> None:
         running = self._running.get(number)
