@@ -13,7 +13,7 @@ RUNBACK := $(BIN)/python -m runback
 SYNCED := .venv/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep train best evaluate ui test test-slow check lint bench clean
+.PHONY: help setup sweep train best reproduce compare evaluate ui test test-slow check lint bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -42,6 +42,12 @@ train: $(SYNCED)  ## train one model: ARGS='model=deep_cnn training.epochs=5'
 best: $(SYNCED)  ## print the run ID of the best trial of SWEEP
 	@$(RUNBACK) best $(SWEEP) $(ARGS)
 
+reproduce: $(SYNCED)  ## train RUN again and say whether it came out the same
+	@$(RUNBACK) reproduce $(RUN) $(ARGS)
+
+compare: $(SYNCED)  ## say why two runs differ: RUN='FIRST SECOND'
+	@$(RUNBACK) compare $(RUN) $(ARGS)
+
 evaluate: $(SYNCED)  ## measure the model of RUN on the test split
 	@$(RUNBACK) evaluate $(RUN) $(ARGS)
 
@@ -49,7 +55,7 @@ ui: $(SYNCED)  ## open the MLflow UI on this machine
 	@$(RUNBACK) ui $(ARGS)
 
 test: $(SYNCED)  ## run the tests (minutes)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(ARGS)
 
 test-slow: $(SYNCED)  ## run the tests that take many minutes
 	@$(BIN)/python -m pytest -m slow $(ARGS)
@@ -64,6 +70,7 @@ check: lint test  ## lint and tests, all that a change must pass
 
 bench: $(SYNCED)  ## run the benchmarks; they print ratios
 	@$(BIN)/python benchmarks/overhead.py $(ARGS)
+	@$(BIN)/python benchmarks/record.py
 
 clean:  ## remove .venv and caches; mlruns/ stays
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -38,7 +38,7 @@ Compose = Callable[..., DictConfig]
 @pytest.fixture
 def composed(monkeypatch: pytest.MonkeyPatch) -> Compose:
     """Compose conf/train.yaml as the command line does, with the project's root as a second search path."""
-    monkeypatch.setenv("RUNBACK_ROOT", str(ROOT))
+    monkeypatch.setenv("RUNBACK_MLRUNS", str(ROOT / "mlruns"))
     return compose_train
 
 

@@ -92,6 +92,7 @@ def test_a_run_has_its_artifacts(trained):
         "model_summary.txt",
         "curves.png",
         "augmentation.png",
+        "record",
     }
     for name in ("curves.png", "augmentation.png"):
         image = np.asarray(Image.open(client.download_artifacts(run.info.run_id, name)))

@@ -7,9 +7,13 @@ import sys
 from runback.errors import RunbackError, Stopped
 
 VERBS = {
-    "train": "train one model, or sweep over overrides with --multirun",
+    "train": "train one model, or sweep over overrides with --multirun, or go on with resume=RUN",
     "sweep": "start or continue a sweep of sweeps/",
     "best": "print the run ID of a sweep's best trial",
+    "reproduce": "train a recorded run again and say whether it came out the same, bit for bit",
+    "compare": "say why two runs differ",
+    "export": "pack a run, its code and its model into one file",
+    "verify": "check every sum of such a file",
     "evaluate": "measure a run's model on the test split, once",
     "ui": "open the MLflow UI on this machine",
 }
@@ -36,6 +40,8 @@ def _run(verb: str, arguments: list[str]) -> int:
         nearest = difflib.get_close_matches(verb, VERBS, 1)
         hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(VERBS)}"
         return _fail(f"unknown command '{verb}': {hint}", 2)
+    if verb == "train" and any(argument.startswith("resume=") for argument in arguments):
+        verb = "resume"
     code: int = importlib.import_module(f"runback.{verb}").main(arguments)
     return code
 

@@ -3,6 +3,7 @@
 import difflib
 import json
 from pathlib import Path
+from typing import Any
 
 from runback.arguments import Parser
 from runback.errors import InputError
@@ -15,20 +16,30 @@ def main(argv: list[str]) -> int:
     parser.add_argument("name", help="the sweep's name")
     parser.add_argument("--json", action="store_true", help="run ID, trial number, values and parameters")
     options = parser.parse_args(argv)
-    folder = _study_folder(Layout(project_root()), options.name)
+    for run in best_runs(Layout(project_root()), options.name):
+        print(json.dumps(run) if options.json else run["run_id"])  # noqa: T201 - the command's result
+    return 0
+
+
+def best_runs(layout: Layout, name: str) -> list[dict[str, Any]]:
+    """Return run ID, trial number, values and parameters of a sweep's best trial.
+
+    With several objectives these are the trials of the Pareto front. Errors: InputError for an unknown sweep
+    or one without a finished trial.
+    """
+    folder = _study_folder(layout, name)
 
     from runback.sweeping.study import best_trials, read_study
 
-    study = read_study(folder, options.name)
+    study = read_study(folder, name)
     several = len(study.directions) > 1
     best = [t for t in best_trials(study, len(study.trials) if several else 1) if "run_id" in t.user_attrs]
     if not best:
-        raise InputError(f"sweep {options.name} has no finished trial that MLflow knows")
-    for trial in best:
-        run_id = trial.user_attrs["run_id"]
-        facts = {"run_id": run_id, "trial": trial.number, "values": trial.values, "params": trial.params}
-        print(json.dumps(facts) if options.json else run_id)  # noqa: T201 - the command's result
-    return 0
+        raise InputError(f"sweep {name} has no finished trial that MLflow knows")
+    return [
+        {"run_id": t.user_attrs["run_id"], "trial": t.number, "values": t.values, "params": t.params}
+        for t in best
+    ]
 
 
 def _study_folder(layout: Layout, name: str) -> Path:

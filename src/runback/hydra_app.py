@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from runback.arguments import Parser
 from runback.errors import InputError, Stopped
 from runback.sweeping import trial as trials
-from runback.tracking.layout import Layout, check_writable, project_root
+from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable, project_root
 
 
 def run(task: Callable[[DictConfig], Any], arguments: list[str], *, name: str) -> None:
@@ -30,12 +30,8 @@ def run(task: Callable[[DictConfig], Any], arguments: list[str], *, name: str) -
 
     Errors: InputError for an override that names no key or has the wrong type; whatever `task` raises.
     """
-    root = project_root()
-    check_writable(Layout(root))
-    os.environ["RUNBACK_ROOT"] = str(root)
+    root = enter_project().root
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.path.append(str(root))  # where a project's own modules may lie
     _check_form(arguments, name)
     raised: list[Exception] = []
     main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
@@ -53,6 +49,20 @@ def run(task: Callable[[DictConfig], Any], arguments: list[str], *, name: str) -
             raise InputError(_one_line(error, root)) from error
     if raised:
         raise raised[0]
+
+
+def enter_project() -> Layout:
+    """Make the project ready to train in: its stores writable, its own modules importable.
+
+    This process and those it starts use this project from now on, wherever they go. Errors: InputError.
+    """
+    layout = Layout(project_root())
+    check_writable(layout)
+    os.environ[ROOT_VARIABLE] = str(layout.root)
+    os.environ[MLRUNS_VARIABLE] = str(layout.mlruns)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.path.append(str(layout.root))
+    return layout
 
 
 def _kept(task: Callable[[DictConfig], Any], raised: list[Exception]) -> Callable[[DictConfig], Any]:

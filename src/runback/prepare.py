@@ -4,8 +4,9 @@ This is where a run's config is declared: run-level knobs here, a part's own as 
 `_target_` names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
@@ -40,6 +41,18 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclass
+class CheckpointConfig:
+    """How often a training's whole state is saved, for `runback train resume=RUN`."""
+
+    every: int | None = None
+    """Epochs; 0: only when it is stopped; None: each epoch of a training that takes over a minute."""
+
+    def __post_init__(self) -> None:
+        if self.every is not None and self.every < 0:
+            raise InputError(f"training.checkpoint.every must be at least 0; got {self.every}")
+
+
+@dataclass
 class TrainingConfig:
     """How long and how a model is trained, and what makes it good."""
 
@@ -53,6 +66,7 @@ class TrainingConfig:
     objective: Any = "val_accuracy"
     """The metric that a sweep searches over and patience watches; a list for several."""
     direction: Any = "maximize"
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -119,6 +133,23 @@ class TrainConfig:
     data: Any = MISSING
 
 
+GROUPS = ("model", "optimizer", "schedule", "augmentation", "data")
+"""The parts of a config that are a choice each."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One training to do: its whole config, where that came from, and the folder for what it writes."""
+
+    name: str
+    """The run's, for a person."""
+    config: DictConfig
+    choices: Mapping[str, str]
+    """The names of the files chosen in `GROUPS`."""
+    overrides: Sequence[str]
+    folder: Path
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Everything a training needs, built and checked."""
@@ -137,7 +168,7 @@ def prepare(cfg: DictConfig) -> Prepared:
     options: TrainingConfig = OmegaConf.to_object(cfg.training)  # type: ignore[assignment]
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     declared = targets.declared_modules(project_root())
-    for group in ("model", "optimizer", "schedule", "augmentation", "data"):
+    for group in GROUPS:
         if not isinstance(config.get(group), dict):
             raise InputError(f"{group} must be set to one of the choices in conf/{group}/")
         targets.check(config[group], declared)
@@ -148,11 +179,12 @@ def prepare(cfg: DictConfig) -> Prepared:
     folder_name(cfg.tracking.experiment, "tracking.experiment")
     train, validation = load_data(config["data"], declared)
 
-    threads = _threads(options)
+    threads = threads_for(options)
     with silenced():
         import keras
         import tensorflow
 
+        keras.backend.clear_session(free_memory=False)  # layers' automatic names count from 1 in every run
         seeding.seed_everything(cfg.seed, threads)
 
     from runback.augmentation.stack import build_stack
@@ -201,7 +233,8 @@ SPLIT_KNOBS = ("limit", "validation_fraction", "validation_split", "validation_s
 """The keys of a data config that say how its training images are divided; the others are the source's own."""
 
 
-def _threads(options: TrainingConfig) -> int:
+def threads_for(options: TrainingConfig) -> int:
+    """Return how many CPU threads a training in this process gets."""
     trial = trials.current()
     share = seeding.available_cores() if trial is None else trial.threads
     return share if options.threads is None else options.threads

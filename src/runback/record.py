@@ -1,54 +1,185 @@
-"""What a training run records: params, tags and artifacts, before its first epoch and after its last."""
+"""What a training run records: before its first epoch what it is made from, at its end what came out."""
 
+import contextlib
+import functools
+import json
+import logging
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
+import numpy as np
+import psutil
 from omegaconf import DictConfig, OmegaConf
 
+from runback import targets
+from runback.chatter import silenced
+from runback.prepare import Plan, Prepared, TrainingConfig, load_data, threads_for
+from runback.provenance import environment, hardware
+from runback.provenance.checkout import toplevel
+from runback.provenance.config_hash import text_hash
+from runback.provenance.snapshot import Snapshot, take_snapshot
 from runback.tracking.layout import Layout, project_root
 
 if TYPE_CHECKING:
-    from runback.prepare import Prepared
+    from runback.data.dataset import Dataset
     from runback.sweeping.trial import Trial
     from runback.tracking.run import Run
 
 PREVIEWED = 8
 """Training images on the preview sheet of an augmentation."""
 
-GROUPS = ("model", "optimizer", "schedule", "augmentation", "data")
+RECORD_FORMAT = "runback-record-1"
+RESULT_FORMAT = "runback-result-1"
+
+RESULTS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+"""An epoch's metrics that are part of its result; the others measure time."""
+
+_logger = logging.getLogger(__name__)
 
 
-def start(cfg: DictConfig, prepared: "Prepared", folder: Path, trial: "Trial | None") -> "Run":
+@dataclass(frozen=True)
+class Code:
+    """The code that this process trains with."""
+
+    snapshot: Snapshot
+    project: str = "."
+    """The project's folder within its repository."""
+    edited: tuple[str, ...] = ()
+    """Files that were changed after this process had imported them: the snapshot has what it did not run."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what the record says about it."""
+        return {**self.snapshot.as_dict(), "project": self.project, "edited": list(self.edited)}
+
+    def warn(self) -> None:
+        """Say what the record leaves out, and where it may be wrong."""
+        if self.snapshot.warning:
+            _logger.warning(self.snapshot.warning)
+        if self.edited:
+            _logger.warning(
+                "edited after they were imported, recorded as they are now: %s", ", ".join(self.edited)
+            )
+
+
+def code_here() -> Code:
+    """Return the code as it is now, on the disk."""
+    root = project_root()
+    top = toplevel(root)
+    if top is None or not root.is_relative_to(top):
+        return Code(take_snapshot(root))
+    return Code(take_snapshot(root), root.relative_to(top).as_posix(), tuple(_edited(top)))
+
+
+def _edited(top: Path) -> list[str]:
+    process = psutil.Process()
+    parent = process.parent()
+    if parent is not None and "multiprocessing.forkserver" in " ".join(parent.cmdline()):
+        process = parent  # it imported what this one needs, before it forked
+    began = process.create_time()
+    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    found = []
+    for file in filter(None, files):
+        path = Path(file)
+        with contextlib.suppress(OSError):
+            if path.is_relative_to(top) and path.stat().st_mtime > began:
+                found.append(path.relative_to(top).as_posix())
+    return sorted(found)
+
+
+@functools.cache
+def machine() -> dict[str, Any]:
+    """Return what this process trains with besides its code; it stays what it is."""
+    return {
+        "packages": environment.packages(),
+        "python": environment.python(),
+        "system": environment.system(),
+        "hardware": hardware.hardware(),
+        "environment": environment.recorded_variables(),
+    }
+
+
+def record(plan: Plan, threads: int, train: "Dataset", validation: "Dataset", code: Code) -> dict[str, Any]:
+    """Return what has to be known to train this run again and to explain another result."""
+    with silenced():
+        tensorflow = environment.tensorflow_build()
+    return {
+        "format": RECORD_FORMAT,
+        "code": code.as_dict(),
+        **machine(),
+        "tensorflow": tensorflow,
+        "threads": {"training": threads},
+        "seeds": {"seed": plan.config.seed, "validation_seed": plan.config.data.get("validation_seed")},
+        "data": {"train": data_facts(train), "validation": data_facts(validation)},
+        "choices": dict(plan.choices),
+        "config_sha256": text_hash(OmegaConf.to_yaml(OmegaConf.create(_experiment(plan.config)))),
+    }
+
+
+def record_now(plan: Plan, root: Path) -> dict[str, Any]:
+    """Return the record that a training of `plan` here and now would have. Errors: InputError, DataError."""
+    config: dict[str, Any] = OmegaConf.to_container(plan.config, resolve=True)  # type: ignore[assignment]
+    options: TrainingConfig = OmegaConf.to_object(plan.config.training)  # type: ignore[assignment]
+    train, validation = load_data(config["data"], targets.declared_modules(root))
+    return record(plan, threads_for(options), train, validation, code_here())
+
+
+def data_facts(dataset: "Dataset") -> dict[str, Any]:
+    """Return the fingerprint of a split's full content, and what a person can compare."""
+    from runback.data.content import content_hash
+
+    counts = np.bincount(dataset.labels, minlength=len(dataset.class_names))
+    return {
+        "sha256": content_hash(dataset),
+        "shape": list(dataset.images.shape),
+        "dtype": str(dataset.images.dtype),
+        "class_counts": dict(zip(dataset.class_names, counts.tolist(), strict=True)),
+    }
+
+
+def start(
+    plan: Plan,
+    prepared: Prepared,
+    facts: Mapping[str, Any],
+    trial: "Trial | None",
+    extra_tags: Mapping[str, str],
+) -> "Run":
     """Start the MLflow run, a child of the sweep's run inside a sweep. Errors: StoreError."""
     from runback.tracking.run import start_run
     from runback.tracking.store import open_store
 
-    root = project_root()
-    store = open_store(Layout(root), is_prepared=trial is not None and trial.parent is not None)
-    choices = HydraConfig.get().runtime.choices
-    names = {group: str(choices.get(group)) for group in GROUPS}
+    layout = Layout(project_root())
+    store = open_store(layout, is_prepared=trial is not None and trial.parent is not None)
     run = start_run(
         store,
-        experiment=cfg.tracking.experiment,
-        name=f"{names['model']} {names['optimizer']}" if trial is None else f"trial {trial.number}",
-        folder=folder,
-        params=_params(cfg, prepared, names),
-        tags=_tags(cfg, prepared, root, trial),
-        description=_description(prepared, names),
+        experiment=plan.config.tracking.experiment,
+        name=plan.name,
+        folder=plan.folder,
+        params=_params(plan, prepared),
+        tags={**_tags(facts, layout, plan.folder, trial), **extra_tags},
+        description=_description(plan, prepared),
         parent=None if trial is None else trial.parent,
     )
     if trial is not None:
         trial.attribute("run_id", run.id)
-        trial.attribute("threads", str(prepared.threads))
     return run
 
 
-def before_training(run: "Run", cfg: DictConfig, prepared: "Prepared") -> None:
-    """Log what the run is made from: config, overrides, and what its augmentation does to images."""
-    run.log_text(resolved_yaml(cfg, prepared), "config.yaml")
-    run.log_text(OmegaConf.to_yaml(HydraConfig.get().overrides.task), "overrides.yaml")
+def before_training(run: "Run", plan: Plan, prepared: Prepared, facts: Mapping[str, Any], code: Code) -> None:
+    """Log what the run is made from: config, record, code, and what its augmentation does to images."""
+    root = project_root()
+    run.log_text(resolved_yaml(plan.config, prepared.threads), "config.yaml")
+    run.log_text(OmegaConf.to_yaml(list(plan.overrides)), "overrides.yaml")
+    run.log_text(json.dumps(facts, indent=1), "record/record.json")
+    if code.snapshot.patch:
+        run.log_bytes(code.snapshot.patch, "record/changes.patch")
+    if code.snapshot.untracked:
+        run.log_bytes(code.snapshot.untracked_zip(), "record/untracked.zip")
+    if (root / "uv.lock").is_file():
+        run.log_file(root / "uv.lock", "record")
+    code.warn()
     if prepared.augmentation is not None:
         from runback.augmentation.preview import preview_sheet
 
@@ -57,7 +188,7 @@ def before_training(run: "Run", cfg: DictConfig, prepared: "Prepared") -> None:
         )
 
 
-def after_training(run: "Run", prepared: "Prepared", history: Sequence[Mapping[str, float]]) -> None:
+def after_training(run: "Run", prepared: Prepared, history: Sequence[Mapping[str, float]]) -> None:
     """Log what came out: curves and the trained network."""
     from runback.tracking.model import log_network
     from runback.training.curves import plot_curves
@@ -66,19 +197,58 @@ def after_training(run: "Run", prepared: "Prepared", history: Sequence[Mapping[s
     log_network(run, prepared.network, prepared.train.class_names)
 
 
-def resolved_yaml(cfg: DictConfig, prepared: "Prepared") -> str:
+def result(
+    run: "Run",
+    prepared: Prepared,
+    history: Sequence[Mapping[str, float]],
+    *,
+    finished: bool,
+) -> dict[str, Any]:
+    """Log, and return, what a training that is done again must give again."""
+    from runback.provenance.fingerprint import array_hash, tensor_hashes
+    from runback.training.predictions import predictions
+
+    variables = enumerate(prepared.network.weights)
+    weights = {f"{number:03d} {variable.path}": variable.numpy() for number, variable in variables}
+    facts = {
+        "format": RESULT_FORMAT,
+        "epochs": epochs(history),
+        "weights": tensor_hashes(weights),
+        "predictions": array_hash(predictions(prepared.network, prepared.validation)),
+        "finished": finished,
+    }
+    run.log_text(json.dumps(facts, indent=1), "record/result.json")
+    return facts
+
+
+def epochs(history: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
+    """Return each epoch's results, counted from 1."""
+    return [
+        {"epoch": number, "metrics": {name: metrics[name] for name in RESULTS if name in metrics}}
+        for number, metrics in enumerate(history, 1)
+    ]
+
+
+def resolved_yaml(cfg: DictConfig, threads: int) -> str:
     """Return the config that trains this run again: resolved, with the number of threads it had."""
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    config["training"]["threads"] = prepared.threads
+    config["training"]["threads"] = threads
     return OmegaConf.to_yaml(OmegaConf.create(config))
 
 
-def _params(cfg: DictConfig, prepared: "Prepared", names: Mapping[str, str]) -> dict[str, object]:
-    """Return what a person wants as columns: choices by name, scalars by dotted key."""
+def _experiment(cfg: DictConfig) -> dict[str, Any]:
+    """Return the resolved config without what leaves the experiment the same: threads and checkpoints."""
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    del config["training"]["threads"], config["training"]["checkpoint"]
+    return config
+
+
+def _params(plan: Plan, prepared: Prepared) -> dict[str, object]:
+    """Return what a person wants as columns: choices by name, scalars by dotted key."""
+    config = _experiment(plan.config)
     config.pop("tracking")
     config["training"]["threads"] = prepared.threads
-    params: dict[str, object] = {f"{group}.name": name for group, name in names.items()}
+    params: dict[str, object] = {f"{group}.name": name for group, name in plan.choices.items()}
     params |= dict(_scalars(config))
     params["data.n_train"] = len(prepared.train)
     params["data.n_validation"] = len(prepared.validation)
@@ -96,32 +266,31 @@ def _scalars(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, objec
     return found
 
 
-def _tags(cfg: DictConfig, prepared: "Prepared", root: Path, trial: "Trial | None") -> dict[str, str]:
-    from runback.data.content import content_hash
-    from runback.provenance.code import git_state
-    from runback.provenance.config_hash import text_hash
-
-    code = git_state(root)
+def _tags(facts: Mapping[str, Any], layout: Layout, folder: Path, trial: "Trial | None") -> dict[str, str]:
+    code = facts["code"]
     tags = {
         "runback.kind": "train",
-        "runback.config_hash": text_hash(resolved_yaml(cfg, prepared)),
-        "runback.data_hash.train": content_hash(prepared.train),
-        "runback.data_hash.validation": content_hash(prepared.validation),
-        "runback.dirty": str(code.dirty).lower(),
+        "runback.config_hash": facts["config_sha256"],
+        "runback.data_hash.train": facts["data"]["train"]["sha256"],
+        "runback.data_hash.validation": facts["data"]["validation"]["sha256"],
+        "runback.dirty": str(code["dirty"]).lower(),
     }
-    if code.commit:
-        tags["mlflow.source.git.commit"] = tags["runback.commit"] = code.commit
+    if folder.is_relative_to(layout.mlruns):
+        tags["runback.folder"] = folder.relative_to(layout.mlruns).as_posix()
+    if code["commit"]:
+        tags["mlflow.source.git.commit"] = tags["runback.commit"] = code["commit"]
     if trial is not None:
         tags |= {"runback.sweep": trial.sweep, "runback.trial": str(trial.number)}
     return tags
 
 
-def _description(prepared: "Prepared", names: Mapping[str, str]) -> str:
+def _description(plan: Plan, prepared: Prepared) -> str:
     options = prepared.options
-    augmented = "" if prepared.augmentation is None else f", augmented by **{names['augmentation']}**"
+    choices = plan.choices
+    augmented = "" if prepared.augmentation is None else f", augmented by **{choices['augmentation']}**"
     return (
-        f"**{names['model']}** ({prepared.network.count_params():,} parameters) trained with "
-        f"**{names['optimizer']}** on **{names['data']}**{augmented}: {len(prepared.train):,} training and "
-        f"{len(prepared.validation):,} validation images, up to {options.epochs} epochs, "
+        f"**{choices['model']}** ({prepared.network.count_params():,} parameters) trained with "
+        f"**{choices['optimizer']}** on **{choices['data']}**{augmented}: {len(prepared.train):,} training "
+        f"and {len(prepared.validation):,} validation images, up to {options.epochs} epochs, "
         f"batches of {options.batch_size}, {options.precision}."
     )

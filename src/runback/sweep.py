@@ -6,8 +6,6 @@ import shutil
 import sys
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from runback import hydra_app, train
 from runback.arguments import Parser
 from runback.errors import InputError
@@ -55,11 +53,10 @@ def _print_next_steps(folder: Path, name: str) -> None:
     run_id = best[0].user_attrs.get("run_id") if best else None
     if run_id is None:
         return
-    again = _overrides(folder / str(best[0].number), best[0].user_attrs["threads"])
     lines = [
         f"best run {run_id}",
         f"  measure it on the test split   {_command()} evaluate {run_id}",
-        f"  train it again                 {_command()} train {again}",
+        f"  run it back, and prove it      {_command()} reproduce {run_id}",
         f"  see all runs                   {_command()} ui",
     ]
     print("\n".join(lines))  # noqa: T201 - the command's result
@@ -72,10 +69,3 @@ def _command() -> str:
         return "runback"
     path = installed.relative_to(Path.cwd()) if installed.is_relative_to(Path.cwd()) else installed
     return shlex.quote(str(path))
-
-
-def _overrides(trial_folder: Path, threads: str) -> str:
-    """Return the trial's overrides as a shell needs them, with the thread count that it had."""
-    recorded = [str(override) for override in OmegaConf.load(trial_folder / ".hydra" / "overrides.yaml")]
-    kept = [override for override in recorded if not override.startswith("training.threads=")]
-    return shlex.join([*kept, f"training.threads={threads}"])

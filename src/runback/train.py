@@ -1,94 +1,164 @@
 """Trains one model: compose, seed, data, model, fit, record.
 
 `runback train [OVERRIDE…]` runs `job` once, `runback train --multirun …` and `runback sweep` once a trial.
+`runback train resume=RUN` goes on with a run that was stopped or killed.
 """
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from runback import hydra_app, record
 from runback.chatter import silenced
-from runback.errors import InputError, StoreError
-from runback.prepare import prepare
+from runback.errors import InputError, StoreError, TrialPruned
+from runback.prepare import GROUPS, Plan, TrainingConfig, prepare
 from runback.sweeping import trial as trials
 from runback.tracking.layout import Layout, project_root
+from runback.tracking.lock import alone_in
+
+if TYPE_CHECKING:
+    from runback.tracking.run import Run
+    from runback.training.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves behind."""
+
+    run_id: str
+    metrics: Mapping[str, float]
+    """Those of the epoch whose weights were kept, and `parameters`."""
+    result: Mapping[str, Any]
+    """What the same training has to give again, as record/result.json has it."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A run that was begun before, where it goes on, and how many epochs' metrics it has."""
+
+    run: "Run"
+    checkpoint: "Checkpoint | None"
+    logged: int
 
 
 def job(cfg: DictConfig) -> float | tuple[float, ...]:
-    """Train the model that `cfg` describes, record it as one MLflow run, return its objective's value."""
+    """Train the model that Hydra composed, record it as one MLflow run, return its objective's value."""
+    hydra = HydraConfig.get()
+    choices = {group: str(hydra.runtime.choices.get(group)) for group in GROUPS}
+    trial = trials.current()
+    name = f"{choices['model']} {choices['optimizer']}" if trial is None else f"trial {trial.number}"
+    plan = Plan(name, cfg, choices, list(hydra.overrides.task), Path(hydra.runtime.output_dir))
+    trained = train(plan)
+    if trial is None:
+        print(f"run {trained.run_id}")  # noqa: T201 - the command's result
+    options: TrainingConfig = OmegaConf.to_object(cfg.training)  # type: ignore[assignment]
+    values = tuple(trained.metrics[name] for name in options.objectives)
+    return values[0] if len(values) == 1 else values
+
+
+def train(
+    plan: Plan,
+    *,
+    begun: Begun | None = None,
+    last_epoch: int | None = None,
+    tags: Mapping[str, str] | None = None,
+    stream: TextIO | None = None,
+) -> Trained:
+    """Train what `plan` says and record it, in a new run or in the one that was `begun` before.
+
+    With `last_epoch` training ends after that epoch, as if it had been stopped there; `tags` are set on a new
+    run, besides its own; progress is shown on `stream`, by default stdout.
+    """
     with silenced():
         from runback.training import fit
     from runback.tracking.run import recording
     from runback.tracking.system_metrics import system_metrics
+    from runback.training.checkpoint import discard
+    from runback.training.checkpointing import CheckpointPlan
     from runback.training.progress import Progress
 
-    folder = Path(HydraConfig.get().runtime.output_dir)
     trial = trials.current()
-    with _discarding_on_bad_input(None if trial else folder):
-        prepared = prepare(cfg)
-        run = record.start(cfg, prepared, folder, trial)
-    options = prepared.options
-
-    def on_epoch(step: int, metrics: dict[str, float]) -> None:
-        run.log_epoch(step, metrics)
-        progress.epoch(step, metrics)
-        if len(options.objectives) == 1 and options.objectives[0] in metrics:
-            trials.report(metrics[options.objectives[0]], step)
-
-    with (
-        recording(run),
-        system_metrics(run),
-        Progress(options.epochs, len(prepared.train.labels)) as progress,
-    ):
-        record.before_training(run, cfg, prepared)
-        model = fit.compile_model(prepared.network, prepared.augmentation, prepared.optimizer)
-        result = fit.fit(
-            model,
-            prepared.train,
-            prepared.validation,
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            seed=cfg.seed,
-            on_epoch=on_epoch,
-            on_batch=progress.batch,
-            patience=options.patience,
-            monitor=options.objectives[0],
-            maximize=options.directions[0] == "maximize",
+    with contextlib.ExitStack() as ends:
+        with _discarding_on_bad_input(None if trial or begun else plan.folder):
+            if begun is None:
+                ends.enter_context(alone_in(plan.folder, f"the training in {plan.folder}"))
+            code = ends.enter_context(ThreadPoolExecutor(1)).submit(record.code_here)  # git takes its time
+            prepared = prepare(plan.config)
+            facts = record.record(plan, prepared.threads, prepared.train, prepared.validation, code.result())
+            run = begun.run if begun else record.start(plan, prepared, facts, trial, tags or {})
+        options = prepared.options
+        checkpoint = begun.checkpoint if begun else None
+        history: list[Mapping[str, float]] = list(checkpoint.history) if checkpoint else []
+        ends.enter_context(recording(run))
+        ends.enter_context(system_metrics(run, resumed=begun is not None))
+        progress = ends.enter_context(
+            Progress(options.epochs, len(prepared.train.labels), stream, initial_epoch=len(history))
         )
-        record.after_training(run, prepared, result.history)
-    if trial is None:
-        print(f"run {run.id}")  # noqa: T201 - the command's result
-    metrics = {**result.metrics, "parameters": float(prepared.network.count_params())}
-    values = tuple(metrics[name] for name in options.objectives)
-    return values[0] if len(values) == 1 else values
+
+        def on_epoch(step: int, metrics: dict[str, float]) -> None:
+            history.append(metrics)
+            if begun is None or step > begun.logged:
+                run.log_epoch(step, metrics)
+            progress.epoch(step, metrics)
+            if len(options.objectives) == 1 and options.objectives[0] in metrics:
+                trials.report(metrics[options.objectives[0]], step)
+
+        if begun is None:
+            record.before_training(run, plan, prepared, facts, code.result())
+        model = fit.compile_model(prepared.network, prepared.augmentation, prepared.optimizer)
+        try:
+            fitted = fit.fit(
+                model,
+                prepared.train,
+                prepared.validation,
+                epochs=options.epochs,
+                batch_size=options.batch_size,
+                seed=plan.config.seed,
+                on_epoch=on_epoch,
+                on_batch=progress.batch,
+                patience=options.patience,
+                monitor=options.objectives[0],
+                maximize=options.directions[0] == "maximize",
+                checkpoints=CheckpointPlan(plan.folder, options.checkpoint.every),
+                resume_from=checkpoint,
+                last_epoch=last_epoch,
+            )
+        except TrialPruned:
+            record.result(run, prepared, history, finished=False)
+            raise
+        result = record.result(run, prepared, history, finished=True)
+        record.after_training(run, prepared, history)
+    discard(plan.folder)
+    metrics = {**fitted.metrics, "parameters": float(prepared.network.count_params())}
+    return Trained(run.id, metrics, result)
 
 
 def check(cfg: DictConfig) -> None:
     """Refuse what `job` would refuse, without training: a sweep calls this before its first trial."""
-    import keras
-
     from runback.tracking.store import open_store
 
     OmegaConf.to_object(cfg.training)
     # TensorFlow fixes its threads once a process; here one process checks several configs.
     prepare(OmegaConf.merge(cfg, {"training": {"threads": None}}))  # type: ignore[arg-type]
     open_store(Layout(project_root()))
-    keras.backend.clear_session()
 
 
 def warm_up() -> None:
-    """Open the store, which MLflow keeps open: a sweep calls this in a process that waits for its trial."""
+    """Do what needs no config yet: a sweep calls this in a process that waits for its trial."""
     from runback.tracking.store import open_store
 
     layout = Layout(project_root())
+    record.machine()
     if layout.database.exists():
         with contextlib.suppress(StoreError):
-            open_store(layout, is_prepared=True)
+            open_store(layout, is_prepared=True)  # MLflow keeps it open
 
 
 job.check = check  # type: ignore[attr-defined]

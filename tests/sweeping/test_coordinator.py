@@ -19,7 +19,8 @@ from runback.sweeping.coordinator import Budget, Coordinator
 from runback.sweeping.engines.local import LocalEngine
 from runback.sweeping.process import Job
 from runback.sweeping.space import parse
-from runback.sweeping.study import Proposer, coordinating, open_study
+from runback.sweeping.study import Proposer, open_study
+from runback.tracking.lock import alone_in
 
 RANDOM = {"_target_": "optuna.samplers.RandomSampler"}
 SPACE = {"x": "interval(0, 1)"}
@@ -300,9 +301,9 @@ def test_what_a_sampler_proposes_depends_on_seed_and_number_not_on_restarts(tmp_
 
 def test_a_second_coordinator_is_told_who_holds_the_sweep(tmp_path):
     with (
-        coordinating(tmp_path, "s"),
+        alone_in(tmp_path, "sweep s"),
         pytest.raises(InputError, match=f"already running .process {os.getpid()}"),
-        coordinating(tmp_path, "s"),
+        alone_in(tmp_path, "sweep s"),
     ):
         pass
 

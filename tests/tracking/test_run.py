@@ -1,6 +1,7 @@
 import json
 import logging
 import math
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -276,6 +277,104 @@ def test_a_run_that_is_taken_up_again_is_running_without_its_reason(run):
     again.finish("FINISHED")
     assert _curve(run, "loss") == [(1, 1.0), (2, 0.5)]
     assert [line["step"] for line in _mirror(run)] == [1, 2]
+
+
+def _take_up(run):
+    return reopen_run(run.store, run.id, run.store.layout.runs / "one")
+
+
+def test_metrics_that_only_the_file_has_are_stored_when_a_run_is_taken_up(run):
+    run.log_epoch(1, {"loss": 1.0, "accuracy": math.nan})
+    _break(run)
+    run.log_epoch(2, {"loss": 0.5})
+    _repair(run)
+    again = _take_up(run)
+    assert _curve(run, "loss") == [(1, 1.0), (2, 0.5)]
+    assert len(_curve(run, "accuracy")) == 1
+    assert again.last_step == 2
+
+
+def test_a_step_done_again_is_no_second_point(run):
+    for step in (1, 2):
+        run.log_epoch(step, {"loss": 1.0 / step})
+    again = _take_up(run)
+    for step in (1, 2, 3):
+        again.log_epoch(step, {"loss": 1.0 / step, "learning_rate": 0.1})
+    assert _curve(run, "loss") == [(1, 1.0), (2, 1 / 2), (3, 1 / 3)]
+    assert [step for step, _ in _curve(run, "learning_rate")] == [1, 2, 3]
+    assert again.last_step == 3
+    mirrored = [(line["step"], name) for line in _mirror(run) for name in line["metrics"]]
+    assert len(mirrored) == len(set(mirrored)) == 6
+
+
+def test_a_step_done_again_is_no_second_point_where_the_file_is_gone(run):
+    run.log_epoch(1, {"loss": 1.0})
+    (run.store.layout.runs / "one" / "metrics.jsonl").unlink()
+    again = _take_up(run)
+    again.log_epoch(1, {"loss": 1.0})
+    again.log_epoch(2, {"loss": 0.5})
+    assert _curve(run, "loss") == [(1, 1.0), (2, 0.5)]
+
+
+@pytest.mark.parametrize("cut", [b'{"step": 3, "ti', b"\0\0\0\0", b"\xff\xfe"])
+def test_a_last_line_that_a_crash_cut_off_is_removed(run, cut):
+    run.log_epoch(1, {"loss": 1.0})
+    with (run.store.layout.runs / "one" / "metrics.jsonl").open("ab") as file:
+        file.write(cut)
+    again = _take_up(run)
+    again.log_epoch(2, {"loss": 0.5})
+    assert [line["step"] for line in _mirror(run)] == [1, 2]
+    assert _curve(run, "loss") == [(1, 1.0), (2, 0.5)]
+
+
+@pytest.mark.parametrize(
+    "line", [b"\0\0\0", b"\xff", b"[]", b'{"step": 1}', b'{"step": 1, "metrics": [2]}', b"7"]
+)
+def test_a_damaged_line_is_passed_over(run, line, caplog):
+    run.log_epoch(1, {"loss": 1.0})
+    with (run.store.layout.runs / "one" / "metrics.jsonl").open("ab") as file:
+        file.write(line + b"\n")
+    run.log_epoch(2, {"loss": 0.5})
+    _take_up(run)
+    assert _curve(run, "loss") == [(1, 1.0), (2, 0.5)]
+    assert "a damaged line" in caplog.text
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from runback.tracking.layout import Layout
+from runback.tracking.run import Run
+from runback.tracking.store import open_store
+
+layout = Layout(Path(sys.argv[1]))
+folder = layout.runs / "one"
+run = Run(open_store(layout), sys.argv[2], folder)
+run.log_epoch(1, {"loss": 1.0})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+full = (folder / "metrics.jsonl").stat().st_size + 20, resource.RLIM_INFINITY
+resource.setrlimit(resource.RLIMIT_FSIZE, full)
+run.log_epoch(2, {"loss": 0.5})
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+run.log_epoch(3, {"loss": 0.25})
+run.deliver()
+"""
+
+
+def test_a_disk_that_is_full_for_a_moment_leaves_whole_lines(run):
+    code = [sys.executable, "-c", FULL_DISK, str(run.store.layout.root), run.id]
+    done = subprocess.run(code, capture_output=True, text=True, timeout=120, check=True)
+    assert "cannot write" in done.stderr
+    assert [line["step"] for line in _mirror(run)] == [1, 3]
+    assert _curve(run, "loss") == [(1, 1.0), (2, 0.5), (3, 0.25)]
+
+
+def test_a_run_whose_folder_is_gone_can_be_taken_up(run):
+    run.log_epoch(1, {"loss": 1.0})
+    shutil.rmtree(run.store.layout.runs / "one")
+    again = _take_up(run)
+    again.log_epoch(2, {"loss": 0.5})
+    assert _curve(run, "loss") == [(1, 1.0), (2, 0.5)]
 
 
 def test_a_run_that_does_not_exist_cannot_be_taken_up(store):

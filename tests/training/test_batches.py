@@ -57,6 +57,13 @@ def test_a_later_start_gives_the_later_batches_of_the_whole(start: int) -> None:
     assert resumed == whole[3 * start :]
 
 
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_start_within_an_epoch_gives_the_rest_of_the_whole(step: int) -> None:
+    whole = labels_of(training_batches(numbered(10), 4, seed=1, epochs=4))
+    resumed = training_batches(numbered(10), 4, seed=1, epochs=4, initial_epoch=2, initial_step=step)
+    assert labels_of(resumed) == whole[3 * 2 + step :]
+
+
 def test_the_order_is_pinned_so_that_old_runs_can_be_trained_again() -> None:
     assert epoch_order(8, 42, 3).numpy().tolist() == [7, 3, 4, 0, 5, 1, 2, 6]
 

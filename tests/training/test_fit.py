@@ -1,9 +1,6 @@
 import math
-import subprocess
-import sys
 import time
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,8 +12,6 @@ from runback.data.dataset import Dataset
 from runback.errors import Stopped, TrainingError, TrialPruned
 from runback.training.fit import Result, compile_model, fit
 
-ROOT = Path(__file__).parents[2]
-
 METRICS = {
     "loss",
     "accuracy",
@@ -26,49 +21,6 @@ METRICS = {
     "epoch_seconds",
     "images_per_second",
 }
-
-TRAIN_AND_DIGEST = """
-import hashlib, sys
-import numpy as np
-from runback.seeding import seed_everything
-
-seed_everything(7, 2)
-import keras, yaml
-from runback.augmentation.stack import build_stack
-from runback.data.dataset import Dataset
-from runback.models.deep_cnn import deep_cnn
-from runback.training.fit import compile_model, fit
-
-def dataset(n):
-    rng = np.random.default_rng(n)
-    images = rng.integers(0, 256, (n, 16, 16, 3), dtype=np.uint8)
-    return Dataset(images, rng.integers(0, 3, n), ("a", "b", "c"))
-
-def model():
-    keras.utils.set_random_seed(7)
-    layers = yaml.safe_load(open("conf/augmentation/notebook.yaml"))["layers"]
-    network = deep_cnn((16, 16, 3), 3, widths=(8, 16), dense_width=32)
-    optimizer = keras.optimizers.RMSprop(0.001)
-    return compile_model(network, build_stack(layers, (16, 16, 3), seed=7), optimizer)
-
-def train(trained, epochs, initial_epoch=0):
-    fit(trained, dataset(100), dataset(40), epochs=epochs, batch_size=32, seed=7,
-        on_epoch=lambda step, metrics: None, initial_epoch=initial_epoch)
-
-trained = model()
-if sys.argv[1] == "uninterrupted":
-    train(trained, 3)
-else:
-    first = model()
-    train(first, 2)
-    trained.optimizer.build(trained.trainable_variables)
-    new = trained.variables + trained.optimizer.variables
-    for there, here in zip(new, first.variables + first.optimizer.variables, strict=True):
-        there.assign(here)
-    train(trained, 3, initial_epoch=2)
-weights = b"".join(np.asarray(weight).tobytes() for weight in trained.get_weights())
-print(len(weights), hashlib.sha256(weights).hexdigest())
-"""
 
 
 def dataset(n: int, seed: int = 0) -> Dataset:
@@ -225,22 +177,28 @@ def test_batches_are_reported_at_most_ten_times_a_second_and_within_their_epoch(
     assert all(1 <= step <= 20 and 0 < done < 100 and done % 2 == 0 for _, step, done in seen)
 
 
-def test_epochs_before_the_start_count_as_completed() -> None:
+def weights(model: keras.Model) -> list[bytes]:
+    return [weight.numpy().tobytes() for weight in model.variables]
+
+
+def test_the_last_epoch_asked_for_ends_it_where_a_pruner_would_have() -> None:
+    def prune(step: int, metrics: dict[str, float]) -> None:
+        if step == 3:
+            raise TrialPruned("enough")
+
+    schedule = keras.optimizers.schedules.CosineDecay(0.05, decay_steps=40)
+    pruned, reproduced = (small_model(keras.optimizers.SGD(schedule, use_ema=True)) for _ in range(2))
+    with pytest.raises(TrialPruned):
+        train(pruned, epochs=10, patience=3, on_epoch=prune)
     steps: list[int] = []
     result = train(
-        small_model(), epochs=5, initial_epoch=3, on_epoch=lambda step, metrics: steps.append(step)
+        reproduced, epochs=10, patience=3, last_epoch=3, on_epoch=lambda step, metrics: steps.append(step)
     )
-    assert steps == [4, 5]
-    assert result.epochs == 5
-    assert len(result.history) == 2
+    assert steps == [1, 2, 3]
+    assert result.epochs == 3
+    assert result.metrics == result.history[-1]
+    assert weights(reproduced) == weights(pruned)
 
 
-def test_an_interrupted_training_ends_with_the_bits_of_an_uninterrupted_one_in_another_process() -> None:
-    command = [sys.executable, "-c", TRAIN_AND_DIGEST]
-    pair = [
-        subprocess.Popen([*command, way], stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        for way in ("uninterrupted", "interrupted")
-    ]
-    outputs = [process.communicate(timeout=200)[0] for process in pair]
-    assert [process.returncode for process in pair] == [0, 0]
-    assert outputs[0] == outputs[1]
+def test_a_last_epoch_that_is_never_reached_changes_nothing() -> None:
+    assert train(small_model(), epochs=2, last_epoch=9).epochs == 2

@@ -1,1 +1,1 @@
-"""What a run came from: its code and its config."""
+"""What a run came from: its code, its machine and its config; and whether doing it again gives the same."""

@@ -1,11 +1,9 @@
 """A sweep's study on disk: opened by one coordinator, read by anyone."""
 
 import contextlib
-import fcntl
 import hashlib
 import importlib.util
 import json
-import os
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,27 +32,8 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 _SEARCH = "runback:search"
 
 
-@contextlib.contextmanager
-def coordinating(folder: Path, name: str) -> Iterator[None]:
-    """Hold the folder of a sweep: one coordinator at a time, until its process ends."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".coordinator").open("a+")
-    except OSError as error:
-        raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise InputError(f"sweep {name} is already running (process {lock.read().strip()})") from None
-        lock.truncate(0)
-        print(os.getpid(), file=lock, flush=True)
-        yield
-
-
 def open_study(folder: Path, name: str, directions: Sequence[str], space: Space, base: str = "") -> Study:
-    """Create the study, or continue it; one process at a time (see `coordinating`).
+    """Create the study, or continue it; one process at a time (see `tracking.lock`).
 
     `base` is the fingerprint of the config that its trials have in common.
 

@@ -27,8 +27,9 @@ from runback.sweeping.parent import ParentRun
 from runback.sweeping.process import Job
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space
-from runback.sweeping.study import Proposer, coordinating, finished_count, open_study, pruner_for, read_study
+from runback.sweeping.study import Proposer, finished_count, open_study, pruner_for, read_study
 from runback.sweeping.table import Table
+from runback.tracking.lock import alone_in
 
 MEMORY_PER_TRIAL = 1_500_000_000
 """Bytes that a trial may want: TensorFlow's share that forked processes do not have in common (about
@@ -75,7 +76,7 @@ def sweep(
                 closing(LocalEngine(settings.start_method, settings.preload, composer.warm_up))
             )
             _check_corners(composer, searched, engine, slots)
-        ends.enter_context(coordinating(sweep_folder, name))
+        ends.enter_context(alone_in(sweep_folder, f"sweep {name}"))
         study = open_study(sweep_folder, name, settings.directions, searched, composer.base)
         study.pruner = pruner
         if _has_enough(study, budget):

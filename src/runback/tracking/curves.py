@@ -2,8 +2,10 @@
 
 import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
+import contextlib
 import json
 import logging
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +22,9 @@ MIRROR = "metrics.jsonl"
 BATCH_LIMIT = 1000
 """Metrics that MLflow takes in one call (mlflow.utils.validation.MAX_METRICS_PER_BATCH)."""
 
+SYSTEM = "system/"
+"""What the names of metrics begin with that MLflow's monitor logs, not a training."""
+
 REST = 10
 """After a failed call the store is left alone for so many times the call's duration.
 
@@ -32,11 +37,13 @@ _logger = logging.getLogger(__name__)
 class Curves:
     """The points of one run that its store has not taken yet, in order.
 
-    Sending a point twice is harmless: the store knows it by its name, step, time and value.
+    Sending a point twice is harmless: the store knows it by its name, step, time and value. In a run that is
+    taken up again, a step that is done again is not a second point.
     """
 
     def __init__(self, client: MlflowClient, run_id: str, folder: Path | None) -> None:
         self.last_step: int | None = None
+        self._known: set[tuple[str, int]] = set()
         self._client = client
         self._run_id = run_id
         self._mirror = None if folder is None else folder / MIRROR
@@ -45,14 +52,28 @@ class Curves:
         self._warned = False
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Mirror these metrics, then send all that is pending, unless the store failed just now."""
+        """Mirror these metrics, then send all that is pending, unless the store failed just now.
+
+        Those that `recover` found at this step already are passed over.
+        """
         now = time.time()
         values = {metric_name(name): float(value) for name, value in metrics.items()}
-        self._write_mirror(step, now, values)
+        values = {name: value for name, value in values.items() if (name, step) not in self._known}
+        if values:
+            self._write_mirror(step, now, values)
         self._pending += [Metric(name, value, int(now * 1000), step) for name, value in values.items()]
-        self.last_step = step
+        self.last_step = step if self.last_step is None else max(step, self.last_step)
         if time.monotonic() >= self._not_before:
             self._try_to_send()
+
+    def recover(self) -> None:
+        """Send the points of the mirror that the store does not have. Raises MlflowException, OSError."""
+        points = {(point.key, point.step): point for point in self._read_mirror()}
+        stored = self._stored()
+        self._known = stored | points.keys()
+        self._pending = [point for place, point in points.items() if place not in stored]
+        self.last_step = max((step for _, step in self._known), default=None)
+        self.send()
 
     def send(self) -> None:
         """Send all that is pending. Raises MlflowException when the store fails; the rest stays pending."""
@@ -78,11 +99,52 @@ class Curves:
         else:
             self._warned = False
 
+    def _stored(self) -> set[tuple[str, int]]:
+        names = self._client.get_run(self._run_id).data.metrics
+        return {
+            (name, point.step)
+            for name in names
+            if not name.startswith(SYSTEM)
+            for point in self._client.get_metric_history(self._run_id, name)
+        }
+
+    def _read_mirror(self) -> list[Metric]:
+        """Return the mirror's points. A last line that a crash cut off is removed from it."""
+        if self._mirror is None or not self._mirror.exists():
+            return []
+        content = self._mirror.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole != content:
+            os.truncate(self._mirror, len(whole))
+        return [point for line in whole.splitlines() for point in self._points(line)]
+
+    def _points(self, line: bytes) -> list[Metric]:
+        try:
+            row = json.loads(line)
+            return [
+                Metric(name, float(value), int(row["time"] * 1000), int(row["step"]))
+                for name, value in row["metrics"].items()
+            ]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            _logger.warning("a damaged line in %s is passed over: %.60r", self._mirror, line)
+            return []
+
     def _write_mirror(self, step: int, now: float, values: dict[str, float]) -> None:
         if self._mirror is None:
             return
         try:
-            with self._mirror.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, "time": now, "metrics": values}) + "\n")
+            _append(self._mirror, json.dumps({"step": step, "time": now, "metrics": values}) + "\n")
         except OSError as error:
             _logger.warning("cannot write %s: %s", self._mirror, error.strerror or error)
+
+
+def _append(path: Path, line: str) -> None:
+    """Add a line to a file, the whole of it or nothing. Raises OSError."""
+    size = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.truncate(path, size)  # the next line must not continue half of this one
+        raise

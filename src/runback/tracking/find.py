@@ -2,7 +2,7 @@
 
 import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from mlflow.entities import Run as FoundRun
@@ -36,6 +36,11 @@ def find_run(store: Store, run_id: str) -> FoundRun:
     return found[0]
 
 
+def has_run(store: Store, run_id: str) -> bool:
+    """Return whether the store has the run with this whole ID."""
+    return bool(_search(store, f"attributes.run_id = {_quoted(run_id)}", limit=1))
+
+
 def artifacts(store: Store, run_id: str, folder: str = "") -> list[str]:
     """Return the paths of a run's artifacts in one of its folders (default: the top)."""
     try:
@@ -58,9 +63,38 @@ def download(store: Store, run_id: str, artifact_file: str) -> Path:
         raise StoreError(f"cannot read {artifact_file} of run {run_id}: {first_line(str(error))}") from error
 
 
+def artifact_files(store: Store, run_id: str, folder: str = "") -> list[str]:
+    """Return the paths of all files among a run's artifacts. Raises StoreError."""
+    try:
+        listed = store.client.list_artifacts(run_id, folder or None)
+    except (MlflowException, OSError) as error:
+        raise StoreError(f"cannot list the artifacts of run {run_id}: {first_line(str(error))}") from error
+    files: list[str] = []
+    for entry in listed:
+        files += artifact_files(store, run_id, entry.path) if entry.is_dir else [entry.path]
+    return files
+
+
+def read_bytes(store: Store, run_id: str, artifact_file: str) -> bytes:
+    """Return the content of a run's artifact. Raises InputError when the run has no such artifact."""
+    return download(store, run_id, artifact_file).read_bytes()
+
+
+def curves(store: Store, run_id: str, names: Sequence[str]) -> list[dict[str, float]]:
+    """Return what a run logged under these metric names: a dict for each step, from the first. StoreError."""
+    steps: dict[int, dict[str, float]] = {}
+    try:
+        for name in names:
+            for point in store.client.get_metric_history(run_id, name):
+                steps.setdefault(point.step, {})[name] = point.value
+    except MlflowException as error:
+        raise StoreError(f"cannot read the metrics of run {run_id}: {first_line(str(error))}") from error
+    return [steps[step] for step in sorted(steps)]
+
+
 def read_text(store: Store, run_id: str, artifact_file: str) -> str:
     """Return the text of a run's artifact. Raises InputError when the run has no such artifact."""
-    return download(store, run_id, artifact_file).read_text(encoding="utf-8")
+    return read_bytes(store, run_id, artifact_file).decode()
 
 
 def close_runs(store: Store, *, tags: Mapping[str, str], status: Status, reason: str) -> list[str]:

@@ -9,6 +9,9 @@ from runback.errors import InputError, StoreError
 ROOT_VARIABLE = "RUNBACK_ROOT"
 """The environment variable that names the project's folder; without it the folder is searched upwards."""
 
+MLRUNS_VARIABLE = "RUNBACK_MLRUNS"
+"""The environment variable that names the folder of all that is written; without it `<root>/mlruns`."""
+
 
 def project_root(start: Path | None = None) -> Path:
     """Return the project's folder, absolute, links resolved.
@@ -33,14 +36,15 @@ def project_root(start: Path | None = None) -> Path:
 
 @dataclass(frozen=True)
 class Layout:
-    """The absolute paths of what is written; everything lies under `<root>/mlruns`."""
+    """The absolute paths of what is written; everything lies under `<root>/mlruns`, or `$RUNBACK_MLRUNS`."""
 
     root: Path
 
     @property
     def mlruns(self) -> Path:
         """The folder of all that is written."""
-        return self.root / "mlruns"
+        named = os.environ.get(MLRUNS_VARIABLE)
+        return Path(named).expanduser().resolve() if named else self.root / "mlruns"
 
     @property
     def database(self) -> Path:
@@ -63,6 +67,16 @@ class Layout:
         return self.mlruns / "runs"
 
     @property
+    def checkouts(self) -> Path:
+        """Working trees of other commits, while a run is reproduced in one."""
+        return self.mlruns / "checkouts"
+
+    @property
+    def environments(self) -> Path:
+        """Environments with other packages, one a lock file."""
+        return self.mlruns / "environments"
+
+    @property
     def data(self) -> Path:
         """The cache of decoded images."""
         return self.mlruns / "data"
@@ -77,7 +91,7 @@ def check_writable(layout: Layout) -> None:
     folder = layout.mlruns
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder} must be a folder; it is a file: move it away")
-    refuse_unwritable(folder if folder.exists() else layout.root)
+    refuse_unwritable(folder if folder.exists() else folder.parent)
 
 
 def refuse_unwritable(folder: Path) -> None:

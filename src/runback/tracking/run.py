@@ -5,10 +5,11 @@ import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads i
 import contextlib
 import getpass
 import logging
+import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from mlflow.entities import Param, RunTag
@@ -48,7 +49,7 @@ class Run:
 
     @property
     def last_step(self) -> int | None:
-        """The step of the newest metrics logged by this process."""
+        """The highest step of the metrics logged so far; those of other processes count after a recovery."""
         return self._curves.last_step
 
     def log_params(self, params: Mapping[str, object]) -> None:
@@ -79,6 +80,14 @@ class Run:
         """Log metrics that belong to no epoch; like `log_epoch` this waits for a store that is away."""
         self._curves.add(step, metrics)
 
+    def recover_metrics(self) -> None:
+        """Store the metrics that only the folder's metrics.jsonl has.
+
+        From then on logging a step again that either has changes nothing.
+        """
+        with _told("metrics"):
+            self._curves.recover()
+
     def deliver(self) -> None:
         """Send the metrics that still wait. Raises StoreError when the store is away."""
         with _told("metrics"):
@@ -88,6 +97,16 @@ class Run:
         """Store `text` as the artifact `artifact_file`."""
         with _told(artifact_file):
             self.store.client.log_text(self.id, text, artifact_file)
+
+    def log_bytes(self, content: bytes, artifact_file: str) -> None:
+        """Store `content` as the artifact `artifact_file`."""
+        path = PurePosixPath(artifact_file)
+        with _told(artifact_file), tempfile.TemporaryDirectory(prefix="runback-") as folder:
+            file = Path(folder) / path.name
+            file.write_bytes(content)
+            self.store.client.log_artifact(
+                self.id, str(file), None if path.parent.name == "" else str(path.parent)
+            )
 
     def log_figure(self, figure: Any, artifact_file: str) -> None:
         """Store a matplotlib Figure as an artifact; the ending (.png, .svg) decides on the format."""
@@ -169,14 +188,20 @@ def start_run(
 
 
 def reopen_run(store: Store, run_id: str, folder: Path) -> Run:
-    """Return a run that ended, RUNNING again and without its reason. Raises StoreError."""
+    """Return a run that ended, RUNNING again and without its reason. Raises StoreError.
+
+    Metrics that are in the folder's metrics.jsonl and not in the store, because the run's process was killed
+    between the two, go to the store now. Logging a step again that it has changes nothing.
+    """
     with _told(f"run {run_id}"):
         folder.mkdir(parents=True, exist_ok=True)
         found = store.client.get_run(run_id)
         if REASON_TAG in found.data.tags:
             store.client.delete_tag(run_id, REASON_TAG)
         store.client.update_run(run_id, status="RUNNING")
-    return Run(store, run_id, folder)
+    run = Run(store, run_id, folder)
+    run.recover_metrics()
+    return run
 
 
 @contextlib.contextmanager

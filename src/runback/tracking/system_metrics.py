@@ -16,13 +16,18 @@ SAMPLING_SECONDS = 5.0
 
 
 @contextlib.contextmanager
-def system_metrics(run: Run, sampling_seconds: float = SAMPLING_SECONDS) -> Iterator[None]:
+def system_metrics(
+    run: Run, sampling_seconds: float = SAMPLING_SECONDS, *, resumed: bool = False
+) -> Iterator[None]:
     """Log the metrics `system/...` to `run` while the body runs: every few seconds and once at its end.
 
-    GPU metrics appear where NVML finds one. A store that fails ends the recording, never the body.
+    With `resumed` they follow those that the run has. GPU metrics appear where NVML finds one.
+    A store that fails ends the recording, never the body.
     """
     monitoring: Any = SystemMetricsMonitor  # it has no types
-    monitor = monitoring(run.id, sampling_interval=sampling_seconds, tracking_uri=run.store.uri)
+    monitor = monitoring(
+        run.id, sampling_interval=sampling_seconds, tracking_uri=run.store.uri, resume_logging=resumed
+    )
     monitor.start()
     try:
         yield

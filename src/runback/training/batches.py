@@ -22,12 +22,18 @@ def steps_per_epoch(n: int, batch_size: int) -> int:
 
 @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking for it takes 0.1 s
 def training_batches(
-    dataset: Dataset, batch_size: int, *, seed: int, epochs: int, initial_epoch: int = 0
+    dataset: Dataset,
+    batch_size: int,
+    *,
+    seed: int,
+    epochs: int,
+    initial_epoch: int = 0,
+    initial_step: int = 0,
 ) -> tf.data.Dataset:
     """Return the batches (images, labels) of the epochs from `initial_epoch` to `epochs`, in one sequence.
 
-    Each epoch holds every image once, in the order `epoch_order` gives. Starting at a later epoch gives
-    exactly the later batches of the whole.
+    Each epoch holds every image once, in the order `epoch_order` gives. Starting at a later epoch, or after
+    `initial_step` of its batches, gives exactly the later batches of the whole.
     """
     n = len(dataset)
     steps = steps_per_epoch(n, batch_size)
@@ -40,8 +46,8 @@ def training_batches(
     def gather(indices: Any) -> tuple[Any, Any]:
         return tf.gather(images, indices), tf.gather(labels, indices)
 
-    batches = tf.data.Dataset.range(initial_epoch, epochs).flat_map(of_epoch).map(gather)
-    return batches.prefetch(AHEAD).with_options(_as_written())
+    indices = tf.data.Dataset.range(initial_epoch, epochs).flat_map(of_epoch).skip(initial_step)
+    return indices.map(gather).prefetch(AHEAD).with_options(_as_written())
 
 
 @tf.autograph.experimental.do_not_convert

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from runback.errors import TrainingError
+from runback.training.checkpoint import Checkpoint
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 """Called with the number of completed epochs and the epoch's metrics; may raise to end the training."""
@@ -25,24 +26,44 @@ class EpochReport(keras.callbacks.Callback):
     To Keras' metrics it adds `learning_rate` (of the epoch's first step), `epoch_seconds` (the whole epoch,
     validation included; in the first one also the building of the graph) and `images_per_second` (training
     only). Raises TrainingError after an epoch whose loss is not finite.
+
+    The history goes on from that of `start`. An epoch that was interrupted there counts as one: the time it
+    had trained before is added, that of a validation that was cut short is not.
     """
 
-    def __init__(self, n_train: int, batch_size: int, on_epoch: OnEpoch, on_batch: OnBatch | None) -> None:
+    def __init__(
+        self,
+        n_train: int,
+        batch_size: int,
+        on_epoch: OnEpoch,
+        on_batch: OnBatch | None,
+        start: Checkpoint,
+    ) -> None:
         super().__init__()
-        self.history: list[dict[str, float]] = []
+        self.history = list(start.history)
+        self.learning_rate = math.nan
+        self._start = start
         self._n_train = n_train
         self._batch_size = batch_size
         self._on_epoch = on_epoch
         self._on_batch = on_batch
         self._epoch = 0
         self._started = self._trained = self._shown = 0.0
-        self._learning_rate = math.nan
+
+    @property
+    def seconds(self) -> float:
+        """How long the running epoch has trained so far."""
+        return (self._trained or time.perf_counter()) - self._started
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the clock."""
         self._epoch = epoch
-        self._learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        self._started = self._trained = time.perf_counter()
+        self._trained = 0.0
+        self._started = time.perf_counter()
+        self.learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        if self._start.step and epoch == self._start.epoch:
+            self._started -= self._start.seconds
+            self.learning_rate = self._start.learning_rate
 
     # The end of a batch would be the natural place, but Keras turns every batch's metrics into Python
     # floats for a callback that asks for it: that waits for the device after every single step.
@@ -63,9 +84,9 @@ class EpochReport(keras.callbacks.Callback):
         """Hand on the epoch's metrics, then stop a training that has diverged."""
         metrics = {
             **_floats(logs or {}),
-            "learning_rate": self._learning_rate,
+            "learning_rate": self.learning_rate,
             "epoch_seconds": time.perf_counter() - self._started,
-            "images_per_second": self._n_train / (self._trained - self._started),
+            "images_per_second": self._n_train / self.seconds,
         }
         self.history.append(metrics)
         self._on_epoch(epoch + 1, metrics)

@@ -1,0 +1,255 @@
+"""A recorded run, as it is read back: from the store, by its ID or another name, or from a bundle."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel
+
+from runback.errors import DataError, InputError
+from runback.prepare import Plan, TrainConfig
+from runback.provenance.bundle import Bundle, open_bundle
+from runback.provenance.difference import Difference
+from runback.provenance.record_form import BundleForm, HistoryForm, RecordForm, ResultForm, check_form
+from runback.record import RESULTS, epochs
+from runback.tracking.find import artifact_files, curves, find_run, read_bytes
+from runback.tracking.layout import Layout
+from runback.tracking.lock import alone_in
+from runback.tracking.store import Store, open_store
+
+CONFIG = "config.yaml"
+OVERRIDES = "overrides.yaml"
+RECORD = "record/record.json"
+RESULT = "record/result.json"
+PATCH = "record/changes.patch"
+UNTRACKED = "record/untracked.zip"
+LOCK = "record/uv.lock"
+
+CODE = "code.zip"
+"""In a bundle: the code at the run's commit, as `git archive` packs it."""
+
+HISTORY = "history.json"
+"""In a bundle: the metrics of each epoch."""
+
+FOLDER_TAG = "runback.folder"
+"""The tag with the run's folder in mlruns/, which its process holds."""
+
+LONGEST_PATH = 4096
+"""Characters that Linux takes."""
+
+
+class Files(Protocol):
+    """Where a recorded run's files are read from."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of all files."""
+
+    def read(self, name: str) -> bytes:
+        """Return one file's content. Errors: InputError."""
+
+
+@dataclass(frozen=True)
+class StoredFiles:
+    """A run's artifacts in its store."""
+
+    store: Store
+    run_id: str
+
+    @cached_property
+    def names(self) -> Sequence[str]:
+        """The names of all files."""
+        return artifact_files(self.store, self.run_id)
+
+    def read(self, name: str) -> bytes:
+        """Return one file's content. Errors: InputError, naming an artifact that is gone."""
+        return read_bytes(self.store, self.run_id, name)
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """A run as it was recorded. What is read from its files raises InputError where that is damaged."""
+
+    id: str
+    name: str
+    status: str
+    tags: Mapping[str, str]
+    files: Files
+    history: list[dict[str, float]]
+    """The metrics of each epoch, in order, as the store has them."""
+    reference: str
+    """What names this run from any folder."""
+
+    @property
+    def is_bundle(self) -> bool:
+        """Whether it was exported, perhaps by somebody else."""
+        return isinstance(self.files, Bundle)
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """What the run was made from."""
+        return self._json(RECORD, RecordForm)
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """What came out; of a run that was killed only its epochs' metrics are known."""
+        if RESULT in self.files.names:
+            return self._json(RESULT, ResultForm)
+        return {"epochs": epochs(self.history), "weights": None, "predictions": None, "finished": False}
+
+    @cached_property
+    def config(self) -> DictConfig:
+        """The resolved config, of whatever version of runback."""
+        return self._yaml(CONFIG, DictConfig)  # type: ignore[no-any-return]
+
+    @property
+    def last_epoch(self) -> int:
+        """The number of epochs that the run completed."""
+        return len(self.result["epochs"])
+
+    def plan(self, folder: Path, name: str) -> Plan:
+        """Return what trains this run again, as `name`, with `folder` for what that writes."""
+        try:
+            config = OmegaConf.merge(OmegaConf.structured(TrainConfig), self.config)
+        except OmegaConfBaseException as error:
+            told = str(error).splitlines()[0]
+            raise InputError(f"{CONFIG} of run {self.id} cannot be used: {told}") from error
+        overrides = [str(one) for one in self._yaml(OVERRIDES, ListConfig)]
+        return Plan(name, config, self.record["choices"], overrides, folder)  # type: ignore[arg-type]
+
+    def optional(self, name: str) -> bytes | None:
+        """Return a file's content, None where the run has no such file."""
+        return self.files.read(name) if name in self.files.names else None
+
+    def _json(self, name: str, form: type[BaseModel]) -> dict[str, Any]:
+        return _json(self.files.read(name), form, f"{name} of run {self.id}")  # type: ignore[no-any-return]
+
+    def _yaml(self, name: str, kind: type) -> Any:
+        try:
+            found = OmegaConf.create(self.files.read(name).decode())
+        except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
+            raise InputError(f"{name} of run {self.id} is damaged: {error}") from error
+        if not isinstance(found, kind):
+            raise InputError(f"{name} of run {self.id} is damaged: it has another form")
+        return found
+
+
+def find_recorded(reference: str, layout: Layout) -> RecordedRun:
+    """Return the run that `reference` names.
+
+    That is a run ID, 6 or more characters of its beginning, `best:SWEEP`, the address of a run's page in the
+    MLflow UI, or the path of an exported bundle. Errors: InputError, StoreError.
+    """
+    if is_bundle(reference):
+        return from_bundle(open_bundle(Path(reference)))
+    return from_store(open_store(layout), run_id(reference, layout))
+
+
+def is_bundle(reference: str) -> bool:
+    """Return whether this names a file rather than a run."""
+    return reference.endswith(".zip") or (len(reference) < LONGEST_PATH and Path(reference).is_file())
+
+
+def run_id(reference: str, layout: Layout) -> str:
+    """Return the run ID, or the beginning of one, in `reference`.
+
+    Errors: InputError for an unknown sweep or one with several best trials, and for another address.
+    """
+    if reference.startswith("best:"):
+        return _best(reference.removeprefix("best:"), layout)
+    if "/" in reference:
+        found = re.search(r"/runs/([0-9a-f]{32})(?![0-9a-f])", reference)
+        if found is None:
+            raise InputError(
+                f"expected the address of a run's page, .../runs/<run ID>, or a bundle; got {reference!r}"
+            )
+        return found[1]
+    return reference
+
+
+def from_store(store: Store, reference: str) -> RecordedRun:
+    """Return a run of this store. Errors: InputError, also for a run that runback did not train."""
+    found = find_run(store, reference)
+    run, tags = found.info.run_id, dict(found.data.tags)
+    if tags.get("runback.kind") == "sweep":
+        raise InputError(f"run {run} is a whole sweep: name one of its trials, or best:SWEEP")
+    if tags.get("runback.kind") != "train":
+        raise InputError(f"run {run} is no training by runback: there is nothing to run back")
+    return RecordedRun(
+        id=run,
+        name=found.info.run_name,
+        status=found.info.status,
+        tags=tags,
+        files=StoredFiles(store, run),
+        history=curves(store, run, RESULTS),
+        reference=run,
+    )
+
+
+def from_bundle(bundle: Bundle) -> RecordedRun:
+    """Return the run in an exported bundle. Errors: InputError."""
+    check_form(BundleForm, bundle.run, f"manifest.json of {bundle.path}")
+    return RecordedRun(
+        id=bundle.run["id"],
+        name=bundle.run["name"],
+        status=bundle.run["status"],
+        tags=bundle.run["tags"],
+        files=bundle,
+        history=_json(bundle.read(HISTORY), HistoryForm, f"{HISTORY} of {bundle.path}"),
+        reference=str(bundle.path.absolute()),
+    )
+
+
+def refuse_incomplete(recorded: RecordedRun) -> None:
+    """Raise InputError, naming it, where a file is gone that training the run again needs."""
+    code, there = recorded.record["code"], recorded.files.names
+    wanted = [CONFIG, OVERRIDES, *([PATCH] if code["patch_sha256"] else [])]
+    for name in [*wanted, *([UNTRACKED] if code["untracked"] else [])]:
+        if name not in there:
+            raise InputError(f"run {recorded.id} has no artifact {name!r}")
+
+
+def refuse_running(recorded: RecordedRun, layout: Layout) -> None:
+    """Raise InputError where the run's process still trains on this machine; a killed one's does not."""
+    named = recorded.tags.get(FOLDER_TAG)
+    if recorded.is_bundle or recorded.status != "RUNNING" or named is None:
+        return
+    if (layout.mlruns / named).is_dir():
+        with alone_in(layout.mlruns / named, f"run {recorded.id}"):
+            pass
+
+
+def refuse_other_data(found: Sequence[Difference]) -> None:
+    """Raise DataError where the images or labels are not those of the recorded run."""
+    other = [one for one in found if one.part == "data"]
+    if other:
+        told = "; ".join(f"{one.what}: recorded {one.then}, now {one.now}" for one in other)
+        raise DataError(f"the images or labels are not those that the run was trained on: {told}")
+
+
+def _best(sweep: str, layout: Layout) -> str:
+    from runback.best import best_runs
+
+    found = [str(one["run_id"]) for one in best_runs(layout, sweep)]
+    if len(found) > 1:
+        raise InputError(
+            f"sweep {sweep} has {len(found)} best trials, as it has several objectives: name a run, "
+            f"such as {', '.join(found[:3])}"
+        )
+    return found[0]
+
+
+def _json(content: bytes, form: type[BaseModel], what: str) -> Any:
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{what} is damaged: {error}") from error
+    check_form(form, found, what)
+    return found

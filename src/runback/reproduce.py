@@ -1,0 +1,146 @@
+"""`runback reproduce RUN`: trains a recorded run again and says whether it came out the same, bit for bit."""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TextIO
+
+from rich.console import Console
+
+from runback import checkout, record
+from runback.arguments import Parser
+from runback.difference_table import print_differences
+from runback.errors import InputError
+from runback.hydra_app import enter_project, stop_on_signals
+from runback.provenance.changes import code_differences
+from runback.provenance.difference import Difference, differences
+from runback.provenance.page import reproduction_page
+from runback.provenance.verdict import Verdict, judge
+from runback.recorded import RecordedRun, find_recorded, refuse_incomplete, refuse_other_data, refuse_running
+from runback.tracking.layout import Layout
+from runback.train import Trained, train
+
+REPRODUCES = "runback.reproduces"
+"""The tag of a reproduction that names the recorded run."""
+
+REPRODUCED_BY = "runback.reproduced_by"
+"""The tag of a recorded run that names its reproductions, the newest last."""
+
+
+def main(argv: list[str]) -> int:
+    """Run `runback reproduce`; 0: bit-identical or within tolerance, 1: different, 2: it cannot be tried."""
+    options = _options(argv)
+    stream = sys.stderr if options.json else sys.stdout
+    console = Console(file=stream, highlight=False, markup=False)
+    layout = enter_project()
+    with stop_on_signals():
+        recorded = find_recorded(options.run, layout)
+        refuse_running(recorded, layout)
+        if recorded.last_epoch == 0:
+            raise InputError(f"run {recorded.id} completed no epoch: there is no result to compare with")
+        refuse_incomplete(recorded)
+        here = {"code": record.code_here().as_dict()}
+        changes = code_differences(recorded.record, here, layout.root)
+        if options.checkout or (changes and not options.in_place):
+            print_differences(changes, console)
+            return checkout.reproduce(recorded, layout, _flags(options), console, ask=not options.yes)
+        return _reproduce(recorded, layout, options, console, stream)
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="runback reproduce", description="Train a recorded run again and compare, bit for bit."
+    )
+    parser.add_argument(
+        "run", metavar="RUN", help="a run ID (or 6 characters of it), best:SWEEP, a run's address, a bundle"
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--in-place", action="store_true", help="train with the code that is here")
+    where.add_argument("--checkout", action="store_true", help="train in a working tree of the run's commit")
+    parser.add_argument("--threads", type=int, metavar="N", help="train with another number of CPU threads")
+    parser.add_argument(
+        "--tolerance", type=float, metavar="X", help="how far val_accuracy may be off on another device"
+    )
+    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    parser.add_argument("--yes", action="store_true", help="run a bundle's code without asking")
+    options = parser.parse_args(argv)
+    if options.threads is not None and options.threads < 1:
+        raise InputError(f"--threads must be at least 1; got {options.threads}")
+    if options.tolerance is not None and not 0 <= options.tolerance < 1:
+        raise InputError(f"--tolerance must lie in [0, 1); got {options.tolerance}")
+    return options
+
+
+def _flags(options: argparse.Namespace) -> list[str]:
+    """Return the options that say how to train and compare, not where."""
+    flags = ["--json"] if options.json else []
+    for name in ("threads", "tolerance"):
+        value = getattr(options, name)
+        flags += [] if value is None else [f"--{name}={value}"]
+    return flags
+
+
+def _reproduce(
+    recorded: RecordedRun, layout: Layout, options: argparse.Namespace, console: Console, stream: TextIO
+) -> int:
+    folder = layout.runs / f"{datetime.now():%Y-%m-%d_%H-%M-%S_%f}"
+    plan = recorded.plan(folder, f"reproduction of {recorded.name}")
+    if options.threads is not None:
+        plan.config.training.threads = options.threads
+    found = differences(recorded.record, record.record_now(plan, layout.root))
+    if found:
+        print_differences(found, console)
+    else:
+        console.print("code, packages, Python, hardware, threads and data are those of the recorded run")
+    if recorded.record["code"]["commit"] is None:
+        console.print("the run's code was in no git repository: what is here may be other code")
+    refuse_other_data(found)
+    console.print(f"training {recorded.last_epoch} of {plan.config.training.epochs} epochs of {recorded.id}")
+    tags = {REPRODUCES: recorded.id}
+    trained = train(plan, last_epoch=recorded.last_epoch, tags=tags, stream=stream)
+    n_validation = recorded.record["data"]["validation"]["shape"][0]
+    verdict = judge(recorded.result, trained.result, found, n_validation, options.tolerance)
+    facts = _facts(recorded, trained, found, verdict)
+    _log(facts, layout, recorded, trained)
+    for line in verdict.explain():
+        console.print(line, soft_wrap=True)
+    console.print(f"run {trained.run_id}")
+    print(json.dumps(facts, indent=2) if options.json else verdict.name)  # noqa: T201 - the command's result
+    return verdict.exit_code
+
+
+def _facts(
+    recorded: RecordedRun, trained: Trained, found: Sequence[Difference], verdict: Verdict
+) -> dict[str, Any]:
+    facts = {
+        "format": "runback-reproduction-1",
+        "run": recorded.id,
+        "reproduction": trained.run_id,
+        **verdict.as_dict(),
+        "explanation": verdict.explain(),
+        "differences": [one.as_dict() for one in found],
+    }
+    # JSON has no NaN and no infinity, which a diverged training can well give.
+    then, now = (
+        str(x) if isinstance(x, float) and not math.isfinite(x) else x for x in (verdict.then, verdict.now)
+    )
+    return {**facts, "then": then, "now": now}
+
+
+def _log(facts: Mapping[str, Any], layout: Layout, recorded: RecordedRun, trained: Trained) -> None:
+    """Log the verdict to the new run, and link the two runs with each other."""
+    from runback.tracking.find import find_run, has_run
+    from runback.tracking.run import Run
+    from runback.tracking.store import open_store
+
+    store = open_store(layout)
+    run = Run(store, trained.run_id)
+    run.log_text(json.dumps(facts, indent=2), "reproduction.json")
+    run.log_text(reproduction_page(facts), "reproduction.html")
+    run.set_tags({"runback.verdict": facts["verdict"]})
+    if has_run(store, recorded.id):
+        before = find_run(store, recorded.id).data.tags.get(REPRODUCED_BY, "")
+        Run(store, recorded.id).set_tags({REPRODUCED_BY: f"{before} {trained.run_id}".lstrip()})

@@ -1,0 +1,108 @@
+"""`runback train resume=RUN`: goes on with a run that was stopped or killed, in the same MLflow run."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runback.chatter import silenced
+from runback.errors import InputError
+from runback.hydra_app import enter_project, stop_on_signals
+from runback.prepare import Plan, prepare
+from runback.provenance.difference import differences
+from runback.record import code_here, record
+from runback.recorded import RecordedRun, find_recorded, refuse_other_data
+from runback.tracking.layout import Layout
+from runback.tracking.lock import alone_in
+from runback.train import Begun, train
+
+if TYPE_CHECKING:
+    from runback.training.checkpoint import Checkpoint
+
+FOLDER_TAG = "runback.folder"
+"""The run's folder, as a path in mlruns/."""
+
+RESUMED_TAG = "runback.resumed"
+"""Where the run went on each time."""
+
+_logger = logging.getLogger(__name__)
+
+
+def main(argv: list[str]) -> int:
+    """Run `runback train resume=RUN`."""
+    others = [argument for argument in argv if not argument.startswith("resume=")]
+    if others or len(argv) > 1:
+        told = others[0] if others else argv[1]
+        raise InputError(
+            f"resume=RUN stands alone, a run goes on with the config it began with; got {told!r}"
+        )
+    layout = enter_project()
+    with stop_on_signals():
+        run_id = resume(argv[0].removeprefix("resume="), layout)
+    print(f"run {run_id}")  # noqa: T201 - the command's result
+    return 0
+
+
+def resume(reference: str, layout: Layout) -> str:
+    """Train an unfinished run to its end, from its newest checkpoint, or from its beginning if it has none.
+
+    Returns the run's ID. Errors: InputError, with the run unchanged, when it cannot go on: it is finished or
+    running, was made elsewhere, has other data now or a checkpoint that does not fit its network.
+    """
+    from runback.tracking.run import recording, reopen_run
+    from runback.tracking.store import open_store
+    from runback.training.checkpoint import load_newest
+
+    found = find_recorded(reference, layout)
+    folder = _folder(found, layout)
+    with alone_in(folder, f"run {found.id}"):
+        recorded = find_recorded(found.id, layout)  # the process that held the folder may have ended it
+        _refuse_finished(recorded)
+        plan = recorded.plan(folder, recorded.name)
+        checkpoint = load_newest(folder)
+        _refuse_what_does_not_fit(recorded, plan, checkpoint)
+        run = reopen_run(open_store(layout), recorded.id, folder)
+        with recording(run):  # what ends it from here on gives its reason
+            run.set_tags({RESUMED_TAG: _resumed(recorded.tags.get(RESUMED_TAG), checkpoint)})
+            # A power failure can take metrics with it that the checkpoint, flushed to the disk, still has.
+            for step, metrics in enumerate(checkpoint.history if checkpoint else [], 1):
+                run.log_epoch(step, metrics)
+            train(plan, begun=Begun(run, checkpoint, logged=0))
+    return recorded.id
+
+
+def _folder(recorded: RecordedRun, layout: Layout) -> Path:
+    if recorded.is_bundle:
+        raise InputError("a bundle cannot be resumed: only a run in mlruns/ has checkpoints")
+    _refuse_finished(recorded)
+    named = recorded.tags.get(FOLDER_TAG)
+    if named is None:
+        raise InputError(f"run {recorded.id} cannot be resumed: its folder lies outside mlruns/")
+    if not (layout.mlruns / named).is_dir():
+        raise InputError(f"run {recorded.id} cannot be resumed: its folder {layout.mlruns / named} is gone")
+    return layout.mlruns / named
+
+
+def _refuse_finished(recorded: RecordedRun) -> None:
+    if recorded.status == "FINISHED":
+        raise InputError(f"run {recorded.id} is FINISHED: there is nothing left to train")
+
+
+def _refuse_what_does_not_fit(recorded: RecordedRun, plan: Plan, checkpoint: "Checkpoint | None") -> None:
+    """Refuse other data or another network; say what else may keep the run from ending as it would have."""
+    with silenced():
+        from runback.training.fit import compile_model
+        from runback.training.state import restore
+
+    prepared = prepare(plan.config)
+    now = record(plan, prepared.threads, prepared.train, prepared.validation, code_here())
+    found = differences(recorded.record, now)
+    refuse_other_data(found)
+    if checkpoint is not None:
+        restore(checkpoint, compile_model(prepared.network, prepared.augmentation, prepared.optimizer))
+    for one in found:
+        _logger.warning("%s: %s was %s, is now %s", one.part, one.what, one.then, one.now)
+
+
+def _resumed(before: str | None, checkpoint: "Checkpoint | None") -> str:
+    where = "its beginning" if checkpoint is None else f"epoch {checkpoint.epoch}, step {checkpoint.step}"
+    return where if before is None else f"{before}; {where}"

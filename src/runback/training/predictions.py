@@ -1,0 +1,16 @@
+"""What a trained network says about the images of a split."""
+
+import keras
+import numpy as np
+
+from runback.data.dataset import Dataset
+from runback.training.batches import validation_batches
+
+BATCH = 256
+"""Images a batch."""
+
+
+def predictions(network: keras.Model, dataset: Dataset) -> np.ndarray:
+    """Return the probability of each class for each image, float32 of shape (n, classes), in order."""
+    images = validation_batches(dataset, BATCH).map(lambda images, labels: images)
+    return np.asarray(network.predict(images, verbose=0))
