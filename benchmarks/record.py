@@ -2,12 +2,12 @@
 
     python benchmarks/record.py [--images N] [--epochs E] [--repeats N]
 
-Nothing else should run meanwhile. With the defaults it takes about 6 minutes on two cores. CIFAR-10 is the one
-that $RUNBACK_CIFAR10 names; without it what needs it is left out.
+Nothing else should run meanwhile. With the defaults it takes about 6 minutes on two cores. CIFAR-10 is read
+from where $RUNBACK_CIFAR10 says; what needs it is left out where there is none.
 
 The record: the seconds that a run in a fresh process waits for its record before the first epoch and for its
-result after the last, data, code, packages and predictions included. Its training, which is not measured, is
-cut down to one step an epoch.
+result after the last, data, code, packages and predictions included. Git looks at the code while the network
+is built: of that only the wait counts. Its training, which is not measured, is cut down to one step an epoch.
 
 Determinism: two processes, one with and one without TensorFlow's deterministic operations, train in turn.
 """
@@ -55,14 +55,17 @@ def main() -> None:
             overrides = ["data=cifar10", *NOTEBOOK, "training.epochs=1"]
             print_record("cifar10", overrides, "1.5 s", options.repeats)
         with server("deterministic") as deterministic, server("free") as free:
-            images = f"data.n_train={options.images}"
-            for title, overrides in {
-                "shallow_cnn on digits": [*DIGITS, "augmentation=shift", f"training.epochs={options.epochs * 5}"],
-                "deep_cnn on synthetic": [*COLOUR, images, *NOTEBOOK, "augmentation=flip_crop",
-                                          f"training.epochs={options.epochs}"],
-            }.items():  # fmt: skip
+            for title, overrides in _trainings(options).items():
                 print_determinism(title, deterministic, free, overrides, options.repeats)
             print_checkpoints(deterministic, 2 * options.repeats)
+
+
+def _trainings(options: argparse.Namespace) -> dict[str, list[str]]:
+    colour = [*COLOUR, *NOTEBOOK, f"data.n_train={options.images}", "augmentation=flip_crop"]
+    return {
+        "shallow_cnn on digits": [*DIGITS, "augmentation=shift", f"training.epochs={5 * options.epochs}"],
+        "deep_cnn on synthetic": [*colour, f"training.epochs={options.epochs}"],
+    }
 
 
 def print_record(data: str, overrides: Sequence[str], wanted: str, repeats: int) -> None:
@@ -138,7 +141,7 @@ def _run(job: Callable[[DictConfig], Any], overrides: Sequence[str]) -> str:
 
 
 def _recording(overrides: Sequence[str]) -> dict[str, float]:
-    """Train and return what each part of the record took; that of the code only as far as it was waited for."""
+    """Train and return what each part of the record took, in seconds."""
     ends: dict[str, float] = {}
     taken: dict[str, float] = {}
 

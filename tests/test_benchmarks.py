@@ -1,4 +1,4 @@
-"""The benchmark runs and prints what it measures; how much that is no test can say on a shared machine."""
+"""The benchmarks run and print what they measure; how much that is no test can say on a shared machine."""
 
 import os
 import re
@@ -9,17 +9,16 @@ from pathlib import Path
 import pytest
 
 OVERHEAD = Path(__file__).parents[1] / "benchmarks" / "overhead.py"
-TINY = ("--images=60", "--epochs=2", "--repeats=1", "--data=synthetic")
+RECORD = Path(__file__).parents[1] / "benchmarks" / "record.py"
+TINY = ("--images=60", "--epochs=2", "--repeats=1")
 
-pytestmark = pytest.mark.slow  # a minute and a half; what it runs is tested piece by piece elsewhere
+pytestmark = pytest.mark.slow  # minutes; what they run is tested piece by piece elsewhere
 
 
-@pytest.fixture(scope="module")
-def printed(tmp_path_factory) -> str:
-    """Run the benchmark once, from a folder that is no project, with a store of the user's own named."""
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
+def run(script: Path, *arguments: str, elsewhere: Path) -> str:
+    """Run a benchmark from a folder that is no project, with a store of the user's own named."""
     done = subprocess.run(
-        [sys.executable, str(OVERHEAD), *TINY],
+        [sys.executable, str(script), *TINY, *arguments],
         cwd=elsewhere,
         env={**os.environ, "MLFLOW_TRACKING_URI": "sqlite:///nowhere.db"},
         capture_output=True,
@@ -30,6 +29,13 @@ def printed(tmp_path_factory) -> str:
     assert done.stderr == ""
     assert list(elsewhere.iterdir()) == []
     return done.stdout
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory) -> str:
+    """Run each benchmark once."""
+    overhead = run(OVERHEAD, "--data=synthetic", elsewhere=tmp_path_factory.mktemp("elsewhere"))
+    return overhead + run(RECORD, elsewhere=tmp_path_factory.mktemp("elsewhere"))
 
 
 @pytest.mark.parametrize(
@@ -46,17 +52,24 @@ def printed(tmp_path_factory) -> str:
         r"bare model.fit +NUMBER images/s SPREAD",
         r"runback train +NUMBER images/s SPREAD",
         r"tracked / bare +NUMBER SPREAD",
+        r"the record of a run on digits",
+        r"together +NUMBER s SPREAD",
+        r"the record of a run on cifar10",
+        r"determinism: deep_cnn on synthetic",
+        r"deterministic / free +NUMBER SPREAD",
+        r"copied and written +NUMBER ms SPREAD",
     ],
 )
 def test_the_benchmark_prints_each_measurement_with_n(printed, line):
     number = r"[\d,.]+"
-    pattern = line.replace("SPREAD", rf"\({number} to {number}, n = 1\)").replace("NUMBER", number)
+    pattern = line.replace("SPREAD", rf"\({number} to {number}, n = [12]\)").replace("NUMBER", number)
     assert re.search(pattern, printed), printed
 
 
-def test_a_benchmark_without_a_second_epoch_is_refused():
+@pytest.mark.parametrize("script", [OVERHEAD, RECORD])
+def test_a_benchmark_without_a_second_epoch_is_refused(script):
     done = subprocess.run(
-        [sys.executable, str(OVERHEAD), "--epochs=1"], capture_output=True, text=True, check=False
+        [sys.executable, str(script), "--epochs=1"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
     assert "expected --images from 20, --epochs from 2" in done.stderr
