@@ -120,14 +120,15 @@ def _search_path(project: Path, folder: Path, layout: Layout) -> list[str]:
     """Return this process's folders to import from, those of the user's checkout replaced by the run's.
 
     They come before what an environment names, so that a package installed in place (`pip install -e`) is
-    the run's too.
+    the run's too, whichever checkout an environment was last made for.
     """
     top = toplevel(layout.root) or layout.root
     inside = [Path(one).resolve() for one in sys.path if one]
     replaced = [folder / one.relative_to(top) for one in inside if one.is_relative_to(top)]
     given = [Path(one) for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one]
     outside = [one for one in given if not one.resolve().is_relative_to(top)]
-    return [str(one) for one in dict.fromkeys([project, *(p for p in replaced if p.is_dir()), *outside])]
+    own = [one for one in (project, project / "src", *replaced) if one.is_dir()]
+    return [str(one) for one in dict.fromkeys([*own, *outside])]
 
 
 def _run(command: Sequence[str], folder: Path, variables: dict[str, str]) -> int:
@@ -166,7 +167,7 @@ def _ask(recorded: RecordedRun, layout: Layout, console: Console) -> None:
     if not sys.stdin.isatty():
         raise InputError("this bundle brings code of its own: read it, then say --yes to run it")
     try:
-        answer = console.input("run this code? [y/N] ")
+        answer = console.input("run this code? [y/N] ", markup=False)
     except EOFError:
         answer = ""
     if answer.strip().lower() not in ("y", "yes"):

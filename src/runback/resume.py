@@ -66,7 +66,7 @@ def resume(reference: str, layout: Layout) -> str:
             # A power failure can take metrics with it that the checkpoint, flushed to the disk, still has.
             for step, metrics in enumerate(checkpoint.history if checkpoint else [], 1):
                 run.log_epoch(step, metrics)
-            train(plan, begun=Begun(run, checkpoint, logged=0))
+            train(plan, begun=Begun(run, checkpoint))
     return recorded.id
 
 

@@ -41,11 +41,10 @@ class Trained:
 
 @dataclass(frozen=True)
 class Begun:
-    """A run that was begun before, where it goes on, and how many epochs' metrics it has."""
+    """A run that was begun before, and where it goes on."""
 
     run: "Run"
     checkpoint: "Checkpoint | None"
-    logged: int
 
 
 def job(cfg: DictConfig) -> float | tuple[float, ...]:
@@ -104,8 +103,7 @@ def train(
 
         def on_epoch(step: int, metrics: dict[str, float]) -> None:
             history.append(metrics)
-            if begun is None or step > begun.logged:
-                run.log_epoch(step, metrics)
+            run.log_epoch(step, metrics)
             progress.epoch(step, metrics)
             if len(options.objectives) == 1 and options.objectives[0] in metrics:
                 trials.report(metrics[options.objectives[0]], step)
