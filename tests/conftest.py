@@ -110,8 +110,9 @@ def _make_project(folder: Path) -> Project:
 
 @pytest.fixture(scope="session", autouse=True)
 def _ctrl_c_works() -> None:
-    """Undo an ignored SIGINT, which a shell's background jobs hand down to every process they start."""
+    """Undo ignored signals: a shell hands SIGINT's down to its background jobs, nohup SIGHUP's."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -563,3 +563,27 @@ def test_every_trial_of_the_quickstart_reproduces_bit_identically(tmp_path, make
         done = repository.project.run("reproduce", run.info.run_id, "--json", timeout=600)
         verdicts[run.info.run_id] = (done.returncode, json.loads(done.stdout)["verdict"])
     assert set(verdicts.values()) == {(0, "bit-identical")}, verdicts
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_with_a_lock_file_the_packages_are_the_runs_own(tmp_path, make_project):
+    """Needs uv, and PyPI or uv's cache."""
+    repository = new_repository(tmp_path, make_project)
+    folder = repository.folder
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "uv.lock", "README.md", "LICENSE", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, folder / name)
+    repository.commit()
+    trained = repository.project.run("train", "model.dense_width=16", *EPOCHS)
+    assert trained.returncode == 0, trained.stderr
+    (folder / "new.py").write_text("")
+    for _ in range(2):  # the second time with the environment that is there
+        done = repository.project.run("reproduce", run_id_in(trained.stdout), "--json", timeout=900)
+        assert done.returncode == 0, done.stderr
+        facts = json.loads(done.stdout)
+        assert facts["verdict"] == "bit-identical"
+        # What no lock file has: pip and uv themselves may be missing, the extras that were installed are not.
+        assert {one["what"] for one in facts["differences"]} <= {"pip", "uv", "setuptools", "wheel"}
+    assert len(list((folder / "mlruns" / "environments").iterdir())) == 1
+    assert repository.leftovers() == []

@@ -37,7 +37,10 @@ def reproduce(
     code = recorded.record["code"]
     if code["commit"] is None:
         raise InputError(f"the code of run {recorded.id} is in no git repository: use --in-place")
-    if recorded.is_bundle and ask:
+    is_all_ours = (
+        knows_commit(layout.root, code["commit"]) and not code["patch_sha256"] and not code["untracked"]
+    )
+    if recorded.is_bundle and ask and not is_all_ours:
         _ask(recorded, layout, console)
     for one in code["left_out"]:
         console.print(f"not in the record, so not in the checkout: {one.get('path')}", soft_wrap=True)
@@ -158,7 +161,10 @@ def _ask(recorded: RecordedRun, layout: Layout, console: Console) -> None:
     """Show what a bundle brings of its own, and have a person agree to run it."""
     code = recorded.record["code"]
     if not knows_commit(layout.root, code["commit"]):
-        console.print(f"commit {code['commit']} is unknown here: all code is the bundle's", soft_wrap=True)
+        console.print(
+            f"commit {code['commit']} is unknown here: all code is the bundle's, in its {CODE}",
+            soft_wrap=True,
+        )
     changes = _lines(recorded.files.read(PATCH)) if code["patch_sha256"] else []
     if code["untracked"]:
         changes += _untracked_lines(recorded.files.read(UNTRACKED))

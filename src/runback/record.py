@@ -172,13 +172,13 @@ def before_training(run: "Run", plan: Plan, prepared: Prepared, facts: Mapping[s
     root = project_root()
     run.log_text(resolved_yaml(plan.config, prepared.threads), "config.yaml")
     run.log_text(OmegaConf.to_yaml(list(plan.overrides)), "overrides.yaml")
-    run.log_text(json.dumps(facts, indent=1), "record/record.json")
     if code.snapshot.patch:
         run.log_bytes(code.snapshot.patch, "record/changes.patch")
     if code.snapshot.untracked:
         run.log_bytes(code.snapshot.untracked_zip(), "record/untracked.zip")
     if (root / "uv.lock").is_file():
         run.log_file(root / "uv.lock", "record")
+    run.log_text(json.dumps(facts, indent=1), "record/record.json")  # the sign that the record is complete
     code.warn()
     if prepared.augmentation is not None:
         from runback.augmentation.preview import preview_sheet

@@ -10,7 +10,7 @@ from runback.hydra_app import enter_project, stop_on_signals
 from runback.prepare import Plan, prepare
 from runback.provenance.difference import differences
 from runback.record import code_here, record
-from runback.recorded import RecordedRun, find_recorded, refuse_other_data
+from runback.recorded import RECORD, RecordedRun, find_recorded, refuse_other_data
 from runback.tracking.layout import Layout
 from runback.tracking.lock import alone_in
 from runback.train import Begun, train
@@ -57,12 +57,18 @@ def resume(reference: str, layout: Layout) -> str:
     with alone_in(folder, f"run {found.id}"):
         recorded = find_recorded(found.id, layout)  # the process that held the folder may have ended it
         _refuse_finished(recorded)
+        _refuse_unrecorded(recorded, layout)
         plan = recorded.plan(folder, recorded.name)
         checkpoint = load_newest(folder)
         _refuse_what_does_not_fit(recorded, plan, checkpoint)
         run = reopen_run(open_store(layout), recorded.id, folder)
         with recording(run):  # what ends it from here on gives its reason
-            run.set_tags({RESUMED_TAG: _resumed(recorded.tags.get(RESUMED_TAG), checkpoint)})
+            where = (
+                "its beginning" if checkpoint is None else f"epoch {checkpoint.epoch}, step {checkpoint.step}"
+            )
+            before = recorded.tags.get(RESUMED_TAG)
+            run.set_tags({RESUMED_TAG: where if before is None else f"{before}; {where}"})
+            print(f"going on from {where}")  # noqa: T201 - the command's result
             # A power failure can take metrics with it that the checkpoint, flushed to the disk, still has.
             for step, metrics in enumerate(checkpoint.history if checkpoint else [], 1):
                 run.log_epoch(step, metrics)
@@ -87,6 +93,20 @@ def _refuse_finished(recorded: RecordedRun) -> None:
         raise InputError(f"run {recorded.id} is FINISHED: there is nothing left to train")
 
 
+def _refuse_unrecorded(recorded: RecordedRun, layout: Layout) -> None:
+    """Refuse, and close, a run whose process was killed before it had recorded what it is made from."""
+    from runback.tracking.run import Run
+    from runback.tracking.store import open_store
+
+    if RECORD in recorded.files.names:
+        return
+    if recorded.status == "RUNNING":
+        Run(open_store(layout), recorded.id).finish("KILLED", "killed before its first epoch")
+    raise InputError(
+        f"run {recorded.id} has no {RECORD}: it was killed before its first epoch, train it anew"
+    )
+
+
 def _refuse_what_does_not_fit(recorded: RecordedRun, plan: Plan, checkpoint: "Checkpoint | None") -> None:
     """Refuse other data or another network; say what else may keep the run from ending as it would have."""
     with silenced():
@@ -101,8 +121,3 @@ def _refuse_what_does_not_fit(recorded: RecordedRun, plan: Plan, checkpoint: "Ch
         restore(checkpoint, compile_model(prepared.network, prepared.augmentation, prepared.optimizer))
     for one in found:
         _logger.warning("%s: %s was %s, is now %s", one.part, one.what, one.then, one.now)
-
-
-def _resumed(before: str | None, checkpoint: "Checkpoint | None") -> str:
-    where = "its beginning" if checkpoint is None else f"epoch {checkpoint.epoch}, step {checkpoint.step}"
-    return where if before is None else f"{before}; {where}"

@@ -20,8 +20,8 @@ from runback.chatter import silenced
 from runback.errors import InputError, StoreError, TrialPruned
 from runback.prepare import GROUPS, Plan, TrainingConfig, prepare
 from runback.sweeping import trial as trials
-from runback.tracking.layout import Layout, project_root
-from runback.tracking.lock import alone_in
+from runback.tracking.layout import MIRROR, Layout, project_root
+from runback.tracking.lock import LOCK, alone_in
 
 if TYPE_CHECKING:
     from runback.tracking.run import Run
@@ -75,6 +75,16 @@ def train(
     With `last_epoch` training ends after that epoch, as if it had been stopped there; `tags` are set on a new
     run, besides its own; progress is shown on `stream`, by default stdout.
     """
+    if begun is not None:  # whoever took it up again holds its folder
+        return _train(plan, begun, last_epoch, {}, stream)
+    with alone_in(plan.folder, f"the training in {plan.folder}"):
+        _refuse_used(plan.folder)
+        return _train(plan, None, last_epoch, tags or {}, stream)
+
+
+def _train(
+    plan: Plan, begun: Begun | None, last_epoch: int | None, tags: Mapping[str, str], stream: TextIO | None
+) -> Trained:
     with silenced():
         from runback.training import fit
     from runback.tracking.run import recording
@@ -86,12 +96,10 @@ def train(
     trial = trials.current()
     with contextlib.ExitStack() as ends:
         with _discarding_on_bad_input(None if trial or begun else plan.folder):
-            if begun is None:
-                ends.enter_context(alone_in(plan.folder, f"the training in {plan.folder}"))
             code = ends.enter_context(ThreadPoolExecutor(1)).submit(record.code_here)  # git takes its time
             prepared = prepare(plan.config)
             facts = record.record(plan, prepared.threads, prepared.train, prepared.validation, code.result())
-            run = begun.run if begun else record.start(plan, prepared, facts, trial, tags or {})
+            run = begun.run if begun else record.start(plan, prepared, facts, trial, tags)
         options = prepared.options
         checkpoint = begun.checkpoint if begun else None
         history: list[Mapping[str, float]] = list(checkpoint.history) if checkpoint else []
@@ -163,14 +171,23 @@ job.check = check  # type: ignore[attr-defined]
 job.warm_up = warm_up  # type: ignore[attr-defined]
 
 
+def _refuse_used(folder: Path) -> None:
+    """Refuse a folder with another run's curves and checkpoints: they would be taken for this one's."""
+    if (folder / MIRROR).exists() or any(folder.glob("checkpoint-*.npz")):
+        raise InputError(f"{folder} holds another run: choose another folder, or move it away")
+
+
 @contextlib.contextmanager
 def _discarding_on_bad_input(folder: Path | None) -> Iterator[None]:
-    """Leave nothing behind of a run that never started."""
+    """Remove what Hydra and the lock made in the folder of a run that never started, and no more."""
     try:
         yield
     except InputError:
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder / ".hydra", ignore_errors=True)
+            (folder / LOCK).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         raise
 
 

@@ -79,6 +79,10 @@ def hardware(then: Part, now: Part) -> Found:
         yield from _gpus(then["gpus"], now["gpus"])
 
 
+INSTALLERS = ("pip", "setuptools", "uv", "wheel")
+"""Packages that install the others; an environment can do without them."""
+
+
 def tensorflow(then: Part, now: Part) -> Found:
     """Compare version, build and whether oneDNN computes."""
     differing = _differing(then, now)
@@ -102,7 +106,7 @@ def numeric_packages(then: Part, now: Part) -> Found:
 def other_packages(then: Part, now: Part) -> Found:
     """Compare the versions of all other packages."""
     for name, before, after in _differing_or_absent(then, now, "not installed"):
-        if not _computes(name):
+        if not _computes(name) and name not in INSTALLERS:
             yield name, before, after, False
 
 

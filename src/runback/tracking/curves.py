@@ -14,10 +14,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
+from runback.tracking.layout import MIRROR
 from runback.tracking.text import first_line, metric_name
-
-MIRROR = "metrics.jsonl"
-"""In the run's folder: one line for each point in time, `{"step": 1, "time": 1.7e9, "metrics": {...}}`."""
 
 BATCH_LIMIT = 1000
 """Metrics that MLflow takes in one call (mlflow.utils.validation.MAX_METRICS_PER_BATCH)."""

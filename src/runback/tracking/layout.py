@@ -12,6 +12,9 @@ ROOT_VARIABLE = "RUNBACK_ROOT"
 MLRUNS_VARIABLE = "RUNBACK_MLRUNS"
 """The environment variable that names the folder of all that is written; without it `<root>/mlruns`."""
 
+MIRROR = "metrics.jsonl"
+"""In the run's folder: one line for each point in time, `{"step": 1, "time": 1.7e9, "metrics": {...}}`."""
+
 
 def project_root(start: Path | None = None) -> Path:
     """Return the project's folder, absolute, links resolved.

@@ -2,6 +2,7 @@
 
 import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
+import logging
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -24,6 +25,9 @@ with warnings.catch_warnings():
 from runback.errors import StoreError
 from runback.tracking.run import Run
 from runback.tracking.text import first_line
+
+# It warns where no pip is installed, as in environments that uv makes; the requirements are given anyway.
+logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
 
 MODEL_NAME = "model"
 """The logged model's name in MLflow."""
@@ -57,9 +61,14 @@ def signature(network: keras.Model) -> ModelSignature:
 
 
 def _create(run: Run) -> LoggedModel:
-    """Create the logged model, still empty, and link it with the run, in both directions."""
+    """Create the logged model, still empty, and link it with the run, in both directions.
+
+    A run that was killed in the middle of this has one already, perhaps half of it: it is written again.
+    """
     client = run.store.client
     found = client.get_run(run.id)
+    if found.outputs and found.outputs.model_outputs:
+        return client.get_logged_model(found.outputs.model_outputs[-1].model_id)
     logged = client.create_logged_model(
         found.info.experiment_id, MODEL_NAME, source_run_id=run.id, params=dict(found.data.params)
     )
