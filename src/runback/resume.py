@@ -98,7 +98,7 @@ def _refuse_unrecorded(recorded: RecordedRun, layout: Layout) -> None:
     from runback.tracking.run import Run
     from runback.tracking.store import open_store
 
-    if RECORD in recorded.files.names:
+    if RECORD in recorded.files.names or recorded.history:
         return
     if recorded.status == "RUNNING":
         Run(open_store(layout), recorded.id).finish("KILLED", "killed before its first epoch")
