@@ -528,3 +528,14 @@ def test_metrics_that_a_locked_store_never_got_are_stored_in_the_end(place, refe
     assert "metrics wait for the store" in command.text("err")
     assert len(place.curve(run_id, "loss")) < 5
     resume(place, run_id, reference)
+
+
+def test_a_run_killed_before_its_record_was_complete_is_closed(place, unfinished):
+    client, folder = place.project.client(), place.folder(unfinished)
+    tags = {"runback.kind": "train", "runback.folder": f"{folder.parent.name}/never begun"}
+    killed = client.create_run(client.get_run(unfinished).info.experiment_id, tags=tags).info.run_id
+    folder.with_name("never begun").mkdir()
+    code, _, err = place.run("train", f"resume={killed}")
+    assert code == 2
+    assert "it was killed before its first epoch, train it anew" in err
+    assert client.get_run(killed).info.status == "KILLED"

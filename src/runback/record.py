@@ -37,6 +37,9 @@ RESULT_FORMAT = "runback-result-1"
 RESULTS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 """An epoch's metrics that are part of its result; the others measure time."""
 
+CLOCK = 2.0
+"""Seconds by which a process's time of start may be off."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -84,7 +87,7 @@ def _edited(top: Path) -> list[str]:
     for file in filter(None, files):
         path = Path(file)
         with contextlib.suppress(OSError):
-            if path.is_relative_to(top) and path.stat().st_mtime > began:
+            if path.is_relative_to(top) and path.stat().st_mtime > began + CLOCK:
                 found.append(path.relative_to(top).as_posix())
     return sorted(found)
 

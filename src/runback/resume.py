@@ -10,16 +10,13 @@ from runback.hydra_app import enter_project, stop_on_signals
 from runback.prepare import Plan, prepare
 from runback.provenance.difference import differences
 from runback.record import code_here, record
-from runback.recorded import RECORD, RecordedRun, find_recorded, refuse_other_data
+from runback.recorded import FOLDER_TAG, RECORD, RecordedRun, find_recorded, refuse_other_data
 from runback.tracking.layout import Layout
 from runback.tracking.lock import alone_in
 from runback.train import Begun, train
 
 if TYPE_CHECKING:
     from runback.training.checkpoint import Checkpoint
-
-FOLDER_TAG = "runback.folder"
-"""The run's folder, as a path in mlruns/."""
 
 RESUMED_TAG = "runback.resumed"
 """Where the run went on each time."""
