@@ -240,6 +240,7 @@ def test_a_bundle_reproduces_in_a_clone_that_has_never_seen_the_run(exported, cl
     assert len(git(clone.folder, "worktree", "list").splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_bundle_reproduces_where_nobody_knows_its_commit(exported, make_project, tmp_path):
     project = make_project(tmp_path)
     (project.folder / "mlruns" / "checkouts" / "another").mkdir(parents=True)

@@ -442,6 +442,7 @@ def test_a_worktree_that_cannot_be_made_is_refused(recorded):
     assert recorded.repository.state() == before
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_reproduction_in_a_checkout_and_leaves_no_worktree(recorded):
     told = stopped(recorded, lambda process: recorded.project.interrupt(process))
     assert told == [(130, "runback: interrupted\n")]

@@ -322,6 +322,7 @@ def test_a_stopped_run_saves_its_running_step(place, reference, signum, code, ph
     assert place.run_of(run_id).data.tags["runback.resumed"] == f"epoch {at[0]}, step {at[1]}"
 
 
+@pytest.mark.slow
 def test_a_run_of_the_installed_command_that_a_scheduler_stopped_goes_on_elsewhere(place, reference):
     process = place.project.start("train", *TINY)
     assert process.stdout.readline().startswith("epoch 1/8")
@@ -377,6 +378,7 @@ def test_metrics_that_the_store_lacks_come_back_from_the_file_and_from_the_check
     resume(place, run_id, reference)
 
 
+@pytest.mark.slow
 def test_a_trial_of_a_killed_sweep_goes_on_by_its_run_id(place, reference):
     sweep = (
         "hydra.sweeper.name=killed",
