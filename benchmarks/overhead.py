@@ -14,6 +14,7 @@ from importlib.metadata import version
 import command_start
 import throughput
 import trial_start
+from command_line import parsed, parser
 from project import cifar10, temporary_project
 from runback.seeding import available_cores
 from spread import ratios, shown
@@ -83,16 +84,10 @@ def _images(options: argparse.Namespace) -> list[str]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=5000, help="images to train and validate on (5000)")
-    parser.add_argument("--epochs", type=int, default=3, help="epochs a run, at least 2 (3)")
-    parser.add_argument("--repeats", type=int, default=5, help="measurements of everything (5)")
+    made = parser(__doc__)
     data = "cifar10" if cifar10() else "synthetic"
-    parser.add_argument("--data", choices=("cifar10", "synthetic"), default=data, help=f"({data})")
-    options = parser.parse_args()
-    if options.images < 20 or options.epochs < 2 or options.repeats < 1:
-        parser.error("expected --images from 20, --epochs from 2 and --repeats from 1")
-    return options
+    made.add_argument("--data", choices=("cifar10", "synthetic"), default=data, help=f"({data})")
+    return parsed(made)
 
 
 if __name__ == "__main__":

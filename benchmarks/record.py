@@ -27,6 +27,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from command_line import parsed, parser
 from project import cifar10, temporary_project
 from runback import hydra_app, record, train
 from runback.chatter import silenced
@@ -217,15 +218,9 @@ def _checkpoints(overrides: Sequence[str]) -> tuple[list[float], int]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=5000, help="images to train and validate on (5000)")
-    parser.add_argument("--epochs", type=int, default=3, help="epochs a run, at least 2 (3)")
-    parser.add_argument("--repeats", type=int, default=5, help="measurements of everything (5)")
-    parser.add_argument("--serve", choices=("deterministic", "free"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.images < 20 or options.epochs < 2 or options.repeats < 1:
-        parser.error("expected --images from 20, --epochs from 2 and --repeats from 1")
-    return options
+    made = parser(__doc__)
+    made.add_argument("--serve", choices=("deterministic", "free"), help=argparse.SUPPRESS)
+    return parsed(made)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,9 @@ PREVIEWED = 8
 RECORD_FORMAT = "runback-record-1"
 RESULT_FORMAT = "runback-result-1"
 
+FOLDER_TAG = "runback.folder"
+"""The tag with the run's folder in mlruns/, which its process holds."""
+
 RESULTS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 """An epoch's metrics that are part of its result; the others measure time."""
 
@@ -279,7 +282,7 @@ def _tags(facts: Mapping[str, Any], layout: Layout, folder: Path, trial: "Trial 
         "runback.dirty": str(code["dirty"]).lower(),
     }
     if folder.is_relative_to(layout.mlruns):
-        tags["runback.folder"] = folder.relative_to(layout.mlruns).as_posix()
+        tags[FOLDER_TAG] = folder.relative_to(layout.mlruns).as_posix()
     if code["commit"]:
         tags["mlflow.source.git.commit"] = tags["runback.commit"] = code["commit"]
     if trial is not None:

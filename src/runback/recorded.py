@@ -18,7 +18,7 @@ from runback.prepare import Plan, TrainConfig
 from runback.provenance.bundle import Bundle, open_bundle
 from runback.provenance.difference import Difference
 from runback.provenance.record_form import BundleForm, HistoryForm, RecordForm, ResultForm, check_form
-from runback.record import RESULTS, epochs
+from runback.record import FOLDER_TAG, RESULTS, epochs
 from runback.tracking.find import artifact_files, curves, find_run, read_bytes
 from runback.tracking.layout import Layout
 from runback.tracking.lock import alone_in
@@ -37,9 +37,6 @@ CODE = "code.zip"
 
 HISTORY = "history.json"
 """In a bundle: the metrics of each epoch."""
-
-FOLDER_TAG = "runback.folder"
-"""The tag with the run's folder in mlruns/, which its process holds."""
 
 LONGEST_PATH = 4096
 """Characters that Linux takes."""

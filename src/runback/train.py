@@ -173,7 +173,9 @@ job.warm_up = warm_up  # type: ignore[attr-defined]
 
 def _refuse_used(folder: Path) -> None:
     """Refuse a folder with another run's curves and checkpoints: they would be taken for this one's."""
-    if (folder / MIRROR).exists() or any(folder.glob("checkpoint-*.npz")):
+    from runback.training.checkpoint import has_checkpoints
+
+    if (folder / MIRROR).exists() or has_checkpoints(folder):
         raise InputError(f"{folder} holds another run: choose another folder, or move it away")
 
 

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import Any
 
 from runback.errors import InputError
+from runback.interval import wilson
 from runback.provenance.difference import Difference
 
 IDENTICAL = "bit-identical"
@@ -192,18 +192,9 @@ def _bands(
     before = then["metrics"].get(BANDED)
     if before is None or not 0 <= before <= 1 or n < 1:
         return ()
-    low, high = _wilson(before, n) if tolerance is None else (before - tolerance, before + tolerance)
+    low, high = wilson(before * n, n) if tolerance is None else (before - tolerance, before + tolerance)
     after = next((one["metrics"].get(BANDED) for one in now if one["epoch"] == then["epoch"]), None)
     return (Band(BANDED, before, low, high, after, after is not None and low <= after <= high),)
-
-
-def _wilson(share: float, n: int) -> tuple[float, float]:
-    """Return the 95 % Wilson score interval of a share of n (E. B. Wilson, JASA 22 (1927), 209-212)."""
-    z = NormalDist().inv_cdf(0.975)
-    center, scale = share + z * z / (2 * n), 1 + z * z / n
-    half = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
-    # Rounding must not push an end past the share itself, which is an end when it is 0 or 1.
-    return max(0.0, min(share, (center - half) / scale)), min(1.0, max(share, (center + half) / scale))
 
 
 def _causes(differences: Sequence[Difference]) -> tuple[Difference, ...]:

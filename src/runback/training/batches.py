@@ -14,6 +14,9 @@ from runback.data.dataset import Dataset
 AHEAD = 2
 """Batches made while the network trains on the one before."""
 
+VALIDATION_BATCH = 256
+"""Images a batch of validation holds at least: it needs no gradients, so more fit than in training."""
+
 
 def steps_per_epoch(n: int, batch_size: int) -> int:
     """Return the number of batches that `n` images make; the last one may be smaller."""

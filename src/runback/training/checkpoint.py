@@ -138,6 +138,11 @@ def load_newest(folder: Path) -> Checkpoint | None:
     return None
 
 
+def has_checkpoints(folder: Path) -> bool:
+    """Return whether `folder` holds checkpoints, usable or not."""
+    return bool(_newest_first(folder))
+
+
 def discard(folder: Path) -> None:
     """Remove the checkpoints in `folder`, of a training that is finished and recorded."""
     for path in _newest_first(folder):

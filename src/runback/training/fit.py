@@ -7,15 +7,12 @@ import keras
 
 from runback.data.dataset import Dataset
 from runback.errors import InputError
-from runback.training.batches import steps_per_epoch, training_batches, validation_batches
+from runback.training.batches import VALIDATION_BATCH, steps_per_epoch, training_batches, validation_batches
 from runback.training.callback import EpochReport, OnBatch, OnEpoch
 from runback.training.checkpoint import Checkpoint
 from runback.training.checkpointing import CheckpointPlan, checkpointing
 from runback.training.resumption import Resumption, has_stopped
 from runback.training.state import build_optimizer, restore
-
-VALIDATION_BATCH = 256
-"""Images a batch of validation holds at least: it needs no gradients, so more fit than in training."""
 
 
 @dataclass(frozen=True)

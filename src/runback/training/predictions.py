@@ -4,13 +4,10 @@ import keras
 import numpy as np
 
 from runback.data.dataset import Dataset
-from runback.training.batches import validation_batches
-
-BATCH = 256
-"""Images a batch."""
+from runback.training.batches import VALIDATION_BATCH, validation_batches
 
 
 def predictions(network: keras.Model, dataset: Dataset) -> np.ndarray:
     """Return the probability of each class for each image, float32 of shape (n, classes), in order."""
-    images = validation_batches(dataset, BATCH).map(lambda images, labels: images)
+    images = validation_batches(dataset, VALIDATION_BATCH).map(lambda images, labels: images)
     return np.asarray(network.predict(images, verbose=0))

@@ -6,7 +6,7 @@ Z_95 = 1.959963984540054
 """The normal distribution's 97.5 % quantile."""
 
 
-def wilson(right: int, n: int) -> tuple[float, float]:
+def wilson(right: float, n: int) -> tuple[float, float]:
     """Return the 95 % Wilson score interval of a share: `right` of `n`, n at least 1; both ends in [0, 1].
 
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22

@@ -1,7 +1,7 @@
 import pytest
 from scipy.stats import binomtest
 
-from runback.evaluation.interval import wilson
+from runback.interval import wilson
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 1), (1, 1), (0, 50), (50, 50), (7, 10), (7480, 10_000)])
