@@ -13,9 +13,9 @@ import pytest
 from optuna.pruners import NopPruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
-from runback.errors import InputError, Stopped, StoreError, TrainingError
+from runback.errors import InputError, StoreError, TrainingError
 from runback.sweeping import messages, report
-from runback.sweeping.coordinator import Budget, Coordinator
+from runback.sweeping.coordinator import STOP_GRACE, Budget, Coordinator
 from runback.sweeping.engines.local import LocalEngine
 from runback.sweeping.process import Job
 from runback.sweeping.space import parse
@@ -172,17 +172,52 @@ def test_ctrl_c_ends_running_trials_and_leaves_none_running(tmp_path, engine):
     assert {o.kind for o in seen.outcomes.values()} == {"stopped"}
 
 
-def test_ctrl_c_before_a_trial_has_a_process_leaves_nothing_running(tmp_path, engine):
+def test_ctrl_c_while_pruning_is_decided_leaves_no_trial_waiting_for_its_answer(tmp_path, engine):
+    class Interrupted(NopPruner):
+        def prune(self, study, trial):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)  # the signal arrives here
+            return False
+
+    def reports_and_goes_on(number, params):
+        report(1.0, 1)
+        while True:
+            time.sleep(0.1)
+
+    study, seen, coordinator = sweep(tmp_path, engine, reports_and_goes_on, n_workers=1, pruner=Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        coordinator.run()
+    assert seen.outcomes[0].kind == "stopped"  # by itself: it was not killed
+    assert states(study) == [TrialState.FAIL]
+
+
+def test_a_second_ctrl_c_kills(tmp_path, engine):
+    def deaf(number, params):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(60)
+
+    study, seen, coordinator = sweep(tmp_path, engine, deaf, n_workers=1)
+    for seconds in (1.0, 2.0):
+        threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        coordinator.run()
+    assert time.monotonic() - began < STOP_GRACE
+    assert seen.outcomes[0].kind == "lost"
+    assert states(study) == [TrialState.FAIL]
+
+
+def test_an_error_before_a_trial_has_a_process_leaves_nothing_running(tmp_path, engine):
     study, _, coordinator = sweep(tmp_path, engine, lambda number, params: time.sleep(60))
     start = coordinator.job
 
     def interrupted(number, params):
         if number == 1:
-            raise KeyboardInterrupt
+            raise InputError("cannot be composed")
         return start(number, params)
 
     coordinator.job = interrupted
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(InputError):
         coordinator.run()
     assert states(study) == [TrialState.FAIL, TrialState.FAIL]
 
@@ -194,17 +229,10 @@ def test_a_trial_that_ignores_the_request_to_stop_is_killed(tmp_path, engine, mo
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         time.sleep(60)
 
-    def stop(*_):
-        raise Stopped("enough")
-
     study, seen, coordinator = sweep(tmp_path, engine, deaf, n_workers=1)
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(1)
-    try:
-        with pytest.raises(Stopped):
-            coordinator.run()
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        coordinator.run()
     assert seen.outcomes[0].kind == "lost"
     assert states(study) == [TrialState.FAIL]
 

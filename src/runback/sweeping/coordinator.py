@@ -12,7 +12,8 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from runback.errors import Stopped, TrainingError
+from runback.errors import TrainingError
+from runback.interruption import held_signals
 from runback.sweeping import messages
 from runback.sweeping.engines.engine import Ended, Engine, Said
 from runback.sweeping.process import Job
@@ -74,22 +75,24 @@ class Coordinator:
     _stopping: bool = False
 
     def run(self) -> None:
-        """Run until the budget is used up; on Ctrl-C or SIGTERM stop the running trials and re-raise."""
+        """Run until the budget is used up; on Ctrl-C, SIGTERM or SIGHUP stop the running trials and re-raise.
+
+        A second signal kills them.
+        """
         self._close_orphans()
         deadline = None if self.budget.timeout is None else time.monotonic() + self.budget.timeout
-        try:
-            while True:
-                while (sampler := self._next_sampler(deadline)) is not None:
-                    self._start_next(sampler)
-                if not self._running:
-                    return
-                self._handle_events(0.25)
-        except (KeyboardInterrupt, Stopped):
-            self._stop_all()
-            raise
-        except BaseException:
-            self._kill_all()
-            raise
+        with held_signals() as signals:  # at any moment, one could cost a trial the answer that it waits for
+            try:
+                while not signals.waiting:
+                    while not signals.waiting and (sampler := self._next_sampler(deadline)) is not None:
+                        self._start_next(sampler)
+                    if not self._running:
+                        return
+                    self._handle_events(0.25)
+                self._stop_all()
+            except BaseException:
+                self._kill_all()
+                raise
 
     def _close_orphans(self) -> None:
         """Trials that a dead coordinator left running would repel the sampler for ever."""
@@ -180,12 +183,10 @@ class Coordinator:
 
     def _stop_all(self) -> None:
         self._stopping = True
-        try:
-            for number in self._running:
-                self.engine.stop(number)
-            self._wait_for_ends(STOP_GRACE)
-        finally:  # also on a second Ctrl-C
-            self._kill_all()
+        for number in self._running:
+            self.engine.stop(number)
+        self._wait_for_ends(STOP_GRACE)
+        self._kill_all()
 
     def _kill_all(self) -> None:
         self._stopping = True

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import keras
 
+from runback.interruption import HeldSignals, held_signals
 from runback.training.callback import EpochReport
 from runback.training.checkpoint import Checkpoint, Variable, save
-from runback.training.interruption import HeldSignals, held_signals
 from runback.training.state import model_state, values
 
 WORTHWHILE = 60.0

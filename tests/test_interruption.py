@@ -9,7 +9,7 @@ import pytest
 
 from runback.errors import Stopped
 from runback.hydra_app import stop_on_signals
-from runback.training.interruption import STOPPING, held_signals
+from runback.interruption import STOPPING, held_signals
 
 
 @pytest.fixture(autouse=True)
