@@ -52,7 +52,8 @@ def _bare(overrides: Sequence[str]) -> float:
     speeds: list[float] = []
 
     def job(cfg: DictConfig) -> None:
-        from runback.training.fit import VALIDATION_BATCH, compile_model
+        from runback.training.batches import validation_batch
+        from runback.training.fit import compile_model
 
         prepared = prepare(cfg)
         epochs, batch_size = prepared.options.epochs, prepared.options.batch_size
@@ -64,7 +65,7 @@ def _bare(overrides: Sequence[str]) -> float:
             epochs=epochs,
             shuffle=True,
             validation_data=(prepared.validation.images, prepared.validation.labels),
-            validation_batch_size=max(batch_size, VALIDATION_BATCH),
+            validation_batch_size=validation_batch(batch_size),
             callbacks=[_clock(ends)],
             verbose=0,
         )

@@ -18,6 +18,11 @@ VALIDATION_BATCH = 256
 """Images a batch of validation holds at least: it needs no gradients, so more fit than in training."""
 
 
+def validation_batch(batch_size: int) -> int:
+    """Return how many images a batch of validation holds, where one of training holds `batch_size`."""
+    return max(batch_size, VALIDATION_BATCH)
+
+
 def steps_per_epoch(n: int, batch_size: int) -> int:
     """Return the number of batches that `n` images make; the last one may be smaller."""
     return math.ceil(n / batch_size)

@@ -7,7 +7,7 @@ import keras
 
 from runback.data.dataset import Dataset
 from runback.errors import InputError
-from runback.training.batches import VALIDATION_BATCH, steps_per_epoch, training_batches, validation_batches
+from runback.training.batches import steps_per_epoch, training_batches, validation_batch, validation_batches
 from runback.training.callback import EpochReport, OnBatch, OnEpoch
 from runback.training.checkpoint import Checkpoint
 from runback.training.checkpointing import CheckpointPlan, checkpointing
@@ -103,7 +103,7 @@ def fit(
                 initial_step=start.step,
             ),
             steps_per_epoch=steps,
-            validation_data=validation_batches(validation, max(batch_size, VALIDATION_BATCH)),
+            validation_data=validation_batches(validation, validation_batch(batch_size)),
             epochs=start.epoch if has_stopped(start) else epochs,
             initial_epoch=start.epoch,
             callbacks=[*callbacks, *saving],
