@@ -172,6 +172,17 @@ def test_an_ad_hoc_grid_needs_no_file(project):
     assert {run.info.status for run in children} == {"FINISHED"}
 
 
+def test_threads_can_be_searched_although_a_process_warms_up_with_its_own(project):
+    done = project.run(
+        "train", "--multirun", *TINY, "training.epochs=1", "training.threads=choice(1,2)",
+        "seed=choice(1,2)", "hydra.sweeper.n_workers=1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    _, children = parent_and_children(project)
+    assert sorted(run.data.params["training.threads"] for run in children) == ["1", "1", "2", "2"]
+    assert {run.info.status for run in children} == {"FINISHED"}
+
+
 def test_several_objectives_give_a_pareto_front(project):
     done = project.run(
         "train", "-m", *TINY, "training.epochs=1", "model.dense_width=4,64", "hydra.sweeper.name=two",

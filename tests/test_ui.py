@@ -55,6 +55,7 @@ def test_the_ui_serves_this_machine_only_and_ends_with_ctrl_c(project, monkeypat
         for host in ("evil.example", f"10.evil.example:{port}", f"192.168.evil.example:{port}"):
             with pytest.raises(urllib.error.HTTPError) as refused:
                 _get(search, host=host)
+            refused.value.close()
             assert refused.value.code == 403
         assert json.loads(_get(search, host=f"localhost:{port}"))["experiments"]
         with socket.socket() as other:

@@ -3,7 +3,8 @@
 RunbackError                 the root; `exit_code` is what the command line returns
 ├── InputError        (2)    what was asked for cannot be done as it was asked; nothing was started
 │   ├── DataError     (2)    the images or labels cannot be used
-│   └── StoreError    (2)    mlruns/ or a database in it cannot be used
+│   ├── StoreError    (2)    mlruns/ or a database in it cannot be used
+│   └── NeedsFreshProcess (2) a process that has done less before could do it
 └── TrainingError     (1)    training started and failed
 
 TrialPruned and Stopped are no errors: they end a training early, on purpose.
@@ -28,6 +29,10 @@ class DataError(InputError):
 
 class StoreError(InputError):
     """The folder mlruns/ or a database in it cannot be used."""
+
+
+class NeedsFreshProcess(InputError):  # noqa: N818 - a fact about the process
+    """What this process has done before cannot be undone, and rules out what was asked for."""
 
 
 class TrainingError(RunbackError):

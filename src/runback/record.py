@@ -20,13 +20,14 @@ from runback.prepare import Plan, Prepared, TrainingConfig, load_data, threads_f
 from runback.provenance import environment, hardware
 from runback.provenance.checkout import toplevel
 from runback.provenance.config_hash import text_hash
-from runback.provenance.snapshot import Snapshot, take_snapshot
+from runback.provenance.snapshot import Snapshot, take_snapshot, tree_state
 from runback.tracking.layout import Layout, project_root
 
 if TYPE_CHECKING:
     from runback.data.dataset import Dataset
     from runback.sweeping.trial import Trial
     from runback.tracking.run import Run
+    from runback.training.predictions import ValidationPredictions
 
 PREVIEWED = 8
 """Training images on the preview sheet of an augmentation."""
@@ -71,12 +72,28 @@ class Code:
 
 
 def code_here() -> Code:
-    """Return the code as it is now, on the disk."""
+    """Return the code as it is now, on the disk: fast where nothing has changed since the last look."""
     root = project_root()
-    top = toplevel(root)
+    known = _looks.get(root)
+    if known is None or known.state != tree_state(root, known.top or root):
+        top = toplevel(root)
+        known = _looks[root] = _Look(tree_state(root, top or root), top, take_snapshot(root))
+    snapshot, top = known.snapshot, known.top
     if top is None or not root.is_relative_to(top):
-        return Code(take_snapshot(root))
-    return Code(take_snapshot(root), root.relative_to(top).as_posix(), tuple(_edited(top)))
+        return Code(snapshot)
+    return Code(snapshot, root.relative_to(top).as_posix(), tuple(_edited(top)))
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the code was like when this process last looked."""
+
+    state: tuple[object, ...]
+    top: Path | None
+    snapshot: Snapshot
+
+
+_looks: dict[Path, _Look] = {}
 
 
 def _edited(top: Path) -> list[str]:
@@ -207,12 +224,12 @@ def result(
     run: "Run",
     prepared: Prepared,
     history: Sequence[Mapping[str, float]],
+    predictions: "ValidationPredictions",
     *,
     finished: bool,
 ) -> dict[str, Any]:
     """Log, and return, what a training that is done again must give again."""
     from runback.provenance.fingerprint import array_hash, tensor_hashes
-    from runback.training.predictions import predictions
 
     variables = enumerate(prepared.network.weights)
     weights = {f"{number:03d} {variable.path}": variable.numpy() for number, variable in variables}
@@ -220,7 +237,7 @@ def result(
         "format": RESULT_FORMAT,
         "epochs": epochs(history),
         "weights": tensor_hashes(weights),
-        "predictions": array_hash(predictions(prepared.network, prepared.validation)),
+        "predictions": array_hash(predictions.current()),
         "finished": finished,
     }
     run.log_text(json.dumps(facts, indent=1), "record/result.json")

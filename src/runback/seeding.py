@@ -2,7 +2,7 @@
 
 import os
 
-from runback.errors import InputError
+from runback.errors import InputError, NeedsFreshProcess
 
 
 def available_cores() -> int:
@@ -20,7 +20,7 @@ def seed_everything(seed: int, threads: int) -> None:
     taken as needed, so that several trials can share one. `seed` lies in [0, 2**32), `threads` is at least 1.
 
     Thread counts are fixed once TensorFlow has run anything: a second call in one process may change the seed
-    only. Raises InputError.
+    only. Raises InputError; NeedsFreshProcess, one of them, for other thread counts than before.
     """
     if not 0 <= seed < 2**32:
         raise InputError(f"seed must lie in [0, 4294967295]; got {seed}")
@@ -37,7 +37,7 @@ def seed_everything(seed: int, threads: int) -> None:
             tf.config.experimental.set_memory_growth(gpu, True)
     except (RuntimeError, ValueError) as error:
         before = tf.config.threading.get_intra_op_parallelism_threads() or "its default number of"
-        raise InputError(
+        raise NeedsFreshProcess(
             f"TensorFlow already runs in this process, with {before} threads; got threads={threads}: "
             "start a new process, or seed before anything uses TensorFlow"
         ) from error

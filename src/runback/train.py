@@ -91,6 +91,7 @@ def _train(
     from runback.tracking.system_metrics import system_metrics
     from runback.training.checkpoint import discard
     from runback.training.checkpointing import CheckpointPlan
+    from runback.training.predictions import ValidationPredictions
     from runback.training.progress import Progress
 
     trial = trials.current()
@@ -119,27 +120,29 @@ def _train(
         if begun is None:
             record.before_training(run, plan, prepared, facts, code.result())
         model = fit.compile_model(prepared.network, prepared.augmentation, prepared.optimizer)
+        predictions = ValidationPredictions(model, prepared.validation, options.batch_size)
         try:
-            fitted = fit.fit(
-                model,
-                prepared.train,
-                prepared.validation,
-                epochs=options.epochs,
-                batch_size=options.batch_size,
-                seed=plan.config.seed,
-                on_epoch=on_epoch,
-                on_batch=progress.batch,
-                patience=options.patience,
-                monitor=options.objectives[0],
-                maximize=options.directions[0] == "maximize",
-                checkpoints=CheckpointPlan(plan.folder, options.checkpoint.every),
-                resume_from=checkpoint,
-                last_epoch=last_epoch,
-            )
+            with predictions.keeping():
+                fitted = fit.fit(
+                    model,
+                    prepared.train,
+                    prepared.validation,
+                    epochs=options.epochs,
+                    batch_size=options.batch_size,
+                    seed=plan.config.seed,
+                    on_epoch=on_epoch,
+                    on_batch=progress.batch,
+                    patience=options.patience,
+                    monitor=options.objectives[0],
+                    maximize=options.directions[0] == "maximize",
+                    checkpoints=CheckpointPlan(plan.folder, options.checkpoint.every),
+                    resume_from=checkpoint,
+                    last_epoch=last_epoch,
+                )
         except TrialPruned:
-            record.result(run, prepared, history, finished=False)
+            record.result(run, prepared, history, predictions, finished=False)
             raise
-        result = record.result(run, prepared, history, finished=True)
+        result = record.result(run, prepared, history, predictions, finished=True)
         record.after_training(run, prepared, history)
     discard(plan.folder)
     metrics = {**fitted.metrics, "parameters": float(prepared.network.count_params())}
@@ -156,15 +159,21 @@ def check(cfg: DictConfig) -> None:
     open_store(Layout(project_root()))
 
 
-def warm_up() -> None:
-    """Do what needs no config yet: a sweep calls this in a process that waits for its trial."""
+def warm_up(cfg: DictConfig, threads: int) -> None:
+    """Do ahead what takes long the first time: a sweep calls this in a process that waits for its trial.
+
+    `cfg` is the sweep's config, before anything is searched, and `threads` a trial's.
+    """
     from runback.tracking.store import open_store
 
     layout = Layout(project_root())
-    record.machine()
+    record.code_here()
     if layout.database.exists():
         with contextlib.suppress(StoreError):
             open_store(layout, is_prepared=True)  # MLflow keeps it open
+    if not record.machine()["hardware"]["gpus"]:  # a process that only waits would hold memory on each
+        fixed = {"training": {"threads": cfg.training.threads or threads}}
+        prepare(OmegaConf.merge(cfg, fixed))  # type: ignore[arg-type]
 
 
 job.check = check  # type: ignore[attr-defined]

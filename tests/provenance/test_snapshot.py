@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runback.provenance.snapshot import Snapshot, take_snapshot
+from runback.provenance.snapshot import Snapshot, take_snapshot, tree_state
 
 NAME = 'sub dir/ünï "quoted".py'
 
@@ -306,3 +306,42 @@ def test_the_zip_of_untracked_files_is_the_same_for_the_same_files(changed):
         modes = {entry.filename: oct(entry.external_attr >> 16) for entry in archive.infolist()}
     assert (modes["notes/tool"], modes["untracked.py"]) == ("0o100755", "0o100644")
     assert modes["notes/up"].startswith("0o120")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda r: r.write("train.py", "a = 3\n"),
+        lambda r: (r.root / "train.py").chmod(0o755),
+        lambda r: (r.root / "train.py").unlink(),
+        lambda r: r.write("new/file.py", "a = 3\n"),
+        lambda r: r.git("commit", "--allow-empty", "-m", "next"),
+        lambda r: r.git("switch", "-c", "other"),
+    ],
+    ids=["edited", "mode", "deleted", "untracked", "commit", "branch"],
+)
+def test_the_state_of_a_tree_changes_with_what_a_snapshot_holds(repository, change):
+    before = tree_state(repository.root, repository.root), take_snapshot(repository.root)
+    assert tree_state(repository.root, repository.root) == before[0]
+    change(repository)
+    assert take_snapshot(repository.root) != before[1]
+    assert tree_state(repository.root, repository.root) != before[0]
+
+
+@pytest.mark.parametrize("name", ["train.py", "untracked.py", "notes/ä b\nc.txt"])
+def test_the_state_of_a_tree_changes_with_what_is_changed_again(changed, name):
+    before = tree_state(changed.root, changed.root)
+    assert tree_state(changed.root, changed.root) == before
+    with (changed.root / name).open("a") as file:
+        file.write("again = 1\n")
+    assert tree_state(changed.root, changed.root) != before
+
+
+def test_mlruns_is_no_part_of_the_state_of_a_tree(repository):
+    before = tree_state(repository.root, repository.root)
+    repository.write("mlruns/runback.db", "x")
+    assert tree_state(repository.root, repository.root) == before
+
+
+def test_outside_a_repository_the_state_stays(tmp_path):
+    assert tree_state(tmp_path, tmp_path) == tree_state(tmp_path, tmp_path)

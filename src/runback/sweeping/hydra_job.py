@@ -62,8 +62,7 @@ class Composer:
     @property
     def base(self) -> str:
         """What all trials have in common, as a fingerprint: the app's config before anything is searched."""
-        app = OmegaConf.masked_copy(self.config, [str(key) for key in self.config if key != "hydra"])
-        return hashlib.sha256(OmegaConf.to_yaml(app).encode()).hexdigest()
+        return hashlib.sha256(OmegaConf.to_yaml(_app_config(self.config)).encode()).hexdigest()
 
     def compose(self, number: int, overrides: Sequence[str]) -> DictConfig:
         """Return trial `number`'s config. Errors: Hydra's own, for a key or value it does not accept."""
@@ -77,13 +76,14 @@ class Composer:
         """Return a function that runs the task with this config, with its folder, log and HydraConfig."""
         return partial(_run, self.task_function, config, self.loader, Singleton.get_state())
 
-    @property
-    def warm_up(self) -> Callable[[], None]:
-        """What a trial's process does before it has a config: Hydra's part, and the app's own if it has one.
+    def warm_up(self, threads: int) -> Callable[[], None]:
+        """Return what a process does before it has a trial: Hydra's part, and the app's own if it has one.
 
-        An app declares its own as an attribute of its task function: `task.warm_up = warm_up`.
+        An app declares its own as an attribute of its task function: `task.warm_up = warm_up`. It gets the
+        sweep's config, before anything is searched, and the number of a trial's threads.
         """
-        return partial(_warm_up, getattr(self.task_function, "warm_up", None))
+        app = getattr(self.task_function, "warm_up", None)
+        return partial(_warm_up, None if app is None else partial(app, _app_config(self.config), threads))
 
     def call_check(self, configs: Sequence[DictConfig]) -> Callable[[], Any] | None:
         """Return a function that runs the app's own check on these configs, if it has one.
@@ -97,6 +97,10 @@ class Composer:
 def folder(config: DictConfig) -> Path:
     """Return the folder of the trial with this config."""
     return Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir)
+
+
+def _app_config(config: DictConfig) -> DictConfig:
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
 def _warm_up(app: Callable[[], None] | None) -> None:
@@ -136,8 +140,7 @@ def _check(check: Callable[[DictConfig], None], configs: Sequence[DictConfig], s
     _enter(state)
     for config in configs:
         HydraConfig.instance().set_config(config)
-        task_config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-        check(task_config)
+        check(_app_config(config))
     return len(configs)
 
 

@@ -40,5 +40,10 @@ class Failed:
     traceback: str = ""
 
 
+@dataclass(frozen=True)
+class Unfit:
+    """The process was warmed up in a way that rules the job out; nothing was done, a fresh one can do it."""
+
+
 Outcome = Completed | Pruned | Failed
-Message = Report | Attribute | Completed | Pruned | Failed
+Message = Report | Attribute | Unfit | Outcome

@@ -14,7 +14,7 @@ from typing import Any
 
 import cloudpickle
 
-from runback.errors import InputError, Stopped, TrialPruned
+from runback.errors import InputError, NeedsFreshProcess, Stopped, TrialPruned
 from runback.sweeping import messages
 from runback.sweeping import trial as trials
 
@@ -44,7 +44,8 @@ class Job:
 def run(connection: Connection, warm_up: bytes | None) -> None:
     """Wait for a job, run it in this process and send its outcome; never returns normally to user code.
 
-    `warm_up`, cloudpickled like a job, is called while there is nothing else to do.
+    `warm_up`, cloudpickled like a job, is called first, while there is nothing else to do. A job that it
+    rules out is sent back as unfit.
     """
     # What was imported before the fork lives as long as the process: no search for garbage in it, which
     # takes long and would copy every page of it.
@@ -52,7 +53,7 @@ def run(connection: Connection, warm_up: bytes | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the same
     if warm_up is not None:
-        cloudpickle.loads(warm_up)()
+        _warm_up(warm_up)
     try:
         job: Job = connection.recv()
     except (EOFError, OSError):
@@ -60,7 +61,7 @@ def run(connection: Connection, warm_up: bytes | None) -> None:
     signal.signal(signal.SIGTERM, _stop)
     _redirect_output(job.folder / "output.log")
     trials.enter(trials.Trial(job.number, job.sweep, job.threads, job.parent, connection))
-    outcome = _outcome(job.call)
+    outcome = _outcome(job.call, may_be_unfit=warm_up is not None)
     if isinstance(outcome, messages.Failed):
         print(outcome.traceback or outcome.reason, file=sys.stderr)  # noqa: T201 - it goes to output.log
     with contextlib.suppress(OSError):
@@ -71,7 +72,16 @@ def run(connection: Connection, warm_up: bytes | None) -> None:
     os._exit(0)
 
 
-def _outcome(call: bytes) -> messages.Outcome:
+def _warm_up(call: bytes) -> None:
+    """Call what is done ahead of a job. Where that fails the job will, and say so."""
+    _redirect_output(Path(os.devnull))
+    with contextlib.suppress(Exception):
+        cloudpickle.loads(call)()
+    gc.collect()
+    gc.freeze()
+
+
+def _outcome(call: bytes, *, may_be_unfit: bool) -> messages.Outcome | messages.Unfit:
     try:
         return messages.Completed(_values(cloudpickle.loads(call)()))
     except TrialPruned:
@@ -79,6 +89,8 @@ def _outcome(call: bytes) -> messages.Outcome:
     except Stopped as stop:
         return messages.Failed("stopped", stop.reason)
     except InputError as error:
+        if may_be_unfit and isinstance(error, NeedsFreshProcess):
+            return messages.Unfit()
         return messages.Failed("input", str(error))
     except Exception as error:
         first_line = (str(error).strip().splitlines() or [""])[0]

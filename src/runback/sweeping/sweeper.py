@@ -73,7 +73,7 @@ def sweep(
     with ExitStack() as ends:
         if not _is_finished(sweep_folder, name, budget):
             engine = ends.enter_context(
-                closing(LocalEngine(settings.start_method, settings.preload, composer.warm_up))
+                closing(LocalEngine(settings.start_method, settings.preload, composer.warm_up(slots.threads)))
             )
             _check_corners(composer, searched, engine, slots)
         ends.enter_context(alone_in(sweep_folder, f"sweep {name}"))

@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import sys
 import time
 
 import psutil
 import pytest
 
+from runback.errors import NeedsFreshProcess
 from runback.sweeping import messages
 from runback.sweeping.engines import local
 from runback.sweeping.engines.engine import Ended
@@ -22,6 +24,8 @@ def engine(monkeypatch):
 
 def warm() -> None:
     os.environ["WARM"] = "yes"
+    print("warming up", file=sys.stderr)
+    raise RuntimeError("what fails here will fail in the job")
 
 
 def outcome_of(engine, folder, task):
@@ -54,8 +58,34 @@ def test_every_job_has_a_process_of_its_own(engine, tmp_path):
     assert len({outcome.values for outcome in outcomes}) == 3
 
 
-def test_a_job_finds_its_process_warmed_up(engine, tmp_path):
+def needs_a_fresh_process() -> float:
+    if os.environ.get("WARM") == "yes":
+        raise NeedsFreshProcess("too warm")
+    return os.getpid()
+
+
+def needs_the_impossible() -> float:
+    raise NeedsFreshProcess("whatever was done before")
+
+
+def test_a_job_finds_its_process_warmed_up(engine, tmp_path, capfd):
+    assert outcome_of(engine, tmp_path, is_warm) == messages.Completed((0.0,))  # it did not wait for that
     assert outcome_of(engine, tmp_path, is_warm) == messages.Completed((1.0,))
+    assert "warming up" not in capfd.readouterr().err
+
+
+def test_a_job_that_its_warm_process_rules_out_gets_a_fresh_one(engine, tmp_path):
+    assert isinstance(outcome_of(engine, tmp_path, pid), messages.Completed)
+    engine.events(0.1)
+    assert isinstance(outcome_of(engine, tmp_path, needs_a_fresh_process), messages.Completed)
+    assert not engine.is_busy
+
+
+def test_a_job_that_a_fresh_process_rules_out_too_has_failed(engine, tmp_path):
+    assert isinstance(outcome_of(engine, tmp_path, pid), messages.Completed)
+    engine.events(0.1)
+    outcome = outcome_of(engine, tmp_path, needs_the_impossible)
+    assert outcome == messages.Failed("input", "whatever was done before")
 
 
 def test_a_job_starts_although_the_process_that_waited_for_it_was_killed(engine, tmp_path):

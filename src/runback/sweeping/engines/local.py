@@ -20,6 +20,7 @@ import cloudpickle
 from runback.chatter import silenced
 from runback.sweeping import messages, process
 from runback.sweeping.engines.engine import Ended, Event, Said
+from runback.sweeping.process import Job
 
 PRELOADED = ("runback.sweeping.hydra_job", "runback.sweeping.process")
 """What every trial imports, whatever its app."""
@@ -28,11 +29,18 @@ SETTLING = 1.0
 """Seconds after a job's start in which no process is made ready for the next: it would slow that start."""
 
 
-@dataclass
-class _Running:
+@dataclass(frozen=True)
+class _Forked:
     process: BaseProcess
     connection: Connection
-    outcome: messages.Outcome | None = None
+
+
+@dataclass
+class _Running:
+    job: Job
+    process: BaseProcess
+    connection: Connection
+    outcome: messages.Outcome | messages.Unfit | None = None
     open: bool = True
 
 
@@ -48,7 +56,7 @@ class LocalEngine:
         self._warm_up = None if warm_up is None else cloudpickle.dumps(warm_up)
         self._context = multiprocessing.get_context(start_method)
         self._running: dict[int, _Running] = {}
-        self._waiting: _Running | None = None  # forked and warmed up ahead of the next job
+        self._waiting: _Forked | None = None  # forked and warmed up ahead of the next job
         self._fork_at = math.inf
         if start_method == "forkserver":
             self._context.set_forkserver_preload([*PRELOADED, *preload])
@@ -62,23 +70,21 @@ class LocalEngine:
         """Whether any job runs."""
         return bool(self._running)
 
-    def start(self, job: process.Job) -> None:
+    def start(self, job: Job) -> None:
         """Start a process for this job; returns at once."""
-        running = self._waiting or self._fork()
-        self._waiting = None
+        waiting, self._waiting = self._waiting, None
         try:
-            running.connection.send(job)
+            self._send(job, waiting or self._fork())
         except OSError:  # it was killed while it waited
-            running = self._fork()
-            running.connection.send(job)
-        self._running[job.number] = running
+            self._send(job, self._fork())
         self._fork_at = time.monotonic() + SETTLING
 
     def close(self) -> None:
         """End the process that waits for the next job."""
         if self._waiting is not None:
-            self._waiting.connection.close()
+            self._waiting.process.kill()  # it may be in the middle of a download
             self._waiting.process.join()
+            self._waiting.connection.close()
             self._waiting = None
 
     def events(self, timeout: float) -> list[Event]:
@@ -89,14 +95,14 @@ class LocalEngine:
             if running.open:
                 watched[running.connection] = number
         if self._waiting is None and time.monotonic() > self._fork_at:
-            self._waiting = self._fork()
+            self._waiting = self._fork(self._warm_up)
         numbers = dict.fromkeys(watched[ready] for ready in wait(list(watched), timeout))
         events: list[Event] = []
         for number in numbers:
             events += self._drain(number)
             if self._running[number].process.exitcode is not None:
                 events += self._drain(number)  # what was sent between the last look and the end
-                events.append(Ended(number, self._reap(number)))
+                events += self._reap(number)
         return events
 
     def answer(self, number: int, prune: bool) -> None:
@@ -112,15 +118,19 @@ class LocalEngine:
         """End a trial's process at once."""
         self._signal(number, signal.SIGKILL)
 
-    def _fork(self) -> _Running:
+    def _send(self, job: Job, forked: _Forked) -> None:
+        forked.connection.send(job)
+        self._running[job.number] = _Running(job, forked.process, forked.connection)
+
+    def _fork(self, warm_up: bytes | None = None) -> _Forked:
         ours, theirs = self._context.Pipe()
         child = self._context.Process(  # type: ignore[attr-defined]
-            target=process.run, args=(theirs, self._warm_up)
+            target=process.run, args=(theirs, warm_up)
         )
         with _without_main_module():
             child.start()
         theirs.close()
-        return _Running(child, ours)
+        return _Forked(child, ours)
 
     def _signal(self, number: int, signum: signal.Signals) -> None:
         running = self._running.get(number)
@@ -143,11 +153,15 @@ class LocalEngine:
             running.open = False
         return events
 
-    def _reap(self, number: int) -> messages.Outcome:
+    def _reap(self, number: int) -> list[Event]:
         running = self._running.pop(number)
         running.process.join()
         running.connection.close()
-        return running.outcome or messages.Failed("lost", _last_words(running.process.exitcode))
+        outcome = running.outcome or messages.Failed("lost", _last_words(running.process.exitcode))
+        if not isinstance(outcome, messages.Unfit):
+            return [Ended(number, outcome)]
+        self._send(running.job, self._fork())
+        return []
 
 
 def _last_words(exitcode: int | None) -> str:
