@@ -173,7 +173,10 @@ def warm_up(cfg: DictConfig, threads: int) -> None:
             open_store(layout, is_prepared=True)  # MLflow keeps it open
     if not record.machine()["hardware"]["gpus"]:  # a process that only waits would hold memory on each
         fixed = {"training": {"threads": cfg.training.threads or threads}}
-        prepare(OmegaConf.merge(cfg, fixed))  # type: ignore[arg-type]
+        ready = prepare(OmegaConf.merge(cfg, fixed))  # type: ignore[arg-type]
+        from runback.training.batches import training_batches
+
+        next(iter(training_batches(ready.train, ready.options.batch_size, seed=0, epochs=1)))
 
 
 job.check = check  # type: ignore[attr-defined]

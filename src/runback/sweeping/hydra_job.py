@@ -49,6 +49,7 @@ class Composer:
     """Composes the config of each trial from the sweep's own."""
 
     loader: ConfigLoader
+    reading_once: ConfigLoader
     config: DictConfig
     task_function: TaskFunction
 
@@ -57,7 +58,7 @@ class Composer:
         """Return a composer that reads each config file once."""
         reading_once = copy.copy(loader)
         reading_once.repository = _ReadOnce(loader.repository)  # type: ignore[attr-defined]
-        return cls(reading_once, config, task_function)
+        return cls(loader, reading_once, config, task_function)
 
     @property
     def base(self) -> str:
@@ -66,7 +67,7 @@ class Composer:
 
     def compose(self, number: int, overrides: Sequence[str]) -> DictConfig:
         """Return trial `number`'s config. Errors: Hydra's own, for a key or value it does not accept."""
-        composed = self.loader.load_sweep_config(self.config, list(overrides))
+        composed = self.reading_once.load_sweep_config(self.config, list(overrides))
         with open_dict(composed):
             composed.hydra.job.id = str(number)
             composed.hydra.job.num = number
@@ -146,4 +147,6 @@ def _check(check: Callable[[DictConfig], None], configs: Sequence[DictConfig], s
 
 def _enter(state: Any) -> None:
     setup_globals()
-    Singleton.set_state(state)
+    # Hydra would search for plugins again, in every trial; this process has them from its warm-up.
+    instances = {**state["instances"], Plugins: Plugins.instance()}
+    Singleton.set_state({**state, "instances": instances})
