@@ -43,20 +43,27 @@ def signal_self(phase, call, signum, note):
     compile_model = fit.compile_model
 
     def compiled(*parts):
-        model = compile_model(*parts)
-        getattr(model, f"make_{phase}_function")()
-        run, calls = getattr(model, f"{phase}_function"), 0
+        model, name, calls = compile_model(*parts), f"{phase}_function", 0
+        make = getattr(model, f"make_{name}")
 
-        def counted(batches):
-            nonlocal calls
-            calls += 1
-            if calls == call:
-                with open(note, "w") as file:
-                    file.write(repr(time.time()))
-                os.kill(os.getpid(), signum)
-            return run(batches)
+        def counting(run):
+            def counted(batches):
+                nonlocal calls
+                calls += 1
+                if calls == call:
+                    with open(note, "w") as file:
+                        file.write(repr(time.time()))
+                    os.kill(os.getpid(), signum)
+                return run(batches)
 
-        setattr(model, f"{phase}_function", counted)
+            return counted
+
+        def making(force=False):  # as often as Keras needs it anew
+            if force or getattr(model, name) is None:
+                make(force)
+                setattr(model, name, counting(getattr(model, name)))
+
+        setattr(model, f"make_{name}", making)
         return model
 
     fit.compile_model = compiled
