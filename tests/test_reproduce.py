@@ -521,6 +521,24 @@ def test_every_trial_of_a_sweep_reproduces_bit_identically_the_pruned_ones_inclu
         assert f"5 metrics of epochs 1 to {last}, 8 tensors, predictions" in printed
 
 
+def test_a_run_that_stopped_early_reproduces_with_its_best_weights(project):
+    # Nothing is learned: the second epoch is no better, and the weights are those of the first.
+    [(code, printed, err)] = project.run_many(
+        [
+            "train",
+            "data=synthetic",
+            "training.patience=1",
+            "training.epochs=5",
+            "optimizer.learning_rate=1e-9",
+        ]
+    )
+    assert code == 0, err
+    assert "epoch 2/5" in printed
+    assert "epoch 3/5" not in printed
+    [(code, printed, err)] = project.run_many(["reproduce", run_id_in(printed)])
+    assert (code, printed.splitlines()[-1]) == (0, "bit-identical"), printed + err
+
+
 def test_the_best_trial_reproduces_by_the_name_of_its_sweep(swept):
     project, trials, results = swept
     code, printed, _ = results["best:tiny"]

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import shlex
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -247,6 +248,49 @@ def test_the_run_of_a_killed_trial_is_closed(project):
     _, children = parent_and_children(project)
     statuses = [run.info.status for run in children]
     assert sorted(statuses) == ["FAILED", "FINISHED", "FINISHED"]
+    [lost] = [run for run in children if run.info.status == "FAILED"]
+    assert lost.data.tags["runback.failure"] == "lost"
+    [again] = [run for run in children if "runback.retry_of" in run.data.tags]
+    assert again.data.tags["runback.retry_of"] == lost.info.run_id
+    assert again.data.tags["runback.trial"] == lost.data.tags["runback.trial"]
+    assert again.data.params == lost.data.params
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_sweep_ends_as_one_that_was_not(tmp_path, make_project, signum):
+    in_one_go, in_parts = make_project(tmp_path / "one"), make_project(tmp_path / "parts")
+    command = (
+        *("sweep", "tiny", "hydra.sweeper.n_trials=4", "hydra/sweeper/pruner=none"),
+        *("training.checkpoint.every=1", "training.epochs=int(interval(12,16))"),
+    )
+    for project in (in_one_go, in_parts):
+        own_sweeps(project, tiny=TINY_SWEEP)
+    process = in_parts.start(*command)
+    curves = in_parts.folder / "mlruns" / "sweeps" / "tiny" / "1" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (curves.exists() and curves.read_text().count("\n") >= 3):
+        time.sleep(0.05)
+    if signum == signal.SIGKILL:
+        process.kill()
+    else:
+        in_parts.interrupt(process, signum)
+    process.communicate(timeout=60)
+    continued = in_parts.run(*command)
+    assert continued.returncode == 0, continued.stderr
+    assert in_one_go.run(*command).returncode == 0
+    assert results(in_parts) == results(in_one_go)
+    _, children = parent_and_children(in_parts)
+    assert [run.info.status for run in children] == ["FINISHED"] * 4
+    assert any("runback.resumed" in run.data.tags for run in children)
+
+
+def results(project):
+    """Return each trial's number, params and value."""
+    _, children = parent_and_children(project)
+    return sorted(
+        (run.data.tags["runback.trial"], sorted(run.data.params.items()), run.data.metrics["val_accuracy"])
+        for run in children
+    )
 
 
 def _kill_trial(group: int) -> int | None:

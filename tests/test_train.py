@@ -4,11 +4,15 @@ import json
 import os
 import signal
 import sqlite3
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
+
+from runback import train
 
 CIFAR10 = Path(os.environ.get("RUNBACK_CIFAR10", Path(__file__).parents[2] / "shared" / "cifar10")).absolute()
 
@@ -358,3 +362,12 @@ def test_no_conf_in_the_working_directory_is_refused(project):
     done = project.run("train")
     assert done.returncode == 2
     assert "no conf/train.yaml" in done.stderr
+
+
+def test_warming_up_leaves_the_users_own_modules_alone(project, monkeypatch):
+    (project.folder / "mine_to_warm.py").write_text("raise AssertionError('imported before its trial')")
+    monkeypatch.syspath_prepend(str(project.folder))
+    monkeypatch.setenv("RUNBACK_ROOT", str(project.folder))
+    config = {"model": {"_target_": "mine_to_warm.network"}, "training": {"threads": None}}
+    train.warm_up(OmegaConf.create(config), threads=1)
+    assert "mine_to_warm" not in sys.modules

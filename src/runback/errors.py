@@ -6,6 +6,7 @@ RunbackError                 the root; `exit_code` is what the command line retu
 │   ├── StoreError    (2)    mlruns/ or a database in it cannot be used
 │   └── NeedsFreshProcess (2) a process that has done less before could do it
 └── TrainingError     (1)    training started and failed
+    └── Diverged      (1)    the loss is no longer finite
 
 TrialPruned and Stopped are no errors: they end a training early, on purpose.
 """
@@ -37,6 +38,10 @@ class NeedsFreshProcess(InputError):  # noqa: N818 - a fact about the process
 
 class TrainingError(RunbackError):
     """Training started and failed."""
+
+
+class Diverged(TrainingError):  # noqa: N818 - the word for it
+    """The loss is no longer finite."""
 
 
 class TrialPruned(Exception):  # noqa: N818 - Optuna's name for it

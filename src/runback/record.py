@@ -304,6 +304,7 @@ def _tags(facts: Mapping[str, Any], layout: Layout, folder: Path, trial: "Trial 
         tags["mlflow.source.git.commit"] = tags["runback.commit"] = code["commit"]
     if trial is not None:
         tags |= {"runback.sweep": trial.sweep, "runback.trial": str(trial.number)}
+        tags["runback.device"] = "CPU" if trial.device is None else f"GPU {trial.device}"
     return tags
 
 

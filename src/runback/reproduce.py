@@ -100,7 +100,9 @@ def _reproduce(
     refuse_other_data(found)
     console.print(f"training {recorded.last_epoch} of {plan.config.training.epochs} epochs of {recorded.id}")
     tags = {REPRODUCES: recorded.id}
-    trained = train(plan, last_epoch=recorded.last_epoch, tags=tags, stream=stream)
+    # One that ended by itself does so again: only then early stopping goes back to the best weights.
+    stopped_after = None if recorded.result["finished"] else recorded.last_epoch
+    trained = train(plan, last_epoch=stopped_after, tags=tags, stream=stream)
     n_validation = recorded.record["data"]["validation"]["shape"][0]
     verdict = judge(recorded.result, trained.result, found, n_validation, options.tolerance)
     facts = _facts(recorded, trained, found, verdict)

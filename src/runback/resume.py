@@ -13,13 +13,10 @@ from runback.record import FOLDER_TAG, code_here, record
 from runback.recorded import RECORD, RecordedRun, find_recorded, refuse_other_data
 from runback.tracking.layout import Layout
 from runback.tracking.lock import alone_in
-from runback.train import Begun, train
+from runback.train import go_on, train
 
 if TYPE_CHECKING:
     from runback.training.checkpoint import Checkpoint
-
-RESUMED_TAG = "runback.resumed"
-"""Where the run went on each time."""
 
 _logger = logging.getLogger(__name__)
 
@@ -45,7 +42,7 @@ def resume(reference: str, layout: Layout) -> str:
     Returns the run's ID. Errors: InputError, with the run unchanged, when it cannot go on: it is finished or
     running, was made elsewhere, has other data now or a checkpoint that does not fit its network.
     """
-    from runback.tracking.run import recording, reopen_run
+    from runback.tracking.run import recording
     from runback.tracking.store import open_store
     from runback.training.checkpoint import load_newest
 
@@ -58,18 +55,9 @@ def resume(reference: str, layout: Layout) -> str:
         plan = recorded.plan(folder, recorded.name)
         checkpoint = load_newest(folder)
         _refuse_what_does_not_fit(recorded, plan, checkpoint)
-        run = reopen_run(open_store(layout), recorded.id, folder)
-        with recording(run):  # what ends it from here on gives its reason
-            where = (
-                "its beginning" if checkpoint is None else f"epoch {checkpoint.epoch}, step {checkpoint.step}"
-            )
-            before = recorded.tags.get(RESUMED_TAG)
-            run.set_tags({RESUMED_TAG: where if before is None else f"{before}; {where}"})
-            print(f"going on from {where}")  # noqa: T201 - the command's result
-            # A power failure can take metrics with it that the checkpoint, flushed to the disk, still has.
-            for step, metrics in enumerate(checkpoint.history if checkpoint else [], 1):
-                run.log_epoch(step, metrics)
-            train(plan, begun=Begun(run, checkpoint))
+        begun = go_on(open_store(layout), recorded.id, folder, checkpoint)
+        with recording(begun.run):  # what ends it from here on gives its reason
+            train(plan, begun=begun)
     return recorded.id
 
 

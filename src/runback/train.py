@@ -15,17 +15,25 @@ from typing import TYPE_CHECKING, Any, TextIO
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from runback import hydra_app, record
+from runback import hydra_app, record, targets
 from runback.chatter import silenced
 from runback.errors import InputError, StoreError, TrialPruned
-from runback.prepare import GROUPS, Plan, TrainingConfig, prepare
+from runback.prepare import GROUPS, Plan, prepare
 from runback.sweeping import trial as trials
 from runback.tracking.layout import MIRROR, Layout, project_root
 from runback.tracking.lock import LOCK, alone_in
 
 if TYPE_CHECKING:
     from runback.tracking.run import Run
+    from runback.tracking.store import Store
     from runback.training.checkpoint import Checkpoint
+
+
+RESUMED_TAG = "runback.resumed"
+"""The tag that says where a run went on each time."""
+
+RETRY_TAG = "runback.retry_of"
+"""The tag with the run that this one is in the place of."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,8 @@ class Trained:
     run_id: str
     metrics: Mapping[str, float]
     """Those of the epoch whose weights were kept, and `parameters`."""
+    values: tuple[float, ...]
+    """Those of the objectives."""
     result: Mapping[str, Any]
     """What the same training has to give again, as record/result.json has it."""
 
@@ -54,12 +64,51 @@ def job(cfg: DictConfig) -> float | tuple[float, ...]:
     trial = trials.current()
     name = f"{choices['model']} {choices['optimizer']}" if trial is None else f"trial {trial.number}"
     plan = Plan(name, cfg, choices, list(hydra.overrides.task), Path(hydra.runtime.output_dir))
-    trained = train(plan)
+    begun, tags = (None, {}) if trial is None or trial.begun is None else _taken_up(plan, trial.begun)
+    trained = train(plan, begun=begun, tags=tags)
     if trial is None:
         print(f"run {trained.run_id}")  # noqa: T201 - the command's result
-    options: TrainingConfig = OmegaConf.to_object(cfg.training)  # type: ignore[assignment]
-    values = tuple(trained.metrics[name] for name in options.objectives)
-    return values[0] if len(values) == 1 else values
+    return trained.values[0] if len(trained.values) == 1 else trained.values
+
+
+def _taken_up(plan: Plan, run_id: str) -> tuple[Begun | None, dict[str, str]]:
+    """Return where this trial's run goes on; without a checkpoint the tags of another run in its place."""
+    from runback.tracking.run import Run
+    from runback.tracking.store import open_store
+    from runback.training.checkpoint import load_newest
+
+    store = open_store(Layout(project_root()), is_prepared=True)
+    checkpoint = None
+    with contextlib.suppress(InputError):  # all are damaged
+        checkpoint = load_newest(plan.folder)
+    if checkpoint is not None:
+        return go_on(store, run_id, plan.folder, checkpoint), {}
+    with contextlib.suppress(StoreError):
+        Run(store, run_id, plan.folder).recover_metrics()
+    _clear(plan.folder)
+    return None, {RETRY_TAG: run_id}
+
+
+def _clear(folder: Path) -> None:
+    from runback.training.checkpoint import discard
+
+    discard(folder)
+    (folder / MIRROR).unlink(missing_ok=True)
+
+
+def go_on(store: "Store", run_id: str, folder: Path, checkpoint: "Checkpoint | None") -> Begun:
+    """Open a run again that was stopped or killed, at its newest checkpoint or its beginning. StoreError."""
+    from runback.tracking.run import reopen_run
+
+    run = reopen_run(store, run_id, folder)
+    where = "its beginning" if checkpoint is None else f"epoch {checkpoint.epoch}, step {checkpoint.step}"
+    before = store.client.get_run(run_id).data.tags.get(RESUMED_TAG)
+    run.set_tags({RESUMED_TAG: where if before is None else f"{before}; {where}"})
+    print(f"going on from {where}")  # noqa: T201 - the command's result
+    # A power failure can take metrics with it that the checkpoint, flushed to the disk, still has.
+    for step, metrics in enumerate(checkpoint.history if checkpoint else [], 1):
+        run.log_epoch(step, metrics)
+    return Begun(run, checkpoint)
 
 
 def train(
@@ -142,11 +191,14 @@ def _train(
         except TrialPruned:
             record.result(run, prepared, history, predictions, finished=False)
             raise
-        result = record.result(run, prepared, history, predictions, finished=True)
+        result = record.result(run, prepared, history, predictions, finished=last_epoch is None)
         record.after_training(run, prepared, history)
+        metrics = {**fitted.metrics, "parameters": float(prepared.network.count_params())}
+        values = tuple(metrics[name] for name in options.objectives)
+        if trial is not None:
+            trial.completed(values)
     discard(plan.folder)
-    metrics = {**fitted.metrics, "parameters": float(prepared.network.count_params())}
-    return Trained(run.id, metrics, result)
+    return Trained(run.id, metrics, values, result)
 
 
 def check(cfg: DictConfig) -> None:
@@ -171,12 +223,23 @@ def warm_up(cfg: DictConfig, threads: int) -> None:
     if layout.database.exists():
         with contextlib.suppress(StoreError):
             open_store(layout, is_prepared=True)  # MLflow keeps it open
-    if not record.machine()["hardware"]["gpus"]:  # a process that only waits would hold memory on each
-        fixed = {"training": {"threads": cfg.training.threads or threads}}
-        ready = prepare(OmegaConf.merge(cfg, fixed))  # type: ignore[arg-type]
-        from runback.training.batches import training_batches
+    # A process that only waits would hold memory on each GPU.
+    if record.machine()["hardware"]["gpus"] or not _names_only_our_own(cfg):
+        return
+    from runback.training.batches import training_batches
 
-        next(iter(training_batches(ready.train, ready.options.batch_size, seed=0, epochs=1)))
+    fixed = {"training": {"threads": cfg.training.threads or threads}}
+    ready = prepare(OmegaConf.merge(cfg, fixed))  # type: ignore[arg-type]
+    next(iter(training_batches(ready.train, ready.options.batch_size, seed=0, epochs=1)))
+
+
+def _names_only_our_own(cfg: DictConfig) -> bool:
+    """Tell whether a config names no code of the user's, whose modules a trial has to find untouched."""
+    try:
+        targets.check(OmegaConf.to_container(cfg, resolve=True))
+    except InputError:
+        return False
+    return True
 
 
 job.check = check  # type: ignore[attr-defined]

@@ -1,25 +1,33 @@
 """The coordinator with real processes and a real SQLite study, on tasks that need no TensorFlow."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
+import psutil
 import pytest
 from optuna.pruners import NopPruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
-from runback.errors import InputError, StoreError, TrainingError
+from runback.errors import DataError, Diverged, InputError, StoreError, TrainingError
 from runback.sweeping import messages, report
 from runback.sweeping.coordinator import STOP_GRACE, Budget, Coordinator
 from runback.sweeping.engines.local import LocalEngine
+from runback.sweeping.outcome import keep
+from runback.sweeping.policy import RETRIES, Policy
 from runback.sweeping.process import Job
 from runback.sweeping.space import parse
 from runback.sweeping.study import Proposer, open_study
+from runback.sweeping.trial import current
 from runback.tracking.lock import alone_in
 
 RANDOM = {"_target_": "optuna.samplers.RandomSampler"}
@@ -33,6 +41,8 @@ class Seen:
     started: dict[int, float] = field(default_factory=dict)
     finished: dict[int, float] = field(default_factory=dict)
     outcomes: dict[int, messages.Outcome] = field(default_factory=dict)
+    put_backs: list = field(default_factory=list)
+    recoveries: list = field(default_factory=list)
 
     def asked(self, number, params):
         self.started[number] = time.monotonic()
@@ -40,6 +50,13 @@ class Seen:
     def reported(self, number, step, value): ...
 
     def idle(self): ...
+
+    def put_back(self, number, failure):
+        self.finished[number] = time.monotonic()
+        self.put_backs.append((number, failure))
+
+    def recovered(self, number, outcome):
+        self.recoveries.append(number)
 
     def ended(self, number, outcome):
         self.finished[number] = time.monotonic()
@@ -52,25 +69,29 @@ def engine():
         yield local
 
 
-def sweep(tmp_path, engine, task, *, n_trials=6, n_workers=2, pruner=None, space=SPACE, sampler=RANDOM, directions=("maximize",)):  # fmt: skip  # noqa: E501
+def sweep(tmp_path, engine, task, *, n_trials=6, n_workers=2, pruner=None, space=SPACE, sampler=RANDOM, directions=("maximize",), retries=None, **limits):  # fmt: skip  # noqa: E501
     searched = parse(space, [], None)
     study = open_study(tmp_path, "s", directions, searched)
     study.pruner = pruner or NopPruner()
     seen = Seen()
 
-    def job(number, params):
+    def job(number, params, begun, device):
         return Job.of(
             partial(task, number, params),
             number=number,
             sweep="s",
             threads=1,
             parent=None,
+            begun=begun,
+            device=device,
             folder=tmp_path / str(number),
         )
 
     proposer = Proposer(sampler, searched, seed=0)
     budget = Budget(n_trials, None, n_workers)
-    return study, seen, Coordinator(study, proposer, engine, budget, searched.distributions, job, [seen])
+    policy = Policy({**RETRIES, **(retries or {})}, **limits)
+    space = searched.distributions
+    return study, seen, Coordinator(study, proposer, engine, budget, policy, space, job, [seen])
 
 
 def states(study):
@@ -133,7 +154,123 @@ def test_a_killed_trial_costs_only_itself(tmp_path, engine):
     coordinator.run()
     assert states(study).count(TrialState.COMPLETE) == 6
     assert states(study)[2] == TrialState.FAIL
-    assert seen.outcomes[2] == messages.Failed("lost", "its process was killed by SIGKILL")
+    lost = messages.Failed("lost", "its process was killed by SIGKILL")
+    assert seen.put_backs == [(2, lost), (2, lost)]  # it is tried twice more
+    assert seen.outcomes[2] == lost
+
+
+def test_a_killed_trial_is_tried_again_with_its_number_and_its_params(tmp_path, engine):
+    def killed_once(number, params):
+        report(0.5, 1)
+        if number == 1 and not (tmp_path / "killed").exists():
+            (tmp_path / "killed").write_text(repr(params))
+            os.kill(os.getpid(), signal.SIGKILL)
+        report(0.6, 2)
+        return params["x"]
+
+    study, _, coordinator = sweep(tmp_path, engine, killed_once, n_trials=3)
+    coordinator.run()
+    assert states(study) == [TrialState.COMPLETE] * 3
+    assert repr(study.trials[1].params) == (tmp_path / "killed").read_text()
+    assert study.trials[1].intermediate_values == {1: 0.5, 2: 0.6}
+
+
+def test_a_trial_that_died_after_it_had_ended_is_not_done_again(tmp_path, engine):
+    def ends_and_dies(number, params):
+        current().completed((0.75,))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    study, seen, coordinator = sweep(tmp_path, engine, ends_and_dies, n_trials=2)
+    coordinator.run()
+    assert [trial.value for trial in study.trials] == [0.75, 0.75]
+    assert sorted(seen.recoveries) == [0, 1]
+    assert seen.put_backs == []
+
+
+def test_out_of_memory_is_tried_once_more_with_nothing_beside_it(tmp_path, engine):
+    def hungry(number, params):
+        if number == 0:
+            raise MemoryError("cannot allocate")
+        time.sleep(0.3)
+        return 1.0
+
+    study, seen, coordinator = sweep(tmp_path, engine, hungry, n_trials=4)
+    coordinator.run()
+    assert seen.outcomes[0].kind == "out_of_memory"
+    assert len(seen.put_backs) == 1
+    assert states(study) == [TrialState.PRUNED, *[TrialState.COMPLETE] * 3]  # the sampler shall learn
+    others = [(seen.started[number], seen.finished[number]) for number in (1, 2, 3)]
+    assert all(end <= seen.started[0] or start >= seen.finished[0] for start, end in others)
+
+
+def test_trials_are_divided_among_gpus_and_one_without_memory_gets_its_own(tmp_path, engine):
+    def notes_its_gpu(number, params):
+        time.sleep(0.3)
+        if number == 0:
+            raise MemoryError
+        return float(os.environ["CUDA_VISIBLE_DEVICES"])
+
+    study, _, coordinator = sweep(tmp_path, engine, notes_its_gpu, n_trials=8, n_workers=4)
+    coordinator.devices = ["4", "7"]
+    coordinator.run()
+    assert states(study) == [TrialState.PRUNED, *[TrialState.COMPLETE] * 7]
+    beside = [study.trials[number].value for number in (1, 2, 3)]
+    assert sorted(beside) == [4, 7, 7]  # trial 0 has the other half of GPU 4
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (Diverged("diverged: loss is nan"), "diverged"),
+        (DataError("image.png is damaged"), "data"),
+        (InputError("cannot be trained"), "input"),
+        (ValueError("a bug"), "code"),
+        (RuntimeError("around a MemoryError"), "out_of_memory"),
+    ],
+    ids=["diverged", "data", "input", "code", "memory"],
+)
+def test_failures_have_kinds(tmp_path, engine, error, kind):
+    def fails(number, params):
+        if number:
+            return 1.0
+        if kind == "out_of_memory":
+            raise error from MemoryError()
+        raise error
+
+    none = dict.fromkeys(RETRIES, 0)
+    study, seen, coordinator = sweep(tmp_path, engine, fails, n_trials=2, n_workers=1, retries=none)
+    coordinator.run()
+    assert seen.outcomes[0].kind == kind
+    is_bad = kind in ("diverged", "out_of_memory")
+    assert states(study)[0] == (TrialState.PRUNED if is_bad else TrialState.FAIL)
+    assert study.trials[0].user_attrs["failure"].startswith(f"{kind}: ")
+
+
+@pytest.mark.parametrize("limit", ["trial_timeout", "stall_timeout"])
+def test_a_trial_that_hangs_is_ended(tmp_path, engine, limit):
+    def hangs(number, params):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for step in range(1, 1000 if number == 0 and limit == "trial_timeout" else 3):
+            report(1.0, step)
+            time.sleep(0.05)
+        time.sleep(60 if number == 0 else 0)
+        return 1.0
+
+    study, seen, coordinator = sweep(tmp_path, engine, hangs, n_trials=2, **{limit: 1.0})
+    coordinator.run()
+    assert seen.outcomes[0].kind == "timeout"
+    assert states(study) == [TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
+
+
+def test_a_segfault_is_a_lost_trial(tmp_path, engine):
+    def crashes(number, params):
+        if number == 0:
+            ctypes.string_at(0)
+        return 1.0
+
+    _, seen, coordinator = sweep(tmp_path, engine, crashes, n_trials=1, retries={"lost": 0})
+    coordinator.run()
+    assert seen.outcomes[0] == messages.Failed("lost", "its process was killed by SIGSEGV")
 
 
 def test_an_exception_is_told_with_its_first_line_and_kept_in_the_log(tmp_path, engine):
@@ -155,7 +292,7 @@ def test_a_sweep_in_which_everything_fails_gives_up(tmp_path, engine):
     study, _, coordinator = sweep(tmp_path, engine, buggy, n_trials=100)
     with pytest.raises(TrainingError, match="always"):
         coordinator.run()
-    assert len(study.trials) < 20
+    assert len(study.trials) <= 4  # the same error thrice, and the trial beside it
     assert TrialState.RUNNING not in states(study)
 
 
@@ -168,8 +305,8 @@ def test_ctrl_c_ends_running_trials_and_leaves_none_running(tmp_path, engine):
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         coordinator.run()
-    assert states(study) == [TrialState.FAIL, TrialState.FAIL]
-    assert {o.kind for o in seen.outcomes.values()} == {"stopped"}
+    assert states(study) == [TrialState.WAITING, TrialState.WAITING]  # to go on with the sweep
+    assert {failure.kind for _, failure in seen.put_backs} == {"stopped"}
 
 
 def test_ctrl_c_while_pruning_is_decided_leaves_no_trial_waiting_for_its_answer(tmp_path, engine):
@@ -187,8 +324,8 @@ def test_ctrl_c_while_pruning_is_decided_leaves_no_trial_waiting_for_its_answer(
     study, seen, coordinator = sweep(tmp_path, engine, reports_and_goes_on, n_workers=1, pruner=Interrupted())
     with pytest.raises(KeyboardInterrupt):
         coordinator.run()
-    assert seen.outcomes[0].kind == "stopped"  # by itself: it was not killed
-    assert states(study) == [TrialState.FAIL]
+    assert seen.put_backs[0][1].kind == "stopped"  # by itself: it was not killed
+    assert states(study) == [TrialState.WAITING]
 
 
 def test_a_second_ctrl_c_kills(tmp_path, engine):
@@ -203,23 +340,23 @@ def test_a_second_ctrl_c_kills(tmp_path, engine):
     with pytest.raises(KeyboardInterrupt):
         coordinator.run()
     assert time.monotonic() - began < STOP_GRACE
-    assert seen.outcomes[0].kind == "lost"
-    assert states(study) == [TrialState.FAIL]
+    assert seen.put_backs[0][1].kind == "lost"
+    assert states(study) == [TrialState.WAITING]
 
 
 def test_an_error_before_a_trial_has_a_process_leaves_nothing_running(tmp_path, engine):
     study, _, coordinator = sweep(tmp_path, engine, lambda number, params: time.sleep(60))
     start = coordinator.job
 
-    def interrupted(number, params):
+    def interrupted(number, params, *where):
         if number == 1:
             raise InputError("cannot be composed")
-        return start(number, params)
+        return start(number, params, *where)
 
     coordinator.job = interrupted
     with pytest.raises(InputError):
         coordinator.run()
-    assert states(study) == [TrialState.FAIL, TrialState.FAIL]
+    assert states(study) == [TrialState.WAITING, TrialState.WAITING]
 
 
 def test_a_trial_that_ignores_the_request_to_stop_is_killed(tmp_path, engine, monkeypatch):
@@ -233,8 +370,8 @@ def test_a_trial_that_ignores_the_request_to_stop_is_killed(tmp_path, engine, mo
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         coordinator.run()
-    assert seen.outcomes[0].kind == "lost"
-    assert states(study) == [TrialState.FAIL]
+    assert seen.put_backs[0][1].kind == "lost"
+    assert states(study) == [TrialState.WAITING]
 
 
 def test_a_sweep_continues_where_it_was_and_counts_on(tmp_path, engine):
@@ -245,12 +382,65 @@ def test_a_sweep_continues_where_it_was_and_counts_on(tmp_path, engine):
     assert [t.number for t in study.trials] == [0, 1, 2, 3, 4]
 
 
-def test_trials_of_a_dead_coordinator_do_not_stay_running(tmp_path, engine):
-    study, seen, coordinator = sweep(tmp_path, engine, square, n_trials=2)
-    study.ask({})
+def test_trials_of_a_dead_coordinator_are_taken_up_first(tmp_path, engine):
+    study, seen, coordinator = sweep(tmp_path, engine, square, n_trials=3)
+    study.ask({})  # it died before the trial had its params
+    study.ask(coordinator.distributions).set_user_attr("run_id", "begun before")
+    begun = []
+    start = coordinator.job
+
+    def noted(number, params, run, device):
+        begun.append((number, run))
+        return start(number, params, run, device)
+
+    coordinator.job = noted
     coordinator.run()
-    assert states(study) == [TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
-    assert seen.outcomes[0].kind == "lost"
+    assert states(study) == [TrialState.COMPLETE] * 3
+    assert {number for number, _ in seen.put_backs} == {0, 1}
+    assert (1, "begun before") in begun
+
+
+def test_results_that_a_dead_coordinator_did_not_hear_of_are_kept(tmp_path, engine):
+    study, seen, coordinator = sweep(tmp_path, engine, square, n_trials=2)
+    for how in (messages.Completed((0.25,)), messages.Pruned()):
+        trial = study.ask(coordinator.distributions)
+        (tmp_path / str(trial.number)).mkdir()
+        keep(tmp_path / str(trial.number), how)
+    coordinator.run()
+    assert states(study) == [TrialState.COMPLETE, TrialState.PRUNED]
+    assert study.trials[0].value == 0.25
+    assert seen.recoveries == [0, 1]
+
+
+KILLED_COORDINATOR = """
+import os, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_coordinator import LocalEngine, sweep
+folder = Path(sys.argv[2])
+def forever(number, params):
+    (folder / str(number) / "pid").write_text(str(os.getpid()))
+    while True:
+        time.sleep(0.1)
+sweep(folder, LocalEngine(), forever)[2].run()
+"""
+
+
+def test_trials_end_soon_after_their_coordinator_was_killed(tmp_path):
+    coordinator = subprocess.Popen(
+        [sys.executable, "-c", KILLED_COORDINATOR, str(Path(__file__).parent), str(tmp_path)]
+    )
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("*/pid"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    trials = [psutil.Process(int(file.read_text())) for file in tmp_path.glob("*/pid")]
+    assert len(trials) == 2
+    coordinator.kill()
+    coordinator.wait()
+    _, alive = psutil.wait_procs(trials, timeout=15)
+    assert alive == []
+    logs = [file.read_text() for file in tmp_path.glob("*/output.log")]
+    assert ["its coordinator is gone" in log for log in logs] == [True, True]
 
 
 def test_a_grid_ends_when_every_point_was_visited(tmp_path, engine):
@@ -265,7 +455,7 @@ def test_a_grid_ends_when_every_point_was_visited(tmp_path, engine):
     ]
 
 
-def test_a_grid_comes_back_to_points_that_were_cut_short_but_not_to_broken_ones(tmp_path, engine):
+def test_a_grid_finishes_points_that_were_cut_short_and_leaves_broken_ones(tmp_path, engine):
     grid = {"_target_": "runback.sweeping.exhaustive.points"}
     sign = tmp_path / "second visit"
 
@@ -283,7 +473,7 @@ def test_a_grid_comes_back_to_points_that_were_cut_short_but_not_to_broken_ones(
     coordinator.run()
     visits = [(trial.params["x"], trial.state) for trial in study.trials]
     failed, done = TrialState.FAIL, TrialState.COMPLETE
-    assert visits == [(1, failed), (2, failed), (2, done), (3, done)]
+    assert visits == [(1, failed), (2, done), (3, done)]
 
 
 def test_several_objectives_work_without_pruning(tmp_path, engine):

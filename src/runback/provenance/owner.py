@@ -6,6 +6,11 @@ from contextlib import suppress
 
 import psutil
 
+MARK = re.compile(r"runback (.*) (\d+) (\d+\.\d+)")
+
+KILL_SECONDS = 5.0
+"""How long a killed process may take to be gone."""
+
 CLOCK = 2.0
 """Seconds by which a process's time of start may be off; the clock it is told by is set now and then."""
 
@@ -21,11 +26,25 @@ def is_abandoned(mark: str) -> bool:
 
     False for any other text, and for another host's mark, of which nothing can be known here.
     """
-    found = re.fullmatch(r"runback (.*) (\d+) (\d+\.\d+)", mark.strip())
+    found = MARK.fullmatch(mark.strip())
+    return found is not None and found[1] == platform.node() and _running(found) is None
+
+
+def end(mark: str) -> None:
+    """Kill the process of this host that `mark` is one of, if it still runs."""
+    found = MARK.fullmatch(mark.strip())
     if found is None or found[1] != platform.node():
-        return False
+        return
+    process = _running(found)
+    if process is not None:
+        with suppress(psutil.Error):
+            process.kill()
+            process.wait(timeout=KILL_SECONDS)
+
+
+def _running(found: re.Match[str]) -> psutil.Process | None:
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(int(found[2]))
         is_same = abs(process.create_time() - float(found[3])) <= CLOCK
-        return not is_same or process.status() == psutil.STATUS_ZOMBIE
-    return True
+        return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
+    return None

@@ -1,44 +1,72 @@
 """The loop that owns a study: asks, starts, relays reports, decides pruning, tells.
 
-One process writes the study. A free slot gets the next trial at once; nobody waits for a batch.
+One process writes the study. A free slot gets the next trial at once; nobody waits for a batch. A trial that
+was stopped, or is tried again, waits in the study (Optuna's state WAITING) with its params, its reports and
+its number; what is asked for next is the first that waits.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
-from optuna.samplers import BaseSampler
 from optuna.study import Study
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from runback.errors import TrainingError
 from runback.interruption import held_signals
+from runback.provenance.owner import end, is_abandoned
 from runback.sweeping import messages
+from runback.sweeping import outcome as outcomes
+from runback.sweeping.devices import least_used
 from runback.sweeping.engines.engine import Ended, Engine, Said
-from runback.sweeping.process import Job
+from runback.sweeping.policy import Policy
+from runback.sweeping.process import ORPHANED, PROCESS, Job
 from runback.sweeping.study import FINISHED, Proposer
 
 STOP_GRACE = 10
-"""Seconds that running trials get to close their runs after Ctrl-C."""
+"""Seconds that running trials get to write their checkpoints and close their runs after Ctrl-C."""
 
 KILL_GRACE = 5
 """Seconds that the system gets to end killed processes."""
 
+ORPHAN_GRACE = 15
+"""Seconds that trials of a coordinator that was killed get to end by themselves."""
+
 FAILURES_IN_A_ROW = 5
 """So many failed trials in a row (or one for each worker, if that is more) end a sweep."""
 
-ORPHANED = "its coordinator ended before it did"
+SAME_FIRST_FAILURES = 3
+"""So many first trials that all fail of the same error end a sweep."""
+
+FAILURE = "failure"
+"""The user attribute that says why a trial has failed, or was tried again: its kind, a colon, its reason."""
+
+ENDED_BY = "ended_by"
+"""The user attribute with the kind of the failure that ended a trial for good."""
+
+ATTEMPTS = "attempts"
+"""The user attribute that counts the failures of each kind after which a trial was tried again."""
+
+ALONE = "alone"
+"""The user attribute of a trial that has to have its device for itself."""
 
 
 class Observer(Protocol):
     """Sees everything that happens to trials; the live table and the MLflow parent run are observers."""
 
     def asked(self, number: int, params: dict[str, Any]) -> None:
-        """A trial was proposed and is about to start."""
+        """A trial was proposed, or taken up again, and is about to start."""
 
     def reported(self, number: int, step: int, value: float) -> None:
         """A trial reported an intermediate value."""
+
+    def put_back(self, number: int, failure: messages.Failed) -> None:
+        """A trial's process is gone; it waits in the study for another."""
+
+    def recovered(self, number: int, outcome: messages.Outcome) -> None:
+        """A trial's process died when the trial had ended already, perhaps before it had closed its run."""
 
     def ended(self, number: int, outcome: messages.Outcome) -> None:
         """A trial's process is gone and its outcome is in the study."""
@@ -59,6 +87,27 @@ class Budget:
     n_workers: int
 
 
+@dataclass(frozen=True)
+class _Place:
+    device: str | None
+    alone: bool
+    """Whether nothing else may run there."""
+
+
+@dataclass
+class _Running:
+    trial: Trial
+    reported: set[int]
+    """Steps whose values the study has."""
+    place: _Place
+    started: float
+    heard: float
+    folder: Path | None = None
+    """None until it has a process."""
+    overdue: str | None = None
+    """Why it was killed for taking too long."""
+
+
 @dataclass
 class Coordinator:
     """Runs trials of one study until the budget is used up."""
@@ -67,11 +116,16 @@ class Coordinator:
     proposer: Proposer
     engine: Engine
     budget: Budget
+    policy: Policy
     distributions: dict[str, Any]
-    job: Callable[[int, dict[str, Any]], Job]
+    job: Callable[[int, dict[str, Any], str | None, str | None], Job]
+    """Makes a job from a trial's number, its params, the run that an earlier process of it had begun, and its
+    device."""
     observers: Sequence[Observer] = ()
-    _running: dict[int, Trial] = field(default_factory=dict)
-    _failures_in_a_row: list[str] = field(default_factory=list)
+    devices: Sequence[str] = ()
+    """The GPUs that trials run on; none: on the CPU."""
+    _running: dict[int, _Running] = field(default_factory=dict)
+    _failures_in_a_row: list[messages.Failed] = field(default_factory=list)
     _stopping: bool = False
 
     def run(self) -> None:
@@ -79,47 +133,72 @@ class Coordinator:
 
         A second signal kills them.
         """
-        self._close_orphans()
         deadline = None if self.budget.timeout is None else time.monotonic() + self.budget.timeout
         with held_signals() as signals:  # at any moment, one could cost a trial the answer that it waits for
             try:
+                self._take_up()
                 while not signals.waiting:
-                    while not signals.waiting and (sampler := self._next_sampler(deadline)) is not None:
-                        self._start_next(sampler)
+                    while not signals.waiting and self._start_next(deadline):
+                        pass
                     if not self._running:
                         return
                     self._handle_events(0.25)
+                    self._kill_overdue()
                 self._stop_all()
             except BaseException:
                 self._kill_all()
                 raise
 
-    def _close_orphans(self) -> None:
-        """Trials that a dead coordinator left running would repel the sampler for ever."""
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
-            self.study.tell(trial.number, state=TrialState.FAIL)
-            for observer in self.observers:
-                observer.ended(trial.number, messages.Failed("lost", ORPHANED))
+    def _take_up(self) -> None:
+        """Take up what another coordinator left: results that it did not hear of, and trials to go on."""
+        left = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        _wait_for_orphans([str(trial.user_attrs.get(PROCESS, "")) for trial in left])
+        for found in left:
+            trial = Trial(self.study, found._trial_id)
+            outcome = None
+            if found.params.keys() == self.distributions.keys():  # else it was never started
+                outcome = outcomes.kept(self.job(found.number, found.params, None, None).folder)
+            self._settle(trial, outcome or messages.Failed("stopped", ORPHANED), is_recovered=True)
 
-    def _next_sampler(self, deadline: float | None) -> BaseSampler | None:
-        """Return what proposes the next trial, or None while no slot is free or the budget is used up."""
+    def _start_next(self, deadline: float | None) -> bool:
+        """Start a trial, unless no slot is free or the budget is used up; return whether one was started."""
         if len(self._running) >= self.budget.n_workers:
-            return None
+            return False
         if deadline is not None and time.monotonic() >= deadline:
-            return None
+            return False
         trials = self.study.get_trials(deepcopy=False)
         finished = sum(trial.state in FINISHED for trial in trials)
         if self.budget.n_trials is not None and finished + len(self._running) >= self.budget.n_trials:
-            return None
-        return self.proposer.next_sampler(trials)
-
-    def _start_next(self, sampler: BaseSampler) -> None:
+            return False
+        waiting = next((trial for trial in trials if trial.state == TrialState.WAITING), None)
+        place = self._place(alone=waiting is not None and bool(waiting.user_attrs.get(ALONE)))
+        sampler = None if place is None else self.proposer.next_sampler(trials, waiting)
+        if place is None or sampler is None:
+            return False
         self.study.sampler = sampler
-        trial = self.study.ask(self.distributions)
-        self._running[trial.number] = trial
+        self._start(self.study.ask(self.distributions), waiting, place)
+        return True
+
+    def _place(self, *, alone: bool) -> _Place | None:
+        """Return where the next trial runs: beside the fewest others, where none has to be alone."""
+        used = [running.place.device for running in self._running.values()]
+        closed = used if alone else [r.place.device for r in self._running.values() if r.place.alone]
+        if not self.devices:
+            return None if closed else _Place(None, alone)
+        device = least_used(self.devices, used, closed)
+        return None if device is None else _Place(device, alone)
+
+    def _start(self, trial: Trial, waiting: FrozenTrial | None, place: _Place) -> None:
+        attributes = {} if waiting is None else waiting.user_attrs
+        now = time.monotonic()
+        steps = set() if waiting is None else set(waiting.intermediate_values)
+        running = _Running(trial, steps, place, now, now)
+        self._running[trial.number] = running
         for observer in self.observers:
             observer.asked(trial.number, trial.params)
-        self.engine.start(self.job(trial.number, trial.params))
+        job = self.job(trial.number, trial.params, attributes.get("run_id"), place.device)
+        running.folder = job.folder
+        self.engine.start(job)
 
     def _handle_events(self, timeout: float) -> None:
         events = self.engine.events(timeout)
@@ -127,56 +206,111 @@ class Coordinator:
             if isinstance(event, Said):
                 self._said(event.number, event.message)
             elif isinstance(event, Ended):
-                self._tell(event.number, event.outcome)
+                self._ended(event.number, event.outcome)
         if not events:
             for observer in self.observers:
                 observer.idle()
 
     def _said(self, number: int, message: messages.Report | messages.Attribute) -> None:
-        trial = self._running[number]
+        running = self._running[number]
+        running.heard = time.monotonic()
         if isinstance(message, messages.Attribute):
-            trial.set_user_attr(message.name, message.value)
+            running.trial.set_user_attr(message.name, message.value)
             return
         prune = False
         if len(self.study.directions) == 1:
-            trial.report(message.value, message.step)
-            prune = trial.should_prune()
+            if message.step not in running.reported:  # a trial that is tried again repeats itself
+                running.trial.report(message.value, message.step)
+                running.reported.add(message.step)
+            prune = running.trial.should_prune()
         self.engine.answer(number, prune)
         for observer in self.observers:
             observer.reported(number, message.step, message.value)
 
-    def _tell(self, number: int, outcome: messages.Outcome) -> None:
-        trial = self._running.pop(number)
-        match outcome:
-            case messages.Completed(values) if len(values) != len(self.study.directions):
-                outcome = messages.Failed(
-                    "code",
-                    f"expected {len(self.study.directions)} objective values; the task gave {len(values)}",
-                )
-            case messages.Completed(values) if any(value != value for value in values):
-                outcome = messages.Failed("diverged", "the objective's value is nan")
+    def _kill_overdue(self) -> None:
+        now = time.monotonic()
+        for number, running in self._running.items():
+            reason = self.policy.overdue(now - running.started, now - running.heard)
+            if reason is not None and running.overdue is None:
+                running.overdue = reason
+                self.engine.kill(number)
+
+    def _ended(self, number: int, outcome: messages.Outcome) -> None:
+        running = self._running[number]  # until the study knows, whatever interrupts this
+        kept = None if running.folder is None else outcomes.kept(running.folder)
+        if isinstance(outcome, messages.Failed) and kept is not None:
+            self._settle(running.trial, kept, is_recovered=True)
+        elif isinstance(outcome, messages.Failed) and running.overdue is not None:
+            self._settle(running.trial, messages.Failed("timeout", running.overdue))
+        else:
+            self._settle(running.trial, outcome)
+
+    def _settle(self, trial: Trial, outcome: messages.Outcome, *, is_recovered: bool = False) -> None:
+        """Put a trial's outcome into the study, or the trial back."""
+        outcome = self._checked(outcome)
+        if is_recovered and not isinstance(outcome, messages.Failed):
+            for observer in self.observers:
+                observer.recovered(trial.number, outcome)
+        if isinstance(outcome, messages.Failed):
+            trial.set_user_attr(FAILURE, f"{outcome.kind}: {outcome.reason}")
+            if self._is_tried_again(trial, outcome.kind):
+                return self._put_back(trial, outcome)
+            trial.set_user_attr(ENDED_BY, outcome.kind)
         match outcome:
             case messages.Completed(values):
                 self.study.tell(trial, list(values))
-            case messages.Pruned():
-                self.study.tell(trial, state=TrialState.PRUNED)
-            case messages.Failed(kind, reason):
-                trial.set_user_attr("failure", f"{kind}: {reason}")
+            case messages.Failed(kind) if kind not in self.policy.bad_regions:
                 self.study.tell(trial, state=TrialState.FAIL)
+            case _:
+                self.study.tell(trial, state=TrialState.PRUNED)
+        self._running.pop(trial.number, None)
         for observer in self.observers:
-            observer.ended(number, outcome)
+            observer.ended(trial.number, outcome)
         self._give_up_if_hopeless(outcome)
+        return None
+
+    def _checked(self, outcome: messages.Outcome) -> messages.Outcome:
+        match outcome:
+            case messages.Completed(values) if len(values) != len(self.study.directions):
+                wanted = len(self.study.directions)
+                return messages.Failed(
+                    "code", f"expected {wanted} objective values; the task gave {len(values)}"
+                )
+            case messages.Completed(values) if any(value != value for value in values):
+                return messages.Failed("diverged", "the objective's value is nan")
+        return outcome
+
+    def _is_tried_again(self, trial: Trial, kind: str) -> bool:
+        if kind == "stopped" or (self._stopping and kind == "lost"):
+            return True
+        attempts = {**trial.user_attrs.get(ATTEMPTS, {})}
+        attempts[kind] = attempts.get(kind, 0) + 1
+        if attempts[kind] > self.policy.retries[kind]:
+            return False
+        trial.set_user_attr(ATTEMPTS, attempts)
+        if kind == "out_of_memory":
+            trial.set_user_attr(ALONE, True)
+        return True
+
+    def _put_back(self, trial: Trial, failure: messages.Failed) -> None:
+        trial.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        self._running.pop(trial.number, None)
+        for observer in self.observers:
+            observer.put_back(trial.number, failure)
 
     def _give_up_if_hopeless(self, outcome: messages.Outcome) -> None:
         """Failed trials do not use up `n_trials`: without an end, a bug would be tried for ever."""
         if not isinstance(outcome, messages.Failed):
             self._failures_in_a_row.clear()
             return
-        if outcome.kind == "stopped":
-            return
-        self._failures_in_a_row.append(outcome.reason)
+        self._failures_in_a_row.append(outcome)
         failures = self._failures_in_a_row
-        if len(failures) >= max(FAILURES_IN_A_ROW, self.budget.n_workers) and not self._stopping:
+        enough = max(FAILURES_IN_A_ROW, self.budget.n_workers)
+        is_first = len(failures) == len(self.study.get_trials(deepcopy=False)) - len(self._running)
+        errors = {(failure.kind, failure.reason) for failure in failures}
+        if is_first and errors == {("code", outcome.reason)}:
+            enough = SAME_FIRST_FAILURES
+        if len(failures) >= enough and not self._stopping:
             raise TrainingError(
                 f"{len(failures)} trials in a row failed, the last one with: {outcome.reason}"
             )
@@ -194,7 +328,7 @@ class Coordinator:
             self.engine.kill(number)
         self._wait_for_ends(KILL_GRACE)
         for number in list(self._running):  # asked, but never started
-            self._tell(number, messages.Failed("stopped", "stopped before it started"))
+            self._ended(number, messages.Failed("stopped", "stopped before it started"))
 
     def _wait_for_ends(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -202,3 +336,15 @@ class Coordinator:
             self._handle_events(0.1)
             if not self.engine.is_busy:
                 return
+
+
+def _wait_for_orphans(processes: Sequence[str]) -> None:
+    """Wait until none of these processes runs any more: they end by themselves, or are killed in the end."""
+    deadline = time.monotonic() + ORPHAN_GRACE
+    left = [process for process in processes if process]
+    while (
+        left := [process for process in left if not is_abandoned(process)]
+    ) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for process in left:
+        end(process)

@@ -2,6 +2,18 @@
 
 from dataclasses import dataclass
 
+KINDS = {
+    "out_of_memory": "the system killed it for its memory, or the device had none left",
+    "diverged": "the loss or the objective is not finite",
+    "timeout": "it took too long as a whole, or from one report to the next",
+    "lost": "its process was killed, crashed, or went away with its machine",
+    "data": "the images or labels cannot be used",
+    "input": "its config cannot be trained",
+    "code": "an exception",
+    "stopped": "it was asked to stop",
+}
+"""Why a trial ends without a value."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -33,7 +45,7 @@ class Pruned:
 
 @dataclass(frozen=True)
 class Failed:
-    """The trial ended without a value. `kind` is one of code, input, stopped, lost."""
+    """The trial ended without a value, for one of the `KINDS` of reasons."""
 
     kind: str
     reason: str

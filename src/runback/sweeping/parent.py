@@ -81,17 +81,37 @@ class ParentRun:
     def idle(self) -> None:
         """Do nothing."""
 
+    def put_back(self, number: int, failure: messages.Failed) -> None:
+        """Close the run of a trial that could not do so itself."""
+        self._failed(number, failure)
+
+    def recovered(self, number: int, outcome: messages.Outcome) -> None:
+        """Close the run of a trial that had ended, and could not close it any more."""
+        if self._tracked is not None:
+            is_done = isinstance(outcome, messages.Completed)
+            self._tracked.close_trial(
+                self._sweep, number, "FINISHED" if is_done else "KILLED", None if is_done else "pruned"
+            )
+
     def ended(self, number: int, outcome: messages.Outcome) -> None:
         """Log the best value so far; close the run of a trial that could not do so itself."""
-        if self._tracked is None:
-            return
         if isinstance(outcome, messages.Failed):
-            self._tracked.close_trial(self._sweep, number, outcome.reason)
+            self._failed(number, outcome)
+        elif self._tracked is None:
+            return
         elif isinstance(outcome, messages.Completed) and len(self._study.directions) == 1:
             value = best_trials(self._study, 1)[0].value
             self._tracked.run.log_metrics(
                 {"best_objective": float(value or 0)}, step=finished_count(self._study)
             )
+
+    def _failed(self, number: int, failure: messages.Failed) -> None:
+        if self._tracked is None:
+            return
+        self._tracked.close_trial(self._sweep, number, "FAILED", failure.reason)
+        run_id = self._study.get_trials(deepcopy=False)[number].user_attrs.get("run_id")
+        if run_id is not None and failure.kind != "stopped":
+            self._tracked.tag_failure(run_id, failure.kind)
 
 
 @dataclass(frozen=True)
@@ -99,12 +119,18 @@ class _Tracked:
     store: Any
     run: Any
 
-    def close_trial(self, sweep: str, number: int, reason: str) -> None:
+    def tag_failure(self, run_id: str, kind: str) -> None:
+        from runback.tracking.run import FAILURE_TAG, Run
+
+        with contextlib.suppress(StoreError):
+            Run(self.store, run_id).set_tags({FAILURE_TAG: kind})
+
+    def close_trial(self, sweep: str, number: int, status: Any, reason: str | None) -> None:
         from runback.tracking.find import close_runs
 
         tags = {"runback.sweep": sweep, "runback.trial": str(number), "mlflow.parentRunId": self.run.id}
         with contextlib.suppress(StoreError):  # a store that is away does not end the sweep
-            close_runs(self.store, tags=tags, status="FAILED", reason=reason)
+            close_runs(self.store, tags=tags, status=status, reason=reason)
 
 
 def _params(settings: SweeperSettings, space: Space) -> dict[str, object]:

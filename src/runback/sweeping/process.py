@@ -3,8 +3,10 @@
 import contextlib
 import gc
 import os
+import select
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +16,19 @@ from typing import Any
 
 import cloudpickle
 
-from runback.errors import InputError, NeedsFreshProcess, Stopped, TrialPruned
+from runback.errors import DataError, Diverged, InputError, NeedsFreshProcess, Stopped, TrialPruned
+from runback.provenance.owner import this_process
 from runback.sweeping import messages
+from runback.sweeping import outcome as outcomes
 from runback.sweeping import trial as trials
+from runback.sweeping.devices import VARIABLE as DEVICES
+
+ORPHANED = "its coordinator is gone"
+
+PROCESS = "process"
+"""The attribute that tells which process runs a trial."""
+
+_is_orphan = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,8 @@ class Job:
     parent: str | None
     folder: Path
     call: bytes
+    begun: str | None = None
+    device: str | None = None
 
     @classmethod
     def of(cls, call: Callable[[], Any], **facts: Any) -> "Job":
@@ -59,9 +73,17 @@ def run(connection: Connection, warm_up: bytes | None) -> None:
     except (EOFError, OSError):
         os._exit(0)  # it was not needed
     signal.signal(signal.SIGTERM, _stop)
+    threading.Thread(target=_stop_without_coordinator, args=(connection.fileno(),), daemon=True).start()
     _redirect_output(job.folder / "output.log")
-    trials.enter(trials.Trial(job.number, job.sweep, job.threads, job.parent, connection))
-    outcome = _outcome(job.call, may_be_unfit=warm_up is not None)
+    if job.device is not None:
+        os.environ[DEVICES] = job.device  # before TensorFlow looks for devices
+    facts = (job.number, job.sweep, job.threads, job.parent, job.folder)
+    trial = trials.Trial(*facts, connection, begun=job.begun, device=job.device)
+    trials.enter(trial)
+    outcomes.forget(job.folder)
+    with contextlib.suppress(Stopped):  # where the coordinator is gone, the trial will notice
+        trial.attribute(PROCESS, this_process())
+    outcome = _outcome(job, may_be_unfit=warm_up is not None)
     if isinstance(outcome, messages.Failed):
         print(outcome.traceback or outcome.reason, file=sys.stderr)  # noqa: T201 - it goes to output.log
     with contextlib.suppress(OSError):
@@ -81,9 +103,9 @@ def _warm_up(call: bytes) -> None:
     gc.freeze()
 
 
-def _outcome(call: bytes, *, may_be_unfit: bool) -> messages.Outcome | messages.Unfit:
+def _outcome(job: Job, *, may_be_unfit: bool) -> messages.Outcome | messages.Unfit:
     try:
-        return messages.Completed(_values(cloudpickle.loads(call)()))
+        return _completed(job, cloudpickle.loads(job.call)())
     except TrialPruned:
         return messages.Pruned()
     except Stopped as stop:
@@ -91,10 +113,33 @@ def _outcome(call: bytes, *, may_be_unfit: bool) -> messages.Outcome | messages.
     except InputError as error:
         if may_be_unfit and isinstance(error, NeedsFreshProcess):
             return messages.Unfit()
-        return messages.Failed("input", str(error))
+        return messages.Failed(_kind(error), str(error))
     except Exception as error:
         first_line = (str(error).strip().splitlines() or [""])[0]
-        return messages.Failed("code", f"{type(error).__name__}: {first_line}", traceback.format_exc())
+        return messages.Failed(_kind(error), f"{type(error).__name__}: {first_line}", traceback.format_exc())
+
+
+def _completed(job: Job, returned: Any) -> messages.Completed:
+    completed = messages.Completed(_values(returned))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is too late to stop
+    outcomes.keep(job.folder, completed)
+    return completed
+
+
+def _kind(error: Exception) -> str:
+    if _is_out_of_memory(error):
+        return "out_of_memory"
+    kinds = {Diverged: "diverged", DataError: "data", InputError: "input"}
+    return next((kind for cause, kind in kinds.items() if isinstance(error, cause)), "code")
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Tell by its name TensorFlow's error, which a process without TensorFlow cannot import."""
+    while error is not None:
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _values(returned: Any) -> tuple[float, ...]:
@@ -110,7 +155,17 @@ def _values(returned: Any) -> tuple[float, ...]:
 
 def _stop(signum: int, _frame: object) -> None:
     signal.signal(signum, signal.SIG_IGN)
-    raise Stopped(f"stopped by {signal.Signals(signum).name}", 128 + signum)
+    reason = ORPHANED if _is_orphan.is_set() else f"stopped by {signal.Signals(signum).name}"
+    raise Stopped(reason, 128 + signum)
+
+
+def _stop_without_coordinator(descriptor: int) -> None:
+    """Ask this process to stop when the other end of its pipe is gone."""
+    poll = select.poll()
+    poll.register(descriptor, 0)  # nothing but its end
+    poll.poll()
+    _is_orphan.set()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _redirect_output(log: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runback.errors import InputError
+from runback.sweeping.policy import RETRIES, Policy, check_retries
 from runback.tracking.layout import folder_name
 
 
@@ -27,7 +28,11 @@ class SweeperSettings:
     timeout: float | None = None
     """Seconds after which no trial is started any more."""
     n_workers: Any = "auto"
-    """Trials that run at once; auto: one for each core that memory allows."""
+    """Trials that run at once; auto: as many as the GPUs take, without one a core each if memory allows."""
+    gpus: Any = "auto"
+    """The GPUs that trials run on, one trial on each: auto (all that this process sees) or a list."""
+    trials_per_gpu: int = 1
+    """Trials that share a GPU."""
     threads: Any = "auto"
     """CPU threads of a trial; auto: the cores divided among the workers."""
     direction: Any = "maximize"
@@ -38,6 +43,12 @@ class SweeperSettings:
     """None (the choice auto): every point where the space is finite and no budget is given, else TPE."""
     pruner: Any = None
     """None (the choice none): every trial runs to its end."""
+    retries: dict[str, int] = field(default_factory=lambda: dict(RETRIES))
+    """How often a trial is tried again, from its checkpoint if it has one, after each kind of failure."""
+    trial_timeout: float | None = None
+    """Seconds after which a trial is ended; None: never."""
+    stall_timeout: float | None = None
+    """Seconds without a report after which a trial is ended; None: never."""
     start_method: str = "forkserver"
     """forkserver (a trial starts in milliseconds) or spawn (a fresh interpreter for each)."""
     preload: list[str] = field(default_factory=list)
@@ -50,6 +61,11 @@ class SweeperSettings:
         """The direction of each objective."""
         return [self.direction] if isinstance(self.direction, str) else list(self.direction)
 
+    @property
+    def policy(self) -> Policy:
+        """What is done about trials that fail."""
+        return Policy({**RETRIES, **self.retries}, self.trial_timeout, self.stall_timeout)
+
     def check(self) -> None:
         """Errors: InputError for a value out of range."""
         if self.name is not None:
@@ -58,7 +74,8 @@ class SweeperSettings:
             value = getattr(self, name)
             if value is not None and not isinstance(value, dict):
                 raise InputError(f"a {name} is chosen with slashes: hydra/sweeper/{name}={value}")
-        for name in ("n_trials", "timeout"):
+        check_retries(self.retries)
+        for name in ("n_trials", "timeout", "trial_timeout", "stall_timeout"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise InputError(f"hydra.sweeper.{name} must be positive; got {value}")
@@ -66,6 +83,8 @@ class SweeperSettings:
             value = getattr(self, name)
             if value != "auto" and not (isinstance(value, int) and value >= 1):
                 raise InputError(f"hydra.sweeper.{name} must be auto or a number from 1; got {value}")
+        if self.trials_per_gpu < 1:
+            raise InputError(f"hydra.sweeper.trials_per_gpu must be at least 1; got {self.trials_per_gpu}")
         if not self.directions or not set(self.directions) <= {"maximize", "minimize"}:
             raise InputError(f"hydra.sweeper.direction must be maximize or minimize; got {self.direction}")
         if self.start_method not in ("forkserver", "spawn"):

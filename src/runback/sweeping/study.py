@@ -23,6 +23,9 @@ from runback import targets
 from runback.errors import InputError, StoreError
 from runback.sweeping.space import Space
 
+STUDY = "study.db"
+"""In the sweep's folder: the study."""
+
 LOCK_TIMEOUT = 15
 """Seconds to wait for another program to let go of the database."""
 
@@ -41,7 +44,7 @@ def open_study(folder: Path, name: str, directions: Sequence[str], space: Space,
     searches another space or in another direction: its results would not compare.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    path = folder / "study.db"
+    path = folder / STUDY
     _switch_to_wal(path)
     storage = _storage(path)
     with _readable_errors(path):
@@ -62,7 +65,7 @@ def open_study(folder: Path, name: str, directions: Sequence[str], space: Space,
 
 def read_study(folder: Path, name: str) -> Study:
     """Open an existing study to read it. Errors: InputError where there is none, StoreError."""
-    path = folder / "study.db"
+    path = folder / STUDY
     if not path.exists():
         raise InputError(f"sweep {name} has no study at {path}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -117,12 +120,18 @@ class Proposer:
         """The number of points there are to visit; None: no end."""
         return None if self._points is None else len(self._points)
 
-    def next_sampler(self, trials: Sequence[FrozenTrial]) -> BaseSampler | None:
-        """Return the sampler that proposes the trial after these; None when every point was visited."""
+    def next_sampler(
+        self, trials: Sequence[FrozenTrial], waiting: FrozenTrial | None = None
+    ) -> BaseSampler | None:
+        """Return the sampler that proposes the trial after these; None when every point was visited.
+
+        With one of them `waiting`, that is the next, and what it still lacks of its params is proposed.
+        """
         if self._points is None:
-            return self._sampler(len(trials))
-        visited = [trial.params for trial in trials if not _was_cut_short(trial)]
-        left = [point for point in self._points if point not in visited]
+            return self._sampler(len(trials) if waiting is None else waiting.number)
+        known = {} if waiting is None else waiting.params
+        visited = [trial.params for trial in trials if trial is not waiting]
+        left = [point for point in self._points if point not in visited and known.items() <= point.items()]
         if not left:
             return None
         with _without_experimental_warnings():
@@ -132,12 +141,6 @@ class Proposer:
         digest = hashlib.sha256(f"{self._seed},{number}".encode()).digest()
         seed = self._seed if self._one_sequence else int.from_bytes(digest[:4], "big")
         return _part(self._spec, "hydra.sweeper.sampler", seed=seed)  # type: ignore[no-any-return]
-
-
-def _was_cut_short(trial: FrozenTrial) -> bool:
-    """Tell whether a trial failed through no fault of its point: it was interrupted, or its process lost."""
-    failure = str(trial.user_attrs.get("failure", "lost"))
-    return trial.state == TrialState.FAIL and failure.startswith(("stopped", "lost"))
 
 
 def pruner_for(spec: Mapping[str, Any] | None) -> BasePruner:

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,17 @@ from runback import seeding
 from runback.errors import InputError, TrainingError
 from runback.sweeping import messages, space
 from runback.sweeping.coordinator import Budget, Coordinator, Observer
+from runback.sweeping.devices import devices
 from runback.sweeping.engines.engine import Ended
 from runback.sweeping.engines.local import LocalEngine
 from runback.sweeping.exhaustive import is_finite
 from runback.sweeping.hydra_job import Composer, folder
 from runback.sweeping.parent import ParentRun
+from runback.sweeping.policy import RETRIES
 from runback.sweeping.process import Job
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space
-from runback.sweeping.study import Proposer, finished_count, open_study, pruner_for, read_study
+from runback.sweeping.study import STUDY, Proposer, finished_count, open_study, pruner_for, read_study
 from runback.sweeping.table import Table
 from runback.tracking.lock import alone_in
 
@@ -42,6 +44,8 @@ class Slots:
 
     n_workers: int
     threads: int
+    devices: list[str] = field(default_factory=list)
+    """The GPUs that trials are divided among; none: they run on the CPU."""
 
 
 def sweep(
@@ -75,7 +79,8 @@ def sweep(
             engine = ends.enter_context(
                 closing(LocalEngine(settings.start_method, settings.preload, composer.warm_up(slots.threads)))
             )
-            _check_corners(composer, searched, engine, slots)
+            if not (sweep_folder / STUDY).exists():  # else they were, before its first trial
+                _check_corners(composer, searched, engine, slots)
         ends.enter_context(alone_in(sweep_folder, f"sweep {name}"))
         study = open_study(sweep_folder, name, settings.directions, searched, composer.base)
         study.pruner = pruner
@@ -84,15 +89,21 @@ def sweep(
             return
         parent = ParentRun.open(study, name, settings, searched, sweep_folder)
 
-        def job(number: int, params: dict[str, Any]) -> Job:
+        def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
             composed = composer.compose(number, searched.overrides(params))
-            facts = {"number": number, "sweep": name, "threads": slots.threads, "parent": parent.id}
+            facts = {
+                **{"number": number, "sweep": name, "threads": slots.threads},
+                **{"parent": parent.id, "begun": begun, "device": device},
+            }
             return Job.of(composer.call(composed), folder=folder(composed), **facts)
 
         gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
         table = Table(study, budget, searched)
         observers: list[Observer] = [parent, table]
-        coordinator = Coordinator(study, proposer, engine, budget, searched.distributions, job, observers)
+        coordinator = Coordinator(
+            *(study, proposer, engine, budget, settings.policy, searched.distributions, job, observers),
+            slots.devices,
+        )
         try:
             with parent.recording(), table.live():
                 coordinator.run()
@@ -105,14 +116,17 @@ def sweep(
 def divide(settings: SweeperSettings) -> Slots:
     """Decide how many trials run at once and how many CPU threads each one gets."""
     available = seeding.available_cores()
-    if settings.n_workers == "auto":
+    gpus = devices(settings.gpus)
+    if settings.n_workers == "auto" and gpus:
+        n_workers = min(len(gpus) * settings.trials_per_gpu, settings.n_trials or available)
+    elif settings.n_workers == "auto":
         share = 1 if settings.threads == "auto" else settings.threads
         by_memory = int(psutil.virtual_memory().available // MEMORY_PER_TRIAL)
         n_workers = max(1, min(available // share, by_memory, settings.n_trials or available))
     else:
         n_workers = settings.n_workers
     threads = max(1, available // n_workers) if settings.threads == "auto" else settings.threads
-    return Slots(n_workers, threads)
+    return Slots(n_workers, threads, gpus)
 
 
 def _automatic_sampler(settings: SweeperSettings, searched: Space) -> dict[str, Any]:
@@ -126,7 +140,7 @@ def _has_enough(study: Study, budget: Budget) -> bool:
 
 
 def _is_finished(sweep_folder: Path, name: str, budget: Budget) -> bool:
-    if not (sweep_folder / "study.db").exists():
+    if not (sweep_folder / STUDY).exists():
         return False
     return _has_enough(read_study(sweep_folder, name), budget)
 
@@ -140,23 +154,30 @@ def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slo
     call = composer.call_check(corners)
     if call is None:
         return None
+    facts: dict[str, Any] = {"sweep": "check", "threads": slots.threads, "parent": None}
     with tempfile.TemporaryDirectory(prefix="runback-check-") as scratch:
-        check = Job.of(
-            call, number=-1, sweep="check", threads=slots.threads, parent=None, folder=Path(scratch)
-        )
-        engine.start(check)
-        try:
-            while True:
-                for event in engine.events(1.0):
-                    if isinstance(event, Ended):
-                        return _raise_if_failed(event.outcome)
-        finally:  # on Ctrl-C it may be in the middle of a download
-            engine.kill(check.number)
+        check = Job.of(call, number=-1, folder=Path(scratch), **facts)
+        for _ in range(1 + RETRIES["lost"]):
+            outcome = _outcome(engine, check)
+            if not (isinstance(outcome, messages.Failed) and outcome.kind == "lost"):
+                break
+    return _raise_if_failed(outcome)
+
+
+def _outcome(engine: LocalEngine, job: Job) -> messages.Outcome:
+    engine.start(job)
+    try:
+        while True:
+            for event in engine.events(1.0):
+                if isinstance(event, Ended):
+                    return event.outcome
+    finally:  # on Ctrl-C it may be in the middle of a download
+        engine.kill(job.number)
 
 
 def _raise_if_failed(outcome: messages.Outcome) -> None:
     match outcome:
-        case messages.Failed("input", reason):
+        case messages.Failed("input" | "data" | "out_of_memory", reason):
             raise InputError(reason)
         case messages.Failed(kind, reason, traceback):
             sys.stderr.write(traceback)

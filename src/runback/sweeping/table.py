@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -15,7 +16,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from runback.sweeping import messages
-from runback.sweeping.coordinator import Budget
+from runback.sweeping.coordinator import ENDED_BY, FAILURE, Budget
 from runback.sweeping.space import Space
 from runback.sweeping.study import FINISHED, best_trials
 
@@ -71,6 +72,19 @@ class Table:
         if running is not None:
             running.step, running.value = step, value
         self._draw()
+
+    def put_back(self, number: int, failure: messages.Failed) -> None:
+        """Show why a trial will be tried again."""
+        self._running.pop(number, None)
+        again = "goes on when the sweep does" if failure.kind == "stopped" else "to be tried again"
+        line = f"trial {number:>3}  {failure.kind}: {failure.reason}; {again}"
+        if self._live is None:
+            self._print(line)
+        else:
+            self._live.console.print(Text(line, style="yellow"))
+
+    def recovered(self, number: int, outcome: messages.Outcome) -> None:
+        """Do nothing: the result is shown when it is in the study."""
 
     def ended(self, number: int, outcome: messages.Outcome) -> None:
         """Show a trial's result; without a terminal, print it as a line."""
@@ -131,12 +145,12 @@ class Table:
 
     def _counts_line(self) -> str:
         counts = self._counts()
+        failures = self._failures()
+        pruned = counts[TrialState.PRUNED] + counts[TrialState.FAIL] - failures.total()
         parts = [f"{len(self._running)} running"] if self._running else []
-        parts += [
-            f"{counts[TrialState.COMPLETE]} done",
-            f"{counts[TrialState.PRUNED]} pruned",
-            f"{counts[TrialState.FAIL]} failed",
-        ]
+        parts += [f"{counts[TrialState.COMPLETE]} done", f"{pruned} pruned"]
+        parts += [f"{failures.total()} failed{_in_brackets(failures)}"]
+        parts += [f"{counts[TrialState.WAITING]} to go on"] if counts[TrialState.WAITING] else []
         best = best_trials(self._study, 1)
         if best and len(self._study.directions) == 1:
             word = "highest" if self._study.direction == StudyDirection.MAXIMIZE else "lowest"
@@ -154,6 +168,13 @@ class Table:
     def _counts(self) -> dict[TrialState, int]:
         trials = self._study.get_trials(deepcopy=False)
         return {state: sum(trial.state == state for trial in trials) for state in TrialState}
+
+    def _failures(self) -> Counter[str]:
+        """Return how many trials failed for good, by kind."""
+        failed = (TrialState.FAIL, TrialState.PRUNED)
+        trials = self._study.get_trials(deepcopy=False, states=failed)
+        final = [trial for trial in trials if trial.state == TrialState.FAIL or ENDED_BY in trial.user_attrs]
+        return Counter(str(trial.user_attrs.get(FAILURE, "lost")).split(":")[0] for trial in final)
 
     def _seconds_left(self, counts: Mapping[TrialState, int]) -> float | None:
         finished = sum(counts[state] for state in FINISHED)
@@ -179,6 +200,12 @@ def _result(outcome: messages.Outcome) -> str:
             return "pruned"
         case messages.Failed(kind, reason):
             return f"failed  {kind}: {reason}"
+
+
+def _in_brackets(failures: Counter[str]) -> str:
+    if not failures:
+        return ""
+    return f" ({', '.join(f'{count} {kind}' for kind, count in sorted(failures.items()))})"
 
 
 def _short(value: Any) -> str:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 
-from runback.errors import Stopped, TrialPruned
-from runback.sweeping import messages
+from runback.errors import Stopped, TrainingError, TrialPruned
+from runback.sweeping import messages, outcome
 
 
 @dataclass(frozen=True)
@@ -12,14 +13,18 @@ class Trial:
     """The trial that this process runs.
 
     `parent` is the run ID of the sweep's MLflow run (None: the sweep is not tracked), `threads` the
-    number of CPU threads that are this trial's share.
+    number of CPU threads that are this trial's share, `begun` the run ID that an earlier process of this
+    trial gave it, which was stopped or died (None: there was none), `device` its GPU (None: the CPU).
     """
 
     number: int
     sweep: str
     threads: int
     parent: str | None
+    folder: Path
     connection: Connection
+    begun: str | None = None
+    device: str | None = None
 
     def attribute(self, name: str, value: str) -> None:
         """Keep a fact about this trial in the study (as a user attribute)."""
@@ -33,7 +38,19 @@ class Trial:
         except (EOFError, OSError):
             raise Stopped("the coordinator is gone") from None
         if prune:
+            self.settle(messages.Pruned())
             raise TrialPruned(f"pruned after step {step}")
+
+    def completed(self, values: tuple[float, ...]) -> None:
+        """Keep the objectives' values: from here on the trial counts as completed, whoever dies next."""
+        self.settle(messages.Completed(values))
+
+    def settle(self, how: messages.Completed | messages.Pruned) -> None:
+        """Keep how this trial ends where the coordinator's successor finds it. Errors: TrainingError."""
+        try:
+            outcome.keep(self.folder, how)
+        except OSError as error:
+            raise TrainingError(f"cannot write {self.folder}: {error.strerror or error}") from error
 
     def _send(self, message: messages.Message) -> None:
         try:

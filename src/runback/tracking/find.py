@@ -97,7 +97,7 @@ def read_text(store: Store, run_id: str, artifact_file: str) -> str:
     return read_bytes(store, run_id, artifact_file).decode()
 
 
-def close_runs(store: Store, *, tags: Mapping[str, str], status: Status, reason: str) -> list[str]:
+def close_runs(store: Store, *, tags: Mapping[str, str], status: Status, reason: str | None) -> list[str]:
     """End the RUNNING runs with all these tags, whose process cannot do it any more; return their IDs."""
     conditions = ["attributes.status = 'RUNNING'"]
     conditions += [f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items()]

@@ -26,6 +26,9 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 REASON_TAG = "runback.reason"
 """Why a run is not FINISHED, in one line."""
 
+FAILURE_TAG = "runback.failure"
+"""The kind of a trial's failure."""
+
 BATCH_LIMIT = 100
 """Params or tags that MLflow takes in one call (mlflow.utils.validation.MAX_PARAMS_TAGS_PER_BATCH)."""
 
@@ -188,7 +191,7 @@ def start_run(
 
 
 def reopen_run(store: Store, run_id: str, folder: Path) -> Run:
-    """Return a run that ended, RUNNING again and without its reason. Raises StoreError.
+    """Return a run that ended, RUNNING again and without its reason to have ended. Raises StoreError.
 
     Metrics that are in the folder's metrics.jsonl and not in the store, because the run's process was killed
     between the two, go to the store now. Logging a step again that it has changes nothing.
@@ -196,8 +199,9 @@ def reopen_run(store: Store, run_id: str, folder: Path) -> Run:
     with _told(f"run {run_id}"):
         folder.mkdir(parents=True, exist_ok=True)
         found = store.client.get_run(run_id)
-        if REASON_TAG in found.data.tags:
-            store.client.delete_tag(run_id, REASON_TAG)
+        for tag in (REASON_TAG, FAILURE_TAG):
+            if tag in found.data.tags:
+                store.client.delete_tag(run_id, tag)
         store.client.update_run(run_id, status="RUNNING")
     run = Run(store, run_id, folder)
     run.recover_metrics()

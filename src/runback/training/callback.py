@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from runback.errors import TrainingError
+from runback.errors import Diverged
 from runback.training.checkpoint import Checkpoint
 
 OnEpoch = Callable[[int, dict[str, float]], None]
@@ -25,7 +25,7 @@ class EpochReport(keras.callbacks.Callback):
 
     To Keras' metrics it adds `learning_rate` (of the epoch's first step), `epoch_seconds` (the whole epoch,
     validation included; in the first one also the building of the graph) and `images_per_second` (training
-    only). Raises TrainingError after an epoch whose loss is not finite.
+    only). Raises Diverged after an epoch whose loss is not finite.
 
     The history goes on from that of `start`. An epoch that was interrupted there counts as one: the time it
     had trained before is added, that of a validation that was cut short is not.
@@ -92,7 +92,7 @@ class EpochReport(keras.callbacks.Callback):
         self._on_epoch(epoch + 1, metrics)
         for name in ("loss", "val_loss"):
             if not math.isfinite(metrics[name]):
-                raise TrainingError(f"diverged: {name} is {metrics[name]} after epoch {epoch + 1}")
+                raise Diverged(f"diverged: {name} is {metrics[name]} after epoch {epoch + 1}")
 
 
 def _floats(metrics: dict[str, Any]) -> dict[str, float]:

@@ -69,7 +69,7 @@ def fit(
     loss, accuracy, val_loss, val_accuracy, learning_rate, epoch_seconds and images_per_second; what it
     raises ends the training and comes out of here. `on_batch` is called at most ten times a second.
     With `patience`, training ends after that many epochs without a better `monitor`, and the model gets the
-    weights of the best epoch back. Raises TrainingError when the loss is no longer finite.
+    weights of the best epoch back. Raises Diverged when the loss is no longer finite.
 
     With `checkpoints`, SIGTERM, SIGINT and SIGHUP end the training after the running step: a checkpoint is
     written, then the signal's own handler is called, and what it raises comes out of here. With

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -24,6 +25,8 @@ from runback.sweeping.process import Job
 
 PRELOADED = ("runback.sweeping.hydra_job", "runback.sweeping.process")
 """What every trial imports, whatever its app."""
+
+VMSTAT = Path("/proc/vmstat")
 
 SETTLING = 1.0
 """Seconds after a job's start in which no process is made ready for the next: it would slow that start."""
@@ -40,6 +43,7 @@ class _Running:
     job: Job
     process: BaseProcess
     connection: Connection
+    oom_kills: int
     outcome: messages.Outcome | messages.Unfit | None = None
     open: bool = True
 
@@ -120,7 +124,7 @@ class LocalEngine:
 
     def _send(self, job: Job, forked: _Forked) -> None:
         forked.connection.send(job)
-        self._running[job.number] = _Running(job, forked.process, forked.connection)
+        self._running[job.number] = _Running(job, forked.process, forked.connection, _oom_kills())
 
     def _fork(self, warm_up: bytes | None = None) -> _Forked:
         ours, theirs = self._context.Pipe()
@@ -157,11 +161,27 @@ class LocalEngine:
         running = self._running.pop(number)
         running.process.join()
         running.connection.close()
-        outcome = running.outcome or messages.Failed("lost", _last_words(running.process.exitcode))
+        outcome = running.outcome or _lost(running)
         if not isinstance(outcome, messages.Unfit):
             return [Ended(number, outcome)]
         self._send(running.job, self._fork())
         return []
+
+
+def _lost(running: _Running) -> messages.Failed:
+    exitcode = running.process.exitcode
+    if exitcode == -signal.SIGKILL and _oom_kills() > running.oom_kills:
+        return messages.Failed("out_of_memory", "its process was killed by the system for its memory")
+    return messages.Failed("lost", _last_words(exitcode))
+
+
+def _oom_kills() -> int:
+    """Return how many processes the kernel has killed for their memory since it booted; 0 off Linux."""
+    try:
+        lines = VMSTAT.read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
 def _last_words(exitcode: int | None) -> str:
