@@ -162,8 +162,9 @@ def _unknown_choice(group: str, name: str, root: Path) -> str:
 def _unknown_key(asked: str, root: Path) -> str:
     if "@sweeps." in asked:
         return "the sweep's file must begin with the line '# @package _global_'"
-    keys = [key for key in _valid_keys(root) if not asked.startswith(f"{key}.")]
-    nearest = difflib.get_close_matches(asked.lstrip("+"), keys, 1, cutoff=0.7)
+    name = asked.lstrip("+~")
+    keys = [key for key in _valid_keys(root) if not f"{name}.".startswith(f"{key}.")]
+    nearest = difflib.get_close_matches(name, keys, 1, cutoff=0.7)
     hint = (
         f"; did you mean '{nearest[0]}'?" if nearest else "; `runback train --cfg job` shows those there are"
     )

@@ -77,6 +77,9 @@ def _taken_up(plan: Plan, run_id: str) -> tuple[Begun | None, dict[str, str]]:
     from runback.tracking.store import open_store
     from runback.training.checkpoint import load_newest
 
+    if not run_id:  # its process, or the coordinator, was killed before that knew
+        _clear(plan.folder)
+        return None, {}
     store = open_store(Layout(project_root()), is_prepared=True)
     checkpoint = None
     with contextlib.suppress(InputError):  # all are damaged

@@ -397,6 +397,7 @@ def test_trials_of_a_dead_coordinator_are_taken_up_first(tmp_path, engine):
     coordinator.run()
     assert states(study) == [TrialState.COMPLETE] * 3
     assert {number for number, _ in seen.put_backs} == {0, 1}
+    assert begun[:2] == [(1, None), (0, "")]  # the first one asks for its folder
     assert (1, "begun before") in begun
 
 

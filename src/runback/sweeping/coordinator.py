@@ -119,8 +119,8 @@ class Coordinator:
     policy: Policy
     distributions: dict[str, Any]
     job: Callable[[int, dict[str, Any], str | None, str | None], Job]
-    """Makes a job from a trial's number, its params, the run that an earlier process of it had begun, and its
-    device."""
+    """Makes a job from a trial's number, its params, the run that an earlier process of it had begun (None if
+    there was none, empty if it did not say), and its device."""
     observers: Sequence[Observer] = ()
     devices: Sequence[str] = ()
     """The GPUs that trials run on; none: on the CPU."""
@@ -196,7 +196,8 @@ class Coordinator:
         self._running[trial.number] = running
         for observer in self.observers:
             observer.asked(trial.number, trial.params)
-        job = self.job(trial.number, trial.params, attributes.get("run_id"), place.device)
+        begun = None if waiting is None else str(attributes.get("run_id", ""))
+        job = self.job(trial.number, trial.params, begun, place.device)
         running.folder = job.folder
         self.engine.start(job)
 

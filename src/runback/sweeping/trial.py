@@ -14,7 +14,8 @@ class Trial:
 
     `parent` is the run ID of the sweep's MLflow run (None: the sweep is not tracked), `threads` the
     number of CPU threads that are this trial's share, `begun` the run ID that an earlier process of this
-    trial gave it, which was stopped or died (None: there was none), `device` its GPU (None: the CPU).
+    trial gave it, which was stopped or died (empty: it did not say; None: there was none), `device` its GPU
+    (None: the CPU).
     """
 
     number: int
