@@ -199,6 +199,7 @@ class Coordinator:
         begun = None if waiting is None else str(attributes.get("run_id", ""))
         job = self.job(trial.number, trial.params, begun, place.device)
         running.folder = job.folder
+        outcomes.forget(job.folder)
         self.engine.start(job)
 
     def _handle_events(self, timeout: float) -> None:

@@ -36,6 +36,6 @@ def kept(folder: Path) -> messages.Completed | messages.Pruned | None:
 
 
 def forget(folder: Path) -> None:
-    """Remove what an earlier process of the trial kept."""
+    """Remove what was kept in `folder` before its trial begins."""
     with contextlib.suppress(OSError):
         (folder / FILE).unlink(missing_ok=True)

@@ -80,7 +80,6 @@ def run(connection: Connection, warm_up: bytes | None) -> None:
     facts = (job.number, job.sweep, job.threads, job.parent, job.folder)
     trial = trials.Trial(*facts, connection, begun=job.begun, device=job.device)
     trials.enter(trial)
-    outcomes.forget(job.folder)
     with contextlib.suppress(Stopped):  # where the coordinator is gone, the trial will notice
         trial.attribute(PROCESS, this_process())
     outcome = _outcome(job, may_be_unfit=warm_up is not None)
