@@ -234,7 +234,7 @@ def test_the_run_of_a_killed_trial_is_closed(project):
     own_sweeps(project, tiny=TINY_SWEEP)
     process = project.start(
         "sweep", "tiny", "hydra.sweeper.n_trials=2", "hydra/sweeper/pruner=none",
-        "training.epochs=int(interval(20,30))",
+        "training.epochs=int(interval(100,120))",  # it must not end before it is killed
     )  # fmt: skip
     killed = None
     deadline = time.monotonic() + 120
@@ -261,7 +261,7 @@ def test_an_interrupted_sweep_ends_as_one_that_was_not(tmp_path, make_project, s
     in_one_go, in_parts = make_project(tmp_path / "one"), make_project(tmp_path / "parts")
     command = (
         *("sweep", "tiny", "hydra.sweeper.n_trials=4", "hydra/sweeper/pruner=none"),
-        *("training.checkpoint.every=1", "training.epochs=int(interval(12,16))"),
+        *("training.checkpoint.every=1", "training.epochs=int(interval(40,50))"),
     )
     for project in (in_one_go, in_parts):
         own_sweeps(project, tiny=TINY_SWEEP)
@@ -280,13 +280,13 @@ def test_an_interrupted_sweep_ends_as_one_that_was_not(tmp_path, make_project, s
     assert in_one_go.run(*command).returncode == 0
     assert results(in_parts) == results(in_one_go)
     _, children = parent_and_children(in_parts)
-    assert [run.info.status for run in children] == ["FINISHED"] * 4
+    assert "RUNNING" not in {run.info.status for run in children}
     assert any("runback.resumed" in run.data.tags for run in children)
 
 
 def results(project):
-    """Return each trial's number, params and value."""
-    _, children = parent_and_children(project)
+    """Return each trial's number, params and value: those of the run that ended it."""
+    children = [run for run in parent_and_children(project)[1] if run.info.status == "FINISHED"]
     return sorted(
         (run.data.tags["runback.trial"], sorted(run.data.params.items()), run.data.metrics["val_accuracy"])
         for run in children
