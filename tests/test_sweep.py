@@ -235,6 +235,7 @@ def test_the_run_of_a_killed_trial_is_closed(project):
     process = project.start(
         "sweep", "tiny", "hydra.sweeper.n_trials=2", "hydra/sweeper/pruner=none",
         "training.epochs=int(interval(300,320))",  # it must not end before it is killed
+        "training.checkpoint.every=0",  # else it would go on in the same run
     )  # fmt: skip
     killed = None
     deadline = time.monotonic() + 120
