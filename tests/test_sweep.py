@@ -234,7 +234,7 @@ def test_the_run_of_a_killed_trial_is_closed(project):
     own_sweeps(project, tiny=TINY_SWEEP)
     process = project.start(
         "sweep", "tiny", "hydra.sweeper.n_trials=2", "hydra/sweeper/pruner=none",
-        "training.epochs=int(interval(300,320))",  # it must not end before it is killed
+        "training.epochs=int(interval(100,120))",  # it must not end before it is killed
         "training.checkpoint.every=0",  # else it would go on in the same run
     )  # fmt: skip
     killed = None
