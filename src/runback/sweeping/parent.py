@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.study import Study
 
 from runback.errors import StoreError
 from runback.sweeping import messages
 from runback.sweeping.settings import SweeperSettings
-from runback.sweeping.space import Space
+from runback.sweeping.space import Space, described
 from runback.sweeping.study import best_trials, finished_count
 
 _RUN_ID = "runback:parent_run"
@@ -134,7 +133,7 @@ class _Tracked:
 
 
 def _params(settings: SweeperSettings, space: Space) -> dict[str, object]:
-    space_params = {f"space.{name}": _text(d) for name, d in space.distributions.items()}
+    space_params = {f"space.{name}": described(d) for name, d in space.distributions.items()}
     return {
         "sweep.sampler": settings.sampler["_target_"].split(".")[-1],
         "sweep.pruner": settings.pruner["_target_"].split(".")[-1] if settings.pruner else "none",
@@ -143,12 +142,3 @@ def _params(settings: SweeperSettings, space: Space) -> dict[str, object]:
         "sweep.seed": settings.seed,
         **space_params,
     }
-
-
-def _text(distribution: BaseDistribution) -> str:
-    if isinstance(distribution, CategoricalDistribution):
-        return ", ".join(str(choice) for choice in distribution.choices)
-    if isinstance(distribution, IntDistribution | FloatDistribution):
-        log = ", log" if distribution.log else ""
-        return f"{distribution.low} to {distribution.high}{log}"
-    return str(distribution)

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,15 @@ from runback.sweeping.engines.engine import Ended
 from runback.sweeping.engines.local import LocalEngine
 from runback.sweeping.exhaustive import is_finite
 from runback.sweeping.hydra_job import Composer, folder
+from runback.sweeping.order import keep_order
 from runback.sweeping.parent import ParentRun
 from runback.sweeping.policy import RETRIES
 from runback.sweeping.process import Job
+from runback.sweeping.proposer import Proposer
+from runback.sweeping.search import Search
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space
-from runback.sweeping.study import STUDY, Proposer, finished_count, open_study, pruner_for, read_study
+from runback.sweeping.study import STUDY, finished_count, open_study, pruner_for, read_study
 from runback.sweeping.table import Table
 from runback.tracking.lock import alone_in
 
@@ -64,13 +68,15 @@ def sweep(
     searched = space.parse(settings.params, arguments, loader)
     settings = replace(settings, sampler=settings.sampler or _automatic_sampler(settings, searched))
     proposer = Proposer(settings.sampler, searched, settings.seed)
-    pruner = pruner_for(settings.pruner)
+    pruner = partial(pruner_for, settings.pruner)
+    pruner()  # or say at once why it cannot be built
     limits = [limit for limit in (settings.n_trials, proposer.limit) if limit is not None]
     if not limits and settings.timeout is None:
         raise InputError("the sweep would never end: set hydra.sweeper.n_trials or hydra.sweeper.timeout")
     composer = Composer.of(loader, config, task_function)
     sweep_folder = Path(config.hydra.sweep.dir).absolute()
     name = settings.name or sweep_folder.name
+    search = Search.of(searched, settings.directions, composer.base)
     slots = divide(settings)
     budget = Budget(min(limits, default=None), settings.timeout, slots.n_workers)
 
@@ -79,11 +85,12 @@ def sweep(
             engine = ends.enter_context(
                 closing(LocalEngine(settings.start_method, settings.preload, composer.warm_up(slots.threads)))
             )
-            if not (sweep_folder / STUDY).exists():  # else they were, before its first trial
+            if settings.extend or not (sweep_folder / STUDY).exists():  # else they were, before it began
                 _check_corners(composer, searched, engine, slots)
         ends.enter_context(alone_in(sweep_folder, f"sweep {name}"))
-        study = open_study(sweep_folder, name, settings.directions, searched, composer.base)
-        study.pruner = pruner
+        study = open_study(sweep_folder, name, search, extend=settings.extend)
+        order = keep_order(study, settings, slots.n_workers, slots.threads)
+        threads = slots.threads if order is None else order.threads
         if _has_enough(study, budget):
             Table(study, budget, searched).print_finished()
             return
@@ -92,7 +99,7 @@ def sweep(
         def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
             composed = composer.compose(number, searched.overrides(params))
             facts = {
-                **{"number": number, "sweep": name, "threads": slots.threads},
+                **{"number": number, "sweep": name, "threads": threads},
                 **{"parent": parent.id, "begun": begun, "device": device},
             }
             return Job.of(composer.call(composed), folder=folder(composed), **facts)
@@ -101,8 +108,8 @@ def sweep(
         table = Table(study, budget, searched)
         observers: list[Observer] = [parent, table]
         coordinator = Coordinator(
-            *(study, proposer, engine, budget, settings.policy, searched.distributions, job, observers),
-            slots.devices,
+            *(study, proposer, pruner, engine, budget, settings.policy, job),
+            *(observers, slots.devices, None if order is None else order.window),
         )
         try:
             with parent.recording(), table.live():
