@@ -21,6 +21,7 @@ from optuna.trial import TrialState
 from runback.errors import DataError, Diverged, InputError, StoreError, TrainingError
 from runback.sweeping import messages, report
 from runback.sweeping.coordinator import STOP_GRACE, Budget, Coordinator
+from runback.sweeping.decisions import Decisions
 from runback.sweeping.engines.local import LocalEngine
 from runback.sweeping.outcome import keep
 from runback.sweeping.policy import RETRIES, Policy
@@ -91,15 +92,13 @@ def sweep(tmp_path, engine, task, *, n_trials=6, n_workers=2, pruner=None, space
     proposer = Proposer(sampler, searched, seed=0)
     budget = Budget(n_trials, None, n_workers)
     policy = Policy({**RETRIES, **(retries or {})}, **limits)
-    coordinator = Coordinator(
-        study, proposer, pruner or NopPruner, engine, budget, policy, job, [seen], window=window
-    )
-    return study, seen, coordinator
+    decisions = Decisions(study, proposer, pruner or NopPruner, window)
+    return study, seen, Coordinator(study, decisions, engine, budget, policy, job, [seen])
 
 
 def asked(study, coordinator):
     """Put the next trial into the study, as a coordinator does that dies before it starts it."""
-    return create_entry(study, coordinator.proposer.propose(study, study.trials, study.trials, NopPruner()))
+    return coordinator.decisions.next_trial(study.trials)
 
 
 def states(study):

@@ -131,7 +131,7 @@ def test_what_the_order_depends_on_stays_as_it_is(tmp_path, changed, message):
 
 def test_another_sweep_may_change_its_sampler_but_not_become_deterministic(tmp_path):
     study = open_study(tmp_path, "s", SEARCH)
-    assert keep_order(study, settings(deterministic=False), 2, 1) is None
-    assert keep_order(study, settings(deterministic=False, seed=7), 2, 1) is None
+    assert keep_order(study, settings(deterministic=False), 2, 1) == Order(None, 1)
+    assert keep_order(study, settings(deterministic=False, seed=7), 3, 2) == Order(None, 2)
     with pytest.raises(InputError, match="deterministic=False, now True"):
         keep_order(study, settings(), 2, 1)

@@ -11,22 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from optuna.pruners import BasePruner
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
-from runback.errors import TrainingError
 from runback.interruption import held_signals
 from runback.provenance.owner import end, is_abandoned
 from runback.sweeping import messages
 from runback.sweeping import outcome as outcomes
+from runback.sweeping.decisions import Decisions
 from runback.sweeping.devices import least_used
 from runback.sweeping.engines.engine import Ended, Engine, Said
+from runback.sweeping.hopelessness import FailuresInARow
 from runback.sweeping.policy import BAD_REGIONS, Policy
 from runback.sweeping.process import ORPHANED, PROCESS, Job
-from runback.sweeping.proposer import Proposer
-from runback.sweeping.pruning import LivePruning, OrderedPruning, Pruning
-from runback.sweeping.study import FINISHED, Entry, create_entry
+from runback.sweeping.pruning import Pruning
+from runback.sweeping.study import FINISHED, Entry
 
 STOP_GRACE = 10
 """Seconds that running trials get to write their checkpoints and close their runs after Ctrl-C."""
@@ -36,12 +35,6 @@ KILL_GRACE = 5
 
 ORPHAN_GRACE = 15
 """Seconds that trials of a coordinator that was killed get to end by themselves."""
-
-FAILURES_IN_A_ROW = 5
-"""So many failed trials in a row (or one for each worker, if that is more) end a sweep."""
-
-SAME_FIRST_FAILURES = 3
-"""So many first trials that all fail of the same error end a sweep."""
 
 FAILURE = "failure"
 """The user attribute that says why a trial has failed, or was tried again: its kind, a colon, its reason."""
@@ -103,9 +96,9 @@ class _Place:
 @dataclass
 class _Running:
     entry: Entry
+    pruning: Pruning
     reported: set[int]
     """Steps whose values the study has."""
-    pruning: Pruning
     pruned_at: int | None
     place: _Place
     started: float
@@ -121,8 +114,7 @@ class Coordinator:
     """Runs trials of one study until the budget is used up."""
 
     study: Study
-    proposer: Proposer
-    pruner: Callable[[], BasePruner]
+    decisions: Decisions
     engine: Engine
     budget: Budget
     policy: Policy
@@ -132,14 +124,11 @@ class Coordinator:
     observers: Sequence[Observer] = ()
     devices: Sequence[str] = ()
     """The GPUs that trials run on; none: on the CPU."""
-    window: int | None = None
-    """With a window w, trial k is proposed and pruned by what trials up to k - w came to, and no others."""
     _running: dict[int, _Running] = field(default_factory=dict)
-    _failures_in_a_row: list[messages.Failed] = field(default_factory=list)
     _stopping: bool = False
 
     def __post_init__(self) -> None:
-        self._live_pruner = self.pruner()
+        self._failures_in_a_row = FailuresInARow(self.budget.n_workers)
 
     def run(self) -> None:
         """Run until the budget is used up; on Ctrl-C, SIGTERM or SIGHUP stop the running trials and re-raise.
@@ -185,23 +174,11 @@ class Coordinator:
         place = self._place(alone=waiting is not None and bool(waiting.user_attrs.get(ALONE)))
         if place is None:
             return False
-        entry = self._asked(trials) if waiting is None else Entry(self.study, waiting)
+        entry = self.decisions.next_trial(trials) if waiting is None else Entry(self.study, waiting)
         if entry is None:
             return False
-        self._start(entry, is_new=waiting is None, place=place, trials=trials)
+        self._start(entry, self.decisions.pruning(entry.found, trials), place, is_new=waiting is None)
         return True
-
-    def _asked(self, trials: Sequence[FrozenTrial]) -> Entry | None:
-        """Put the next trial into the study; None where there is none, or none yet."""
-        known = self._known(trials, len(trials))
-        if self.window is not None and not all(trial.state.is_finished() for trial in known):
-            return None
-        proposed = self.proposer.propose(self.study, known, trials, self._pruner())
-        return None if proposed is None else create_entry(self.study, proposed)
-
-    def _known(self, trials: Sequence[FrozenTrial], number: int) -> Sequence[FrozenTrial]:
-        """Return what trial `number` may know of."""
-        return trials if self.window is None else trials[: max(0, number - self.window + 1)]
 
     def _place(self, *, alone: bool) -> _Place | None:
         """Return where the next trial runs: beside the fewest others, where none has to be alone."""
@@ -212,12 +189,12 @@ class Coordinator:
         device = least_used(self.devices, used, closed)
         return None if device is None else _Place(device, alone)
 
-    def _start(self, entry: Entry, *, is_new: bool, place: _Place, trials: Sequence[FrozenTrial]) -> None:
+    def _start(self, entry: Entry, pruning: Pruning, place: _Place, *, is_new: bool) -> None:
         trial, now = entry.found, time.monotonic()
         running = _Running(
             entry,
+            pruning,
             reported=set(trial.intermediate_values),
-            pruning=self._pruning(entry, trials),
             pruned_at=trial.user_attrs.get(PRUNED_AT),
             place=place,
             started=now,
@@ -232,16 +209,6 @@ class Coordinator:
         running.folder = job.folder
         outcomes.forget(job.folder)
         self.engine.start(job)
-
-    def _pruner(self) -> BasePruner:
-        """Return the pruner; a fresh one where what it remembers of trials must not depend on their order."""
-        return self._live_pruner if self.window is None else self.pruner()
-
-    def _pruning(self, entry: Entry, trials: Sequence[FrozenTrial]) -> Pruning:
-        if self.window is None:
-            return LivePruning(self.study, self._pruner(), entry.id)
-        known = self._known(trials, entry.number)
-        return OrderedPruning(self.study, self._pruner(), known, entry.found)
 
     def _handle_events(self, timeout: float) -> None:
         events = self.engine.events(timeout)
@@ -308,14 +275,13 @@ class Coordinator:
         self._running.pop(entry.number, None)
         for observer in self.observers:
             observer.ended(entry.number, outcome)
-        self._give_up_if_hopeless(outcome)
+        if not self._stopping:
+            ended = len(self.study.get_trials(deepcopy=False)) - len(self._running)
+            self._failures_in_a_row.count(outcome, ended)
         return None
 
     def _tell(self, entry: Entry, outcome: messages.Outcome) -> None:
-        if self.window is not None:  # what its pruner noted is for trials that may know of this one
-            trials = self.study.get_trials(deepcopy=False)
-            known = self._known(trials, entry.number)
-            entry.annotate(OrderedPruning(self.study, self._pruner(), known, trials[entry.number]).attributes)
+        self.decisions.annotate(entry)
         match outcome:
             case messages.Completed(values):
                 self.study.tell(entry.number, list(values))
@@ -352,23 +318,6 @@ class Coordinator:
         self._running.pop(entry.number, None)
         for observer in self.observers:
             observer.put_back(entry.number, failure)
-
-    def _give_up_if_hopeless(self, outcome: messages.Outcome) -> None:
-        """Failed trials do not use up `n_trials`: without an end, a bug would be tried for ever."""
-        if not isinstance(outcome, messages.Failed):
-            self._failures_in_a_row.clear()
-            return
-        self._failures_in_a_row.append(outcome)
-        failures = self._failures_in_a_row
-        enough = max(FAILURES_IN_A_ROW, self.budget.n_workers)
-        is_first = len(failures) == len(self.study.get_trials(deepcopy=False)) - len(self._running)
-        errors = {(failure.kind, failure.reason) for failure in failures}
-        if is_first and errors == {("code", outcome.reason)}:
-            enough = SAME_FIRST_FAILURES
-        if len(failures) >= enough and not self._stopping:
-            raise TrainingError(
-                f"{len(failures)} trials in a row failed, the last one with: {outcome.reason}"
-            )
 
     def _stop_all(self) -> None:
         self._stopping = True

@@ -20,6 +20,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runback.provenance.secrecy import redacted, secret_variable
+from runback.sweeping.process import Job
 
 
 class _ReadOnce(ConfigRepository):
@@ -74,9 +75,12 @@ class Composer:
             composed.hydra.job.num = number
         return composed
 
-    def call(self, config: DictConfig) -> Callable[[], Any]:
-        """Return a function that runs the task with this config, with its folder, log and HydraConfig."""
-        return partial(_run, self.task_function, config, self.loader, Singleton.get_state())
+    def job(self, number: int, overrides: Sequence[str], **facts: Any) -> Job:
+        """Return what runs the task as trial `number`, with its folder, log and HydraConfig. As `compose`."""
+        config = self.compose(number, overrides)
+        folder = Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir)
+        call = partial(_run, self.task_function, config, self.loader, Singleton.get_state())
+        return Job.of(call, number=number, folder=folder, **facts)
 
     def warm_up(self, threads: int) -> Callable[[], None]:
         """Return what a process does before it has a trial: Hydra's part, and the app's own if it has one.
@@ -94,11 +98,6 @@ class Composer:
         """
         check = getattr(self.task_function, "check", None)
         return None if check is None else partial(_check, check, list(configs), Singleton.get_state())
-
-
-def folder(config: DictConfig) -> Path:
-    """Return the folder of the trial with this config."""
-    return Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir)
 
 
 def _flat(value: Any, key: str = "") -> dict[str, str]:

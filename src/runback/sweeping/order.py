@@ -16,17 +16,16 @@ _UNTIL_CHANGED = ("deterministic", "seed", "sampler", "pruner")
 
 @dataclass(frozen=True)
 class Order:
-    """The window: trial k knows of trials up to k - `window`; and each trial's CPU `threads`.
+    """What stays as it is, however many workers there are later."""
 
-    More or fewer workers, or another machine, change neither when a sweep goes on.
-    """
-
-    window: int
+    window: int | None
+    """Trial k knows of trials up to k - `window`; None: of all."""
     threads: int
+    """A trial's CPU threads."""
 
 
-def keep_order(study: Study, settings: SweeperSettings, n_workers: int, threads: int) -> Order | None:
-    """Return the study's order, which its first start decides; None where the sweep is not deterministic.
+def keep_order(study: Study, settings: SweeperSettings, n_workers: int, threads: int) -> Order:
+    """Return the study's order. Where it is deterministic, its first start decides on window and threads.
 
     Errors: InputError where settings have changed that the order depends on.
     """
@@ -36,7 +35,7 @@ def keep_order(study: Study, settings: SweeperSettings, n_workers: int, threads:
         kept |= {"window": n_workers, "threads": threads}
         study.set_user_attr(_ORDER, kept)
     if not (kept["deterministic"] or settings.deterministic):
-        return None
+        return Order(None, threads)
     for name in _UNTIL_CHANGED:
         if kept[name] != getattr(settings, name):
             raise InputError(

@@ -1,7 +1,7 @@
 """Decides when a trial has seen enough."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from optuna.pruners import BasePruner
@@ -56,6 +56,6 @@ class OrderedPruning:
         return self._decided[step]
 
     @property
-    def attributes(self) -> dict[str, Any]:
+    def notes(self) -> Mapping[str, Any]:
         """What the pruner has noted about the trial."""
         return self._own.system_attrs

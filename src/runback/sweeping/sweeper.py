@@ -20,11 +20,12 @@ from runback import seeding
 from runback.errors import InputError, TrainingError
 from runback.sweeping import messages, space
 from runback.sweeping.coordinator import Budget, Coordinator, Observer
+from runback.sweeping.decisions import Decisions
 from runback.sweeping.devices import devices
 from runback.sweeping.engines.engine import Ended
 from runback.sweeping.engines.local import LocalEngine
 from runback.sweeping.exhaustive import is_finite
-from runback.sweeping.hydra_job import Composer, folder
+from runback.sweeping.hydra_job import Composer
 from runback.sweeping.order import keep_order
 from runback.sweeping.parent import ParentRun
 from runback.sweeping.policy import RETRIES
@@ -90,26 +91,21 @@ def sweep(
         ends.enter_context(alone_in(sweep_folder, f"sweep {name}"))
         study = open_study(sweep_folder, name, search, extend=settings.extend)
         order = keep_order(study, settings, slots.n_workers, slots.threads)
-        threads = slots.threads if order is None else order.threads
+        decisions = Decisions(study, proposer, pruner, order.window)
         if _has_enough(study, budget):
             Table(study, budget, searched).print_finished()
             return
         parent = ParentRun.open(study, name, settings, searched, sweep_folder)
 
         def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
-            composed = composer.compose(number, searched.overrides(params))
-            facts = {
-                **{"number": number, "sweep": name, "threads": threads},
-                **{"parent": parent.id, "begun": begun, "device": device},
-            }
-            return Job.of(composer.call(composed), folder=folder(composed), **facts)
+            facts = {"sweep": name, "threads": order.threads, "parent": parent.id}
+            return composer.job(number, searched.overrides(params), begun=begun, device=device, **facts)
 
         gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
         table = Table(study, budget, searched)
         observers: list[Observer] = [parent, table]
         coordinator = Coordinator(
-            *(study, proposer, pruner, engine, budget, settings.policy, job),
-            *(observers, slots.devices, None if order is None else order.window),
+            *(study, decisions, engine, budget, settings.policy, job, observers, slots.devices)
         )
         try:
             with parent.recording(), table.live():
