@@ -27,7 +27,7 @@ def best_runs(layout: Layout, name: str) -> list[dict[str, Any]]:
     With several objectives these are the trials of the Pareto front. Errors: InputError for an unknown sweep
     or one without a finished trial.
     """
-    folder = _study_folder(layout, name)
+    folder = study_folder(layout, name)
 
     from runback.sweeping.study import best_trials, read_study
 
@@ -42,7 +42,8 @@ def best_runs(layout: Layout, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _study_folder(layout: Layout, name: str) -> Path:
+def study_folder(layout: Layout, name: str) -> Path:
+    """Return the folder of a sweep that has begun. Errors: InputError, naming the nearest one."""
     known = sorted(path.parent.name for path in layout.sweeps.glob("*/study.db"))
     if name not in known:
         nearest = difflib.get_close_matches(name, known, 1)

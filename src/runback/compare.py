@@ -1,150 +1,130 @@
-"""`runback compare RUN RUN`: why do these differ? Only what does, causes before effects."""
+"""`runback compare`: runs side by side in one table, or why two of them differ."""
 
-import json
-from collections.abc import Mapping
-from typing import Any
-
-from omegaconf import OmegaConf
-from rich.console import Console
+import argparse
+import contextlib
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runback.arguments import Parser
-from runback.difference_table import print_differences
-from runback.provenance.changes import code_differences
-from runback.provenance.difference import Difference, differences
-from runback.recorded import PATCH, RecordedRun, find_recorded
+from runback.errors import InputError
+from runback.run_reference import find_in, sweep_runs
 from runback.tracking.layout import Layout, project_root
+from runback.tracking.reader import open_reader
 
-IGNORED = ("training.threads", "training.checkpoint.every")
-"""Keys of the config that the experiment does not depend on; threads are told of as a part of their own."""
+if TYPE_CHECKING:
+    from runback.comparison.frame import RunFrame
+    from runback.comparison.table import RunTable
+
+STDOUT = "-"
+
+TABLE_OPTIONS = ("sort", "top", "columns", "csv", "html")
+"""Options that ask for a table, also of two runs."""
 
 
 def main(argv: list[str]) -> int:
     """Run `runback compare`."""
-    parser = Parser(prog="runback compare", description="Show what differs between two runs, causes first.")
-    for name in ("first", "second"):
-        parser.add_argument(
-            name,
-            metavar="RUN",
-            help="a run ID (or 6 characters of it), best:SWEEP, a run's address, a bundle",
-        )
-    parser.add_argument("--json", action="store_true", help="print the differences as JSON")
-    options = parser.parse_args(argv)
+    options = _options(argv)
     layout = Layout(project_root())
-    first, second = find_recorded(options.first, layout), find_recorded(options.second, layout)
-    found = [*_causes(first, second, layout), *_effects(first, second)]
-    if options.json:
-        facts = {"runs": [first.id, second.id], "differences": [one.as_dict() for one in found]}
-        print(json.dumps(facts, indent=2))  # noqa: T201 - the command's result
+    runs: list[str] = options.runs
+    if len(runs) == 2 and all(getattr(options, name) is None for name in TABLE_OPTIONS):
+        from runback.run_difference import print_difference
+
+        print_difference((runs[0], runs[1]), layout, as_json=options.json)
     else:
-        _show(first, second, found)
+        _print_table(options, layout)
     return 0
 
 
-def _causes(first: RecordedRun, second: RecordedRun, layout: Layout) -> list[Difference]:
-    """Return what the runs were made from, as far as it differs: the config by key, the code by file."""
-    found: list[Difference] = []
-    told = set()
-    for one in differences(first.record, second.record):
-        if one.part not in ("config", "code"):
-            found.append(one)
-        elif one.part not in told:
-            found += _config(first, second) if one.part == "config" else _code(first, second, layout)
-        told.add(one.part)
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="runback compare",
+        description="Show runs side by side, the best first; of just two runs, what differs, causes first.",
+    )
+    parser.add_argument(
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help="a run ID (or 6 characters of it), best:SWEEP, a run's address; of just two also a bundle",
+    )
+    parser.add_argument("--sweep", metavar="NAME", help="all trials of this sweep")
+    parser.add_argument("--sort", metavar="COLUMN", help="instead of by the objective: best or least first")
+    parser.add_argument("--top", type=int, metavar="N", help="only the first N")
+    parser.add_argument("--columns", metavar="A,B", help="these instead of what varies and what came out")
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="print JSON")
+    for form in ("csv", "html"):
+        text = f"print {form.upper()}, or write it to FILE"
+        forms.add_argument(f"--{form}", nargs="?", const=STDOUT, metavar="FILE", help=text)
+    options = parser.parse_intermixed_args(argv)
+    _check(options)
+    return options
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.top is not None and options.top < 1:
+        raise InputError(f"--top must be at least 1; got {options.top}")
+    for form in ("csv", "html"):
+        file = getattr(options, form)
+        if file is not None and re.fullmatch(r"[0-9a-f]{6,32}|best:.*", file):
+            raise InputError(f"--{form} {file} would write a file of that name: put the runs before --{form}")
+    if bool(options.runs) == (options.sweep is not None):
+        raise InputError("expected either RUNs or --sweep NAME (see runback compare --help)")
+
+
+def _print_table(options: argparse.Namespace, layout: Layout) -> None:
+    from runback.comparison import terminal
+    from runback.comparison.table import make_table
+
+    is_shown = not (options.json or options.csv or options.html) and sys.stdout.isatty()
+    top = options.top or (terminal.SHOWN if is_shown else None)
+    table = make_table(_read(options, layout), sort=options.sort, top=top, columns=options.columns)
+    if is_shown:
+        terminal.show(table)
+    else:
+        _write(_as_text(table, options), options.csv or options.html or STDOUT)
+
+
+def _read(options: argparse.Namespace, layout: Layout) -> "RunFrame":
+    from runback.comparison.frame import read_runs
+
+    with open_reader(layout) as reader:
+        if options.sweep is None:
+            return read_runs(
+                reader, list(dict.fromkeys(find_in(reader, run, layout) for run in options.runs))
+            )
+        found = read_runs(reader, sweep_runs(reader, options.sweep, layout))
+    if "FINISHED" not in set(found.rows["status"]):
+        raise InputError(f"sweep {options.sweep} has no finished trial yet")
     return found
 
 
-def _config(first: RecordedRun, second: RecordedRun) -> list[Difference]:
-    a, b = (dict(_flat(OmegaConf.to_container(run.config))) for run in (first, second))
-    keys = [key for key in sorted({*a, *b}) if a.get(key) != b.get(key) and key not in IGNORED]
-    return [Difference("config", key, _text(a, key), _text(b, key)) for key in keys]
+def _as_text(table: "RunTable", options: argparse.Namespace) -> str:
+    from runback.comparison import output
+
+    if options.json:
+        return output.as_json(table)
+    if options.csv:
+        return output.as_csv(table)
+    if options.html:
+        return output.as_html(table, "Runs" if options.sweep is None else f"Sweep {options.sweep}")
+    return output.as_text(table)
 
 
-def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    if isinstance(tree, Mapping) and tree:
-        return [pair for key, value in tree.items() for pair in _flat(value, f"{prefix}{key}.")]
-    return [(prefix.rstrip("."), tree)]
-
-
-def _text(flat: Mapping[str, Any], key: str) -> str:
-    return str(flat[key]) if key in flat else "not set"
-
-
-def _code(first: RecordedRun, second: RecordedRun, layout: Layout) -> list[Difference]:
-    found = code_differences(first.record, second.record, layout.root)
-    if any(one.what == "uncommitted changes" for one in found):
-        found += _uncommitted(first, second)
-    return found
-
-
-def _uncommitted(first: RecordedRun, second: RecordedRun) -> list[Difference]:
-    a, b = (_touched(run.optional(PATCH) or b"") for run in (first, second))
-    return [
-        Difference("code", f"{path} (uncommitted)", _lines(a.get(path)), _lines(b.get(path)))
-        for path in sorted({*a, *b})
-        if a.get(path) != b.get(path)
-    ]
-
-
-def _touched(patch: bytes) -> dict[str, list[bytes]]:
-    """Return the lines that a patch adds to and takes from each file."""
-    touched = {}
-    for part in b"\n".join([b"", patch]).split(b"\ndiff --git ")[1:]:
-        head, *lines = part.split(b"\n")
-        path = head.rpartition(b" b/")[2].decode("utf-8", "replace").rstrip('"')
-        start = next((number for number, line in enumerate(lines) if line.startswith(b"@@")), len(lines))
-        # A binary file has no such lines; its new content is in what comes instead.
-        body = lines[start:] or lines
-        touched[path] = [line for line in body if line[:1] in (b"+", b"-") or not lines[start:]]
-    return touched
-
-
-def _lines(changed: list[bytes] | None) -> str:
-    if changed is None:
-        return "as committed"
-    added, removed = (sum(line.startswith(sign) for line in changed) for sign in (b"+", b"-"))
-    return f"+{added} -{removed}"
-
-
-def _effects(first: RecordedRun, second: RecordedRun) -> list[Difference]:
-    """Return how the results differ: the first epoch that does, then what each had at its end."""
-    a, b = (run.result["epochs"] for run in (first, second))
-    found = []
-    if len(a) != len(b):
-        found.append(Difference("metrics", "epochs", str(len(a)), str(len(b))))
-    differing = [row["epoch"] for row, other in zip(a, b, strict=False) if row["metrics"] != other["metrics"]]
-    if differing:
-        found.append(Difference("metrics", "first epoch that differs", str(differing[0]), str(differing[0])))
-    if a and b:
-        last, other = a[-1]["metrics"], b[-1]["metrics"]
-        found += [
-            Difference("metrics", f"{name} at the end", *_numbers(last[name], other[name]))
-            for name in last
-            if name in other and str(last[name]) != str(other[name])  # NaN is not itself
-        ]
-    found += _weights(first.result.get("weights"), second.result.get("weights"))
-    if first.status != second.status:
-        found.append(Difference("status", "", first.status, second.status))
-    return found
-
-
-def _weights(first: Mapping[str, str] | None, second: Mapping[str, str] | None) -> list[Difference]:
-    if first is None or second is None or first == second:
-        return []
-    tensor = next(name for name in [*first, *second] if first.get(name) != second.get(name))
-    then, now = (one.get(tensor, "not there")[:12] for one in (first, second))
-    return [Difference("weights", f"first that differs: {tensor}", then, now)]
-
-
-def _numbers(first: float, second: float) -> tuple[str, str]:
-    """Return both with as many digits as tell them apart."""
-    short = f"{first:.6g}", f"{second:.6g}"
-    return short if short[0] != short[1] else (repr(first), repr(second))
-
-
-def _show(first: RecordedRun, second: RecordedRun, found: list[Difference]) -> None:
-    console = Console(highlight=False, markup=False)
-    if not found:
-        console.print("nothing differs: the same data, config, code, packages, machine and results")
+def _write(text: str, file: str) -> None:
+    """Write to a file, or to stdout, whose reader (such as `head`) may have seen enough before the end."""
+    if file != STDOUT:
+        try:
+            Path(file).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"cannot write {file}: {error.strerror or error}") from error
         return
-    names = [f"{run.id[:8]} {run.name}" for run in (first, second)]
-    print_differences(found, console, ("differs", "", names[0], names[1]))
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes it once more at its end.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

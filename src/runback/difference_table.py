@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
+from runback.brief import visible
 from runback.provenance.difference import Difference
 
 UNLIMITED = 100_000
@@ -25,7 +26,7 @@ def print_differences(
     table.add_column(then, overflow="fold")
     table.add_column(now, overflow="fold")
     for one in found:
-        table.add_row(*(_visible(text) for text in (one.part, one.what, one.then, one.now)))
+        table.add_row(*(visible(text) for text in (one.part, one.what, one.then, one.now)))
     if console.is_terminal:
         console.print(table)
         return
@@ -34,8 +35,3 @@ def print_differences(
         whole.print(table)
     for line in captured.get().splitlines():
         console.file.write(f"{line.rstrip()}\n")
-
-
-def _visible(text: str) -> str:
-    """Return the text with each character that would do something to a terminal spelled out."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

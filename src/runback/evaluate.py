@@ -5,7 +5,6 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
@@ -13,11 +12,13 @@ from runback import targets
 from runback.arguments import Parser
 from runback.chatter import silenced
 from runback.errors import InputError
-from runback.tracking.find import artifacts, download, find_run, read_text
+from runback.network import load_network, stored_config
+from runback.tracking.find import find_run, read_text
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.run import Run
 from runback.tracking.store import Store, open_store
-from runback.tracking.text import first_line, metric_name
+from runback.tracking.tags import TEST_IMAGES_TAG
+from runback.tracking.text import metric_name
 
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
     from runback.evaluation.classification import Report
@@ -54,37 +55,18 @@ def main(argv: list[str]) -> int:
 
 def _evaluate(store: Store, layout: Layout, run_id: str) -> dict[str, Any]:
     """Open the test split, log what the run's network does on it, and return the report."""
-    missing = {"config.yaml", "model.keras"} - set(artifacts(store, run_id))
-    if missing:
-        raise InputError(f"run {run_id} cannot be evaluated: it has no artifact {sorted(missing)[0]}")
-    config = _config(read_text(store, run_id, "config.yaml"))
+    config = stored_config(store, run_id)
     spec = {key: value for key, value in config["data"].items() if key not in TRAINING_KEYS}
     declared = targets.declared_modules(layout.root)
     test = targets.build(spec, where="data", declared=declared, split="test", cache=layout.data)
 
     with silenced():
-        import keras
-
         from runback.evaluation.classification import evaluate
 
-        # A custom layer registers itself when its module is imported: the one of the network's factory.
-        targets.resolve(config["model"]["_target_"], declared)
-        try:
-            network = keras.saving.load_model(download(store, run_id, "model.keras"), compile=False)
-        except (OSError, TypeError, ValueError) as error:
-            raise InputError(
-                f"model.keras of run {run_id} cannot be loaded: {first_line(str(error))}"
-            ) from error
+        network = load_network(store, run_id, declared)
     report = evaluate(network, test)
     _log(Run(store, run_id), report)
     return {"run": run_id, **report.as_dict()}
-
-
-def _config(text: str) -> dict[str, Any]:
-    config = OmegaConf.to_container(OmegaConf.create(text))
-    if not isinstance(config, dict) or not {"data", "model"} <= config.keys():
-        raise InputError("the run's config.yaml holds no data and model")
-    return {str(key): value for key, value in config.items()}
 
 
 def _log(run: Run, report: "Report") -> None:
@@ -93,6 +75,7 @@ def _log(run: Run, report: "Report") -> None:
 
     run.log_text(json.dumps({"run": run.id, **report.as_dict()}, indent=2) + "\n", REPORT)
     run.log_figure(confusion_figure(report.confusion, report.class_names), "confusion.png")
+    run.set_tags({TEST_IMAGES_TAG: str(report.n)})
     run.log_metrics(class_metrics(report))
     run.log_metrics({"test_loss": report.loss, "test_accuracy": report.accuracy})
     run.deliver()

@@ -15,6 +15,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from runback import seeding, targets
 from runback.chatter import silenced
 from runback.errors import InputError
+from runback.objectives import OBJECTIVES
 from runback.sweeping import trial as trials
 from runback.tracking.layout import Layout, folder_name, project_root
 
@@ -22,17 +23,6 @@ if TYPE_CHECKING:
     import keras
 
     from runback.data.dataset import Dataset
-
-OBJECTIVES = {
-    "val_accuracy": "maximize",
-    "val_loss": "minimize",
-    "accuracy": "maximize",
-    "loss": "minimize",
-    "epoch_seconds": "minimize",
-    "images_per_second": "maximize",
-    "parameters": "minimize",
-}
-"""What a run can be judged by, and which way is better: an epoch's metrics, and the network's size."""
 
 WATCHED = ("val_accuracy", "val_loss", "accuracy", "loss")
 """The objectives that early stopping can watch."""

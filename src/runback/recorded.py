@@ -1,7 +1,6 @@
 """A recorded run, as it is read back: from the store, by its ID or another name, or from a bundle."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ from runback.provenance.bundle import Bundle, open_bundle
 from runback.provenance.difference import Difference
 from runback.provenance.record_form import BundleForm, HistoryForm, RecordForm, ResultForm, check_form
 from runback.record import FOLDER_TAG, RESULTS, epochs
+from runback.run_reference import is_bundle, run_id
 from runback.tracking.find import artifact_files, curves, find_run, read_bytes
 from runback.tracking.layout import Layout
 from runback.tracking.lock import alone_in
@@ -37,9 +37,6 @@ CODE = "code.zip"
 
 HISTORY = "history.json"
 """In a bundle: the metrics of each epoch."""
-
-LONGEST_PATH = 4096
-"""Characters that Linux takes."""
 
 
 class Files(Protocol):
@@ -149,28 +146,6 @@ def find_recorded(reference: str, layout: Layout) -> RecordedRun:
     return from_store(open_store(layout), run_id(reference, layout))
 
 
-def is_bundle(reference: str) -> bool:
-    """Return whether this names a file rather than a run."""
-    return reference.endswith(".zip") or (len(reference) < LONGEST_PATH and Path(reference).is_file())
-
-
-def run_id(reference: str, layout: Layout) -> str:
-    """Return the run ID, or the beginning of one, in `reference`.
-
-    Errors: InputError for an unknown sweep or one with several best trials, and for another address.
-    """
-    if reference.startswith("best:"):
-        return _best(reference.removeprefix("best:"), layout)
-    if "/" in reference:
-        found = re.search(r"/runs/([0-9a-f]{32})(?![0-9a-f])", reference)
-        if found is None:
-            raise InputError(
-                f"expected the address of a run's page, .../runs/<run ID>, or a bundle; got {reference!r}"
-            )
-        return found[1]
-    return reference
-
-
 def from_store(store: Store, reference: str) -> RecordedRun:
     """Return a run of this store. Errors: InputError, also for a run that runback did not train."""
     found = find_run(store, reference)
@@ -229,18 +204,6 @@ def refuse_other_data(found: Sequence[Difference]) -> None:
     if other:
         told = "; ".join(f"{one.what}: recorded {one.then}, now {one.now}" for one in other)
         raise DataError(f"the images or labels are not those that the run was trained on: {told}")
-
-
-def _best(sweep: str, layout: Layout) -> str:
-    from runback.best import best_runs
-
-    found = [str(one["run_id"]) for one in best_runs(layout, sweep)]
-    if len(found) > 1:
-        raise InputError(
-            f"sweep {sweep} has {len(found)} best trials, as it has several objectives: name a run, "
-            f"such as {', '.join(found[:3])}"
-        )
-    return found[0]
 
 
 def _json(content: bytes, form: type[BaseModel], what: str) -> Any:

@@ -22,6 +22,7 @@ from runback.prepare import GROUPS, Plan, prepare
 from runback.sweeping import trial as trials
 from runback.tracking.layout import MIRROR, Layout, project_root
 from runback.tracking.lock import LOCK, alone_in
+from runback.tracking.tags import RETRY_TAG
 
 if TYPE_CHECKING:
     from runback.tracking.run import Run
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 RESUMED_TAG = "runback.resumed"
 """The tag that says where a run went on each time."""
-
-RETRY_TAG = "runback.retry_of"
-"""The tag with the run that this one is in the place of."""
 
 
 @dataclass(frozen=True)

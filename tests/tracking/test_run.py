@@ -13,7 +13,8 @@ from PIL import Image
 
 from runback.errors import Stopped, StoreError, TrialPruned
 from runback.tracking.find import artifacts, read_text
-from runback.tracking.run import REASON_TAG, Run, recording, reopen_run, start_run
+from runback.tracking.run import Run, recording, reopen_run, start_run
+from runback.tracking.tags import REASON_TAG
 
 
 def _data(run):

@@ -33,10 +33,11 @@ def _differences(found: Sequence[Mapping[str, Any]]) -> str:
     if not found:
         return "<p>Code, packages, Python, hardware, threads and data are those of the recorded run.</p>"
     rows = ((one["part"], one["what"], one["then"], one["now"]) for one in found)
-    return "<h2>What differs</h2>" + _table(("", "", "recorded", "now"), rows)
+    return "<h2>What differs</h2>" + html_table(("", "", "recorded", "now"), rows)
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+def html_table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Return a table in HTML; texts are escaped."""
     lines = ["<table><tr>" + "".join(f"<th>{escape(name)}" for name in head)]
     lines += ["<tr>" + "".join(f"<td>{escape(str(cell))}" for cell in row) for row in rows]
     return "\n".join(lines) + "</table>"

@@ -119,7 +119,8 @@ class _Tracked:
     run: Any
 
     def tag_failure(self, run_id: str, kind: str) -> None:
-        from runback.tracking.run import FAILURE_TAG, Run
+        from runback.tracking.run import Run
+        from runback.tracking.tags import FAILURE_TAG
 
         with contextlib.suppress(StoreError):
             Run(self.store, run_id).set_tags({FAILURE_TAG: kind})

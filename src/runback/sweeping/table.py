@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from runback.brief import duration, short_names, short_value
 from runback.sweeping import messages
 from runback.sweeping.coordinator import ENDED_BY, FAILURE, Budget
 from runback.sweeping.space import Space
@@ -42,7 +43,7 @@ class Table:
     def __init__(self, study: Study, budget: Budget, space: Space, stream: TextIO | None = None) -> None:
         self._study = study
         self._budget = budget
-        self._names = {name: name.rsplit(".", 1)[-1] for name in space.distributions}
+        self._names = short_names(space.distributions)
         self._console = Console(file=stream or sys.stdout, highlight=False)
         self._running: dict[int, _Running] = {}
         self._started = time.monotonic()
@@ -157,9 +158,9 @@ class Table:
             parts.append(f"{word} so far {best[0].value:.4f} (trial {best[0].number})")
         left = self._seconds_left(counts)
         if self._running and left is not None:
-            parts.append(f"about {_duration(left)} left")
+            parts.append(f"about {duration(left)} left")
         elapsed = time.monotonic() - self._started
-        return " · ".join([*parts, f"{_duration(elapsed)} so far"])
+        return " · ".join([*parts, f"{duration(elapsed)} so far"])
 
     def _progress(self) -> str:
         counts = self._counts()
@@ -189,7 +190,7 @@ class Table:
         return by_trials if by_time is None else min(by_trials, by_time)
 
     def _params(self, params: Mapping[str, Any]) -> list[str]:
-        return [f"{self._names.get(name, name)}={_short(value)}" for name, value in params.items()]
+        return [f"{self._names.get(name, name)}={short_value(value)}" for name, value in params.items()]
 
 
 def _result(outcome: messages.Outcome) -> str:
@@ -206,12 +207,3 @@ def _in_brackets(failures: Counter[str]) -> str:
     if not failures:
         return ""
     return f" ({', '.join(f'{count} {kind}' for kind, count in sorted(failures.items()))})"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

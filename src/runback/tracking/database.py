@@ -17,23 +17,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
-from runback.errors import InputError, StoreError
+from runback.errors import StoreError
 from runback.tracking.layout import refuse_unwritable
+from runback.tracking.sqlite import lock_timeout, readable_errors, shown, sqlite_uri
 from runback.tracking.text import first_line
-
-LOCK_TIMEOUT = 15.0
-"""Seconds to wait for another program's lock; `$RUNBACK_LOCK_TIMEOUT` overrides it."""
 
 CREATION_TIMEOUT = 120.0
 """Seconds to wait for another process that creates or migrates the database, which takes it about 2."""
-
-
-def sqlite_uri(database: Path) -> str:
-    """Return MLflow's URI for a database file; raises StoreError for a path that no such URI can express."""
-    text = str(database)
-    if "?" in text or "%" in text:
-        raise StoreError(f"MLflow cannot use a database below a folder with '?' or '%' in its name: {text}")
-    return f"sqlite:///{text}"
 
 
 def prepare(database: Path, artifacts: Path) -> None:
@@ -53,11 +43,6 @@ def prepare(database: Path, artifacts: Path) -> None:
                 _migrate(database)
     except (OSError, SQLAlchemyError, MlflowException) as error:
         raise StoreError(f"cannot set up {shown(database)}: {first_line(str(error))}") from error
-
-
-def shown(database: Path) -> str:
-    """Return the database's path as messages show it: `mlruns/mlflow.db`."""
-    return f"{database.parent.name}/{database.name}"
 
 
 def _make_folders(*folders: Path) -> None:
@@ -113,33 +98,16 @@ def _revision(database: Path) -> str | None:
     """Return the version of the database's schema, once it is certain that it can be written to."""
     if not os.access(database, os.R_OK | os.W_OK):
         raise StoreError(f"{shown(database)} is not writable: give yourself write permission to it")
-    timeout = _lock_timeout()
-    try:
-        connection = sqlite3.connect(database, timeout=timeout, isolation_level=None)
-        with contextlib.closing(connection):
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("ROLLBACK")
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.OperationalError as error:
-        if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
-            raise StoreError(
-                f"{shown(database)} is locked by another program (waited {timeout:g} s): "
-                "end it, then try again"
-            ) from error
-        raise StoreError(f"{shown(database)} cannot be used: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise StoreError(
-            f"{shown(database)} is damaged or no SQLite database ({error}): move it away to start afresh"
-        ) from error
+    with (
+        readable_errors(database),
+        contextlib.closing(
+            sqlite3.connect(database, timeout=lock_timeout(), isolation_level=None)
+        ) as connection,
+    ):
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return None if row is None else str(row[0])
-
-
-def _lock_timeout() -> float:
-    named = os.environ.get("RUNBACK_LOCK_TIMEOUT", str(LOCK_TIMEOUT))
-    try:
-        return float(named)
-    except ValueError:
-        raise InputError(f"RUNBACK_LOCK_TIMEOUT must be a number of seconds; got {named!r}") from None
 
 
 def _newest_revision() -> str | None:

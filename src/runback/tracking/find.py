@@ -7,14 +7,17 @@ from pathlib import Path, PurePosixPath
 
 from mlflow.entities import Run as FoundRun
 from mlflow.exceptions import MlflowException
+from mlflow.utils import get_results_from_paginated_fn
 
 from runback.errors import InputError, StoreError
-from runback.tracking.run import REASON_TAG, Run, Status
+from runback.tracking.run import Run, Status
+from runback.tracking.run_id import beginning, the_only
 from runback.tracking.store import Store
+from runback.tracking.tags import REASON_TAG
 from runback.tracking.text import first_line
 
-PREFIX_LENGTH = 6
-"""Characters of a run ID that must be given at least; a whole one has 32."""
+PAGE = 1000
+"""Runs that a store is asked for at once."""
 
 
 def find_run(store: Store, run_id: str) -> FoundRun:
@@ -23,22 +26,13 @@ def find_run(store: Store, run_id: str) -> FoundRun:
     Raises InputError when there is none, or when several runs' IDs begin like that; StoreError when the store
     fails.
     """
-    wanted = run_id.strip().lower()
-    if not wanted.isalnum() or len(wanted) < PREFIX_LENGTH:
-        raise InputError(
-            f"a run is named by its ID, or the first {PREFIX_LENGTH} or more characters of it; got {run_id!r}"
-        )
-    found = _search(store, f"attributes.run_id LIKE '{wanted}%'", limit=100)
-    if not found:
-        raise InputError(f"no run {run_id!r} in {store}: `runback ui` shows those there are")
-    if len(found) > 1:
-        raise InputError(f"{len(found)} runs' IDs begin with {run_id!r}: give more of it")
-    return found[0]
+    found = search(store, f"attributes.run_id LIKE '{beginning(run_id)}%'", limit=100)
+    return the_only(found, run_id, store)
 
 
 def has_run(store: Store, run_id: str) -> bool:
     """Return whether the store has the run with this whole ID."""
-    return bool(_search(store, f"attributes.run_id = {_quoted(run_id)}", limit=1))
+    return bool(search(store, f"attributes.run_id = {quoted(run_id)}", limit=1))
 
 
 def artifacts(store: Store, run_id: str, folder: str = "") -> list[str]:
@@ -100,9 +94,9 @@ def read_text(store: Store, run_id: str, artifact_file: str) -> str:
 def close_runs(store: Store, *, tags: Mapping[str, str], status: Status, reason: str | None) -> list[str]:
     """End the RUNNING runs with all these tags, whose process cannot do it any more; return their IDs."""
     conditions = ["attributes.status = 'RUNNING'"]
-    conditions += [f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items()]
+    conditions += [f"tags.`{name}` = {quoted(value)}" for name, value in tags.items()]
     closed = []
-    for run in _search(store, " AND ".join(conditions), limit=1000):
+    for run in search(store, " AND ".join(conditions), limit=1000):
         Run(store, run.info.run_id).finish(status, reason)
         closed.append(str(run.info.run_id))
     return closed
@@ -114,15 +108,21 @@ def reason_of(run: FoundRun) -> str | None:
     return reason
 
 
-def _search(store: Store, condition: str, limit: int) -> list[FoundRun]:
+def search(store: Store, condition: str, limit: int | None = None) -> list[FoundRun]:
+    """Return the runs that fulfil a condition in MLflow's words, newest first. StoreError."""
+
+    def page(count: int, token: str | None) -> list[FoundRun]:
+        return store.client.search_runs(experiments, condition, max_results=count, page_token=token)
+
     try:
-        experiments = [found.experiment_id for found in store.client.search_experiments()]
-        return list(store.client.search_runs(experiments, condition, max_results=limit))
+        experiments = [one.experiment_id for one in store.client.search_experiments()]
+        found: list[FoundRun] = get_results_from_paginated_fn(page, PAGE, limit)  # type: ignore[no-untyped-call]
     except MlflowException as error:
         raise StoreError(f"cannot search {store}: {first_line(str(error))}") from error
+    return found
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
     """Quote a value for MLflow's search, whose strings know no escape."""
     if "'" in value and '"' in value:
         raise InputError(f"MLflow cannot search for a value with both kinds of quotes; got {value!r}")

@@ -19,15 +19,10 @@ from mlflow.utils import mlflow_tags
 from runback.errors import Stopped, StoreError, TrialPruned
 from runback.tracking.curves import Curves
 from runback.tracking.store import Store, experiment_id
+from runback.tracking.tags import FAILURE_TAG, REASON_TAG
 from runback.tracking.text import PARAM_LIMIT, TAG_LIMIT, cut, first_line, redacted
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-
-REASON_TAG = "runback.reason"
-"""Why a run is not FINISHED, in one line."""
-
-FAILURE_TAG = "runback.failure"
-"""The kind of a trial's failure."""
 
 BATCH_LIMIT = 100
 """Params or tags that MLflow takes in one call (mlflow.utils.validation.MAX_PARAMS_TAGS_PER_BATCH)."""

@@ -2,9 +2,7 @@
 
 import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlflow import MlflowClient
@@ -13,8 +11,9 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from runback.errors import InputError, StoreError
-from runback.tracking.database import prepare, sqlite_uri
+from runback.tracking.database import prepare
 from runback.tracking.layout import Layout, folder_name
+from runback.tracking.sqlite import database_file, store_uri
 from runback.tracking.text import first_line, redacted
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -49,8 +48,8 @@ def open_store(layout: Layout, *, is_prepared: bool = False) -> Store:
     Several processes may do so at once. Raises StoreError when the store cannot be used: not writable, locked
     for longer than 15 s, damaged, of an unknown version, or a server that does not answer.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(layout.database)
-    database = _database(uri)
+    uri = store_uri(layout)
+    database = database_file(uri)
     if database is not None and not is_prepared:
         prepare(database, layout.artifacts)
     try:
@@ -94,10 +93,3 @@ def _create_experiment(store: Store, name: str, location: str | None) -> str:
         if found is None:
             raise
         return str(found.experiment_id)
-
-
-def _database(uri: str) -> Path | None:
-    """Return the file of a SQLite URI, None for any other."""
-    if not uri.startswith("sqlite:///"):
-        return None
-    return Path(uri.removeprefix("sqlite:///").split("?")[0]).absolute()

@@ -1,0 +1,1 @@
+"""Many runs side by side: as pandas frames, and as a table."""

@@ -1,0 +1,48 @@
+"""The network that a finished run trained."""
+
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from runback import targets
+from runback.chatter import silenced
+from runback.errors import InputError
+from runback.tracking.find import artifacts, download, read_text
+from runback.tracking.store import Store
+from runback.tracking.text import first_line
+
+if TYPE_CHECKING:
+    import keras
+
+CONFIG = "config.yaml"
+NETWORK = "model.keras"
+
+
+def stored_config(store: Store, run_id: str) -> dict[str, Any]:
+    """Return the config of a run that has a network. Errors: InputError, StoreError."""
+    missing = {CONFIG, NETWORK} - set(artifacts(store, run_id))
+    if missing:
+        raise InputError(f"run {run_id} has no network to load: it has no artifact {min(missing)}")
+    config = OmegaConf.to_container(OmegaConf.create(read_text(store, run_id, CONFIG)))
+    if not isinstance(config, dict) or not {"data", "model"} <= config.keys():
+        raise InputError(f"the {CONFIG} of run {run_id} holds no data and model")
+    return {str(key): value for key, value in config.items()}
+
+
+def load_network(store: Store, run_id: str, declared: tuple[str, ...]) -> "keras.Model":
+    """Return a run's network, without optimizer; `declared` are the modules that may be imported for it.
+
+    Keras' safe mode is on. Errors: InputError, StoreError.
+    """
+    config = stored_config(store, run_id)
+    with silenced():
+        import keras
+
+        # A custom layer registers itself when its module is imported: the one of the network's factory.
+        targets.resolve(config["model"]["_target_"], declared)
+        try:
+            return keras.saving.load_model(download(store, run_id, NETWORK), compile=False)
+        except (OSError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{NETWORK} of run {run_id} cannot be loaded: {first_line(str(error))}"
+            ) from error

@@ -1,0 +1,114 @@
+"""Reads many runs straight from MLflow's SQLite database: one query a table, and without importing MLflow."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from runback.tracking.rows import SYSTEM, Curves, Runs, as_curves, columns
+from runback.tracking.run_id import beginning, the_only
+from runback.tracking.sqlite import lock_timeout, readable_errors, sqlite_uri
+from runback.tracking.tags import KIND_TAG, RETRY_TAG, SWEEP_TAG
+
+OF_SWEEP = """
+    SELECT runs.run_uuid FROM tags AS sweep
+    JOIN runs USING (run_uuid)
+    JOIN tags AS kind ON kind.run_uuid = runs.run_uuid AND kind.key = :kind AND kind.value = 'train'
+    WHERE sweep.key = :sweep AND sweep.value = :name AND runs.lifecycle_stage = 'active'
+        AND runs.run_uuid NOT IN (SELECT value FROM tags WHERE key = :retry)
+    ORDER BY runs.start_time, runs.run_uuid
+"""
+
+# CROSS JOIN keeps SQLite from going through the other table first.
+RUNS = """
+    SELECT run_uuid, name, status, start_time, end_time, artifact_uri
+    FROM wanted CROSS JOIN runs USING (run_uuid) ORDER BY position
+"""
+PARAMS = "SELECT position, key, value FROM wanted CROSS JOIN params USING (run_uuid)"
+TAGS = "SELECT position, key, value FROM wanted CROSS JOIN tags USING (run_uuid)"
+METRICS = """
+    SELECT position, key, value, step, is_nan
+    FROM wanted CROSS JOIN latest_metrics USING (run_uuid)
+"""
+POINTS = """
+    SELECT position, step, key, value, is_nan FROM wanted CROSS JOIN metrics USING (run_uuid)
+    WHERE step > 0 AND substr(key, 1, :length) <> :system
+"""
+
+
+class DatabaseReader:
+    """Reads a consistent state of the database, also while others write to it."""
+
+    def __init__(self, database: Path, connection: sqlite3.Connection) -> None:
+        self._database = database
+        self._connection = connection
+
+    def of_sweep(self, sweep: str) -> list[str]:
+        """Return the IDs of a sweep's runs, see `Reader`."""
+        named = {"kind": KIND_TAG, "sweep": SWEEP_TAG, "retry": RETRY_TAG, "name": sweep}
+        with readable_errors(self._database):
+            return [run_id for (run_id,) in self._connection.execute(OF_SWEEP, named)]
+
+    def find(self, run_id: str) -> str:
+        """Return the ID that begins like this, see `Reader`."""
+        known = "SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND run_uuid LIKE ? LIMIT 100"
+        with readable_errors(self._database):
+            found = self._connection.execute(known, [f"{beginning(run_id)}%"]).fetchall()
+        return str(the_only(found, run_id, sqlite_uri(self._database))[0])
+
+    def runs(self, ids: list[str]) -> Runs:
+        """Return these runs, see `Reader`."""
+        with readable_errors(self._database):
+            self._want(ids)
+            facts = zip(*self._connection.execute(RUNS), strict=True)
+            known, names, statuses, starts, ends, uris = (list(column) for column in facts)
+            metrics, epochs = self._metrics(len(ids))
+            return Runs(
+                *(known, names, statuses, starts, ends, uris, epochs),
+                params=self._texts(PARAMS, len(ids)),
+                metrics=metrics,
+                tags=self._texts(TAGS, len(ids)),
+            )
+
+    def curves(self, ids: list[str]) -> Curves:
+        """Return the metrics of all epochs, see `Reader`."""
+        with readable_errors(self._database):
+            self._want(ids)
+            rows = self._connection.execute(POINTS, {"system": SYSTEM, "length": len(SYSTEM)})
+            nan = float("nan")
+            return as_curves([(*place, nan if is_nan else value) for *place, value, is_nan in rows])
+
+    def _want(self, ids: list[str]) -> None:
+        """Make these the runs that the queries are about."""
+        self._connection.execute("DELETE FROM wanted")
+        self._connection.executemany("INSERT INTO wanted VALUES (?, ?)", enumerate(ids))
+
+    def _texts(self, query: str, length: int) -> dict[str, list[str | None]]:
+        found = columns(length)
+        for position, key, value in self._connection.execute(query):
+            found[key][position] = value
+        return dict(found)
+
+    def _metrics(self, length: int) -> tuple[dict[str, list[float | None]], list[int | None]]:
+        found, epochs, nan = columns(length), [0] * length, float("nan")
+        for position, key, value, step, is_nan in self._connection.execute(METRICS):
+            found[key][position] = nan if is_nan else value
+            if step > epochs[position] and not key.startswith(SYSTEM):
+                epochs[position] = step
+        return dict(found), [epoch or None for epoch in epochs]
+
+
+@contextlib.contextmanager
+def reading(database: Path) -> Iterator[DatabaseReader]:
+    """Open the database to read it. Errors: StoreError."""
+    with readable_errors(database):
+        connection: Any = sqlite3.connect(
+            f"file:{quote(str(database))}?mode=ro", uri=True, timeout=lock_timeout(), isolation_level=None
+        )
+    with contextlib.closing(connection):
+        with readable_errors(database):
+            connection.execute("CREATE TEMP TABLE wanted (position INTEGER PRIMARY KEY, run_uuid TEXT)")
+            connection.execute("BEGIN")
+        yield DatabaseReader(database, connection)

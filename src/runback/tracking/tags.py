@@ -1,0 +1,22 @@
+"""The tags that tell runs apart; `runback.` is in front of all that are not MLflow's own."""
+
+KIND_TAG = "runback.kind"
+"""`train` for a training, `sweep` for a sweep's own run."""
+
+SWEEP_TAG = "runback.sweep"
+"""The name of the sweep that a run belongs to."""
+
+TRIAL_TAG = "runback.trial"
+"""The number of the trial that a run is, counted from 0."""
+
+RETRY_TAG = "runback.retry_of"
+"""The run that this one is in the place of."""
+
+REASON_TAG = "runback.reason"
+"""Why a run is not FINISHED, in one line."""
+
+FAILURE_TAG = "runback.failure"
+"""The kind of a trial's failure."""
+
+TEST_IMAGES_TAG = "runback.n_test"
+"""How many images the run's network was tested on."""
