@@ -1,147 +1,246 @@
-"""`runback compare`: why two runs differ."""
+"""`runback compare`: the runs of a real sweep in one table."""
 
+import csv
+import io
 import json
-import shutil
+import os
+import pty
+import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+SWEEP = """# @package _global_
+# A sweep for tests.
+#   runback sweep tiny
+defaults:
+  - override /data: synthetic
+  - override /hydra/sweeper/sampler: grid
+model:
+  widths: [4, 4]
+  dense_width: 8
+training:
+  epochs: 3
+  patience: 1
+hydra:
+  sweeper:
+    n_workers: 2
+    params:
+      optimizer: choice(sgd, adam)
+      optimizer.learning_rate: choice(0.00001, 0.01)
+"""
 
-TINY = ("data=synthetic", "model.widths=[4,4]", "model.dense_width=8", "training.epochs=2")
-
-
-def git(folder: Path, *arguments: str) -> None:
-    who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-    subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True)
+ASKED = {
+    "text": "--sweep tiny",
+    "json": "--sweep tiny --json",
+    "csv": "--sweep tiny --csv",
+    "file": "--sweep tiny --csv tiny.csv",
+    "page": "--sweep tiny --html tiny.html",
+    "chosen": "--sweep tiny --sort learning_rate --top 3 --columns trial,learning_rate,optimizer --csv=-",
+    "unknown sweep": "--sweep tini",
+    "unfinished sweep": "--sweep begun",
+    "unknown run": "0123456 0123457 0123458",
+    "unknown column": "--sweep tiny --columns trial,learning_rat",
+    "unknown order": "--sweep tiny --sort val_acuracy",
+    "no run": "",
+    "both": "--sweep tiny 0123456",
+    "top": "--sweep tiny --top 0",
+    "folder": "--sweep tiny --csv no/such/folder.csv",
+    "a bundle": "one.zip --json",
+    "a run as a file": "--csv 0123456",
+}
 
 
 @pytest.fixture(scope="module")
-def runs(module_project):
-    """Train five runs that differ in one way each, and one that does not; return their IDs by name."""
-    folder = module_project.folder
-    for name in ("conf", "sweeps"):
-        (folder / name).unlink()
-        shutil.copytree(ROOT / name, folder / name)
-    (folder / ".gitignore").write_text("mlruns/\n")
-    (folder / "notes.txt").write_text("one\ntwo\n")
-    git(folder, "init", "--quiet")
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", "First")
-    one_thread = module_project.run_many(
-        ["train", *TINY, "training.threads=1"],
-        ["train", *TINY, "training.threads=1"],
-        ["train", *TINY, "training.threads=1", "optimizer=sgd", "training.epochs=3"],
-        ["train", *TINY, "training.threads=1", "data.n_train=400"],
-    )
-    (folder / "notes.txt").write_text("one\n2\n3\n")
-    git(folder, "commit", "--quiet", "--all", "--message", "Second")
-    (folder / "conf" / "train.yaml").write_text((folder / "conf" / "train.yaml").read_text() + "# end\n")
-    (folder / "new.py").write_text("")
-    two_threads = module_project.run_many(["train", *TINY, "training.threads=2"])
-    names = ("first", "same", "config", "data", "code")
-    results = dict(zip(names, [*one_thread, *two_threads], strict=True))
-    assert {code for code, _, _ in results.values()} == {0}, results
-    return {name: printed.split()[-1] for name, (_, printed, _) in results.items()}
+def swept(module_project):
+    """Sweep, and begin another sweep; return the project and the best trial's run ID."""
+    module_project.own_sweeps(tiny=SWEEP)
+    done = module_project.run("sweep", "tiny")
+    assert done.returncode == 0, done.stderr
+    tags = {"runback.sweep": "begun", "runback.kind": "train", "runback.trial": "0"}
+    client = module_project.client()
+    client.create_run(client.get_experiment_by_name("runback").experiment_id, tags=tags)
+    [(code, best, _)] = module_project.run_many(["best", "tiny"])
+    assert code == 0
+    return module_project, best.strip()
 
 
 @pytest.fixture(scope="module")
-def told(module_project, runs):
-    """Compare the first run with each of the others; return what was printed, plainly and as JSON."""
-    others = [name for name in runs if name != "first"]
-    bad = (["compare", runs["first"]], ["compare", runs["first"], "0123456"], ["compare", "best:x", "best:y"])
-    results = module_project.run_many(
-        *(["compare", runs["first"], runs[name][:8]] for name in others),
-        *(["compare", runs["first"], runs[name], "--json"] for name in others),
-        *bad,
-    )
-    names = [*others, *(f"{name} as JSON" for name in others), "one run", "unknown", "sweep"]
-    return dict(zip(names, results, strict=True))
-
-
-def rows(result) -> list[tuple[str, str, str, str]]:
-    code, printed, errors = result
-    assert (code, errors) == (0, "")
-    return [
-        tuple(one[key] for key in ("part", "what", "then", "now"))
-        for one in json.loads(printed)["differences"]
+def told(swept):
+    """Ask all that these tests are about, in one process; return what was printed."""
+    project, best = swept
+    runs = [run.info.run_id for run in project.runs() if run.data.tags["runback.kind"] == "train"]
+    [parent] = [
+        run.info.run_id
+        for run in project.runs()
+        if run.data.tags["runback.kind"] == "sweep" and run.info.run_name == "tiny"
     ]
+    asked = {name: arguments.split() for name, arguments in ASKED.items()}
+    asked |= {"one run": [best[:8], "--json"], "three runs": ["best:tiny", runs[0], runs[1], "--json"]}
+    asked |= {"a sweep's run": [parent]}
+    results = project.run_many(*(["compare", *arguments] for arguments in asked.values()))
+    return dict(zip(asked, results, strict=True))
 
 
-def test_of_two_equal_runs_nothing_differs(told, runs):
-    assert told["same"] == (
-        0,
-        "nothing differs: the same data, config, code, packages, machine and results\n",
-        "",
-    )
-    assert json.loads(told["same as JSON"][1]) == {"runs": [runs["first"], runs["same"]], "differences": []}
+def printed(result) -> str:
+    code, out, err = result
+    assert (code, err) == (0, "")
+    return out
 
 
-def test_a_config_differs_key_by_key_and_before_its_effects(told):
-    found = rows(told["config as JSON"])
-    assert ("config", "training.epochs", "2", "3") in found
-    assert ("config", "optimizer._target_", "keras.optimizers.Adam", "keras.optimizers.SGD") in found
-    parts = [part for part, *_ in found]
-    assert parts == sorted(parts, key=["config", "metrics", "weights"].index)
-    assert ("metrics", "epochs", "2", "3") in found
-    assert ("metrics", "first epoch that differs", "1", "1") in found
-    assert any(what.startswith("val_loss at the end") for _, what, _, _ in found)
+def test_the_best_trial_comes_first_and_what_varies_is_shown(told, swept):
+    _, best = swept
+    facts = json.loads(printed(told["json"]))
+    assert facts["varying"] == ["optimizer.learning_rate", "optimizer.name"]
+    assert (facts["sorted_by"], facts["of"], len(facts["runs"])) == ("val_accuracy", 4, 4)
+    assert facts["runs"][0]["run"] == best
+    values = [run["val_accuracy"] for run in facts["runs"]]
+    assert values == sorted(values, reverse=True)
+    assert sorted(run["trial"] for run in facts["runs"]) == [0, 1, 2, 3]
+    assert {run["status"] for run in facts["runs"]} == {"FINISHED"}
 
 
-def test_data_differ_by_what_a_person_can_see(told):
-    found = rows(told["data as JSON"])
-    assert found[0][:2] == ("data", "train content")
-    assert ("data", "train shape", "460, 8, 8, 1", "360, 8, 8, 1") in found
-    assert ("config", "data.n_train", "512", "400") in found
+def test_results_are_those_of_the_kept_epoch_with_their_interval(told, swept):
+    project, _ = swept
+    for run in json.loads(printed(told["json"]))["runs"]:
+        history = project.client().get_metric_history(run["run"], "val_accuracy")
+        assert run["val_accuracy"] == max(point.value for point in history)
+        assert 0 <= run["val_accuracy_low"] <= run["val_accuracy"] <= run["val_accuracy_high"] <= 1
+        assert run["parameters"] > 0
+        assert run["model_bytes"] > 1000
+        assert run["duration"] > 0
 
 
-def test_code_differs_by_file_committed_or_not_and_threads_are_a_cause(told):
-    found = rows(told["code as JSON"])
-    code = [row[1:] for row in found if row[0] == "code"]
-    assert code[0][0] == "commit"
-    assert ("notes.txt", "", "+2 -1") in code
-    assert ("conf/train.yaml (uncommitted)", "as committed", "+1 -0") in code
-    assert any(what == "untracked files" and "new.py" in now for what, _, now in code)
-    assert ("threads", "threads", "1", "2") in found
-    assert [part for part, *_ in found if part in ("code", "threads")][-1] == "threads"
+def test_without_a_terminal_the_table_is_plain_and_whole(told, swept):
+    _, best = swept
+    head, *lines = printed(told["text"]).splitlines()
+    names = "run trial val_accuracy 95 % interval val_loss learning_rate optimizer parameters"
+    assert head.split() == [*names.split(), "model_bytes", "duration", "status"]
+    assert lines[0].startswith(f"{best}  ")
+    assert len(lines) == 4
+    assert not any(line != line.rstrip() or "…" in line or "\x1b" in line for line in [head, *lines])
 
 
-def test_the_table_names_both_runs_and_cuts_nothing_off(told, runs):
-    code, printed, errors = told["config"]
-    assert (code, errors) == (0, "")
-    head, *lines = printed.splitlines()
-    assert f"{runs['first'][:8]} shallow_cnn adam" in head
-    assert f"{runs['config'][:8]} shallow_cnn sgd" in head
-    assert any(line.split() == ["config", "training.epochs", "2", "3"] for line in lines)
-    assert not any(line != line.rstrip() or "…" in line for line in lines)
+def test_csv_and_pages_are_printed_or_written(told, swept):
+    project, best = swept
+    rows = list(csv.DictReader(io.StringIO(printed(told["csv"]))))
+    assert rows[0]["run"] == best
+    assert {"optimizer.name", "val_accuracy_low"} <= rows[0].keys()
+    assert printed(told["file"]) == ""
+    assert (project.folder / "tiny.csv").read_text() == printed(told["csv"])
+    assert printed(told["page"]) == ""
+    page = (project.folder / "tiny.html").read_text()
+    assert f"<td>{best}" in page
+    assert "http" not in page
+
+
+def test_order_number_and_columns_can_be_chosen(told):
+    rows = list(csv.reader(io.StringIO(printed(told["chosen"]))))
+    assert rows[0] == ["trial", "optimizer.learning_rate", "optimizer.name"]
+    assert [row[1] for row in rows[1:]] == ["1e-05", "1e-05", "0.01"]
+
+
+def test_one_run_and_several_are_a_table_too(told, swept):
+    _, best = swept
+    [run] = json.loads(printed(told["one run"]))["runs"]
+    assert run["run"] == best
+    several = json.loads(printed(told["three runs"]))["runs"]
+    assert best in [run["run"] for run in several]
 
 
 @pytest.mark.parametrize(
     ("name", "wanted"),
-    [("one run", "required: RUN"), ("unknown", "no run '0123456'"), ("sweep", "unknown sweep 'x'")],
+    [
+        ("unknown sweep", "unknown sweep 'tini': did you mean 'tiny'?"),
+        ("unfinished sweep", "sweep begun has no finished trial"),
+        ("unknown run", "no run '0123456'"),
+        ("unknown column", "unknown column 'learning_rat': did you mean 'learning_rate'?"),
+        ("unknown order", "unknown column 'val_acuracy': did you mean 'val_accuracy'?"),
+        ("no run", "expected either RUNs or --sweep NAME"),
+        ("both", "expected either RUNs or --sweep NAME"),
+        ("top", "--top must be at least 1; got 0"),
+        ("folder", "cannot write no/such/folder.csv"),
+        ("a bundle", "one.zip is a file"),
+        ("a run as a file", "put the runs before --csv"),
+        ("a sweep's run", "is a whole sweep: name its trials, or all with --sweep tiny"),
+    ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(told, name, wanted):
-    code, printed, errors = told[name]
-    assert (code, printed) == (2, "")
+    code, out, errors = told[name]
+    assert (code, out) == (2, "")
     [line] = errors.splitlines()
     assert wanted in line
 
 
-def test_a_comparison_does_not_import_tensorflow(module_project, runs):
+def test_on_a_terminal_it_fits_into_100_columns(swept):
+    project, best = swept
+    shown = on_terminal(project, "--sweep", "tiny", columns=100)
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert best[:8] in shown
+    assert "…" not in shown
+    assert lines[-1] == "4 runs, ordered by val_accuracy"
+    narrow = on_terminal(project, "--sweep", "tiny", columns=85)
+    assert "what varies" in narrow
+    assert "learning_rate=0.01" in narrow
+    assert "optimizer=adam" in narrow
+
+
+def on_terminal(project, *arguments: str, columns: int) -> str:
+    """Run a comparison on a terminal and return what that got, without colours."""
+    ours, theirs = pty.openpty()
+    environment = project.environment(COLUMNS=str(columns), TERM="xterm")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runback", "compare", *arguments],
+        cwd=project.folder,
+        env=environment,
+        stdout=theirs,
+    )
+    os.close(theirs)
+    found = b""
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        try:
+            while chunk := terminal.read(4096):
+                found += chunk
+        except OSError:  # how Linux says that the other end is closed
+            pass
+    assert process.wait() == 0
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", found.decode()).splitlines()
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def test_neither_tensorflow_nor_mlflow_is_imported(swept):
+    project, _ = swept
     script = (
         "import sys\n"
         "from runback.__main__ import main\n"
-        "assert main(['compare', *sys.argv[1:]]) == 0\n"
-        "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
+        "assert main(['compare', '--sweep', 'tiny']) == 0\n"
+        "assert not {'tensorflow', 'keras', 'mlflow', 'hydra'} & set(sys.modules)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, runs["first"], runs["code"]],
-        cwd=module_project.folder,
-        env=module_project.environment(),
+        [sys.executable, "-c", script],
+        cwd=project.folder,
+        env=project.environment(),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(swept):
+    project, _ = swept
+    command = [sys.executable, "-m", "runback", "compare", "--sweep", "tiny"]
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        command,
+        cwd=project.folder,
+        env=project.environment(),
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -8,7 +8,7 @@ import pandas as pd
 from runback.brief import short_names
 from runback.comparison.frame import RunFrame
 from runback.errors import InputError
-from runback.objectives import higher_is_better, recorded_objectives
+from runback.objectives import OBJECTIVES, higher_is_better, recorded_objectives
 
 RESULTS = ("val_accuracy", "val_loss", "test_accuracy")
 """Metrics that are shown, besides the objectives."""
@@ -40,10 +40,10 @@ def make_table(
     separated by commas; each goes by its name or the last part of it. Errors: InputError.
     """
     objectives = _objectives(found.rows)
-    by = objectives[0] if sort is None else _named(sort, found.rows)
+    by = objectives[0] if sort is None else _named(sort, found)
     rows = found.rows.loc[_order(found.rows, by, is_finished_first=sort is None)]
     varying = varying_columns(found)
-    shown = _default(found, objectives, varying) if columns is None else _list(columns, found.rows)
+    shown = _default(found, objectives, varying) if columns is None else _list(columns, found)
     chosen = [name for name in shown if name in varying]
     return RunTable(rows if top is None else rows.head(top), shown, chosen, by, len(rows), columns is None)
 
@@ -92,18 +92,20 @@ def _default(found: RunFrame, objectives: list[str], varying: list[str]) -> list
     return [name for name in names if name in found.rows]
 
 
-def _list(text: str, rows: pd.DataFrame) -> list[str]:
-    return list(dict.fromkeys(_named(name, rows) for name in text.split(",")))
+def _list(text: str, found: RunFrame) -> list[str]:
+    return list(dict.fromkeys(_named(name, found) for name in text.split(",")))
 
 
-def _named(name: str, rows: pd.DataFrame) -> str:
+def _named(name: str, found: RunFrame) -> str:
     """Return the column that a person means. Errors: InputError, naming the nearest."""
-    short = {brief: full for full, brief in short_names(rows).items()}
+    # A param's last part may be a metric's name: learning_rate is the knob, not the last epoch's value.
+    hidden = set(found.metrics) - OBJECTIVES.keys()
+    short = {brief: full for full, brief in short_names(found.causes).items()}
+    known = {one: one for one in found.rows}
+    known |= {brief: full for brief, full in short.items() if brief not in known or brief in hidden}
     wanted = name.strip()
-    if wanted in rows:
-        return wanted
-    if wanted in short:
-        return short[wanted]
-    nearest = difflib.get_close_matches(wanted, [*rows, *short], 1)
-    hint = f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(rows)}"
+    if wanted in known:
+        return known[wanted]
+    nearest = difflib.get_close_matches(wanted, known, 1)
+    hint = f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(found.rows)}"
     raise InputError(f"unknown column '{wanted}': {hint}")

@@ -75,7 +75,7 @@ def _condensed(table: RunTable) -> list[Column]:
     states = _states(rows)
     columns["status"] = replace(columns["status"], cells=states)
     left_out = {"failure", "reason", *(["status"] if set(states) == {"finished"} else [])}
-    left_out |= {name for name in SIZES if name in rows and rows[name].nunique() < 2}
+    left_out |= {name for name in SIZES if name in columns and len(set(columns[name].cells)) == 1}
     return [column for name, column in columns.items() if name not in left_out]
 
 

@@ -41,8 +41,8 @@ class Runs:
 class Curves:
     """The metrics of epochs, column by column: place i of every array is the same epoch of the same run.
 
-    `runs` (int64) are positions in the list of runs that was asked for, `epochs` (int64) count from 1. Metrics
-    are float64, NaN where an epoch lacks it. Sorted by run and epoch.
+    `runs` (int64) are positions in the list of runs that was asked for, `epochs` (int64) count from 1.
+    Metrics are float64, NaN where an epoch lacks it. Sorted by run and epoch.
     """
 
     runs: np.ndarray
