@@ -45,8 +45,8 @@ best: $(SYNCED)  ## print the run ID of the best trial of SWEEP
 reproduce: $(SYNCED)  ## train RUN again and say whether it came out the same
 	@$(RUNBACK) reproduce $(RUN) $(ARGS)
 
-compare: $(SYNCED)  ## say why two runs differ: RUN='FIRST SECOND'
-	@$(RUNBACK) compare $(RUN) $(ARGS)
+compare: $(SYNCED)  ## show the runs of SWEEP in a table, or say why two differ: RUN='FIRST SECOND'
+	@$(RUNBACK) compare $(if $(RUN),$(RUN),--sweep $(SWEEP)) $(ARGS)
 
 evaluate: $(SYNCED)  ## measure the model of RUN on the test split
 	@$(RUNBACK) evaluate $(RUN) $(ARGS)
@@ -71,6 +71,7 @@ check: lint test  ## lint and tests, all that a change must pass
 bench: $(SYNCED)  ## run the benchmarks; they print ratios
 	@$(BIN)/python benchmarks/overhead.py $(ARGS)
 	@$(BIN)/python benchmarks/record.py
+	@$(BIN)/python benchmarks/compare.py
 
 clean:  ## remove .venv and caches; mlruns/ stays
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

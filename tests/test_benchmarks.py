@@ -10,6 +10,7 @@ import pytest
 
 OVERHEAD = Path(__file__).parents[1] / "benchmarks" / "overhead.py"
 RECORD = Path(__file__).parents[1] / "benchmarks" / "record.py"
+COMPARE = Path(__file__).parents[1] / "benchmarks" / "compare.py"
 TINY = ("--images=60", "--epochs=2", "--repeats=1")
 
 pytestmark = pytest.mark.slow  # minutes; what they run is tested piece by piece elsewhere
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.slow  # minutes; what they run is tested piece by piece
 def run(script: Path, *arguments: str, elsewhere: Path) -> str:
     """Run a benchmark from a folder that is no project, with a store of the user's own named."""
     done = subprocess.run(
-        [sys.executable, str(script), *TINY, *arguments],
+        [sys.executable, str(script), *arguments],
         cwd=elsewhere,
         env={**os.environ, "MLFLOW_TRACKING_URI": "sqlite:///nowhere.db"},
         capture_output=True,
@@ -34,8 +35,12 @@ def run(script: Path, *arguments: str, elsewhere: Path) -> str:
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory) -> str:
     """Run each benchmark once."""
-    overhead = run(OVERHEAD, "--data=synthetic", elsewhere=tmp_path_factory.mktemp("elsewhere"))
-    return overhead + run(RECORD, elsewhere=tmp_path_factory.mktemp("elsewhere"))
+    asked = (
+        (OVERHEAD, *TINY, "--data=synthetic"),
+        (RECORD, *TINY),
+        (COMPARE, "--runs", "20", "1000", "--repeats=2"),
+    )
+    return "".join(run(*one, elsewhere=tmp_path_factory.mktemp("elsewhere")) for one in asked)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +63,11 @@ def printed(tmp_path_factory) -> str:
         r"determinism: deep_cnn on synthetic",
         r"deterministic / free +NUMBER SPREAD",
         r"copied and written +NUMBER ms SPREAD",
+        r"1,000 runs",
+        r"mlflow.search_runs +NUMBER s SPREAD",
+        r"mlflow / runback +NUMBER SPREAD",
+        r"mlflow / trials +NUMBER SPREAD",
+        r"runback compare +NUMBER s SPREAD, without tensorflow \(wanted: below 2 s\)",
     ],
 )
 def test_the_benchmark_prints_each_measurement_with_n(printed, line):

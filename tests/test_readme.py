@@ -121,7 +121,7 @@ class Told:
 def told(project) -> dict[str, Told]:
     """Run all commands: sweeps and trainings side by side, then what needs their output."""
     lines = [command for command, _ in commands()]
-    last = [line for line in lines if re.search(r"\$\(|best:|best\.zip", line)]
+    last = [line for line in lines if re.search(r"\$\(|best:|best\.zip|--sweep", line)]
     last.sort(key=lambda line: "evaluate" in line)  # it takes any number of threads, which then stay
     sweeps = [line for line in lines if line not in last and re.search(r"^\S+ (best|sweep)|--multirun", line)]
     trainings = [line for line in lines if line not in [*sweeps, *last]]
@@ -193,6 +193,22 @@ def test_the_app_is_swept(command, adds, project):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert " done " in done.stdout
+
+
+def test_the_notebooks_code_runs(told, project):
+    folder = project.folder / "notebooks"
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, project.folder / "look.py"],
+        cwd=folder,
+        env=project.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "optimizer.learning_rate" in done.stdout
+    assert "Total params" in done.stdout
 
 
 def test_what_a_run_is_said_to_record_is_what_it_records(told, project):

@@ -11,7 +11,7 @@ VERBS = {
     "sweep": "start or continue a sweep of sweeps/",
     "best": "print the run ID of a sweep's best trial",
     "reproduce": "train a recorded run again and say whether it came out the same, bit for bit",
-    "compare": "say why two runs differ",
+    "compare": "show runs in one table, or say why two differ",
     "export": "pack a run, its code and its model into one file",
     "verify": "check every sum of such a file",
     "evaluate": "measure a run's model on the test split, once",

@@ -1,0 +1,19 @@
+import pytest
+
+from runback.brief import duration, short_names, visible
+
+
+def test_a_name_is_short_where_no_other_is_like_it():
+    names = ["optimizer.name", "optimizer.learning_rate", "model.width", "data.width", "seed"]
+    assert list(short_names(names).values()) == [
+        *("optimizer", "learning_rate", "model.width", "data.width", "seed"),
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s")])
+def test_a_duration_is_in_minutes_and_seconds(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_what_would_move_a_cursor_is_spelled_out():
+    assert visible("a\x1b[2Jä\n") == "a\\x1b[2Jä\\n"
