@@ -11,9 +11,10 @@ import gc
 import time
 from collections.abc import Callable
 
+import pandas as pd
+
 import command_start
 import many_runs
-import pandas as pd
 from project import temporary_project
 from runback.comparison.frame import read_runs
 from runback.tracking.layout import Layout, project_root
