@@ -14,6 +14,9 @@ from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space, described
 from runback.sweeping.study import best_trials, finished_count
 
+EXTENDED_TAG = "runback.extended"
+"""The tag with the search space as it is since its ranges became wider."""
+
 _RUN_ID = "runback:parent_run"
 
 
@@ -47,7 +50,10 @@ class ParentRun:
         store = open_store(Layout(project_root()))
         known = study.user_attrs.get(_RUN_ID)
         if known is not None:
-            return cls(study, sweep, _Tracked(store, reopen_run(store, known, folder)))
+            run = reopen_run(store, known, folder)
+            if settings.extend:  # params never change in MLflow
+                run.set_tags({EXTENDED_TAG: "; ".join(f"{k}: {v}" for k, v in _space(space).items())})
+            return cls(study, sweep, _Tracked(store, run))
         run = start_run(
             store,
             experiment=settings.experiment,
@@ -133,12 +139,15 @@ class _Tracked:
 
 
 def _params(settings: SweeperSettings, space: Space) -> dict[str, object]:
-    space_params = {f"space.{name}": described(d) for name, d in space.distributions.items()}
     return {
         "sweep.sampler": settings.sampler["_target_"].split(".")[-1],
         "sweep.pruner": settings.pruner["_target_"].split(".")[-1] if settings.pruner else "none",
         "sweep.n_trials": settings.n_trials,
         "sweep.direction": ",".join(settings.directions),
         "sweep.seed": settings.seed,
-        **space_params,
+        **{f"space.{name}": axis for name, axis in _space(space).items()},
     }
+
+
+def _space(space: Space) -> dict[str, str]:
+    return {name: described(distribution) for name, distribution in space.distributions.items()}
