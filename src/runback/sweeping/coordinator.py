@@ -301,8 +301,11 @@ class Coordinator:
             observer.put_back(trial.number, failure)
 
     def _give_up_if_hopeless(self, outcome: messages.Outcome) -> None:
-        """Failed trials do not use up `n_trials`: without an end, a bug would be tried for ever."""
-        if not isinstance(outcome, messages.Failed):
+        """Failed trials do not use up `n_trials`: without an end, a bug would be tried for ever.
+
+        Those of bad regions do.
+        """
+        if not isinstance(outcome, messages.Failed) or outcome.kind in self.policy.bad_regions:
             self._failures_in_a_row.clear()
             return
         self._failures_in_a_row.append(outcome)

@@ -14,9 +14,10 @@ ERRORS = ("ResourceExhaustedError", "OutOfMemoryError")
 
 WORDS = re.compile(
     r"std::bad_alloc|[Oo]ut of memory|OUT_OF_MEMORY|RESOURCE_EXHAUSTED|OOM when allocating"
-    r"|Cannot allocate memory|MemoryError|Dst tensor is not initialized|pthread_create(\(\))? failed"
+    r"|Cannot allocate memory|MemoryError|mmap error: 12|Dst tensor is not initialized"
+    r"|pthread_create(\(\))? failed|can't start new thread"
 )
-"""What libraries say when they get no memory, the last one when they get none for a thread's stack."""
+"""What libraries say when they get no memory; the last two, when they get none for a thread's stack."""
 
 LAST_WORDS = 16_384
 """Bytes at the end of an output in which a crash is explained; TensorFlow prints its stack after it."""
