@@ -7,6 +7,7 @@ import json
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ def open_study(folder: Path, name: str, directions: Sequence[str], space: Space,
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = folder / STUDY
     _switch_to_wal(path)
-    storage = _storage(path)
     with _readable_errors(path):
+        storage = _kept_open(path)
         study = optuna.create_study(
             storage=storage, study_name=name, directions=[*map(_direction, directions)], load_if_exists=True
         )
@@ -61,6 +62,12 @@ def open_study(folder: Path, name: str, directions: Sequence[str], space: Space,
                 "give this one another name with hydra.sweeper.name=NAME"
             )
     return study
+
+
+def close_study(study: Study) -> None:
+    """Close the database of an opened study, so that all of it is in its one file."""
+    storage = study._storage
+    getattr(storage, "_backend", storage).engine.dispose()
 
 
 def read_study(folder: Path, name: str) -> Study:
@@ -186,6 +193,20 @@ def _storage(path: Path) -> optuna.storages.RDBStorage:
         f"sqlite:///{path}",
         engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT}, "poolclass": NullPool},
     )
+
+
+def _kept_open(path: Path) -> optuna.storages.RDBStorage:
+    """Return the storage on a connection that stays open: closing the last one copies and removes the WAL."""
+    return optuna.storages.RDBStorage(
+        f"sqlite:///{path}", engine_kwargs={"creator": partial(_connection, path)}
+    )
+
+
+def _connection(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, check_same_thread=False)
+    # It does not wait for the disk at each commit: results that a power failure takes are in the trials' folders.
+    connection.execute("PRAGMA synchronous=NORMAL")
+    return connection
 
 
 def _switch_to_wal(path: Path) -> None:

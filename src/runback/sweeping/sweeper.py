@@ -29,7 +29,15 @@ from runback.sweeping.policy import RETRIES
 from runback.sweeping.process import Job
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space
-from runback.sweeping.study import STUDY, Proposer, finished_count, open_study, pruner_for, read_study
+from runback.sweeping.study import (
+    STUDY,
+    Proposer,
+    close_study,
+    finished_count,
+    open_study,
+    pruner_for,
+    read_study,
+)
 from runback.sweeping.table import Table
 from runback.tracking.lock import alone_in
 
@@ -83,6 +91,7 @@ def sweep(
                 _check_corners(composer, searched, engine, slots)
         ends.enter_context(alone_in(sweep_folder, f"sweep {name}"))
         study = open_study(sweep_folder, name, settings.directions, searched, composer.base)
+        ends.callback(close_study, study)
         study.pruner = pruner
         if _has_enough(study, budget):
             Table(study, budget, searched).print_finished()
