@@ -1,7 +1,7 @@
 """Trials that do nothing but sleep, some longer than others, run in several ways.
 
 How long a trial sleeps is a function of its number: whoever runs them has the same work. Each trial notes
-when it began and ended, so that what counts is the time from the first one's start, not that of imports before.
+when it began and ended: what counts is the time from the first one's start, without the imports before it.
 """
 
 import os

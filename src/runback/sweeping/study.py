@@ -7,7 +7,6 @@ import json
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,8 @@ def open_study(folder: Path, name: str, directions: Sequence[str], space: Space,
     path = folder / STUDY
     _switch_to_wal(path)
     with _readable_errors(path):
-        storage = _kept_open(path)
+        # Its connection stays open: whenever the last one is closed, SQLite copies and removes the WAL.
+        storage = _storage(path)
         study = optuna.create_study(
             storage=storage, study_name=name, directions=[*map(_direction, directions)], load_if_exists=True
         )
@@ -66,7 +66,7 @@ def open_study(folder: Path, name: str, directions: Sequence[str], space: Space,
 
 def close_study(study: Study) -> None:
     """Close the database of an opened study, so that all of it is in its one file."""
-    storage = study._storage
+    storage: Any = study._storage
     getattr(storage, "_backend", storage).engine.dispose()
 
 
@@ -78,7 +78,7 @@ def read_study(folder: Path, name: str) -> Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with _readable_errors(path):
         try:
-            return optuna.load_study(storage=_storage(path), study_name=name)
+            return optuna.load_study(storage=_storage(path, poolclass=NullPool), study_name=name)
         except KeyError:
             raise InputError(f"{path} holds no sweep named {name}") from None
 
@@ -188,25 +188,10 @@ def _difference(known: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     return "another config: its sweep file or a file of conf/ was changed"
 
 
-def _storage(path: Path) -> optuna.storages.RDBStorage:
+def _storage(path: Path, **pool: Any) -> optuna.storages.RDBStorage:
     return optuna.storages.RDBStorage(
-        f"sqlite:///{path}",
-        engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT}, "poolclass": NullPool},
+        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT}, **pool}
     )
-
-
-def _kept_open(path: Path) -> optuna.storages.RDBStorage:
-    """Return the storage on a connection that stays open: closing the last one copies and removes the WAL."""
-    return optuna.storages.RDBStorage(
-        f"sqlite:///{path}", engine_kwargs={"creator": partial(_connection, path)}
-    )
-
-
-def _connection(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, check_same_thread=False)
-    # It does not wait for the disk at each commit: results that a power failure takes are in the trials' folders.
-    connection.execute("PRAGMA synchronous=NORMAL")
-    return connection
 
 
 def _switch_to_wal(path: Path) -> None:
