@@ -56,14 +56,13 @@ def print_empty(folder: Path, trials: int) -> None:
 
 
 def print_busy(folder: Path, repeats: int, sleeps: Sequence[float]) -> None:
-    """Print how busy four slots are."""
+    """Print how busy four slots are, from the first trial's start until the last one's."""
     print(f"\nfour slots, {_described(sleeps)} (wanted: at least 95 % busy)")
     shares = [
         100 * sleeping_trials.busy(sleeping_trials.runback(folder / str(n), sleeps, 4), 4)
         for n in range(repeats)
     ]
-    print("  busy, from the first trial's start until the last one's start")
-    print(f"                         {shown(shares, '.1f', ' %')}")
+    print(f"  busy                   {shown(shares, '.1f', ' %')}")
 
 
 def print_optuna(folder: Path, repeats: int, sleeps: Sequence[float]) -> None:
