@@ -71,6 +71,7 @@ check: lint test  ## lint and tests, all that a change must pass
 bench: $(SYNCED)  ## run the benchmarks; they print ratios
 	@$(BIN)/python benchmarks/overhead.py $(ARGS)
 	@$(BIN)/python benchmarks/record.py
+	@$(BIN)/python benchmarks/coordinator.py
 
 clean:  ## remove .venv and caches; mlruns/ stays
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

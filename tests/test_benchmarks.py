@@ -10,6 +10,7 @@ import pytest
 
 OVERHEAD = Path(__file__).parents[1] / "benchmarks" / "overhead.py"
 RECORD = Path(__file__).parents[1] / "benchmarks" / "record.py"
+COORDINATOR = Path(__file__).parents[1] / "benchmarks" / "coordinator.py"
 TINY = ("--images=60", "--epochs=2", "--repeats=1")
 
 pytestmark = pytest.mark.slow  # minutes; what they run is tested piece by piece elsewhere
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.slow  # minutes; what they run is tested piece by piece
 def run(script: Path, *arguments: str, elsewhere: Path) -> str:
     """Run a benchmark from a folder that is no project, with a store of the user's own named."""
     done = subprocess.run(
-        [sys.executable, str(script), *TINY, *arguments],
+        [sys.executable, str(script), *arguments],
         cwd=elsewhere,
         env={**os.environ, "MLFLOW_TRACKING_URI": "sqlite:///nowhere.db"},
         capture_output=True,
@@ -34,8 +35,12 @@ def run(script: Path, *arguments: str, elsewhere: Path) -> str:
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory) -> str:
     """Run each benchmark once."""
-    overhead = run(OVERHEAD, "--data=synthetic", elsewhere=tmp_path_factory.mktemp("elsewhere"))
-    return overhead + run(RECORD, elsewhere=tmp_path_factory.mktemp("elsewhere"))
+    runs = [
+        (OVERHEAD, *TINY, "--data=synthetic"),
+        (RECORD, *TINY),
+        (COORDINATOR, "--trials=2", "--sleeping=8", "--repeats=1"),
+    ]
+    return "".join(run(*command, elsewhere=tmp_path_factory.mktemp("elsewhere")) for command in runs)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +63,12 @@ def printed(tmp_path_factory) -> str:
         r"determinism: deep_cnn on synthetic",
         r"deterministic / free +NUMBER SPREAD",
         r"copied and written +NUMBER ms SPREAD",
+        r"0 finished +NUMBER ms SPREAD",
+        r"2,000 finished +NUMBER ms SPREAD",
+        r"four slots, 8 trials that sleep NUMBER to NUMBER s",
+        r"busy +NUMBER % SPREAD",
+        r"optuna / runback +NUMBER SPREAD",
+        r"hydra-optuna-sweeper: left out",
     ],
 )
 def test_the_benchmark_prints_each_measurement_with_n(printed, line):
@@ -73,3 +84,10 @@ def test_a_benchmark_without_a_second_epoch_is_refused(script):
     )
     assert done.returncode == 2
     assert "expected --images from 20, --epochs from 2" in done.stderr
+
+
+def test_too_few_trials_to_measure_are_refused():
+    command = [sys.executable, str(COORDINATOR), "--trials=1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "expected --trials from 2, --sleeping from 8 and --repeats from 1" in done.stderr

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from runback.errors import StoreError
 from runback.sweeping import messages
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space, described
-from runback.sweeping.study import best_trials, finished_count
+from runback.sweeping.study import Entry, best_trials, finished_count
 
 EXTENDED_TAG = "runback.extended"
 """The tag with the search space as it is since its ranges became wider."""
@@ -53,7 +54,7 @@ class ParentRun:
             run = reopen_run(store, known, folder)
             if settings.extend:  # params never change in MLflow
                 run.set_tags({EXTENDED_TAG: "; ".join(f"{k}: {v}" for k, v in _space(space).items())})
-            return cls(study, sweep, _Tracked(store, run))
+            return cls(study, sweep, _Tracked(store, run, settings.experiment, folder))
         run = start_run(
             store,
             experiment=settings.experiment,
@@ -64,7 +65,7 @@ class ParentRun:
             description=f"Sweep **{sweep}**: every trial is a child run.",
         )
         study.set_user_attr(_RUN_ID, run.id)
-        return cls(study, sweep, _Tracked(store, run))
+        return cls(study, sweep, _Tracked(store, run, settings.experiment, folder))
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
@@ -87,8 +88,11 @@ class ParentRun:
         """Do nothing."""
 
     def put_back(self, number: int, failure: messages.Failed) -> None:
-        """Close the run of a trial that could not do so itself."""
-        self._failed(number, failure)
+        """Close the run of a trial that could not do so itself; what comes next is a retry of it."""
+        run_id = self._failed(number, failure)
+        trial = self._trial(number)
+        if run_id is not None and "run_id" not in trial.user_attrs:
+            Entry(self._study, trial).note("run_id", run_id)
 
     def recovered(self, number: int, outcome: messages.Outcome) -> None:
         """Close the run of a trial that had ended, and could not close it any more."""
@@ -110,19 +114,30 @@ class ParentRun:
                 {"best_objective": float(value or 0)}, step=finished_count(self._study)
             )
 
-    def _failed(self, number: int, failure: messages.Failed) -> None:
+    def _failed(self, number: int, failure: messages.Failed) -> str | None:
+        """Return the run with the failure: the trial's, or one in its place where it had none yet."""
         if self._tracked is None:
-            return
-        self._tracked.close_trial(self._sweep, number, "FAILED", failure.reason)
-        run_id = self._study.get_trials(deepcopy=False)[number].user_attrs.get("run_id")
-        if run_id is not None and failure.kind != "stopped":
-            self._tracked.tag_failure(run_id, failure.kind)
+            return None
+        closed = self._tracked.close_trial(self._sweep, number, "FAILED", failure.reason)
+        if failure.kind == "stopped":
+            return None
+        trial = self._trial(number)
+        run_id = trial.user_attrs.get("run_id") or next(iter(closed), None)
+        if run_id is None:
+            return self._tracked.failed_trial(self._sweep, trial, failure)
+        self._tracked.tag_failure(run_id, failure.kind)
+        return str(run_id)
+
+    def _trial(self, number: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[number]
 
 
 @dataclass(frozen=True)
 class _Tracked:
     store: Any
     run: Any
+    experiment: str
+    folder: Path
 
     def tag_failure(self, run_id: str, kind: str) -> None:
         from runback.tracking.run import FAILURE_TAG, Run
@@ -130,12 +145,39 @@ class _Tracked:
         with contextlib.suppress(StoreError):
             Run(self.store, run_id).set_tags({FAILURE_TAG: kind})
 
-    def close_trial(self, sweep: str, number: int, status: Any, reason: str | None) -> None:
+    def close_trial(self, sweep: str, number: int, status: Any, reason: str | None) -> list[str]:
         from runback.tracking.find import close_runs
 
-        tags = {"runback.sweep": sweep, "runback.trial": str(number), "mlflow.parentRunId": self.run.id}
         with contextlib.suppress(StoreError):  # a store that is away does not end the sweep
-            close_runs(self.store, tags=tags, status=status, reason=reason)
+            return close_runs(self.store, tags=self._tags(sweep, number), status=status, reason=reason)
+        return []
+
+    def failed_trial(self, sweep: str, trial: FrozenTrial, failure: messages.Failed) -> str | None:
+        """Store a run for a trial that ended before it had one, and return its ID."""
+        from runback.tracking.run import FAILURE_TAG, start_run
+        from runback.tracking.text import redacted
+
+        with contextlib.suppress(StoreError):
+            run = start_run(
+                self.store,
+                experiment=self.experiment,
+                name=f"trial {trial.number}",
+                folder=self.folder,
+                params=trial.params,
+                tags={
+                    **self._tags(sweep, trial.number),
+                    **{"runback.kind": "train", FAILURE_TAG: failure.kind},
+                },
+                description="It failed before its training began.",
+            )
+            if failure.traceback:
+                run.log_text(redacted(failure.traceback), "traceback.txt")
+            run.finish("FAILED", failure.reason)
+            return run.id
+        return None
+
+    def _tags(self, sweep: str, number: int) -> dict[str, str]:
+        return {"runback.sweep": sweep, "runback.trial": str(number), "mlflow.parentRunId": self.run.id}
 
 
 def _params(settings: SweeperSettings, space: Space) -> dict[str, object]:

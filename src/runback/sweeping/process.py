@@ -22,8 +22,12 @@ from runback.sweeping import messages
 from runback.sweeping import outcome as outcomes
 from runback.sweeping import trial as trials
 from runback.sweeping.devices import VARIABLE as DEVICES
+from runback.sweeping.memory import is_out_of_memory
 
 ORPHANED = "its coordinator is gone"
+
+OUTPUT = "output.log"
+"""In a trial's folder: what its processes print, one after the other."""
 
 PROCESS = "process"
 """The attribute that tells which process runs a trial."""
@@ -74,7 +78,7 @@ def run(connection: Connection, warm_up: bytes | None) -> None:
         os._exit(0)  # it was not needed
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_stop_without_coordinator, args=(connection.fileno(),), daemon=True).start()
-    _redirect_output(job.folder / "output.log")
+    _redirect_output(job.folder / OUTPUT)
     if job.device is not None:
         os.environ[DEVICES] = job.device  # before TensorFlow looks for devices
     facts = (job.number, job.sweep, job.threads, job.parent, job.folder)
@@ -126,19 +130,10 @@ def _completed(job: Job, returned: Any) -> messages.Completed:
 
 
 def _kind(error: Exception) -> str:
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return "out_of_memory"
     kinds = {Diverged: "diverged", DataError: "data", InputError: "input"}
     return next((kind for cause, kind in kinds.items() if isinstance(error, cause)), "code")
-
-
-def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Tell by its name TensorFlow's error, which a process without TensorFlow cannot import."""
-    while error is not None:
-        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _values(returned: Any) -> tuple[float, ...]:

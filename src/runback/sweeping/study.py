@@ -41,8 +41,9 @@ def open_study(folder: Path, name: str, search: Search, *, extend: bool = False)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = folder / STUDY
     _switch_to_wal(path)
-    storage = _storage(path)
     with _readable_errors(path):
+        # Its connection stays open: whenever the last one is closed, SQLite copies and removes the WAL.
+        storage = _storage(path)
         study = optuna.create_study(
             storage=storage,
             study_name=name,
@@ -63,6 +64,12 @@ def known_search(study: Study) -> Search | None:
     return None if content is None else Search.from_json(content)
 
 
+def close_study(study: Study) -> None:
+    """Close the database of an opened study, so that all of it is in its one file."""
+    storage: Any = study._storage
+    getattr(storage, "_backend", storage).engine.dispose()
+
+
 def read_study(folder: Path, name: str) -> Study:
     """Open an existing study to read it. Errors: InputError where there is none, StoreError."""
     path = folder / STUDY
@@ -71,7 +78,7 @@ def read_study(folder: Path, name: str) -> Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with _readable_errors(path):
         try:
-            return optuna.load_study(storage=_storage(path), study_name=name)
+            return optuna.load_study(storage=_storage(path, poolclass=NullPool), study_name=name)
         except KeyError:
             raise InputError(f"{path} holds no sweep named {name}") from None
 
@@ -156,10 +163,9 @@ def _without_experimental_warnings() -> Iterator[None]:
         yield
 
 
-def _storage(path: Path) -> optuna.storages.RDBStorage:
+def _storage(path: Path, **pool: Any) -> optuna.storages.RDBStorage:
     return optuna.storages.RDBStorage(
-        f"sqlite:///{path}",
-        engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT}, "poolclass": NullPool},
+        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT}, **pool}
     )
 
 
