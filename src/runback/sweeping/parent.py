@@ -9,7 +9,6 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.study import Study
 
-from runback.errors import StoreError
 from runback.sweeping import messages
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space
@@ -21,7 +20,7 @@ _RUN_ID = "runback:parent_run"
 class ParentRun:
     """Observes a sweep for MLflow; does nothing where the sweep is not tracked.
 
-    It also closes the runs of trials whose process died before it could.
+    It also closes the runs of trials whose process died before it could, and delivers what trials could not.
     """
 
     def __init__(self, study: Study, sweep: str, tracked: "_Tracked | None") -> None:
@@ -48,7 +47,7 @@ class ParentRun:
         store = open_store(Layout(project_root()))
         known = study.user_attrs.get(_RUN_ID)
         if known is not None:
-            return cls(study, sweep, _Tracked(store, reopen_run(store, known, folder)))
+            return cls(study, sweep, _tracked(store, reopen_run(store, known, folder), folder))
         run = start_run(
             store,
             experiment=settings.experiment,
@@ -59,21 +58,30 @@ class ParentRun:
             description=f"Sweep **{sweep}**: every trial is a child run.",
         )
         study.set_user_attr(_RUN_ID, run.id)
-        return cls(study, sweep, _Tracked(store, run))
+        return cls(study, sweep, _tracked(store, run, folder))
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
-        """Keep the run's status true, however the sweep ends."""
+        """Keep the run's status true, however the sweep ends; say what could not be delivered."""
         if self._tracked is None:
             yield
             return
+        from runback.tracking.outbox import say_what_waits
         from runback.tracking.run import recording
 
-        with recording(self._tracked.run):
-            yield
+        try:
+            with recording(self._tracked.run):
+                try:
+                    yield
+                finally:
+                    self._tracked.finish()
+        finally:
+            say_what_waits([self._tracked.folder, *self._tracked.folder.iterdir()])
 
     def asked(self, number: int, params: dict[str, Any]) -> None:
-        """Do nothing: a trial's run is started by the trial."""
+        """Leave its folder to the trial, which starts its run, or goes on with it."""
+        if self._tracked is not None:
+            self._tracked.rounds.forget(self._tracked.trial(number))
 
     def reported(self, number: int, step: int, value: float) -> None:
         """Do nothing: curves are the trial's own."""
@@ -89,48 +97,71 @@ class ParentRun:
         """Close the run of a trial that had ended, and could not close it any more."""
         if self._tracked is not None:
             is_done = isinstance(outcome, messages.Completed)
-            self._tracked.close_trial(
-                self._sweep, number, "FINISHED" if is_done else "KILLED", None if is_done else "pruned"
-            )
+            ended = ("FINISHED", None) if is_done else ("KILLED", "pruned")
+            self._tracked.close_trial(self._sweep, number, self._run_id(number), *ended)
 
     def ended(self, number: int, outcome: messages.Outcome) -> None:
         """Log the best value so far; close the run of a trial that could not do so itself."""
         if isinstance(outcome, messages.Failed):
-            self._failed(number, outcome)
-        elif self._tracked is None:
-            return
-        elif isinstance(outcome, messages.Completed) and len(self._study.directions) == 1:
+            return self._failed(number, outcome)
+        if self._tracked is None:
+            return None
+        self._tracked.rounds.deliver([self._tracked.trial(number)])
+        if isinstance(outcome, messages.Completed) and len(self._study.directions) == 1:
             value = best_trials(self._study, 1)[0].value
             self._tracked.run.log_metrics(
                 {"best_objective": float(value or 0)}, step=finished_count(self._study)
             )
 
+        return None
+
     def _failed(self, number: int, failure: messages.Failed) -> None:
-        if self._tracked is None:
-            return
-        self._tracked.close_trial(self._sweep, number, "FAILED", failure.reason)
+        if self._tracked is not None:
+            kind = None if failure.kind == "stopped" else failure.kind
+            self._tracked.close_trial(
+                self._sweep, number, self._run_id(number), "FAILED", failure.reason, kind
+            )
+
+    def _run_id(self, number: int) -> str | None:
         run_id = self._study.get_trials(deepcopy=False)[number].user_attrs.get("run_id")
-        if run_id is not None and failure.kind != "stopped":
-            self._tracked.tag_failure(run_id, failure.kind)
+        return None if run_id is None else str(run_id)
 
 
 @dataclass(frozen=True)
 class _Tracked:
-    store: Any
     run: Any
+    rounds: Any
+    folder: Path
 
-    def tag_failure(self, run_id: str, kind: str) -> None:
-        from runback.tracking.run import FAILURE_TAG, Run
+    def trial(self, number: int) -> Path:
+        return self.folder / str(number)
 
-        with contextlib.suppress(StoreError):
-            Run(self.store, run_id).set_tags({FAILURE_TAG: kind})
-
-    def close_trial(self, sweep: str, number: int, status: Any, reason: str | None) -> None:
-        from runback.tracking.find import close_runs
+    def close_trial(
+        self,
+        sweep: str,
+        number: int,
+        run_id: str | None,
+        status: Any,
+        reason: str | None,
+        failure: str | None = None,
+    ) -> None:
+        from runback.tracking.rounds import Closing
 
         tags = {"runback.sweep": sweep, "runback.trial": str(number), "mlflow.parentRunId": self.run.id}
-        with contextlib.suppress(StoreError):  # a store that is away does not end the sweep
-            close_runs(self.store, tags=tags, status=status, reason=reason)
+        self.rounds.close(self.trial(number), run_id, Closing(tags, status, reason, failure))
+
+    def finish(self) -> None:
+        self.rounds.deliver(self.folder.iterdir())
+        self.rounds.finish()
+
+
+def _tracked(store: Any, run: Any, folder: Path) -> _Tracked:
+    """Begin with what an earlier coordinator, or its trials, could not deliver."""
+    from runback.tracking.rounds import Rounds
+
+    tracked = _Tracked(run, Rounds(store), folder)
+    tracked.rounds.deliver(folder.iterdir())
+    return tracked
 
 
 def _params(settings: SweeperSettings, space: Space) -> dict[str, object]:
