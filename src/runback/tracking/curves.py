@@ -46,7 +46,7 @@ class Curves:
         self._run_id = run_id
         self._mirror = None if folder is None else folder / MIRROR
         self._pending: list[Metric] = []
-        self._lock = threading.Lock()
+        self._lock, self._sending = threading.Lock(), threading.Lock()
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
         """Mirror these metrics, and keep them until `send` is called.
@@ -73,14 +73,15 @@ class Curves:
 
     def send(self) -> None:
         """Send all that is pending. Raises MlflowException when the store fails; the rest stays pending."""
-        while True:
-            with self._lock:
-                batch = self._pending[:BATCH_LIMIT]
-            if not batch:
-                return
-            self._client.log_batch(self._run_id, metrics=batch, synchronous=True)
-            with self._lock:
-                del self._pending[: len(batch)]
+        with self._sending:
+            while batch := self._first():
+                self._client.log_batch(self._run_id, metrics=batch, synchronous=True)
+                with self._lock:
+                    del self._pending[: len(batch)]
+
+    def _first(self) -> list[Metric]:
+        with self._lock:
+            return self._pending[:BATCH_LIMIT]
 
     def _note(self, places: Iterable[tuple[str, int]]) -> None:
         for name, step in places:

@@ -17,6 +17,8 @@ FLAGS = {
     # Its INFO lines ("Started monitoring system metrics.") would run through the progress display.
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # Nor shall the addresses of a server's pages stand among a command's results.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 """What is set unless the environment already says otherwise. Child processes inherit it."""
 

@@ -180,6 +180,7 @@ class Run:
         with contextlib.suppress(RunbackError):  # it has been told
             self._courier.settle(SERVER_FINISH if self.store.is_server else LOCAL_FINISH)
         self._courier.stop()
+        self._outbox.make_room()
         with contextlib.suppress(OSError):
             self._outbox.close()
 
