@@ -20,7 +20,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from runback import targets
-from runback.errors import InputError, StoreError
+from runback.disk import is_full
+from runback.errors import DiskFull, InputError, RunbackError, StoreError
 from runback.sweeping.space import Space
 
 STUDY = "study.db"
@@ -47,7 +48,7 @@ def open_study(folder: Path, name: str, directions: Sequence[str], space: Space,
     path = folder / STUDY
     _switch_to_wal(path)
     storage = _storage(path)
-    with _readable_errors(path):
+    with readable_errors(path):
         study = optuna.create_study(
             storage=storage, study_name=name, directions=[*map(_direction, directions)], load_if_exists=True
         )
@@ -69,7 +70,7 @@ def read_study(folder: Path, name: str) -> Study:
     if not path.exists():
         raise InputError(f"sweep {name} has no study at {path}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with _readable_errors(path):
+    with readable_errors(path):
         try:
             return optuna.load_study(storage=_storage(path), study_name=name)
         except KeyError:
@@ -200,14 +201,17 @@ def _switch_to_wal(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _readable_errors(path: Path) -> Iterator[None]:
+def readable_errors(path: Path) -> Iterator[None]:
+    """Turn what the study's database raises into one line. Errors: StoreError, DiskFull."""
     try:
         yield
     except (OperationalError, optuna.exceptions.StorageInternalError) as error:
         raise _store_error(path, str(error.__cause__ or error)) from error
 
 
-def _store_error(path: Path, message: str) -> StoreError:
+def _store_error(path: Path, message: str) -> RunbackError:
+    if is_full(message, path.parent):
+        return DiskFull(f"the disk is full: cannot write {path}")
     if "locked" in message:
         return StoreError(f"{path} is locked by another program; waited {LOCK_TIMEOUT} s")
     return StoreError(f"cannot use {path}: {message.splitlines()[0]}")

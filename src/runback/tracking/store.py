@@ -93,9 +93,9 @@ def told(store: Store, what: str) -> Iterator[None]:
     except RunbackError:
         raise
     except Exception as error:  # an artifact store raises whatever its library does
+        if not store.is_server and is_full(error, store.layout.mlruns):
+            raise DiskFull(f"the disk is full: cannot store {what} in {store.layout.mlruns}") from error
         text = f"cannot store {what}: {first_line(str(error))}"
-        if is_full(error) and not store.is_server:
-            raise DiskFull(f"the disk is full: {text}") from error
         raise (StoreError if is_refusal(error) else StoreAway)(text) from error
 
 
