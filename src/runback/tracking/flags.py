@@ -40,5 +40,5 @@ def one_try() -> Iterator[None]:
 
 # A database that fails raises an exception, which is reported in one line; MLflow prints its traceback too.
 logging.getLogger("mlflow.store.db.utils").addFilter(lambda record: not record.exc_info)
-# Whoever watches the machine during a run that just ended is told so by MLflow, every time.
-logging.getLogger("mlflow.system_metrics.system_metrics_monitor").setLevel(logging.CRITICAL)
+# A server that is away is told of once, not at every try.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
