@@ -15,6 +15,7 @@ VERBS = {
     "export": "pack a run, its code and its model into one file",
     "verify": "check every sum of such a file",
     "evaluate": "measure a run's model on the test split, once",
+    "sync": "deliver what runs have recorded while their store was away",
     "ui": "open the MLflow UI on this machine",
 }
 

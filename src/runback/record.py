@@ -41,6 +41,9 @@ FOLDER_TAG = "runback.folder"
 RESULTS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 """An epoch's metrics that are part of its result; the others measure time."""
 
+STORE_PATIENCE = 600.0
+"""Seconds that a trial waits for a store that is away before it begins or goes on."""
+
 CLOCK = 2.0
 """Seconds by which a process's time of start may be off."""
 
@@ -169,7 +172,10 @@ def start(
     trial: "Trial | None",
     extra_tags: Mapping[str, str],
 ) -> "Run":
-    """Start the MLflow run, a child of the sweep's run inside a sweep. Errors: StoreError."""
+    """Start the MLflow run, a child of the sweep's run inside a sweep.
+
+    There it waits for a store that is away. Errors: StoreError.
+    """
     from runback.tracking.run import start_run
     from runback.tracking.store import open_store
 
@@ -184,6 +190,7 @@ def start(
         tags={**_tags(facts, layout, plan.folder, trial), **extra_tags},
         description=_description(plan, prepared),
         parent=None if trial is None else trial.parent,
+        patience=0.0 if trial is None else STORE_PATIENCE,
     )
     if trial is not None:
         trial.attribute("run_id", run.id)

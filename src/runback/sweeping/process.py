@@ -16,7 +16,17 @@ from typing import Any
 
 import cloudpickle
 
-from runback.errors import DataError, Diverged, InputError, NeedsFreshProcess, Stopped, TrialPruned
+from runback.disk import is_full
+from runback.errors import (
+    DataError,
+    DiskFull,
+    Diverged,
+    InputError,
+    NeedsFreshProcess,
+    Stopped,
+    StoreError,
+    TrialPruned,
+)
 from runback.provenance.owner import this_process
 from runback.sweeping import messages
 from runback.sweeping import outcome as outcomes
@@ -117,6 +127,8 @@ def _outcome(job: Job, *, may_be_unfit: bool) -> messages.Outcome | messages.Unf
         if may_be_unfit and isinstance(error, NeedsFreshProcess):
             return messages.Unfit()
         return messages.Failed(_kind(error), str(error))
+    except DiskFull as error:
+        return messages.Failed(_kind(error), str(error))
     except Exception as error:
         first_line = (str(error).strip().splitlines() or [""])[0]
         return messages.Failed(_kind(error), f"{type(error).__name__}: {first_line}", traceback.format_exc())
@@ -132,6 +144,8 @@ def _completed(job: Job, returned: Any) -> messages.Completed:
 def _kind(error: Exception) -> str:
     if is_out_of_memory(error):
         return "out_of_memory"
+    if isinstance(error, StoreError) or is_full(error):
+        return "store"
     kinds = {Diverged: "diverged", DataError: "data", InputError: "input"}
     return next((kind for cause, kind in kinds.items() if isinstance(error, cause)), "code")
 

@@ -15,7 +15,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from runback import targets
-from runback.errors import InputError, StoreError
+from runback.disk import is_full
+from runback.errors import DiskFull, InputError, RunbackError, StoreError
 from runback.sweeping.search import Search, refuse_other
 
 STUDY = "study.db"
@@ -41,7 +42,7 @@ def open_study(folder: Path, name: str, search: Search, *, extend: bool = False)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = folder / STUDY
     _switch_to_wal(path)
-    with _readable_errors(path):
+    with readable_errors(path):
         # Its connection stays open: whenever the last one is closed, SQLite copies and removes the WAL.
         storage = _storage(path)
         study = optuna.create_study(
@@ -76,7 +77,7 @@ def read_study(folder: Path, name: str) -> Study:
     if not path.exists():
         raise InputError(f"sweep {name} has no study at {path}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with _readable_errors(path):
+    with readable_errors(path):
         try:
             return optuna.load_study(storage=_storage(path, poolclass=NullPool), study_name=name)
         except KeyError:
@@ -181,14 +182,17 @@ def _switch_to_wal(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _readable_errors(path: Path) -> Iterator[None]:
+def readable_errors(path: Path) -> Iterator[None]:
+    """Turn what the study's database raises into one line. Errors: StoreError, DiskFull."""
     try:
         yield
     except (OperationalError, optuna.exceptions.StorageInternalError) as error:
         raise _store_error(path, str(error.__cause__ or error)) from error
 
 
-def _store_error(path: Path, message: str) -> StoreError:
+def _store_error(path: Path, message: str) -> RunbackError:
+    if is_full(message, path.parent):
+        return DiskFull(f"the disk is full: cannot write {path}")
     if "locked" in message:
         return StoreError(f"{path} is locked by another program; waited {LOCK_TIMEOUT} s")
     return StoreError(f"cannot use {path}: {message.splitlines()[0]}")

@@ -34,7 +34,15 @@ from runback.sweeping.proposer import Proposer
 from runback.sweeping.search import Search
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space
-from runback.sweeping.study import STUDY, close_study, finished_count, open_study, pruner_for, read_study
+from runback.sweeping.study import (
+    STUDY,
+    close_study,
+    finished_count,
+    open_study,
+    pruner_for,
+    read_study,
+    readable_errors,
+)
 from runback.sweeping.table import Table
 from runback.tracking.lock import alone_in
 
@@ -109,7 +117,7 @@ def sweep(
             *(study, decisions, engine, budget, settings.policy, job, observers, slots.devices)
         )
         try:
-            with parent.recording(), table.live():
+            with parent.recording(), table.live(), readable_errors(sweep_folder / STUDY):
                 coordinator.run()
                 if finished_count(study) == 0:
                     raise TrainingError(f"no trial finished; their logs are under {sweep_folder}")

@@ -2,15 +2,17 @@
 
 import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from mlflow.entities import Run as FoundRun
 from mlflow.exceptions import MlflowException
 
-from runback.errors import InputError, StoreError
-from runback.tracking.run import REASON_TAG, Run, Status
-from runback.tracking.store import Store
+from runback.errors import InputError, StoreAway, StoreError
+from runback.tracking.delivery import REASON_TAG, send_end
+from runback.tracking.run import Status
+from runback.tracking.store import Store, is_refusal, told
 from runback.tracking.text import first_line
 
 PREFIX_LENGTH = 6
@@ -98,13 +100,17 @@ def read_text(store: Store, run_id: str, artifact_file: str) -> str:
 
 
 def close_runs(store: Store, *, tags: Mapping[str, str], status: Status, reason: str | None) -> list[str]:
-    """End the RUNNING runs with all these tags, whose process cannot do it any more; return their IDs."""
+    """End the RUNNING runs with all these tags, whose process cannot do it any more; return their IDs.
+
+    Raises StoreError, which is StoreAway where the store does not answer.
+    """
     conditions = ["attributes.status = 'RUNNING'"]
     conditions += [f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items()]
-    closed = []
-    for run in _search(store, " AND ".join(conditions), limit=1000):
-        Run(store, run.info.run_id).finish(status, reason)
-        closed.append(str(run.info.run_id))
+    closed = [str(run.info.run_id) for run in _search(store, " AND ".join(conditions), limit=1000)]
+    for run_id in closed:
+        with told(store, f"the end of run {run_id}"):
+            end = {"status": status, "ended_at": int(time.time() * 1000), "reason": reason}
+            send_end(store.client, run_id, end)
     return closed
 
 
@@ -119,7 +125,8 @@ def _search(store: Store, condition: str, limit: int) -> list[FoundRun]:
         experiments = [found.experiment_id for found in store.client.search_experiments()]
         return list(store.client.search_runs(experiments, condition, max_results=limit))
     except MlflowException as error:
-        raise StoreError(f"cannot search {store}: {first_line(str(error))}") from error
+        kind = StoreError if is_refusal(error) else StoreAway
+        raise kind(f"cannot search {store}: {first_line(str(error))}") from error
 
 
 def _quoted(value: str) -> str:

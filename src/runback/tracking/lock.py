@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
@@ -14,11 +15,11 @@ LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path, what: str) -> Iterator[None]:
+def alone_in(folder: Path, what: str, patience: float = 0.0) -> Iterator[None]:
     """Hold `folder`, which is created if need be, until the body or this process ends, however it ends.
 
-    Raises InputError when another process holds it (`what` opens the message: "sweep quickstart"), StoreError
-    when it cannot be written to, or knows no locks.
+    Raises InputError when another process still holds it after `patience` seconds (`what` opens the message:
+    "sweep quickstart"), StoreError when it cannot be written to, or knows no locks.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -27,7 +28,7 @@ def alone_in(folder: Path, what: str) -> Iterator[None]:
         raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(lock, patience)
         except BlockingIOError:
             raise InputError(f"{what} is already running{_holder(lock)}") from None
         except OSError as error:
@@ -35,6 +36,17 @@ def alone_in(folder: Path, what: str) -> Iterator[None]:
         with contextlib.suppress(OSError):  # on a full disk the lock holds all the same
             _sign(lock)
         yield
+
+
+def _take(lock: FileIO, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(0.05)
 
 
 def _sign(lock: FileIO) -> None:
