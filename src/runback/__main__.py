@@ -16,6 +16,8 @@ VERBS = {
     "verify": "check every sum of such a file",
     "evaluate": "measure a run's model on the test split, once",
     "ui": "open the MLflow UI on this machine",
+    "doctor": "check this machine and the stores, and mend what can be mended",
+    "clean": "show what is not needed any more, and delete it",
 }
 
 

@@ -65,7 +65,8 @@ def job(cfg: DictConfig) -> float | tuple[float, ...]:
     name = f"{choices['model']} {choices['optimizer']}" if trial is None else f"trial {trial.number}"
     plan = Plan(name, cfg, choices, list(hydra.overrides.task), Path(hydra.runtime.output_dir))
     begun, tags = (None, {}) if trial is None or trial.begun is None else _taken_up(plan, trial.begun)
-    trained = train(plan, begun=begun, tags=tags)
+    with contextlib.nullcontext() if begun is None else alone_in(plan.folder, name):
+        trained = train(plan, begun=begun, tags=tags)
     if trial is None:
         print(f"run {trained.run_id}")  # noqa: T201 - the command's result
     return trained.values[0] if len(trained.values) == 1 else trained.values

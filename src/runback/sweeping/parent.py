@@ -15,7 +15,8 @@ from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space
 from runback.sweeping.study import best_trials, finished_count
 
-_RUN_ID = "runback:parent_run"
+PARENT_RUN = "runback:parent_run"
+"""The study's attribute with the ID of the sweep's run."""
 
 
 class ParentRun:
@@ -45,8 +46,9 @@ class ParentRun:
         from runback.tracking.run import reopen_run, start_run
         from runback.tracking.store import open_store
 
-        store = open_store(Layout(project_root()))
-        known = study.user_attrs.get(_RUN_ID)
+        layout = Layout(project_root())
+        store = open_store(layout)
+        known = study.user_attrs.get(PARENT_RUN)
         if known is not None:
             return cls(study, sweep, _Tracked(store, reopen_run(store, known, folder)))
         run = start_run(
@@ -55,10 +57,10 @@ class ParentRun:
             name=sweep,
             folder=folder,
             params=_params(settings, space),
-            tags={"runback.sweep": sweep, "runback.kind": "sweep"},
+            tags={"runback.sweep": sweep, "runback.kind": "sweep", **layout.folder_tags(folder)},
             description=f"Sweep **{sweep}**: every trial is a child run.",
         )
-        study.set_user_attr(_RUN_ID, run.id)
+        study.set_user_attr(PARENT_RUN, run.id)
         return cls(study, sweep, _Tracked(store, run))
 
     @contextlib.contextmanager

@@ -18,6 +18,7 @@ from mlflow.utils import mlflow_tags
 
 from runback.errors import Stopped, StoreError, TrialPruned
 from runback.tracking.curves import Curves
+from runback.tracking.moved import refuse_moved
 from runback.tracking.store import Store, experiment_id
 from runback.tracking.text import PARAM_LIMIT, TAG_LIMIT, cut, first_line, redacted
 
@@ -199,6 +200,9 @@ def reopen_run(store: Store, run_id: str, folder: Path) -> Run:
     with _told(f"run {run_id}"):
         folder.mkdir(parents=True, exist_ok=True)
         found = store.client.get_run(run_id)
+        if not store.is_server:
+            location = store.client.get_experiment(found.info.experiment_id).artifact_location
+            refuse_moved(location, store.layout.mlruns)
         for tag in (REASON_TAG, FAILURE_TAG):
             if tag in found.data.tags:
                 store.client.delete_tag(run_id, tag)

@@ -4,7 +4,6 @@ import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads i
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlflow import MlflowClient
@@ -15,6 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from runback.errors import InputError, StoreError
 from runback.tracking.database import prepare, sqlite_uri
 from runback.tracking.layout import Layout, folder_name
+from runback.tracking.moved import refuse_moved
+from runback.tracking.sqlite_file import file_of
 from runback.tracking.text import first_line, redacted
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -50,7 +51,7 @@ def open_store(layout: Layout, *, is_prepared: bool = False) -> Store:
     for longer than 15 s, damaged, of an unknown version, or a server that does not answer.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(layout.database)
-    database = _database(uri)
+    database = file_of(uri)
     if database is not None and not is_prepared:
         prepare(database, layout.artifacts)
     try:
@@ -66,7 +67,8 @@ def experiment_id(store: Store, name: str) -> str:
     """Return the ID of the experiment with this name, creating it if need be; safe in several processes.
 
     A new one keeps its artifacts in mlruns/artifacts/<name>, unless a server decides that. Raises
-    InputError for an impossible name or an experiment that was deleted.
+    InputError for an impossible name or an experiment that was deleted, StoreError where its artifacts were
+    moved.
     """
     folder = store.layout.artifacts / folder_name(name, "an experiment's name")
     location = None if store.is_server else folder.as_uri()
@@ -81,6 +83,8 @@ def experiment_id(store: Store, name: str) -> str:
             f"experiment {name!r} was deleted: choose another name, or restore it with "
             f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
         )
+    if not store.is_server:
+        refuse_moved(found.artifact_location, store.layout.mlruns)
     return str(found.experiment_id)
 
 
@@ -94,10 +98,3 @@ def _create_experiment(store: Store, name: str, location: str | None) -> str:
         if found is None:
             raise
         return str(found.experiment_id)
-
-
-def _database(uri: str) -> Path | None:
-    """Return the file of a SQLite URI, None for any other."""
-    if not uri.startswith("sqlite:///"):
-        return None
-    return Path(uri.removeprefix("sqlite:///").split("?")[0]).absolute()
