@@ -138,3 +138,16 @@ def project(tmp_path: Path) -> Project:
 def module_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a project that all tests of a module look at."""
     return _make_project(tmp_path_factory.mktemp("module"))
+
+
+@pytest.fixture(scope="session")
+def fresh_database(tmp_path_factory) -> Path:
+    """A database as it is just after its creation, which takes a second or two."""
+    from runback.tracking.layout import Layout
+    from runback.tracking.store import open_store
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        layout = Layout(tmp_path_factory.mktemp("fresh"))
+        open_store(layout)
+    return layout.database
