@@ -72,17 +72,18 @@ def _database_check(database: Path) -> Check:
 
 def _study_check(layout: Layout, database: Path) -> tuple[Check, set[str]]:
     """Check a sweep's study; return also the IDs of the runs that it knows."""
-    from runback.sweeping.unattended import study_facts
-
     folder = database.parent
     try:
+        from runback.sweeping.unattended import study_facts
+
         revision(database, PATIENCE)
         check = _soundness(database)
         if check.state == "problem":
             return check, set()
         facts = study_facts(folder)
-    except InputError as error:  # StoreError is one
-        return Check(shown(database), "problem", str(error)), set()
+    except (ImportError, InputError) as error:  # StoreError is one
+        is_at_work = is_held(folder, layout.mlruns)  # and may just have begun
+        return Check(shown(database), "warning" if is_at_work else "problem", str(error)), set()
     if facts.running and not is_held(folder, layout.mlruns):
         trials = ", ".join(str(number) for number in facts.running[:NAMED])
         told = f"{_count(facts.running, 'trial')} RUNNING ({trials}) and no process of the sweep lives"
@@ -96,13 +97,12 @@ def _soundness(database: Path) -> Check:
     broken = faults(database, PATIENCE)
     if broken:
         advice = (
-            "stop all that uses it and keep a copy, then put back a backup (*.bak beside it), or save what can "
-            f"be read: sqlite3 {database.name} .recover"
+            "stop all that uses it and keep a copy, then put a backup (*.bak) in its place, or save what can be "
+            f"read: sqlite3 {database.name} .recover"
         )
         return Check(shown(database), "problem", f"damaged: {'; '.join(broken)}", advice)
     if writes_ahead(database, PATIENCE):
         return ok(shown(database), f"sound, {database.stat().st_size / 1e6:,.1f} MB")
-
     told = "sound; it keeps no write-ahead log, so readers and writers wait for each other"
     advice = "`runback doctor --fix` turns it on"
     return Check(shown(database), "warning", told, advice, partial(_switch, database))
@@ -159,7 +159,9 @@ def _runs_check(store: "Store", ours: Collection[str]) -> Check:
     names = ", ".join(run.info.run_id[:12] for run in found.unattended[:NAMED])
     more = ", ..." if len(found.unattended) > NAMED else ""
     told = f"{_count(found.unattended, 'run')} RUNNING whose process is gone: {names}{more}{others}"
-    advice = "`runback doctor --fix` closes them; `runback train resume=RUN` goes on with one"
+    advice = (
+        "`runback doctor --fix` closes them; `runback train resume=RUN` goes on with one, or its sweep does"
+    )
     return Check("runs", "problem", told, advice, partial(_close, store, ours))
 
 

@@ -92,7 +92,8 @@ def _told(database: Path, timeout: float) -> Iterator[sqlite3.Connection]:
         raise StoreError(f"{shown(database)} cannot be used: {error}") from error
     except sqlite3.DatabaseError as error:
         raise StoreError(
-            f"{shown(database)} is damaged or no SQLite database ({error}): move it away to start afresh"
+            f"{shown(database)} is damaged or no SQLite database ({error}): put a backup in its place, "
+            "or move it away to start afresh"
         ) from error
 
 
