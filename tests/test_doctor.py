@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import sqlite3
@@ -138,14 +139,41 @@ def test_a_locked_database_is_told_soon(recorded):
     assert "locked by another program (waited 2 s)" in lines(done)["mlruns/mlflow.db"]
 
 
-def test_a_write_ahead_log_that_is_off_is_turned_on(recorded):
+@pytest.fixture
+def no_log(recorded):
+    """A project whose database keeps no write-ahead log: a warning that can be mended."""
     project, database = recorded
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
+    return project
+
+
+def test_a_write_ahead_log_that_is_off_is_turned_on(no_log):
+    project = no_log
     done = project.run("doctor")
     assert (done.returncode, lines(done)["mlruns/mlflow.db"][:7]) == (0, "warning")
     assert lines(project.run("doctor", "--fix"))["mlruns/mlflow.db"].startswith("fixed: ")
     assert lines(project.run("doctor"))["mlruns/mlflow.db"].startswith("ok: sound")
+
+
+@pytest.mark.parametrize(("answer", "state"), [("y", "ok"), ("n", "warning"), ("", "warning")])
+def test_on_a_terminal_it_offers_to_mend(no_log, answer, state):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runback", "doctor"],
+        cwd=no_log.folder, env=no_log.environment(), stdin=theirs, stdout=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    told = b""
+    while b"[y/N]" not in told:
+        told += os.read(ours, 4096)
+    os.write(ours, f"{answer}\n".encode())
+    with contextlib.suppress(OSError):  # how a terminal's end is told
+        while os.read(ours, 4096):
+            pass
+    assert process.wait(60) == 0
+    os.close(ours)
+    assert lines(no_log.run("doctor"))["mlruns/mlflow.db"].startswith(f"{state}: ")
 
 
 def test_a_damaged_study_is_a_problem(project):

@@ -97,8 +97,8 @@ def _soundness(database: Path) -> Check:
     broken = faults(database, PATIENCE)
     if broken:
         advice = (
-            "stop all that uses it and keep a copy, then put a backup (*.bak) in its place, or save what can be "
-            f"read: sqlite3 {database.name} .recover"
+            "stop all that uses it and keep a copy, then put a backup (*.bak) in its place, or save what can "
+            f"be read: sqlite3 {database.name} .recover"
         )
         return Check(shown(database), "problem", f"damaged: {'; '.join(broken)}", advice)
     if writes_ahead(database, PATIENCE):
