@@ -60,6 +60,17 @@ def test_a_run_whose_folder_is_gone_has_no_process(store, start):
     assert find_run(store, run.id).info.status == "KILLED"
 
 
+def test_a_run_whose_end_may_wait_to_be_delivered_is_not_taken_for_dead(store, start):
+    run = start("runs/one")
+    outbox = store.layout.runs / "one" / "outbox"
+    outbox.mkdir()
+    (outbox / ".reserve").touch()
+    assert ids(running(store).unattended) == [run.id]
+    (outbox / "1-end.json").touch()
+    found = running(store)
+    assert (ids(found.waiting), found.unattended) == ([run.id], [])
+
+
 def test_other_programs_runs_are_left_alone(store):
     number = store.client.create_experiment("others")
     other = store.client.create_run(number)

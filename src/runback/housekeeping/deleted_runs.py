@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runback.housekeeping.leftovers import OUTBOX, Leftover
+from runback.housekeeping.leftovers import Leftover
+from runback.tracking.layout import waits
 from runback.tracking.lock import is_held
 from runback.tracking.moved import local_path
 
@@ -64,7 +65,7 @@ def _folders(store: "Store", found: "Deleted") -> Iterator[Leftover]:
     known: set[Path] = set()
     for run in found.runs:
         folder = folder_of(store, run)
-        if folder is None or folder in known or not folder.is_dir() or any(folder.rglob(f"{OUTBOX}/*")):
+        if folder is None or folder in known or not folder.is_dir() or waits(folder):
             continue
         if not any(top in folder.parents for top in (store.layout.runs, store.layout.sweeps)):
             continue

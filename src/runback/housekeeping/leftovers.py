@@ -15,7 +15,7 @@ import psutil
 from runback.errors import InputError
 from runback.housekeeping.check import Check, ok
 from runback.provenance.checkout import abandoned_checkouts, remove_checkout
-from runback.tracking.layout import Layout
+from runback.tracking.layout import OUTBOX, Layout
 from runback.tracking.lock import alone_with, is_held, is_locked
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ DAY = 86_400.0
 
 OLD = 30.0
 """Days after which an environment that no run was reproduced in counts as not needed."""
-
-OUTBOX = "outbox"
-"""In a run's folder: what still has to go to a tracking server. Nothing in it is ever removed."""
 
 
 @dataclass(frozen=True)

@@ -154,8 +154,15 @@ def _runs_check(store: "Store", ours: Collection[str]) -> Check:
 
     found = running(store, ours)
     others = f"; {len(found.unknown)} of other programs or machines" if found.unknown else ""
+    if found.waiting:
+        others = f"; what {_count(found.waiting, 'run')} logged is still to be delivered{others}"
     if not found.unattended:
-        return ok("runs", f"{len(found.attended)} RUNNING, each with its process{others}")
+        told = f"{len(found.attended)} RUNNING, each with its process{others}"
+        return (
+            Check("runs", "warning", told, "`runback sync` delivers it")
+            if found.waiting
+            else ok("runs", told)
+        )
     names = ", ".join(run.info.run_id[:12] for run in found.unattended[:NAMED])
     more = ", ..." if len(found.unattended) > NAMED else ""
     told = f"{_count(found.unattended, 'run')} RUNNING whose process is gone: {names}{more}{others}"

@@ -15,6 +15,9 @@ MLRUNS_VARIABLE = "RUNBACK_MLRUNS"
 MIRROR = "metrics.jsonl"
 """In the run's folder: one line for each point in time, `{"step": 1, "time": 1.7e9, "metrics": {...}}`."""
 
+OUTBOX = "outbox"
+"""In the run's folder: what its store has not taken yet. Only its delivery removes anything there."""
+
 FOLDER_TAG = "runback.folder"
 """The tag with a run's folder in mlruns/, which its process holds."""
 
@@ -96,6 +99,11 @@ class Layout:
         if not folder.is_relative_to(self.mlruns):
             return {}
         return {FOLDER_TAG: folder.relative_to(self.mlruns).as_posix()}
+
+
+def waits(folder: Path) -> bool:
+    """Return whether anything below a run's or a sweep's folder is still to be delivered to the store."""
+    return any(not path.name.startswith(".") for path in folder.rglob(f"{OUTBOX}/*"))
 
 
 def check_writable(layout: Layout) -> None:

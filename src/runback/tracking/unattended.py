@@ -11,7 +11,7 @@ from mlflow.entities import Run as FoundRun
 
 from runback.errors import InputError
 from runback.tracking.find import find_run, search
-from runback.tracking.layout import FOLDER_TAG
+from runback.tracking.layout import FOLDER_TAG, waits
 from runback.tracking.lock import alone_with, is_held
 from runback.tracking.run import Run
 from runback.tracking.store import Store
@@ -26,6 +26,8 @@ class Running:
 
     attended: list[FoundRun]
     unattended: list[FoundRun]
+    waiting: list[FoundRun]
+    """Unattended too, but how they ended may still be to be delivered."""
     unknown: list[FoundRun]
     """Of these nothing can be known here: another program's, or another machine's."""
 
@@ -36,13 +38,15 @@ def running(store: Store, ours: Collection[str] = ()) -> Running:
     `ours` are the IDs of runs of the sweeps in this mlruns/. A server may have other machines' runs, whose
     sweeps have the same names and folders: only those count there.
     """
-    sorted_out = Running([], [], [])
+    sorted_out = Running([], [], [], [])
     for run in search(store, "attributes.status = 'RUNNING'"):
         folder = folder_of(store, run)
         if folder is None or not _is_ours(store, run, folder, ours):
             sorted_out.unknown.append(run)
         elif is_held(folder, store.layout.mlruns):
             sorted_out.attended.append(run)
+        elif waits(folder):
+            sorted_out.waiting.append(run)
         else:
             sorted_out.unattended.append(run)
     return sorted_out
