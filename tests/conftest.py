@@ -1,14 +1,17 @@
 """A project in a temporary folder, driven through the command line as a person would."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -83,6 +86,48 @@ class Project:
     def interrupt(self, process: subprocess.Popen[str], signum: signal.Signals = signal.SIGINT) -> None:
         """Send what a terminal sends: the signal goes to the whole group."""
         os.killpg(process.pid, signum)
+
+    def own_sweeps(self, **files: str) -> None:
+        """Give the project these sweeps instead of the repository's."""
+        sweeps = self.folder / "sweeps"
+        if sweeps.is_symlink():
+            sweeps.unlink()
+            sweeps.mkdir()
+        for name, text in files.items():
+            (sweeps / f"{name}.yaml").write_text(text)
+
+    def study(self, name: str):
+        """Return a sweep's study; None where it has none yet."""
+        from runback.sweeping.study import read_study
+
+        folder = self.folder / "mlruns" / "sweeps" / name
+        return read_study(folder, name) if (folder / "study.db").exists() else None
+
+    @staticmethod
+    def processes(group: int) -> list[psutil.Process]:
+        """Return the processes of a group that are alive."""
+        members = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
+                if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                    members.append(process)
+        return members
+
+    def trial_processes(self, group: int) -> list[psutil.Process]:
+        """Return those that the forkserver has forked; their command line is the forkserver's own."""
+        trials = []
+        for process in self.processes(group):
+            with contextlib.suppress(psutil.Error):
+                if "forkserver" in " ".join(process.parent().cmdline()):
+                    trials.append(process)
+        return trials
+
+    def are_gone(self, group: int) -> bool:
+        """Wait a while for a group's processes to end; say whether they have."""
+        deadline = time.monotonic() + 20
+        while self.processes(group) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return not self.processes(group)
 
     def client(self):
         """Return an MLflow client of the project's store."""

@@ -19,7 +19,8 @@ import runback.prepare  # it registers the schema of conf/train.yaml
 from hydra_plugins.runback_sweeper.config import PRUNERS, SAMPLERS
 from runback.errors import InputError
 from runback.sweeping import space
-from runback.sweeping.study import Proposer, pruner_for
+from runback.sweeping.proposer import Proposer
+from runback.sweeping.study import create_entry, pruner_for
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -129,13 +130,11 @@ def test_every_sweep_has_a_budget_a_sampler_and_a_pruner_that_work(name, compose
     assert sweeper.n_trials or sweeper.timeout
     sampler, pruner = OmegaConf.to_container(sweeper.sampler), OmegaConf.to_container(sweeper.pruner)
     searched = parsed(sweeper.params)
-    study = optuna.create_study(
-        sampler=Proposer(sampler, searched, 0).next_sampler([]), pruner=pruner_for(pruner)
-    )
-    trial = study.ask(searched.distributions)
-    assert trial.params.keys() == searched.distributions.keys()
-    trial.report(0.5, 1)
-    trial.should_prune()
+    study = optuna.create_study(pruner=pruner_for(pruner))
+    trial = create_entry(study, Proposer(sampler, searched, 0).propose(study, [], [], study.pruner))
+    assert trial.found.params.keys() == searched.distributions.keys()
+    trial.report(1, 0.5)
+    study.pruner.prune(study, study.trials[0])
 
 
 FINITE = {"training.batch_size": "choice(32, 64)", "training.epochs": "range(1, 3)"}
@@ -152,10 +151,9 @@ def test_every_sampler_proposes_points_of_the_space(name, composed, parsed):
     study = optuna.create_study()
     seen = []
     for _ in range(4):
-        study.sampler = proposer.next_sampler(study.trials)
-        trial = study.ask(searched.distributions)
-        study.tell(trial, 0.5)
-        seen.append(tuple(trial.params.values()))
+        trial = create_entry(study, proposer.propose(study, study.trials, study.trials, study.pruner))
+        study.tell(trial.number, 0.5)
+        seen.append(tuple(trial.found.params.values()))
     assert len(set(seen)) == 4
 
 

@@ -5,14 +5,12 @@ import os
 import random
 import sqlite3
 import subprocess
+import sys
 import threading
-import time
 
 import psutil
 import pytest
 from optuna.trial import TrialState
-
-from runback.sweeping.study import read_study
 
 TRIALS = 40
 
@@ -39,6 +37,8 @@ hydra:
       optimizer.learning_rate: tag(log, interval(0.0001, 0.1))
 """
 
+DETERMINISTIC = "hydra.sweeper.deterministic=true"
+
 EVERY = 2.0
 """Seconds from one killed trial to the next."""
 
@@ -50,12 +50,59 @@ COORDINATORS = 5
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("storm", range(5))
 def test_a_sweep_under_a_storm_ends_with_every_result(project, storm):
-    (project.folder / "sweeps").unlink()
-    (project.folder / "sweeps").mkdir()
-    (project.folder / "sweeps" / "storm.yaml").write_text(STORM_SWEEP)
+    groups = sweep_in_a_storm(project, storm)
+    ended = results(project)
+    assert len(ended) == TRIALS
+    check_stores(project, ended)
+    assert all(project.are_gone(group) for group in groups)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_a_deterministic_sweep_is_the_same_in_a_storm_and_under_load(tmp_path, make_project):
+    calm, loaded, stormy = (make_project(tmp_path / name) for name in ("calm", "loaded", "stormy"))
+    sweep_calmly(calm)
+    with heavy_load():
+        sweep_calmly(loaded)
+    sweep_in_a_storm(stormy, 0, DETERMINISTIC)
+    trials = trials_of(calm)
+    assert len(trials) == TRIALS
+    assert len({state for state, _, _ in trials}) == 2  # some are pruned
+    assert trials_of(loaded) == trials
+    assert trials_of(stormy) == trials
+    check_stores(stormy, results(stormy))
+
+
+def sweep_calmly(project):
+    project.own_sweeps(storm=STORM_SWEEP)
+    done = project.run("sweep", "storm", DETERMINISTIC, timeout=600)
+    assert done.returncode == 0, done.stderr
+
+
+def trials_of(project):
+    """What became of each trial, in order."""
+    return [(trial.state, trial.params, trial.values) for trial in project.study("storm").trials]
+
+
+@contextlib.contextmanager
+def heavy_load():
+    """Keep every core busy, twice."""
+    spin = [sys.executable, "-c", "while True: pass"]
+    processes = [subprocess.Popen(spin) for _ in range(2 * os.cpu_count())]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def sweep_in_a_storm(project, storm, *overrides):
+    """Run the sweep to its end through a storm; return the process groups of its coordinators."""
+    project.own_sweeps(storm=STORM_SWEEP)
     chance, known, groups = random.Random(storm), {}, []  # noqa: S311 - which process is killed is no secret
     for _ in range(COORDINATORS):
-        process = project.start("sweep", "storm")
+        process = project.start("sweep", "storm", *overrides)
         groups.append(process.pid)
         with killing_trials(project, process.pid, chance):
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -64,16 +111,13 @@ def test_a_sweep_under_a_storm_ends_with_every_result(project, storm):
             process.communicate()
         for number, value in results(project).items():
             assert known.setdefault(number, value) == value
-    process = project.start("sweep", "storm")
+    process = project.start("sweep", "storm", *overrides)
     groups.append(process.pid)
     with killing_trials(project, process.pid, chance):
-        out, err = process.communicate(timeout=600)
+        _, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
-    ended = results(project)
-    assert len(ended) == TRIALS
-    assert known.items() <= ended.items()
-    check_stores(project, ended)
-    assert all(gone(group) for group in groups), out
+    assert known.items() <= results(project).items()
+    return groups
 
 
 @contextlib.contextmanager
@@ -83,9 +127,9 @@ def killing_trials(project, group, chance):
 
     def kill():
         while not calm.wait(EVERY):
-            if not (project.folder / "mlruns" / "sweeps" / "storm" / "study.db").exists():
+            if project.study("storm") is None:
                 continue  # what is checked before the first trial has a test of its own
-            trials = list(trial_processes(group))
+            trials = project.trial_processes(group)
             if trials:
                 with contextlib.suppress(psutil.Error):
                     chance.choice(trials).kill()
@@ -99,34 +143,9 @@ def killing_trials(project, group, chance):
         thread.join()
 
 
-def trial_processes(group):
-    """The processes of the group that the forkserver has forked."""
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, ProcessLookupError):
-            parent = process.parent()
-            if os.getpgid(process.pid) == group and parent and "forkserver" in " ".join(parent.cmdline()):
-                yield process
-
-
-def gone(group):
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.2)
-    return False
-
-
-def study_of(project):
-    folder = project.folder / "mlruns" / "sweeps" / "storm"
-    return read_study(folder, "storm") if (folder / "study.db").exists() else None
-
-
 def results(project):
     """What is finished, by number: the value, None where it was pruned."""
-    study = study_of(project)
+    study = project.study("storm")
     if study is None:
         return {}
     finished = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -139,9 +158,9 @@ def results(project):
 def check_stores(project, ended):
     runs = {run.info.run_id: run for run in project.runs()}
     assert "RUNNING" not in {run.info.status for run in runs.values()}
-    states = {trial.state for trial in study_of(project).trials}
+    states = {trial.state for trial in project.study("storm").trials}
     assert states <= {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
-    for trial in study_of(project).trials:
+    for trial in project.study("storm").trials:
         if trial.state == TrialState.COMPLETE:
             run = runs[trial.user_attrs["run_id"]]
             assert run.info.status == "FINISHED"

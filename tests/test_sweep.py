@@ -1,9 +1,7 @@
 """`runback sweep` on a real project folder: real forkserver, real training, real stores."""
 
-import contextlib
 import itertools
 import json
-import os
 import shlex
 import signal
 import sqlite3
@@ -11,7 +9,6 @@ import subprocess
 import sys
 import time
 
-import psutil
 import pytest
 
 TINY = (
@@ -41,17 +38,10 @@ hydra:
 """
 
 
-def own_sweeps(project, **files: str):
-    (project.folder / "sweeps").unlink()
-    (project.folder / "sweeps").mkdir()
-    for name, text in files.items():
-        (project.folder / "sweeps" / f"{name}.yaml").write_text(text)
-
-
 @pytest.fixture(scope="module")
 def swept(module_project):
     """Sweep once; many claims are about what that left behind."""
-    own_sweeps(module_project, tiny=TINY_SWEEP)
+    module_project.own_sweeps(tiny=TINY_SWEEP)
     done = module_project.run("sweep", "tiny")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -149,7 +139,7 @@ def test_another_search_space_is_not_mixed_into_a_sweep(swept):
     project, _ = swept
     done = project.run("sweep", "tiny", "hydra.sweeper.n_trials=99", "optimizer=choice(sgd,rmsprop)")
     assert done.returncode == 2
-    assert "changed: optimizer" in done.stderr
+    assert "optimizer sgd/adam, now sgd/rmsprop" in done.stderr
 
 
 def test_a_changed_sweep_file_is_not_mixed_into_a_sweep(swept):
@@ -158,7 +148,38 @@ def test_a_changed_sweep_file_is_not_mixed_into_a_sweep(swept):
     file.write_text(file.read_text().replace("dense_width: 16", "dense_width: 32"))
     done = project.run("sweep", "tiny", "hydra.sweeper.n_trials=99")
     assert done.returncode == 2
-    assert "its sweep file or a file of conf/ was changed" in done.stderr
+    assert "model.dense_width 16, now 32" in done.stderr
+
+
+def test_a_fresh_study_is_one_beside_the_old_one(swept):
+    project, _ = swept
+    before = project.study("tiny").trials
+    small = ("training.epochs=1", "hydra/sweeper/pruner=none")
+    done = project.run("sweep", "tiny", "--new", "hydra.sweeper.n_trials=1", *small)
+    assert done.returncode == 0, done.stderr
+    assert "sweep tiny-2" in done.stdout
+    assert len(project.run("best", "tiny-2").stdout.strip()) == 32
+    done = project.run("sweep", "tiny-2", "hydra.sweeper.n_trials=2", *small)
+    assert done.returncode == 0, done.stderr
+    assert len(project.study("tiny-2").trials) == 2
+    assert project.study("tiny").trials == before
+
+
+def test_wider_ranges_go_on_when_told_to(swept):
+    project, _ = swept
+    project.own_sweeps(wide=TINY_SWEEP.replace("choice(0.00001, 0.01)", "interval(0.001, 0.01)"))
+    command = ("sweep", "wide", "training.epochs=1", "hydra/sweeper/pruner=none")
+    begun = project.run(*command, "hydra.sweeper.n_trials=1")
+    assert begun.returncode == 0, begun.stderr
+    wider = (*command, "hydra.sweeper.n_trials=2", "optimizer.learning_rate=interval(0.001,0.1)")
+    refused = project.run(*wider)
+    assert refused.returncode == 2
+    assert "optimizer.learning_rate 0.001 to 0.01, now 0.001 to 0.1; to search the wider" in refused.stderr
+    extended = project.run(*wider, "--extend")
+    assert extended.returncode == 0, extended.stderr
+    assert len(project.study("wide").trials) == 2
+    [parent] = [run for run in project.runs() if "runback.extended" in run.data.tags]
+    assert "optimizer.learning_rate: 0.001 to 0.1" in parent.data.tags["runback.extended"]
 
 
 def test_an_ad_hoc_grid_needs_no_file(project):
@@ -195,7 +216,7 @@ def test_several_objectives_give_a_pareto_front(project):
 
 
 def test_ctrl_c_leaves_no_run_running_and_no_process(project):
-    own_sweeps(project, tiny=TINY_SWEEP)
+    project.own_sweeps(tiny=TINY_SWEEP)
     process = project.start("sweep", "tiny", "training.epochs=100000", "hydra/sweeper/pruner=none")
     deadline = time.monotonic() + 120
     while (
@@ -210,39 +231,22 @@ def test_ctrl_c_leaves_no_run_running_and_no_process(project):
     assert {run.info.status for run in [parent, *children]} == {"KILLED"}
     with sqlite3.connect(project.folder / "mlruns" / "sweeps" / "tiny" / "study.db") as database:
         assert database.execute("SELECT count(*) FROM trials WHERE state = 'RUNNING'").fetchone() == (0,)
-    assert _gone(process.pid)
-
-
-def _group(group: int) -> list[psutil.Process]:
-    """Return the processes of a group that are alive."""
-    members = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, ProcessLookupError):
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
-                members.append(process)
-    return members
-
-
-def _gone(group: int) -> bool:
-    deadline = time.monotonic() + 10
-    while _group(group) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return not _group(group)
+    assert project.are_gone(process.pid)
 
 
 def test_the_run_of_a_killed_trial_is_closed(project):
-    own_sweeps(project, tiny=TINY_SWEEP)
+    project.own_sweeps(tiny=TINY_SWEEP)
     process = project.start(
         "sweep", "tiny", "hydra.sweeper.n_trials=2", "hydra/sweeper/pruner=none",
         "training.epochs=int(interval(100,120))",  # it must not end before it is killed
         "training.checkpoint.every=0",  # else it would go on in the same run
     )  # fmt: skip
-    killed = None
     deadline = time.monotonic() + 120
-    while killed is None and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
         time.sleep(0.1)
         if len(list(project.folder.glob("mlruns/sweeps/tiny/*/metrics.jsonl"))) == 2:  # both have a run
-            killed = _kill_trial(process.pid)
+            break
+    project.trial_processes(process.pid)[0].kill()
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert "killed by SIGKILL" in out
@@ -265,7 +269,7 @@ def test_an_interrupted_sweep_ends_as_one_that_was_not(tmp_path, make_project, s
         *("training.checkpoint.every=1", "training.epochs=int(interval(40,50))"),
     )
     for project in (in_one_go, in_parts):
-        own_sweeps(project, tiny=TINY_SWEEP)
+        project.own_sweeps(tiny=TINY_SWEEP)
     process = in_parts.start(*command)
     curves = in_parts.folder / "mlruns" / "sweeps" / "tiny" / "1" / "metrics.jsonl"
     deadline = time.monotonic() + 120
@@ -292,16 +296,6 @@ def results(project):
         (run.data.tags["runback.trial"], sorted(run.data.params.items()), run.data.metrics["val_accuracy"])
         for run in children
     )
-
-
-def _kill_trial(group: int) -> int | None:
-    """Kill a process that the forkserver has forked; its command line is the forkserver's own."""
-    for process in _group(group):
-        with contextlib.suppress(psutil.Error):
-            if "forkserver" in " ".join(process.parent().cmdline()):
-                process.kill()
-                return process.pid
-    return None
 
 
 TEN_LINES = """

@@ -1,6 +1,8 @@
 """Starts or continues a sweep of `sweeps/`: `runback sweep NAME [OVERRIDE…]`."""
 
 import difflib
+import itertools
+import re
 import shlex
 import shutil
 import sys
@@ -20,30 +22,51 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "overrides", nargs="*", default=[], help="as for runback train; hydra.sweeper.* for the sweep itself"
     )
-    options = parser.parse_args(argv)
-    root = project_root()
-    _check_name(root / "sweeps", options.name)
+    parser.add_argument("--new", action="store_true", help="a fresh study: NAME-2, then NAME-3, ...")
+    parser.add_argument(
+        "--extend", action="store_true", help="go on although ranges of the search space have become wider"
+    )
+    options = parser.parse_intermixed_args(argv)
+    layout = Layout(project_root())
+    file = _file(layout, options.name)
     overrides: list[str] = options.overrides
-    if not any(override.startswith("hydra.sweeper.name=") for override in overrides):
-        overrides = [f"hydra.sweeper.name={quoted(options.name)}", *overrides]
-    arguments = ["--multirun", f"+sweeps={options.name}", *overrides]
+    name = _named(overrides) or options.name
+    if options.new:
+        name = _unused(layout, _named(overrides) or file)
+        print(f"sweep {name}", flush=True)  # noqa: T201 - what to call it by, to go on with it
+    arguments = ["--multirun", f"+sweeps={file}", *overrides, f"hydra.sweeper.name={quoted(name)}"]
+    if options.extend:
+        arguments.append("hydra.sweeper.extend=true")
     hydra_app.run(train.job, arguments, name="runback sweep")
-    name = _study_name(overrides)
-    _print_next_steps(Layout(root).sweep(name), name)
+    _print_next_steps(layout.sweep(name), name)
     return 0
 
 
-def _check_name(sweeps: Path, name: str) -> None:
-    known = sorted(path.stem for path in sweeps.glob("*.yaml"))
-    if name not in known:
-        nearest = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(known) or 'none'}"
-        raise InputError(f"unknown sweep '{name}': {hint}")
+def _file(layout: Layout, name: str) -> str:
+    """Return which file of `sweeps/` a sweep is from: NAME's own; for NAME-2, a fresh study, that of NAME."""
+    known = sorted(path.stem for path in (layout.root / "sweeps").glob("*.yaml"))
+    stem = re.sub(r"-\d+$", "", name)
+    if name in known:
+        return name
+    if stem in known and layout.sweep(name).exists():
+        return stem
+    nearest = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(known) or 'none'}"
+    raise InputError(f"unknown sweep '{name}': {hint}")
 
 
-def _study_name(overrides: list[str]) -> str:
+def _unused(layout: Layout, name: str) -> str:
+    """Return the first of NAME, NAME-2, NAME-3, ... that has no study."""
+    from runback.sweeping.study import STUDY
+
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if not (layout.sweep(name) / STUDY).exists())
+
+
+def _named(overrides: list[str]) -> str | None:
+    """Return the name that overrides give the sweep, if they do."""
     named = [override for override in overrides if override.startswith("hydra.sweeper.name=")]
-    return named[-1].split("=", 1)[1].strip("'\"")
+    return named[-1].split("=", 1)[1].strip("'\"") if named else None
 
 
 def _print_next_steps(folder: Path, name: str) -> None:

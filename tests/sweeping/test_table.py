@@ -7,6 +7,7 @@ from rich.console import Console
 
 from runback.sweeping import messages
 from runback.sweeping.coordinator import Budget
+from runback.sweeping.search import Search
 from runback.sweeping.space import parse
 from runback.sweeping.study import open_study
 from runback.sweeping.table import Table
@@ -21,7 +22,7 @@ class _Terminal(io.StringIO):
 
 @pytest.fixture
 def study(tmp_path):
-    return open_study(tmp_path, "s", ["maximize"], SPACE)
+    return open_study(tmp_path, "s", Search.of(SPACE, ["maximize"], {}))
 
 
 def plain(text: str) -> str:

@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from optuna.study import Study
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import TrialState
 
-from runback.errors import TrainingError
 from runback.interruption import held_signals
 from runback.provenance.owner import end, is_abandoned
 from runback.sweeping import messages
 from runback.sweeping import outcome as outcomes
+from runback.sweeping.decisions import Decisions
 from runback.sweeping.devices import least_used
 from runback.sweeping.engines.engine import Ended, Engine, Said
-from runback.sweeping.policy import Policy
+from runback.sweeping.hopelessness import FailuresInARow
+from runback.sweeping.policy import BAD_REGIONS, Policy
 from runback.sweeping.process import ORPHANED, PROCESS, Job
-from runback.sweeping.study import FINISHED, Proposer
+from runback.sweeping.pruning import Pruning
+from runback.sweeping.study import FINISHED, Entry
 
 STOP_GRACE = 10
 """Seconds that running trials get to write their checkpoints and close their runs after Ctrl-C."""
@@ -33,12 +35,6 @@ KILL_GRACE = 5
 
 ORPHAN_GRACE = 15
 """Seconds that trials of a coordinator that was killed get to end by themselves."""
-
-FAILURES_IN_A_ROW = 5
-"""So many failed trials in a row (or one for each worker, if that is more) end a sweep."""
-
-SAME_FIRST_FAILURES = 3
-"""So many first trials that all fail of the same error end a sweep."""
 
 FAILURE = "failure"
 """The user attribute that says why a trial has failed, or was tried again: its kind, a colon, its reason."""
@@ -51,6 +47,9 @@ ATTEMPTS = "attempts"
 
 ALONE = "alone"
 """The user attribute of a trial that has to have its device for itself."""
+
+PRUNED_AT = "pruned_at"
+"""The user attribute with the step at which it was decided that a trial ends."""
 
 
 class Observer(Protocol):
@@ -96,9 +95,11 @@ class _Place:
 
 @dataclass
 class _Running:
-    trial: Trial
+    entry: Entry
+    pruning: Pruning
     reported: set[int]
     """Steps whose values the study has."""
+    pruned_at: int | None
     place: _Place
     started: float
     heard: float
@@ -113,11 +114,10 @@ class Coordinator:
     """Runs trials of one study until the budget is used up."""
 
     study: Study
-    proposer: Proposer
+    decisions: Decisions
     engine: Engine
     budget: Budget
     policy: Policy
-    distributions: dict[str, Any]
     job: Callable[[int, dict[str, Any], str | None, str | None], Job]
     """Makes a job from a trial's number, its params, the run that an earlier process of it had begun (None if
     there was none, empty if it did not say), and its device."""
@@ -125,8 +125,10 @@ class Coordinator:
     devices: Sequence[str] = ()
     """The GPUs that trials run on; none: on the CPU."""
     _running: dict[int, _Running] = field(default_factory=dict)
-    _failures_in_a_row: list[messages.Failed] = field(default_factory=list)
     _stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self._failures_in_a_row = FailuresInARow(self.budget.n_workers)
 
     def run(self) -> None:
         """Run until the budget is used up; on Ctrl-C, SIGTERM or SIGHUP stop the running trials and re-raise.
@@ -154,11 +156,9 @@ class Coordinator:
         left = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         _wait_for_orphans([str(trial.user_attrs.get(PROCESS, "")) for trial in left])
         for found in left:
-            trial = Trial(self.study, found._trial_id)
-            outcome = None
-            if found.params.keys() == self.distributions.keys():  # else it was never started
-                outcome = outcomes.kept(self.job(found.number, found.params, None, None).folder)
-            self._settle(trial, outcome or messages.Failed("stopped", ORPHANED), is_recovered=True)
+            outcome = outcomes.kept(self.job(found.number, found.params, None, None).folder)
+            entry = Entry(self.study, found)
+            self._settle(entry, outcome or messages.Failed("stopped", ORPHANED), is_recovered=True)
 
     def _start_next(self, deadline: float | None) -> bool:
         """Start a trial, unless no slot is free or the budget is used up; return whether one was started."""
@@ -172,11 +172,12 @@ class Coordinator:
             return False
         waiting = next((trial for trial in trials if trial.state == TrialState.WAITING), None)
         place = self._place(alone=waiting is not None and bool(waiting.user_attrs.get(ALONE)))
-        sampler = None if place is None else self.proposer.next_sampler(trials, waiting)
-        if place is None or sampler is None:
+        if place is None:
             return False
-        self.study.sampler = sampler
-        self._start(self.study.ask(self.distributions), waiting, place)
+        entry = self.decisions.next_trial(trials) if waiting is None else Entry(self.study, waiting)
+        if entry is None:
+            return False
+        self._start(entry, self.decisions.pruning(entry.found, trials), place, is_new=waiting is None)
         return True
 
     def _place(self, *, alone: bool) -> _Place | None:
@@ -188,16 +189,23 @@ class Coordinator:
         device = least_used(self.devices, used, closed)
         return None if device is None else _Place(device, alone)
 
-    def _start(self, trial: Trial, waiting: FrozenTrial | None, place: _Place) -> None:
-        attributes = {} if waiting is None else waiting.user_attrs
-        now = time.monotonic()
-        steps = set() if waiting is None else set(waiting.intermediate_values)
-        running = _Running(trial, steps, place, now, now)
-        self._running[trial.number] = running
+    def _start(self, entry: Entry, pruning: Pruning, place: _Place, *, is_new: bool) -> None:
+        trial, now = entry.found, time.monotonic()
+        running = _Running(
+            entry,
+            pruning,
+            reported=set(trial.intermediate_values),
+            pruned_at=trial.user_attrs.get(PRUNED_AT),
+            place=place,
+            started=now,
+            heard=now,
+        )
+        self._running[entry.number] = running
+        entry.begin()
         for observer in self.observers:
-            observer.asked(trial.number, trial.params)
-        begun = None if waiting is None else str(attributes.get("run_id", ""))
-        job = self.job(trial.number, trial.params, begun, place.device)
+            observer.asked(entry.number, trial.params)
+        begun = None if is_new else str(trial.user_attrs.get("run_id", ""))
+        job = self.job(entry.number, trial.params, begun, place.device)
         running.folder = job.folder
         outcomes.forget(job.folder)
         self.engine.start(job)
@@ -217,17 +225,22 @@ class Coordinator:
         running = self._running[number]
         running.heard = time.monotonic()
         if isinstance(message, messages.Attribute):
-            running.trial.set_user_attr(message.name, message.value)
+            running.entry.note(message.name, message.value)
             return
-        prune = False
-        if len(self.study.directions) == 1:
-            if message.step not in running.reported:  # a trial that is tried again repeats itself
-                running.trial.report(message.value, message.step)
-                running.reported.add(message.step)
-            prune = running.trial.should_prune()
+        prune = len(self.study.directions) == 1 and self._is_pruned(running, message.step, message.value)
         self.engine.answer(number, prune)
         for observer in self.observers:
             observer.reported(number, message.step, message.value)
+
+    def _is_pruned(self, running: _Running, step: int, value: float) -> bool:
+        if step not in running.reported:  # a trial that is tried again repeats itself
+            running.entry.report(step, value)
+            running.reported.add(step)
+        if running.pruned_at is None and running.pruning.decide(step, value):
+            # Whoever is killed next: what was decided once, stays so.
+            running.entry.note(PRUNED_AT, step)
+            running.pruned_at = step
+        return running.pruned_at is not None and step >= running.pruned_at
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -241,35 +254,41 @@ class Coordinator:
         running = self._running[number]  # until the study knows, whatever interrupts this
         kept = None if running.folder is None else outcomes.kept(running.folder)
         if isinstance(outcome, messages.Failed) and kept is not None:
-            self._settle(running.trial, kept, is_recovered=True)
+            self._settle(running.entry, kept, is_recovered=True)
         elif isinstance(outcome, messages.Failed) and running.overdue is not None:
-            self._settle(running.trial, messages.Failed("timeout", running.overdue))
+            self._settle(running.entry, messages.Failed("timeout", running.overdue))
         else:
-            self._settle(running.trial, outcome)
+            self._settle(running.entry, outcome)
 
-    def _settle(self, trial: Trial, outcome: messages.Outcome, *, is_recovered: bool = False) -> None:
+    def _settle(self, entry: Entry, outcome: messages.Outcome, *, is_recovered: bool = False) -> None:
         """Put a trial's outcome into the study, or the trial back."""
         outcome = self._checked(outcome)
         if is_recovered and not isinstance(outcome, messages.Failed):
             for observer in self.observers:
-                observer.recovered(trial.number, outcome)
+                observer.recovered(entry.number, outcome)
         if isinstance(outcome, messages.Failed):
-            trial.set_user_attr(FAILURE, f"{outcome.kind}: {outcome.reason}")
-            if self._is_tried_again(trial, outcome.kind):
-                return self._put_back(trial, outcome)
-            trial.set_user_attr(ENDED_BY, outcome.kind)
+            entry.note(FAILURE, f"{outcome.kind}: {outcome.reason}")
+            if self._is_tried_again(entry, outcome.kind):
+                return self._put_back(entry, outcome)
+            entry.note(ENDED_BY, outcome.kind)
+        self._tell(entry, outcome)
+        self._running.pop(entry.number, None)
+        for observer in self.observers:
+            observer.ended(entry.number, outcome)
+        if not self._stopping:
+            ended = len(self.study.get_trials(deepcopy=False)) - len(self._running)
+            self._failures_in_a_row.count(outcome, ended)
+        return None
+
+    def _tell(self, entry: Entry, outcome: messages.Outcome) -> None:
+        self.decisions.annotate(entry)
         match outcome:
             case messages.Completed(values):
-                self.study.tell(trial, list(values))
-            case messages.Failed(kind) if kind not in self.policy.bad_regions:
-                self.study.tell(trial, state=TrialState.FAIL)
+                self.study.tell(entry.number, list(values))
+            case messages.Failed(kind) if kind not in BAD_REGIONS:
+                self.study.tell(entry.number, state=TrialState.FAIL)
             case _:
-                self.study.tell(trial, state=TrialState.PRUNED)
-        self._running.pop(trial.number, None)
-        for observer in self.observers:
-            observer.ended(trial.number, outcome)
-        self._give_up_if_hopeless(outcome)
-        return None
+                self.study.tell(entry.number, state=TrialState.PRUNED)
 
     def _checked(self, outcome: messages.Outcome) -> messages.Outcome:
         match outcome:
@@ -282,40 +301,23 @@ class Coordinator:
                 return messages.Failed("diverged", "the objective's value is nan")
         return outcome
 
-    def _is_tried_again(self, trial: Trial, kind: str) -> bool:
+    def _is_tried_again(self, entry: Entry, kind: str) -> bool:
         if kind == "stopped" or (self._stopping and kind == "lost"):
             return True
-        attempts = {**trial.user_attrs.get(ATTEMPTS, {})}
+        attempts = {**entry.attributes.get(ATTEMPTS, {})}
         attempts[kind] = attempts.get(kind, 0) + 1
         if attempts[kind] > self.policy.retries[kind]:
             return False
-        trial.set_user_attr(ATTEMPTS, attempts)
+        entry.note(ATTEMPTS, attempts)
         if kind == "out_of_memory":
-            trial.set_user_attr(ALONE, True)
+            entry.note(ALONE, True)
         return True
 
-    def _put_back(self, trial: Trial, failure: messages.Failed) -> None:
-        trial.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
-        self._running.pop(trial.number, None)
+    def _put_back(self, entry: Entry, failure: messages.Failed) -> None:
+        entry.wait()
+        self._running.pop(entry.number, None)
         for observer in self.observers:
-            observer.put_back(trial.number, failure)
-
-    def _give_up_if_hopeless(self, outcome: messages.Outcome) -> None:
-        """Failed trials do not use up `n_trials`: without an end, a bug would be tried for ever."""
-        if not isinstance(outcome, messages.Failed):
-            self._failures_in_a_row.clear()
-            return
-        self._failures_in_a_row.append(outcome)
-        failures = self._failures_in_a_row
-        enough = max(FAILURES_IN_A_ROW, self.budget.n_workers)
-        is_first = len(failures) == len(self.study.get_trials(deepcopy=False)) - len(self._running)
-        errors = {(failure.kind, failure.reason) for failure in failures}
-        if is_first and errors == {("code", outcome.reason)}:
-            enough = SAME_FIRST_FAILURES
-        if len(failures) >= enough and not self._stopping:
-            raise TrainingError(
-                f"{len(failures)} trials in a row failed, the last one with: {outcome.reason}"
-            )
+            observer.put_back(entry.number, failure)
 
     def _stop_all(self) -> None:
         self._stopping = True

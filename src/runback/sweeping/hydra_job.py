@@ -1,7 +1,6 @@
 """One trial as one Hydra job: composed and frozen by the coordinator, run in the trial's process."""
 
 import copy
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,9 @@ from hydra.core.utils import run_job, setup_globals
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
+
+from runback.provenance.secrecy import redacted, secret_variable
+from runback.sweeping.process import Job
 
 
 class _ReadOnce(ConfigRepository):
@@ -61,9 +63,9 @@ class Composer:
         return cls(loader, reading_once, config, task_function)
 
     @property
-    def base(self) -> str:
-        """What all trials have in common, as a fingerprint: the app's config before anything is searched."""
-        return hashlib.sha256(OmegaConf.to_yaml(_app_config(self.config)).encode()).hexdigest()
+    def base(self) -> dict[str, str]:
+        """What all trials have in common: each key of the app's config before anything is searched."""
+        return _flat(OmegaConf.to_container(_app_config(self.config)))
 
     def compose(self, number: int, overrides: Sequence[str]) -> DictConfig:
         """Return trial `number`'s config. Errors: Hydra's own, for a key or value it does not accept."""
@@ -73,9 +75,12 @@ class Composer:
             composed.hydra.job.num = number
         return composed
 
-    def call(self, config: DictConfig) -> Callable[[], Any]:
-        """Return a function that runs the task with this config, with its folder, log and HydraConfig."""
-        return partial(_run, self.task_function, config, self.loader, Singleton.get_state())
+    def job(self, number: int, overrides: Sequence[str], **facts: Any) -> Job:
+        """Return what runs the task as trial `number`, with its folder, log and HydraConfig. As `compose`."""
+        config = self.compose(number, overrides)
+        folder = Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir)
+        call = partial(_run, self.task_function, config, self.loader, Singleton.get_state())
+        return Job.of(call, number=number, folder=folder, **facts)
 
     def warm_up(self, threads: int) -> Callable[[], None]:
         """Return what a process does before it has a trial: Hydra's part, and the app's own if it has one.
@@ -95,9 +100,12 @@ class Composer:
         return None if check is None else partial(_check, check, list(configs), Singleton.get_state())
 
 
-def folder(config: DictConfig) -> Path:
-    """Return the folder of the trial with this config."""
-    return Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir)
+def _flat(value: Any, key: str = "") -> dict[str, str]:
+    """Return the values of nested config by their dotted keys, as texts without secrets."""
+    if isinstance(value, dict) and value:
+        parts = [_flat(inner, f"{key}.{name}" if key else str(name)) for name, inner in value.items()]
+        return {name: text for part in parts for name, text in part.items()}
+    return {key: "***" if secret_variable(key) and isinstance(value, str) else redacted(str(value))}
 
 
 def _app_config(config: DictConfig) -> DictConfig:

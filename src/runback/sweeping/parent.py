@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.study import Study
 
 from runback.errors import StoreError
 from runback.sweeping import messages
 from runback.sweeping.settings import SweeperSettings
-from runback.sweeping.space import Space
+from runback.sweeping.space import Space, described
 from runback.sweeping.study import best_trials, finished_count
+
+EXTENDED_TAG = "runback.extended"
+"""The tag with the search space as it is since its ranges became wider."""
 
 PARENT_RUN = "runback:parent_run"
 """The study's attribute with the ID of the sweep's run."""
@@ -50,7 +52,10 @@ class ParentRun:
         store = open_store(layout)
         known = study.user_attrs.get(PARENT_RUN)
         if known is not None:
-            return cls(study, sweep, _Tracked(store, reopen_run(store, known, folder)))
+            run = reopen_run(store, known, folder)
+            if settings.extend:  # params never change in MLflow
+                run.set_tags({EXTENDED_TAG: "; ".join(f"{k}: {v}" for k, v in _space(space).items())})
+            return cls(study, sweep, _Tracked(store, run))
         run = start_run(
             store,
             experiment=settings.experiment,
@@ -136,21 +141,15 @@ class _Tracked:
 
 
 def _params(settings: SweeperSettings, space: Space) -> dict[str, object]:
-    space_params = {f"space.{name}": _text(d) for name, d in space.distributions.items()}
     return {
         "sweep.sampler": settings.sampler["_target_"].split(".")[-1],
         "sweep.pruner": settings.pruner["_target_"].split(".")[-1] if settings.pruner else "none",
         "sweep.n_trials": settings.n_trials,
         "sweep.direction": ",".join(settings.directions),
         "sweep.seed": settings.seed,
-        **space_params,
+        **{f"space.{name}": axis for name, axis in _space(space).items()},
     }
 
 
-def _text(distribution: BaseDistribution) -> str:
-    if isinstance(distribution, CategoricalDistribution):
-        return ", ".join(str(choice) for choice in distribution.choices)
-    if isinstance(distribution, IntDistribution | FloatDistribution):
-        log = ", log" if distribution.log else ""
-        return f"{distribution.low} to {distribution.high}{log}"
-    return str(distribution)
+def _space(space: Space) -> dict[str, str]:
+    return {name: described(distribution) for name, distribution in space.distributions.items()}

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runback.errors import InputError
-from runback.sweeping.messages import KINDS
 
 RETRIES = {"lost": 2, "out_of_memory": 1, "timeout": 0, "diverged": 0, "data": 0, "input": 0, "code": 0}
 """How often a trial is tried again after a failure of each kind, by default."""
 
 BAD_REGIONS = ("diverged", "out_of_memory")
-"""The kinds of failures that a trial's params are to blame for: the sampler shall learn from them."""
+"""The kinds of failures that a trial's params are to blame for: the sampler shall learn from them.
+
+A trial that fails for good with one of these counts as pruned: finished, and worse than every completed one.
+"""
 
 
 @dataclass(frozen=True)
@@ -18,14 +20,12 @@ class Policy:
     """What is done about a trial that fails.
 
     `retries` has a number for each kind but "stopped"; `trial_timeout` and `stall_timeout` are seconds, for a
-    whole trial and from one report to the next. A trial that fails for good with one of `bad_regions` counts
-    as pruned: finished, and worse than every completed one.
+    whole trial and from one report to the next.
     """
 
     retries: Mapping[str, int]
     trial_timeout: float | None = None
     stall_timeout: float | None = None
-    bad_regions: tuple[str, ...] = BAD_REGIONS
 
     def overdue(self, running: float, silent: float) -> str | None:
         """Return why a trial has to end that began, and was last heard, so many seconds ago, if it has to."""
@@ -40,7 +40,6 @@ def check_retries(retries: Mapping[str, int]) -> None:
     """Raise InputError for a kind that is none, or a number below 0."""
     for kind, count in retries.items():
         if kind not in RETRIES:
-            known = ", ".join(kind for kind in KINDS if kind in RETRIES)
-            raise InputError(f"hydra.sweeper.retries has no {kind}: expected one of {known}")
+            raise InputError(f"hydra.sweeper.retries has no {kind}: expected one of {', '.join(RETRIES)}")
         if count < 0:
             raise InputError(f"hydra.sweeper.retries.{kind} must be at least 0; got {count}")

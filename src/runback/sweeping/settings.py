@@ -37,6 +37,10 @@ class SweeperSettings:
     """CPU threads of a trial; auto: the cores divided among the workers."""
     direction: Any = "maximize"
     """maximize or minimize; a list for several objectives."""
+    deterministic: bool = False
+    """Propose and prune trial k by what trials up to k - n_workers came to: never by which one was faster."""
+    extend: bool = False
+    """Go on with a study although ranges of the search space have become wider."""
     seed: int = 0
     """Seeds the sampler."""
     sampler: Any = None

@@ -79,6 +79,16 @@ class Space:
         ]
 
 
+def described(distribution: BaseDistribution) -> str:
+    """Write an axis for a person: its choices, or its range."""
+    if isinstance(distribution, CategoricalDistribution):
+        return "/".join(str(choice) for choice in distribution.choices)
+    if isinstance(distribution, IntDistribution | FloatDistribution):
+        step = f", step {distribution.step}" if distribution.step not in (None, 1) else ""
+        return f"{distribution.low} to {distribution.high}{step}{', log' if distribution.log else ''}"
+    return str(distribution)
+
+
 def quoted(value: Any) -> str:
     """Write a scalar so that Hydra's grammar reads back the same value.
 

@@ -1,19 +1,14 @@
 """A sweep's study on disk: opened by one coordinator, read by anyone."""
 
 import contextlib
-import hashlib
-import importlib.util
-import json
 import sqlite3
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import distribution_to_json
 from optuna.pruners import BasePruner, NopPruner
-from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import OperationalError
@@ -21,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from runback import targets
 from runback.errors import InputError, StoreError
-from runback.sweeping.space import Space
+from runback.sweeping.search import Search, refuse_other
 
 STUDY = "study.db"
 """In the sweep's folder: the study."""
@@ -35,13 +30,13 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 _SEARCH = "runback:search"
 
 
-def open_study(folder: Path, name: str, directions: Sequence[str], space: Space, base: str = "") -> Study:
+def open_study(folder: Path, name: str, search: Search, *, extend: bool = False) -> Study:
     """Create the study, or continue it; one process at a time (see `tracking.lock`).
 
-    `base` is the fingerprint of the config that its trials have in common.
+    With `extend`, ranges may have become wider since.
 
     Errors: StoreError where the database is locked or no database; InputError where the study on disk
-    searches another space or in another direction: its results would not compare.
+    searches something else: its results would not compare.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = folder / STUDY
@@ -49,18 +44,23 @@ def open_study(folder: Path, name: str, directions: Sequence[str], space: Space,
     storage = _storage(path)
     with _readable_errors(path):
         study = optuna.create_study(
-            storage=storage, study_name=name, directions=[*map(_direction, directions)], load_if_exists=True
+            storage=storage,
+            study_name=name,
+            directions=[*map(_direction, search.directions)],
+            load_if_exists=True,
         )
-        search = {**_search(space, directions), "base": base}
-        known = study.user_attrs.get(_SEARCH)
-        if known is None:
-            study.set_user_attr(_SEARCH, search)
-        elif known != search:
-            raise InputError(
-                f"sweep {name} exists with {_difference(known, search)}; "
-                "give this one another name with hydra.sweeper.name=NAME"
-            )
+        known = known_search(study)
+        if known is not None:
+            refuse_other(known, search, name, extend=extend)
+        if known != search:
+            study.set_user_attr(_SEARCH, search.as_json())
     return study
+
+
+def known_search(study: Study) -> Search | None:
+    """Return what a study searches; None where it was only just created."""
+    content = study.user_attrs.get(_SEARCH)
+    return None if content is None else Search.from_json(content)
 
 
 def read_study(folder: Path, name: str) -> Study:
@@ -90,69 +90,60 @@ def finished_count(study: Study) -> int:
     return len(study.get_trials(deepcopy=False, states=FINISHED))
 
 
-class Proposer:
-    """Builds the sampler that proposes each trial.
+class Entry:
+    """A trial as the study keeps it: written here, by one process."""
 
-    A fresh sampler per trial, seeded by SHA-256(seed, number), makes what is proposed a function of
-    the study's content, not of how often the coordinator was restarted. Quasi-random sequences are the
-    exception: their trials must share one scrambling, so they share the seed.
-    """
-
-    def __init__(self, spec: Mapping[str, Any], space: Space, seed: int) -> None:
-        """Errors: InputError where the sampler cannot search this space, or its dependency is missing."""
-        self._spec = dict(spec)
-        self._seed = seed
-        target = str(spec.get("_target_", ""))
-        if target.endswith(".GPSampler") and importlib.util.find_spec("torch") is None:
-            # Optuna would notice at its tenth trial.
-            raise InputError(
-                "sampler gp needs PyTorch, which is missing: pip install torch, or use sampler tpe"
-            )
-        self._points: list[dict[str, Any]] | None = None
-        if target.startswith("runback."):
-            self._points = _part(spec, "hydra.sweeper.sampler", distributions=space.distributions, seed=seed)
-        self._one_sequence = target.endswith(".QMCSampler")
-        if self._points is None:
-            self._sampler(0)
+    def __init__(self, study: Study, found: FrozenTrial) -> None:
+        """`found` is the trial as it was when it was last read."""
+        self.found = found
+        self.id, self.number = found._trial_id, found.number
+        self._storage = study._storage
 
     @property
-    def limit(self) -> int | None:
-        """The number of points there are to visit; None: no end."""
-        return None if self._points is None else len(self._points)
+    def attributes(self) -> dict[str, Any]:
+        """The user attributes as they are now."""
+        return self._storage.get_trial(self.id).user_attrs
 
-    def next_sampler(
-        self, trials: Sequence[FrozenTrial], waiting: FrozenTrial | None = None
-    ) -> BaseSampler | None:
-        """Return the sampler that proposes the trial after these; None when every point was visited.
+    def note(self, name: str, value: Any) -> None:
+        """Set a user attribute."""
+        self._storage.set_trial_user_attr(self.id, name, value)
 
-        With one of them `waiting`, that is the next, and what it still lacks of its params is proposed.
-        """
-        if self._points is None:
-            return self._sampler(len(trials) if waiting is None else waiting.number)
-        known = {} if waiting is None else waiting.params
-        visited = [trial.params for trial in trials if trial is not waiting]
-        left = [point for point in self._points if point not in visited and known.items() <= point.items()]
-        if not left:
-            return None
-        with _without_experimental_warnings():
-            return PartialFixedSampler(left[0], RandomSampler(self._seed))
+    def annotate(self, attributes: Mapping[str, Any]) -> None:
+        """Set system attributes, for samplers and pruners."""
+        for name, value in attributes.items():
+            self._storage.set_trial_system_attr(self.id, name, value)
 
-    def _sampler(self, number: int) -> BaseSampler:
-        digest = hashlib.sha256(f"{self._seed},{number}".encode()).digest()
-        seed = self._seed if self._one_sequence else int.from_bytes(digest[:4], "big")
-        return _part(self._spec, "hydra.sweeper.sampler", seed=seed)  # type: ignore[no-any-return]
+    def report(self, step: int, value: float) -> None:
+        """Add an intermediate value."""
+        self._storage.set_trial_intermediate_value(self.id, step, value)
+
+    def begin(self) -> None:
+        """Say that it runs."""
+        if self.found.state != TrialState.RUNNING:
+            self._storage.set_trial_state_values(self.id, TrialState.RUNNING)
+
+    def wait(self) -> None:
+        """Put it back: it waits, with all that it has."""
+        self._storage.set_trial_state_values(self.id, TrialState.WAITING)
+
+
+def create_entry(study: Study, proposed: FrozenTrial) -> Entry:
+    """Put a proposed trial into the study, whole or not at all, and return it."""
+    trial_id = study._storage.create_new_trial(study._study_id, template_trial=proposed)
+    return Entry(study, study._storage.get_trial(trial_id))
 
 
 def pruner_for(spec: Mapping[str, Any] | None) -> BasePruner:
     """Build the pruner; None prunes nothing."""
-    return NopPruner() if spec is None else _part(spec, "hydra.sweeper.pruner")
+    return NopPruner() if spec is None else part(spec, "hydra.sweeper.pruner")
 
 
 def _direction(name: str) -> StudyDirection:
     return StudyDirection.MINIMIZE if name == "minimize" else StudyDirection.MAXIMIZE
 
 
-def _part(spec: Mapping[str, Any], where: str, **given: Any) -> Any:
+def part(spec: Mapping[str, Any], where: str, **given: Any) -> Any:
+    """Build a sampler or a pruner from its config. Errors: InputError."""
     with _without_experimental_warnings():
         return targets.build(spec, where=where, declared=("optuna", "runback.sweeping"), **given)
 
@@ -163,22 +154,6 @@ def _without_experimental_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield
-
-
-def _search(space: Space, directions: Sequence[str]) -> dict[str, Any]:
-    axes = {name: json.loads(distribution_to_json(d)) for name, d in sorted(space.distributions.items())}
-    return {"directions": list(directions), "fixed": sorted(space.fixed), "space": axes}
-
-
-def _difference(known: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    for part, label in (("directions", "directions"), ("fixed", "overrides"), ("space", "search space")):
-        if known[part] != asked[part]:
-            if part != "space":
-                return f"other {label} ({known[part]}, now {asked[part]})"
-            keys = {*known[part], *asked[part]}
-            changed = sorted(k for k in keys if known[part].get(k) != asked[part].get(k))
-            return f"another search space (changed: {', '.join(changed)})"
-    return "another config: its sweep file or a file of conf/ was changed"
 
 
 def _storage(path: Path) -> optuna.storages.RDBStorage:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,21 @@ from runback import seeding
 from runback.errors import InputError, TrainingError
 from runback.sweeping import messages, space
 from runback.sweeping.coordinator import Budget, Coordinator, Observer
+from runback.sweeping.decisions import Decisions
 from runback.sweeping.devices import devices
 from runback.sweeping.engines.engine import Ended
 from runback.sweeping.engines.local import LocalEngine
 from runback.sweeping.exhaustive import is_finite
-from runback.sweeping.hydra_job import Composer, folder
+from runback.sweeping.hydra_job import Composer
+from runback.sweeping.order import keep_order
 from runback.sweeping.parent import ParentRun
 from runback.sweeping.policy import RETRIES
 from runback.sweeping.process import Job
+from runback.sweeping.proposer import Proposer
+from runback.sweeping.search import Search
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space
-from runback.sweeping.study import STUDY, Proposer, finished_count, open_study, pruner_for, read_study
+from runback.sweeping.study import STUDY, finished_count, open_study, pruner_for, read_study
 from runback.sweeping.table import Table
 from runback.tracking.lock import alone_in
 
@@ -64,13 +69,15 @@ def sweep(
     searched = space.parse(settings.params, arguments, loader)
     settings = replace(settings, sampler=settings.sampler or _automatic_sampler(settings, searched))
     proposer = Proposer(settings.sampler, searched, settings.seed)
-    pruner = pruner_for(settings.pruner)
+    pruner = partial(pruner_for, settings.pruner)
+    pruner()  # or say at once why it cannot be built
     limits = [limit for limit in (settings.n_trials, proposer.limit) if limit is not None]
     if not limits and settings.timeout is None:
         raise InputError("the sweep would never end: set hydra.sweeper.n_trials or hydra.sweeper.timeout")
     composer = Composer.of(loader, config, task_function)
     sweep_folder = Path(config.hydra.sweep.dir).absolute()
     name = settings.name or sweep_folder.name
+    search = Search.of(searched, settings.directions, composer.base)
     slots = divide(settings)
     budget = Budget(min(limits, default=None), settings.timeout, slots.n_workers)
 
@@ -79,30 +86,26 @@ def sweep(
             engine = ends.enter_context(
                 closing(LocalEngine(settings.start_method, settings.preload, composer.warm_up(slots.threads)))
             )
-            if not (sweep_folder / STUDY).exists():  # else they were, before its first trial
+            if settings.extend or not (sweep_folder / STUDY).exists():  # else they were, before it began
                 _check_corners(composer, searched, engine, slots)
         ends.enter_context(alone_in(sweep_folder, f"sweep {name}"))
-        study = open_study(sweep_folder, name, settings.directions, searched, composer.base)
-        study.pruner = pruner
+        study = open_study(sweep_folder, name, search, extend=settings.extend)
+        order = keep_order(study, settings, slots.n_workers, slots.threads)
+        decisions = Decisions(study, proposer, pruner, order.window)
         if _has_enough(study, budget):
             Table(study, budget, searched).print_finished()
             return
         parent = ParentRun.open(study, name, settings, searched, sweep_folder)
 
         def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
-            composed = composer.compose(number, searched.overrides(params))
-            facts = {
-                **{"number": number, "sweep": name, "threads": slots.threads},
-                **{"parent": parent.id, "begun": begun, "device": device},
-            }
-            return Job.of(composer.call(composed), folder=folder(composed), **facts)
+            facts = {"sweep": name, "threads": order.threads, "parent": parent.id}
+            return composer.job(number, searched.overrides(params), begun=begun, device=device, **facts)
 
         gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
         table = Table(study, budget, searched)
         observers: list[Observer] = [parent, table]
         coordinator = Coordinator(
-            *(study, proposer, engine, budget, settings.policy, searched.distributions, job, observers),
-            slots.devices,
+            *(study, decisions, engine, budget, settings.policy, job, observers, slots.devices)
         )
         try:
             with parent.recording(), table.live():
