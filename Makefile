@@ -13,7 +13,7 @@ RUNBACK := $(BIN)/python -m runback
 SYNCED := .venv/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep train best reproduce compare evaluate ui test test-slow check lint bench clean
+.PHONY: help setup sweep train best reproduce compare evaluate ui doctor test test-slow check lint bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -53,6 +53,9 @@ evaluate: $(SYNCED)  ## measure the model of RUN on the test split
 
 ui: $(SYNCED)  ## open the MLflow UI on this machine
 	@$(RUNBACK) ui $(ARGS)
+
+doctor: $(SYNCED)  ## check this machine and the stores: ARGS=--fix mends what can be mended
+	@$(RUNBACK) doctor $(ARGS)
 
 test: $(SYNCED)  ## run the tests (minutes)
 	@$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(ARGS)

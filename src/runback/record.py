@@ -35,9 +35,6 @@ PREVIEWED = 8
 RECORD_FORMAT = "runback-record-1"
 RESULT_FORMAT = "runback-result-1"
 
-FOLDER_TAG = "runback.folder"
-"""The tag with the run's folder in mlruns/, which its process holds."""
-
 RESULTS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 """An epoch's metrics that are part of its result; the others measure time."""
 
@@ -304,9 +301,8 @@ def _tags(facts: Mapping[str, Any], layout: Layout, folder: Path, trial: "Trial 
         "runback.data_hash.train": facts["data"]["train"]["sha256"],
         "runback.data_hash.validation": facts["data"]["validation"]["sha256"],
         "runback.dirty": str(code["dirty"]).lower(),
+        **layout.folder_tags(folder),
     }
-    if folder.is_relative_to(layout.mlruns):
-        tags[FOLDER_TAG] = folder.relative_to(layout.mlruns).as_posix()
     if code["commit"]:
         tags["mlflow.source.git.commit"] = tags["runback.commit"] = code["commit"]
     if trial is not None:

@@ -9,9 +9,9 @@ from runback.errors import InputError
 from runback.hydra_app import enter_project, stop_on_signals
 from runback.prepare import Plan, prepare
 from runback.provenance.difference import differences
-from runback.record import FOLDER_TAG, code_here, record
+from runback.record import code_here, record
 from runback.recorded import RECORD, RecordedRun, find_recorded, refuse_other_data
-from runback.tracking.layout import Layout
+from runback.tracking.layout import FOLDER_TAG, Layout
 from runback.tracking.lock import alone_in
 from runback.train import go_on, train
 

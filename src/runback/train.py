@@ -118,7 +118,7 @@ def _deliver_all(store: "Store", folder: Path, run_id: str) -> None:
 
 
 def _clear(folder: Path) -> None:
-    from runback.tracking.outbox import OUTBOX
+    from runback.tracking.layout import OUTBOX
     from runback.training.checkpoint import discard
 
     discard(folder)

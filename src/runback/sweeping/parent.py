@@ -18,7 +18,8 @@ from runback.sweeping.study import Entry, best_trials, finished_count
 EXTENDED_TAG = "runback.extended"
 """The tag with the search space as it is since its ranges became wider."""
 
-_RUN_ID = "runback:parent_run"
+PARENT_RUN = "runback:parent_run"
+"""The study's attribute with the ID of the sweep's run."""
 
 
 class ParentRun:
@@ -48,8 +49,9 @@ class ParentRun:
         from runback.tracking.run import reopen_run, start_run
         from runback.tracking.store import open_store
 
-        store = open_store(Layout(project_root()))
-        known = study.user_attrs.get(_RUN_ID)
+        layout = Layout(project_root())
+        store = open_store(layout)
+        known = study.user_attrs.get(PARENT_RUN)
         if known is not None:
             run = reopen_run(store, known, folder)
             if settings.extend:  # params never change in MLflow
@@ -61,10 +63,10 @@ class ParentRun:
             name=sweep,
             folder=folder,
             params=_params(settings, space),
-            tags={"runback.sweep": sweep, "runback.kind": "sweep"},
+            tags={"runback.sweep": sweep, "runback.kind": "sweep", **layout.folder_tags(folder)},
             description=f"Sweep **{sweep}**: every trial is a child run.",
         )
-        study.set_user_attr(_RUN_ID, run.id)
+        study.set_user_attr(PARENT_RUN, run.id)
         return cls(study, sweep, _tracked(store, run, settings.experiment, folder))
 
     @contextlib.contextmanager

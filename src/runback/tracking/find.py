@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from mlflow.entities import Run as FoundRun
+from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from runback.errors import InputError, StoreAway, StoreError
 from runback.tracking.delivery import REASON_TAG, send_end
+from runback.tracking.layout import FOLDER_TAG
 from runback.tracking.run import Status
 from runback.tracking.store import Store, is_refusal, told
 from runback.tracking.text import first_line
@@ -30,7 +32,7 @@ def find_run(store: Store, run_id: str) -> FoundRun:
         raise InputError(
             f"a run is named by its ID, or the first {PREFIX_LENGTH} or more characters of it; got {run_id!r}"
         )
-    found = _search(store, f"attributes.run_id LIKE '{wanted}%'", limit=100)
+    found = search(store, f"attributes.run_id LIKE '{wanted}%'", limit=100)
     if not found:
         raise InputError(f"no run {run_id!r} in {store}: `runback ui` shows those there are")
     if len(found) > 1:
@@ -38,9 +40,37 @@ def find_run(store: Store, run_id: str) -> FoundRun:
     return found[0]
 
 
+def search(store: Store, condition: str = "", *, limit: int = 1000, deleted: bool = False) -> list[FoundRun]:
+    """Return up to `limit` runs that meet a condition in MLflow's language, the newest first.
+
+    Those that a person has deleted, of deleted experiments too, are found with `deleted`, and only they.
+    Raises StoreError.
+    """
+    kind = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
+    experiments = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+    try:
+        known = [found.experiment_id for found in store.client.search_experiments(experiments)]
+        return list(store.client.search_runs(known, condition, kind, limit))
+    except MlflowException as error:
+        trouble = StoreError if is_refusal(error) else StoreAway
+        raise trouble(f"cannot search {store}: {first_line(str(error))}") from error
+
+
+def search_sweep(store: Store, sweep: str) -> list[FoundRun]:
+    """Return the runs of a sweep, its own and its trials'. Raises StoreError."""
+    return search(store, f"tags.`runback.sweep` = {_quoted(sweep)}")
+
+
+def newest_in(store: Store, folder: Path) -> FoundRun | None:
+    """Return the newest run whose folder in mlruns/ this is; None where there is none. Raises StoreError."""
+    named = folder.relative_to(store.layout.mlruns).as_posix()
+    found = search(store, f"tags.`{FOLDER_TAG}` = {_quoted(named)}", limit=1)
+    return found[0] if found else None
+
+
 def has_run(store: Store, run_id: str) -> bool:
     """Return whether the store has the run with this whole ID."""
-    return bool(_search(store, f"attributes.run_id = {_quoted(run_id)}", limit=1))
+    return bool(search(store, f"attributes.run_id = {_quoted(run_id)}", limit=1))
 
 
 def artifacts(store: Store, run_id: str, folder: str = "") -> list[str]:
@@ -106,7 +136,7 @@ def close_runs(store: Store, *, tags: Mapping[str, str], status: Status, reason:
     """
     conditions = ["attributes.status = 'RUNNING'"]
     conditions += [f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items()]
-    closed = [str(run.info.run_id) for run in _search(store, " AND ".join(conditions), limit=1000)]
+    closed = [str(run.info.run_id) for run in search(store, " AND ".join(conditions), limit=1000)]
     for run_id in closed:
         with told(store, f"the end of run {run_id}"):
             end = {"status": status, "ended_at": int(time.time() * 1000), "reason": reason}
@@ -118,15 +148,6 @@ def reason_of(run: FoundRun) -> str | None:
     """Return why a run is not FINISHED, None when it says nothing."""
     reason: str | None = run.data.tags.get(REASON_TAG)
     return reason
-
-
-def _search(store: Store, condition: str, limit: int) -> list[FoundRun]:
-    try:
-        experiments = [found.experiment_id for found in store.client.search_experiments()]
-        return list(store.client.search_runs(experiments, condition, max_results=limit))
-    except MlflowException as error:
-        kind = StoreError if is_refusal(error) else StoreAway
-        raise kind(f"cannot search {store}: {first_line(str(error))}") from error
 
 
 def _quoted(value: str) -> str:

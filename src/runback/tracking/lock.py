@@ -49,6 +49,44 @@ def _take(lock: FileIO, patience: float) -> None:
         time.sleep(0.05)
 
 
+def is_held(folder: Path, top: Path) -> bool:
+    """Return whether a living process holds `folder`, one in it, or one around it below `top`, by `alone_in`.
+
+    The process of a sweep holds the sweep's folder, each of its trials the folder in that.
+    """
+    around = (one / LOCK for one in _up_to(folder, top))
+    return any(map(is_locked, around)) or any(map(is_locked, folder.rglob(LOCK)))
+
+
+def is_locked(file: Path) -> bool:
+    """Return whether a living process holds the lock on this file. Creates and changes nothing."""
+    try:
+        with file.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # it is not there, or knows no locks
+        return False
+    return False
+
+
+@contextlib.contextmanager
+def alone_with(folder: Path, top: Path, what: str) -> Iterator[None]:
+    """Hold `folder`, which exists, and each folder around it below `top` that has ever been held.
+
+    Raises InputError when another process holds one of them, StoreError as `alone_in` does.
+    """
+    with contextlib.ExitStack() as held:
+        for one in _up_to(folder, top):
+            if one == folder or (one / LOCK).exists():
+                held.enter_context(alone_in(one, what))
+        yield
+
+
+def _up_to(folder: Path, top: Path) -> list[Path]:
+    return [one for one in (folder, *folder.parents) if one.is_relative_to(top) and one != top]
+
+
 def _sign(lock: FileIO) -> None:
     lock.truncate(0)
     lock.write(b"%d\n" % os.getpid())

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-OUTBOX = "outbox"
-"""In the run's folder, until its end is delivered: a file or a folder for each thing that waits."""
+from runback.tracking.layout import OUTBOX
 
 RUN = "run.json"
 """In the run's folder: its run ID, and its store without a password."""

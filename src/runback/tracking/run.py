@@ -28,6 +28,7 @@ from runback.tracking.curves import Curves
 from runback.tracking.delivery import END, REASON_TAG, deliver, send_end, send_params
 from runback.tracking.flags import one_try
 from runback.tracking.logged_model import ABOUT, MODEL_NAME
+from runback.tracking.moved import refuse_moved
 from runback.tracking.outbox import Outbox
 from runback.tracking.store import Store, experiment_id, patiently, told
 from runback.tracking.text import PARAM_LIMIT, TAG_LIMIT, cut, first_line, redacted
@@ -313,7 +314,10 @@ def reopen_run(store: Store, run_id: str, folder: Path) -> Run:
     """
     run = Run(store, run_id, folder)
     with told(store, f"run {run_id}"):
-        store.client.get_run(run_id)  # before anything is made for a run that does not exist
+        found = store.client.get_run(run_id)  # before anything is made for a run that does not exist
+        if not store.is_server:
+            location = store.client.get_experiment(found.info.experiment_id).artifact_location
+            refuse_moved(location, store.layout.mlruns)
         run.take_over()
         for tag in (REASON_TAG, FAILURE_TAG):
             if tag in store.client.get_run(run_id).data.tags:

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -21,6 +20,8 @@ from runback.disk import is_full
 from runback.errors import DiskFull, InputError, RunbackError, StoreAway, StoreError
 from runback.tracking.database import prepare, sqlite_uri
 from runback.tracking.layout import Layout, folder_name
+from runback.tracking.moved import refuse_moved
+from runback.tracking.sqlite_file import file_of
 from runback.tracking.text import first_line, redacted
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -69,7 +70,7 @@ def open_store(layout: Layout, *, is_prepared: bool = False) -> Store:
     for longer than 15 s, damaged, or of an unknown version; StoreAway for a server that does not answer.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(layout.database)
-    database = _database(uri)
+    database = file_of(uri)
     if database is not None and not is_prepared:
         prepare(database, layout.artifacts)
     try:
@@ -133,7 +134,8 @@ def experiment_id(store: Store, name: str) -> str:
     """Return the ID of the experiment with this name, creating it if need be; safe in several processes.
 
     A new one keeps its artifacts in mlruns/artifacts/<name>, unless a server decides that. Raises
-    InputError for an impossible name or an experiment that was deleted.
+    InputError for an impossible name or an experiment that was deleted, StoreError where its artifacts were
+    moved.
     """
     folder = store.layout.artifacts / folder_name(name, "an experiment's name")
     location = None if store.is_server else folder.as_uri()
@@ -146,6 +148,8 @@ def experiment_id(store: Store, name: str) -> str:
             f"experiment {name!r} was deleted: choose another name, or restore it with "
             f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
         )
+    if not store.is_server:
+        refuse_moved(found.artifact_location, store.layout.mlruns)
     return str(found.experiment_id)
 
 
@@ -159,10 +163,3 @@ def _create_experiment(store: Store, name: str, location: str | None) -> str:
         if found is None:
             raise
         return str(found.experiment_id)
-
-
-def _database(uri: str) -> Path | None:
-    """Return the file of a SQLite URI, None for any other."""
-    if not uri.startswith("sqlite:///"):
-        return None
-    return Path(uri.removeprefix("sqlite:///").split("?")[0]).absolute()
