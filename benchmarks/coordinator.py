@@ -11,8 +11,8 @@ the next. Their study searches three parameters with TPE.
 The other trials sleep, some longer than others. The coordinator runs them alone, and in an app under Hydra,
 which composes a config for each. Against it: two processes that share one study on SQLite, as Optuna's
 documentation proposes, and run all trials in themselves; and hydra-optuna-sweeper, whose batches wait for the
-slowest of their trials. That one needs an Optuna below 3: it is installed from PyPI into an environment of its
-own, and left out unless asked for.
+slowest of their trials. That one needs an Optuna below 3: it is installed from PyPI into its own environment,
+and left out unless asked for.
 """
 
 import argparse
