@@ -8,10 +8,11 @@ about 6 minutes.
 An empty trial does nothing. They run one at a time, and what is measured is from the end of one to the end of
 the next. Their study searches three parameters with TPE.
 
-The other trials sleep, some longer than others, in an app under Hydra. They run as a sweep of runback; in two
-processes that share one study on SQLite, as Optuna's documentation proposes; and as a sweep of
-hydra-optuna-sweeper, whose batches wait for their slowest trial. That one needs an Optuna below 3: it is
-installed from PyPI into an environment of its own, and left out unless asked for.
+The other trials sleep, some longer than others. The coordinator runs them alone, and in an app under Hydra,
+which composes a config for each. Against it: two processes that share one study on SQLite, as Optuna's
+documentation proposes, and run all trials in themselves; and hydra-optuna-sweeper, whose batches wait for the
+slowest of their trials. That one needs an Optuna below 3: it is installed from PyPI into its own environment,
+and left out unless asked for.
 """
 
 import argparse
@@ -47,28 +48,31 @@ def print_empty(folder: Path, trials: int) -> None:
     print(
         "\nan empty trial: ask, start, tell (wanted: below 60 ms with 0, 150 ms with 2,000 finished trials)"
     )
-    for preloaded in ((), ("tensorflow", "keras")):
-        print(f"  forked from a server with {' and '.join(preloaded) or 'nothing'} imported")
-        for finished in FINISHED:
-            taken = empty_trials.measure(folder / f"{len(preloaded)}-{finished}", finished, trials, preloaded)
-            milliseconds = [1000 * seconds for seconds in taken]
-            print(f"    {finished:>5,} finished        {shown(milliseconds, '.0f', ' ms')}")
+    for finished in FINISHED:
+        taken = empty_trials.measure(folder / str(finished), finished, trials)
+        milliseconds = [1000 * seconds for seconds in taken]
+        print(f"  {finished:>5,} finished         {shown(milliseconds, '.0f', ' ms')}")
 
 
 def print_busy(folder: Path, repeats: int, sleeps: Sequence[float]) -> None:
     """Print how busy four slots are, from the first trial's start until the last one's."""
     print(f"\nfour slots, {_described(sleeps)} (wanted: at least 95 % busy)")
-    shares = [
-        100 * sleeping_trials.busy(sleeping_trials.runback(folder / str(n), sleeps, 4), 4)
-        for n in range(repeats)
-    ]
-    print(f"  busy                   {shown(shares, '.1f', ' %')}")
+    ways = {
+        "by the coordinator": sleeping_trials.coordinator,
+        "in an app under Hydra": sleeping_trials.runback,
+    }
+    shares: dict[str, list[float]] = {name: [] for name in ways}
+    for n in range(repeats):
+        for name, sweep in ways.items():
+            shares[name].append(100 * sleeping_trials.busy(sweep(folder / f"{name} {n}", sleeps, 4), 4))
+    for name, measured in shares.items():
+        print(f"  busy {name:<22} {shown(measured, '.1f', ' %')}")
 
 
 def print_optuna(folder: Path, repeats: int, sleeps: Sequence[float]) -> None:
     """Print how long a sweep takes against Optuna's own pattern for several processes."""
     print(f"\nagainst two processes of Optuna on one SQLite file: {_described(sleeps)}, two at once, TPE")
-    _print_against("optuna", sleeping_trials.optuna, folder, repeats, sleeps, 2)
+    _print_against("optuna", sleeping_trials.coordinator, sleeping_trials.optuna, folder, repeats, sleeps, 2)
 
 
 def print_batches(folder: Path, repeats: int, sleeps: Sequence[float]) -> None:
@@ -79,11 +83,12 @@ def print_batches(folder: Path, repeats: int, sleeps: Sequence[float]) -> None:
     def batches(into: Path, sleeps: Sequence[float], slots: int) -> list[sleeping_trials.Span]:
         return sleeping_trials.hydra_optuna_sweeper(python, into, sleeps, slots)
 
-    _print_against("batches", batches, folder, repeats, sleeps, 4)
+    _print_against("batches", sleeping_trials.runback, batches, folder, repeats, sleeps, 4)
 
 
 def _print_against(
     name: str,
+    own: sleeping_trials.Sweep,
     other: sleeping_trials.Sweep,
     folder: Path,
     repeats: int,
@@ -92,7 +97,7 @@ def _print_against(
 ) -> None:
     ours, theirs = [], []
     for n in range(repeats):  # in turn: the machine's mood changes
-        ours.append(sleeping_trials.wall(sleeping_trials.runback(folder / f"runback {n}", sleeps, slots)))
+        ours.append(sleeping_trials.wall(own(folder / f"runback {n}", sleeps, slots)))
         theirs.append(sleeping_trials.wall(other(folder / f"{name} {n}", sleeps, slots)))
     print(f"  the sleep alone        {sum(sleeps) / slots:.1f} s")
     print(f"  runback                {shown(ours, '.1f', ' s')}")

@@ -8,15 +8,20 @@ import os
 import random
 import subprocess
 import sys
+import time
 import venv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import coordinated
 
 SHORTEST, LONGEST = 0.5, 2.0
 """Seconds that trials sleep."""
 
 HYDRA_OPTUNA_SWEEPER = (
+    "hydra-core<1.4",
     "hydra-optuna-sweeper==1.2.0",
     "hydra-joblib-launcher==1.2.0",
     "sqlalchemy<2",  # later ones do not work with that sweeper's Optuna
@@ -30,7 +35,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 
 
-@hydra.main(version_base=None, config_path=".", config_name="app")
+@hydra.main(version_base="1.3", config_path=".", config_name="app")
 def app(cfg):
     began = time.monotonic()
     number = HydraConfig.get().job.num
@@ -58,15 +63,17 @@ def objective(trial):
         trial.study.stop()
         raise optuna.TrialPruned
     began = time.monotonic()
-    x = trial.suggest_float("x", 0, 1)
+    trial.suggest_categorical("optimizer", ["sgd", "adam", "rmsprop"])
+    rate = trial.suggest_float("learning_rate", 0.0001, 0.1, log=True)
+    trial.suggest_int("width", 32, 512, step=32)
     time.sleep(sleeps[trial.number])
     Path(os.environ["SPANS"], str(trial.number)).write_text(f"{began} {time.monotonic()}")
-    return (x - 0.3) ** 2
+    return rate
 
 
 storage = "sqlite:///study.db"
 if sys.argv[1] == "create":
-    optuna.create_study(storage=storage, study_name="s")
+    optuna.create_study(storage=storage, study_name="s", direction="maximize")
 else:
     study = optuna.load_study(storage=storage, study_name="s", sampler=optuna.samplers.TPESampler())
     study.optimize(objective)
@@ -108,8 +115,23 @@ def busy(spans: Sequence[Span], slots: int) -> float:
     return inside / (slots * (last - first))
 
 
+def coordinator(folder: Path, sleeps: Sequence[float], slots: int) -> list[Span]:
+    """Run them by runback's coordinator, without Hydra."""
+    spans = folder / "spans"
+
+    def sleep(number: int, params: dict[str, Any]) -> float:
+        began = time.monotonic()
+        time.sleep(sleeps[number])
+        (spans / str(number)).write_text(f"{began} {time.monotonic()}")
+        return float(params["learning_rate"])
+
+    spans.mkdir(parents=True)
+    coordinated.sweep(folder / "sweep", sleep, n_trials=len(sleeps), n_workers=slots)
+    return _spans(folder, sleeps)
+
+
 def runback(folder: Path, sleeps: Sequence[float], slots: int) -> list[Span]:
-    """Run them as a sweep of runback."""
+    """Run them as a sweep of runback in an app under Hydra."""
     config = "defaults:\n  - override hydra/sweeper: runback\n  - override hydra/sweeper/sampler: tpe\nx: 0\n"
     arguments = ["-m", "x=interval(0,1)", "hydra.sweeper.direction=minimize"]
     arguments += [f"hydra.sweeper.n_trials={len(sleeps)}", f"hydra.sweeper.n_workers={slots}"]
@@ -141,7 +163,7 @@ def install_hydra_optuna_sweeper(folder: Path) -> str:
     """Install it from PyPI into a new environment; return its interpreter."""
     venv.create(folder, with_pip=True)
     python = str(folder / "bin" / "python")
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     subprocess.run([*pip, *HYDRA_OPTUNA_SWEEPER], check=True)
     return python
 
@@ -150,6 +172,8 @@ def _app(
     python: str, folder: Path, config: str, arguments: Sequence[str], sleeps: Sequence[float]
 ) -> list[Span]:
     environment = _environment(folder, sleeps)
+    if python != sys.executable:
+        environment.pop("PYTHONPATH", None)  # it leads to packages of this environment
     (folder / "app.py").write_text(APP)
     (folder / "app.yaml").write_text(config)
     done = subprocess.run(
