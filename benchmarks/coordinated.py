@@ -7,15 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from optuna.pruners import NopPruner
 from optuna.trial import FrozenTrial, create_trial
 
 from runback.sweeping import messages
 from runback.sweeping.coordinator import Budget, Coordinator
+from runback.sweeping.decisions import Decisions
 from runback.sweeping.engines.local import LocalEngine
 from runback.sweeping.policy import RETRIES, Policy
 from runback.sweeping.process import Job
+from runback.sweeping.proposer import Proposer
+from runback.sweeping.search import Search
 from runback.sweeping.space import Space, parse
-from runback.sweeping.study import Proposer, close_study, open_study
+from runback.sweeping.study import close_study, open_study
 
 SEARCHED = {
     "optimizer": "choice(sgd, adam, rmsprop)",
@@ -63,11 +67,12 @@ def sweep(
     n_trials: int,
     n_workers: int = 1,
     finished: int = 0,
+    deterministic: bool = False,
 ) -> list[float]:
     """Run `n_trials` in a study with `finished` ones; return the times in seconds when they ended."""
     folder.mkdir(parents=True)
     searched = parse(SEARCHED, [], None)  # type: ignore[arg-type] - nothing here looks at config files
-    study = open_study(folder, "sweep", ["maximize"], searched)
+    study = open_study(folder, "sweep", Search.of(searched, ["maximize"], {}))
     study.add_trials([_finished(searched, number) for number in range(finished)])
     proposer = Proposer({"_target_": "optuna.samplers.TPESampler"}, searched, seed=0)
     ends = Ends()
@@ -81,8 +86,8 @@ def sweep(
 
     budget = Budget(finished + n_trials, None, n_workers)
     with contextlib.closing(LocalEngine(preload=PRELOADED)) as engine:
-        parts = (study, proposer, engine, budget, Policy(RETRIES), searched.distributions, job, [ends])
-        Coordinator(*parts).run()
+        decisions = Decisions(study, proposer, NopPruner, n_workers if deterministic else None)
+        Coordinator(study, decisions, engine, budget, Policy(RETRIES), job, [ends]).run()
     close_study(study)
     return ends.times
 

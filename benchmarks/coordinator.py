@@ -9,7 +9,7 @@ An empty trial does nothing. They run one at a time, and what is measured is fro
 the next. Their study searches three parameters with TPE.
 
 The other trials sleep, some longer than others. The coordinator runs them alone, and in an app under Hydra,
-which composes a config for each. Against it: two processes that share one study on SQLite, as Optuna's
+which composes a config for each, and with a deterministic search, where slots wait. Against it: two processes that share one study on SQLite, as Optuna's
 documentation proposes, and run all trials in themselves; and hydra-optuna-sweeper, whose batches wait for the
 slowest of their trials. That one needs an Optuna below 3: it is installed from PyPI into its own environment,
 and left out unless asked for.
@@ -60,6 +60,7 @@ def print_busy(folder: Path, repeats: int, sleeps: Sequence[float]) -> None:
     ways = {
         "by the coordinator": sleeping_trials.coordinator,
         "in an app under Hydra": sleeping_trials.runback,
+        "deterministic": sleeping_trials.deterministic,
     }
     shares: dict[str, list[float]] = {name: [] for name in ways}
     for n in range(repeats):

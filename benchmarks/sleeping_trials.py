@@ -115,7 +115,14 @@ def busy(spans: Sequence[Span], slots: int) -> float:
     return inside / (slots * (last - first))
 
 
-def coordinator(folder: Path, sleeps: Sequence[float], slots: int) -> list[Span]:
+def deterministic(folder: Path, sleeps: Sequence[float], slots: int) -> list[Span]:
+    """Run them by runback's coordinator, each proposed by the results of the trials `slots` before it."""
+    return coordinator(folder, sleeps, slots, deterministic=True)
+
+
+def coordinator(
+    folder: Path, sleeps: Sequence[float], slots: int, *, deterministic: bool = False
+) -> list[Span]:
     """Run them by runback's coordinator, without Hydra."""
     spans = folder / "spans"
 
@@ -126,7 +133,9 @@ def coordinator(folder: Path, sleeps: Sequence[float], slots: int) -> list[Span]
         return float(params["learning_rate"])
 
     spans.mkdir(parents=True)
-    coordinated.sweep(folder / "sweep", sleep, n_trials=len(sleeps), n_workers=slots)
+    coordinated.sweep(
+        folder / "sweep", sleep, n_trials=len(sleeps), n_workers=slots, deterministic=deterministic
+    )
     return _spans(folder, sleeps)
 
 
