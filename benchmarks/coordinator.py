@@ -8,11 +8,11 @@ about 6 minutes.
 An empty trial does nothing. They run one at a time, and what is measured is from the end of one to the end of
 the next. Their study searches three parameters with TPE.
 
-The other trials sleep, some longer than others. The coordinator runs them alone; in an app under Hydra, which
-composes a config for each; and with a deterministic search, where slots wait for slower trials. Against it: two
-processes that share one study on SQLite, as Optuna's documentation proposes, and run all trials in themselves;
-and hydra-optuna-sweeper, whose batches wait for the slowest of their trials. That one needs an Optuna below 3:
-it is installed from PyPI into its own environment, and left out unless asked for.
+The other trials sleep, some longer than others. The coordinator runs them alone; in an app under Hydra,
+which composes a config for each; and with a deterministic search, where slots wait for slower trials.
+Against it: two processes that share one study on SQLite, as Optuna's documentation proposes, and run all
+trials in themselves; and hydra-optuna-sweeper, whose batches wait for the slowest of their trials. That one
+needs an Optuna below 3: it is installed from PyPI into its own environment, and left out unless asked for.
 """
 
 import argparse
