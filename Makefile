@@ -13,7 +13,7 @@ RUNBACK := $(BIN)/python -m runback
 SYNCED := .venv/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep train best reproduce compare evaluate ui test test-slow check lint bench clean
+.PHONY: help setup sweep train best reproduce compare evaluate ui doctor test test-slow check lint bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -54,6 +54,9 @@ evaluate: $(SYNCED)  ## measure the model of RUN on the test split
 ui: $(SYNCED)  ## open the MLflow UI on this machine
 	@$(RUNBACK) ui $(ARGS)
 
+doctor: $(SYNCED)  ## check this machine and the stores: ARGS=--fix mends what can be mended
+	@$(RUNBACK) doctor $(ARGS)
+
 test: $(SYNCED)  ## run the tests (minutes)
 	@$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(ARGS)
 
@@ -71,6 +74,7 @@ check: lint test  ## lint and tests, all that a change must pass
 bench: $(SYNCED)  ## run the benchmarks; they print ratios
 	@$(BIN)/python benchmarks/overhead.py $(ARGS)
 	@$(BIN)/python benchmarks/record.py
+	@$(BIN)/python benchmarks/coordinator.py
 	@$(BIN)/python benchmarks/compare.py
 
 clean:  ## remove .venv and caches; mlruns/ stays

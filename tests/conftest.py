@@ -4,9 +4,11 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +144,89 @@ class Project:
         client = self.client()
         experiments = [e.experiment_id for e in client.search_experiments()]
         return client.search_runs(experiments, order_by=["attributes.start_time ASC"])
+
+
+@pytest.fixture(scope="session")
+def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database as it is just after its creation, which takes a second or two."""
+    from runback.tracking.layout import Layout
+    from runback.tracking.store import open_store
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        layout = Layout(tmp_path_factory.mktemp("fresh"))
+        open_store(layout)
+    return layout.database
+
+
+@dataclass
+class Server:
+    """A tracking server with a store of its own, which keeps its port when it is killed and started again."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def client(self):
+        from mlflow import MlflowClient
+
+        return MlflowClient(self.uri)
+
+    def runs(self):
+        """Return all runs, the oldest first."""
+        experiments = [found.experiment_id for found in self.client.search_experiments()]
+        return self.client.search_runs(experiments, order_by=["attributes.start_time ASC"])
+
+    def start(self) -> None:
+        """Start it; it answers when this returns."""
+        self.folder.mkdir(exist_ok=True)
+        command = [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)),
+            *("--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/runs.db"),
+            *("--serve-artifacts", "--artifacts-destination", str(self.folder / "artifacts")),
+        ]
+        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        own = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env=own | quiet, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=5):  # noqa: S310
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{self.uri} does not answer")
+
+    def signal(self, signum: signal.Signals) -> None:
+        """Send a signal to all its processes."""
+        os.killpg(self.process.pid, signum)
+
+    def kill(self) -> None:
+        """Kill all its processes."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.signal(signal.SIGKILL)
+            self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Return a tracking server that runs; the tests of a module share it: who kills it starts it again."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        server = Server(tmp_path_factory.mktemp("server") / "store", probe.getsockname()[1])
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 def _make_project(folder: Path) -> Project:

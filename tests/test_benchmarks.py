@@ -11,6 +11,7 @@ import pytest
 OVERHEAD = Path(__file__).parents[1] / "benchmarks" / "overhead.py"
 RECORD = Path(__file__).parents[1] / "benchmarks" / "record.py"
 COMPARE = Path(__file__).parents[1] / "benchmarks" / "compare.py"
+COORDINATOR = Path(__file__).parents[1] / "benchmarks" / "coordinator.py"
 TINY = ("--images=60", "--epochs=2", "--repeats=1")
 
 pytestmark = pytest.mark.slow  # minutes; what they run is tested piece by piece elsewhere
@@ -35,12 +36,13 @@ def run(script: Path, *arguments: str, elsewhere: Path) -> str:
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory) -> str:
     """Run each benchmark once."""
-    asked = (
+    runs = [
         (OVERHEAD, *TINY, "--data=synthetic"),
         (RECORD, *TINY),
+        (COORDINATOR, "--trials=2", "--sleeping=8", "--repeats=1"),
         (COMPARE, "--runs", "20", "1000", "--repeats=2"),
-    )
-    return "".join(run(*one, elsewhere=tmp_path_factory.mktemp("elsewhere")) for one in asked)
+    ]
+    return "".join(run(*command, elsewhere=tmp_path_factory.mktemp("elsewhere")) for command in runs)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,13 @@ def printed(tmp_path_factory) -> str:
         r"mlflow / runback +NUMBER SPREAD",
         r"mlflow / trials +NUMBER SPREAD",
         r"runback compare +NUMBER s SPREAD, without tensorflow \(wanted: below 2 s\)",
+        r"0 finished +NUMBER ms SPREAD",
+        r"2,000 finished +NUMBER ms SPREAD",
+        r"four slots, 8 trials that sleep NUMBER to NUMBER s",
+        r"busy by the coordinator +NUMBER % SPREAD",
+        r"busy in an app under Hydra +NUMBER % SPREAD",
+        r"optuna / runback +NUMBER SPREAD",
+        r"hydra-optuna-sweeper: left out",
     ],
 )
 def test_the_benchmark_prints_each_measurement_with_n(printed, line):
@@ -83,3 +92,10 @@ def test_a_benchmark_without_a_second_epoch_is_refused(script):
     )
     assert done.returncode == 2
     assert "expected --images from 20, --epochs from 2" in done.stderr
+
+
+def test_too_few_trials_to_measure_are_refused():
+    command = [sys.executable, str(COORDINATOR), "--trials=1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "expected --trials from 2, --sleeping from 8 and --repeats from 1" in done.stderr

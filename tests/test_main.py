@@ -31,6 +31,8 @@ def test_an_unknown_command_names_the_nearest_one(arguments, message, capsys):
         ["best"],
         ["evaluate", "--bogus"],
         ["ui", "--port", "abc"],
+        ["doctor", "--bogus"],
+        ["clean", "everything"],
         ["train", "--bogus"],
         ["train", "-m", "-x"],
     ],
@@ -58,7 +60,14 @@ def imported(*arguments: str, cwd) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["best", "--help"], ["evaluate", "--help"], ["ui", "--help"], ["sweep", "--help"]],
+    [
+        ["--help"],
+        ["best", "--help"],
+        ["evaluate", "--help"],
+        ["ui", "--help"],
+        ["sweep", "--help"],
+        ["clean", "--help"],
+    ],
 )
 def test_no_command_imports_tensorflow_to_say_what_it_does(arguments, tmp_path):
     assert not {"tensorflow", "keras"} & imported(*arguments, cwd=tmp_path)

@@ -75,7 +75,9 @@ def test_plain_make_lists_every_target_and_installs_nothing(checkout):
     assert not (checkout / ".venv").exists()
 
 
-@pytest.mark.parametrize("target", ["sweep", "train", "best", "evaluate", "ui", "test", "lint", "bench"])
+@pytest.mark.parametrize(
+    "target", ["sweep", "train", "best", "evaluate", "ui", "doctor", "test", "lint", "bench"]
+)
 def test_every_target_that_needs_the_set_up_does_it_first(target, checkout):
     planned = make(checkout, "-n", target).stdout
     assert "uv sync --frozen" in planned
@@ -125,6 +127,7 @@ def test_nothing_is_set_up_twice_until_the_lock_changes(installed):
         (["compare", "RUN=abc123 def456"], ["compare", "abc123", "def456"]),
         (["compare", "SWEEP=cifar10", "ARGS=--top 5"], ["compare", "--sweep", "cifar10", "--top", "5"]),
         (["ui", "ARGS=--port 5001"], ["ui", "--port", "5001"]),
+        (["doctor", "ARGS=--fix"], ["doctor", "--fix"]),
     ],
 )  # fmt: skip
 def test_variables_are_handed_on_as_the_shell_reads_them(asked, told, installed):

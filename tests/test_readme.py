@@ -121,7 +121,7 @@ class Told:
 def told(project) -> dict[str, Told]:
     """Run all commands: sweeps and trainings side by side, then what needs their output."""
     lines = [command for command, _ in commands()]
-    last = [line for line in lines if re.search(r"\$\(|best:|best\.zip|--sweep", line)]
+    last = [line for line in lines if re.search(r"\$\(|best:|best\.zip|doctor|clean|compare", line)]
     last.sort(key=lambda line: "evaluate" in line)  # it takes any number of threads, which then stay
     sweeps = [line for line in lines if line not in last and re.search(r"^\S+ (best|sweep)|--multirun", line)]
     trainings = [line for line in lines if line not in [*sweeps, *last]]

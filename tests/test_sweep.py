@@ -178,6 +178,8 @@ def test_wider_ranges_go_on_when_told_to(swept):
     extended = project.run(*wider, "--extend")
     assert extended.returncode == 0, extended.stderr
     assert len(project.study("wide").trials) == 2
+    [parent] = [run for run in project.runs() if "runback.extended" in run.data.tags]
+    assert "optimizer.learning_rate: 0.001 to 0.1" in parent.data.tags["runback.extended"]
 
 
 def test_an_ad_hoc_grid_needs_no_file(project):

@@ -15,7 +15,10 @@ VERBS = {
     "export": "pack a run, its code and its model into one file",
     "verify": "check every sum of such a file",
     "evaluate": "measure a run's model on the test split, once",
+    "sync": "deliver what runs have recorded while their store was away",
     "ui": "open the MLflow UI on this machine",
+    "doctor": "check this machine and the stores, and mend what can be mended",
+    "clean": "show what is not needed any more, and delete it",
 }
 
 

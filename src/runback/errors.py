@@ -4,9 +4,11 @@ RunbackError                 the root; `exit_code` is what the command line retu
 ├── InputError        (2)    what was asked for cannot be done as it was asked; nothing was started
 │   ├── DataError     (2)    the images or labels cannot be used
 │   ├── StoreError    (2)    mlruns/ or a database in it cannot be used
+│   │   └── StoreAway (2)    the store does not answer now; later it may
 │   └── NeedsFreshProcess (2) a process that has done less before could do it
 └── TrainingError     (1)    training started and failed
-    └── Diverged      (1)    the loss is no longer finite
+    ├── Diverged      (1)    the loss is no longer finite
+    └── DiskFull      (1)    the disk that a run writes to is full
 
 TrialPruned and Stopped are no errors: they end a training early, on purpose.
 """
@@ -32,6 +34,10 @@ class StoreError(InputError):
     """The folder mlruns/ or a database in it cannot be used."""
 
 
+class StoreAway(StoreError):  # noqa: N818 - the word for it
+    """The store does not answer, or not in time: what was to be stored can wait for it."""
+
+
 class NeedsFreshProcess(InputError):  # noqa: N818 - a fact about the process
     """What this process has done before cannot be undone, and rules out what was asked for."""
 
@@ -42,6 +48,10 @@ class TrainingError(RunbackError):
 
 class Diverged(TrainingError):  # noqa: N818 - the word for it
     """The loss is no longer finite."""
+
+
+class DiskFull(TrainingError):  # noqa: N818 - the word for it
+    """The disk that a run writes to is full."""
 
 
 class TrialPruned(Exception):  # noqa: N818 - Optuna's name for it

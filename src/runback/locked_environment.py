@@ -26,6 +26,7 @@ def locked_python(project: Path, packages: Collection[str], version: str, enviro
     environment = environments / key.hexdigest()[:12]
     python = version if version != _this_version() else sys.executable
     _run(uv, project, environment, "sync", "--frozen", "--python", python, *chosen)
+    os.utime(environment)  # used now: `runback clean` goes by it
     return environment / "bin" / "python"
 
 

@@ -4,6 +4,8 @@ This is where a run's config is declared: run-level knobs here, a part's own as 
 `_target_` names.
 """
 
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +16,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from runback import seeding, targets
 from runback.chatter import silenced
-from runback.errors import InputError
+from runback.errors import DataError, InputError
 from runback.objectives import OBJECTIVES
 from runback.sweeping import trial as trials
 from runback.tracking.layout import Layout, folder_name, project_root
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 WATCHED = ("val_accuracy", "val_loss", "accuracy", "loss")
 """The objectives that early stopping can watch."""
+
+UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged or a missing file raises; a .npz file is a zip file."""
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -212,7 +217,14 @@ def load_data(spec: Mapping[str, Any], declared: tuple[str, ...]) -> "tuple[Data
     """Return the training and the validation split. Errors: InputError, DataError."""
     source = {key: value for key, value in spec.items() if key not in SPLIT_KNOBS}
     cache = Layout(project_root()).data
-    dataset = targets.build(source, where="data", declared=declared, split="train", cache=cache)
+    try:
+        dataset = targets.build(
+            source, where="data", declared=declared, blamed=DataError, split="train", cache=cache
+        )
+    except UNREADABLE as error:
+        raise DataError(
+            f"data: {spec['_target_']}: {(str(error).splitlines() or [type(error).__name__])[0]}"
+        ) from error
     knobs = {key: spec[key] for key in SPLIT_KNOBS}
     return targets.build(  # type: ignore[no-any-return]
         {"_target_": "runback.data.split.split", **knobs}, where="data", dataset=dataset

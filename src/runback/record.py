@@ -35,11 +35,11 @@ PREVIEWED = 8
 RECORD_FORMAT = "runback-record-1"
 RESULT_FORMAT = "runback-result-1"
 
-FOLDER_TAG = "runback.folder"
-"""The tag with the run's folder in mlruns/, which its process holds."""
-
 RESULTS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 """An epoch's metrics that are part of its result; the others measure time."""
+
+STORE_PATIENCE = 600.0
+"""Seconds that a trial waits for a store that is away before it begins or goes on."""
 
 CLOCK = 2.0
 """Seconds by which a process's time of start may be off."""
@@ -169,7 +169,10 @@ def start(
     trial: "Trial | None",
     extra_tags: Mapping[str, str],
 ) -> "Run":
-    """Start the MLflow run, a child of the sweep's run inside a sweep. Errors: StoreError."""
+    """Start the MLflow run, a child of the sweep's run inside a sweep.
+
+    There it waits for a store that is away. Errors: StoreError.
+    """
     from runback.tracking.run import start_run
     from runback.tracking.store import open_store
 
@@ -184,6 +187,7 @@ def start(
         tags={**_tags(facts, layout, plan.folder, trial), **extra_tags},
         description=_description(plan, prepared),
         parent=None if trial is None else trial.parent,
+        patience=0.0 if trial is None else STORE_PATIENCE,
     )
     if trial is not None:
         trial.attribute("run_id", run.id)
@@ -297,9 +301,8 @@ def _tags(facts: Mapping[str, Any], layout: Layout, folder: Path, trial: "Trial 
         "runback.data_hash.train": facts["data"]["train"]["sha256"],
         "runback.data_hash.validation": facts["data"]["validation"]["sha256"],
         "runback.dirty": str(code["dirty"]).lower(),
+        **layout.folder_tags(folder),
     }
-    if folder.is_relative_to(layout.mlruns):
-        tags[FOLDER_TAG] = folder.relative_to(layout.mlruns).as_posix()
     if code["commit"]:
         tags["mlflow.source.git.commit"] = tags["runback.commit"] = code["commit"]
     if trial is not None:

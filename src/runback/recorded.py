@@ -17,10 +17,10 @@ from runback.prepare import Plan, TrainConfig
 from runback.provenance.bundle import Bundle, open_bundle
 from runback.provenance.difference import Difference
 from runback.provenance.record_form import BundleForm, HistoryForm, RecordForm, ResultForm, check_form
-from runback.record import FOLDER_TAG, RESULTS, epochs
+from runback.record import RESULTS, epochs
 from runback.run_reference import is_bundle, run_id
 from runback.tracking.find import artifact_files, curves, find_run, read_bytes
-from runback.tracking.layout import Layout
+from runback.tracking.layout import FOLDER_TAG, Layout
 from runback.tracking.lock import alone_in
 from runback.tracking.store import Store, open_store
 

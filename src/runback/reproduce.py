@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import logging
 import math
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -13,7 +15,7 @@ from rich.console import Console
 from runback import checkout, record
 from runback.arguments import Parser
 from runback.difference_table import print_differences
-from runback.errors import InputError
+from runback.errors import InputError, StoreError
 from runback.hydra_app import enter_project, stop_on_signals
 from runback.provenance.changes import code_differences
 from runback.provenance.difference import Difference, differences
@@ -28,6 +30,8 @@ REPRODUCES = "runback.reproduces"
 
 REPRODUCED_BY = "runback.reproduced_by"
 """The tag of a recorded run that names its reproductions, the newest last."""
+
+_logger = logging.getLogger(__name__)
 
 
 def main(argv: list[str]) -> int:
@@ -106,7 +110,7 @@ def _reproduce(
     n_validation = recorded.record["data"]["validation"]["shape"][0]
     verdict = judge(recorded.result, trained.result, found, n_validation, options.tolerance)
     facts = _facts(recorded, trained, found, verdict)
-    _log(facts, layout, recorded, trained)
+    _log(facts, layout, recorded, folder, trained.run_id)
     for line in verdict.explain():
         console.print(line, soft_wrap=True)
     console.print(f"run {trained.run_id}")
@@ -132,17 +136,21 @@ def _facts(
     return {**facts, "then": then, "now": now}
 
 
-def _log(facts: Mapping[str, Any], layout: Layout, recorded: RecordedRun, trained: Trained) -> None:
+def _log(facts: Mapping[str, Any], layout: Layout, recorded: RecordedRun, folder: Path, run_id: str) -> None:
     """Log the verdict to the new run, and link the two runs with each other."""
     from runback.tracking.find import find_run, has_run
     from runback.tracking.run import Run
     from runback.tracking.store import open_store
 
-    store = open_store(layout)
-    run = Run(store, trained.run_id)
+    store = open_store(layout, is_prepared=True)
+    run = Run(store, run_id, folder)
     run.log_text(json.dumps(facts, indent=2), "reproduction.json")
     run.log_text(reproduction_page(facts), "reproduction.html")
     run.set_tags({"runback.verdict": facts["verdict"]})
-    if has_run(store, recorded.id):
-        before = find_run(store, recorded.id).data.tags.get(REPRODUCED_BY, "")
-        Run(store, recorded.id).set_tags({REPRODUCED_BY: f"{before} {trained.run_id}".lstrip()})
+    run.close()
+    try:
+        if has_run(store, recorded.id):
+            before = find_run(store, recorded.id).data.tags.get(REPRODUCED_BY, "")
+            Run(store, recorded.id).set_tags({REPRODUCED_BY: f"{before} {run_id}".lstrip()})
+    except StoreError as error:  # the verdict stands
+        _logger.warning("run %s is not told of its reproduction: %s", recorded.id, error)

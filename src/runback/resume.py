@@ -9,9 +9,9 @@ from runback.errors import InputError
 from runback.hydra_app import enter_project, stop_on_signals
 from runback.prepare import Plan, prepare
 from runback.provenance.difference import differences
-from runback.record import FOLDER_TAG, code_here, record
+from runback.record import code_here, record
 from runback.recorded import RECORD, RecordedRun, find_recorded, refuse_other_data
-from runback.tracking.layout import Layout
+from runback.tracking.layout import FOLDER_TAG, Layout
 from runback.tracking.lock import alone_in
 from runback.train import go_on, train
 
@@ -42,6 +42,8 @@ def resume(reference: str, layout: Layout) -> str:
     Returns the run's ID. Errors: InputError, with the run unchanged, when it cannot go on: it is finished or
     running, was made elsewhere, has other data now or a checkpoint that does not fit its network.
     """
+    from runback.tracking.delivery import deliver_folder
+    from runback.tracking.outbox import waiting
     from runback.tracking.run import recording
     from runback.tracking.store import open_store
     from runback.training.checkpoint import load_newest
@@ -49,6 +51,8 @@ def resume(reference: str, layout: Layout) -> str:
     found = find_recorded(reference, layout)
     folder = _folder(found, layout)
     with alone_in(folder, f"run {found.id}"):
+        if waiting([folder]):
+            deliver_folder(open_store(layout), folder)  # what its record lacks may be there
         recorded = find_recorded(found.id, layout)  # the process that held the folder may have ended it
         _refuse_finished(recorded)
         _refuse_unrecorded(recorded, layout)

@@ -70,13 +70,15 @@ def build(
     where: str,
     declared: tuple[str, ...] = (),
     known_as: Mapping[str, str] | None = None,
+    blamed: type[InputError] = InputError,
     **given: Any,
 ) -> Any:
     """Call what `spec["_target_"]` names with the other keys of `spec` and with `given`.
 
     Nested mappings that have a `_target_` are built first. A function's annotations are enforced
     (pydantic), a constructor's own checks are trusted. `where` names the config group in messages, and
-    `known_as` the config key of a given argument that has one. Errors: InputError.
+    `known_as` the config key of a given argument that has one. Errors: InputError; `blamed`, one of them, for
+    what the call itself raises.
     """
     target = resolve(str(spec.get("_target_", "")), declared)
     arguments = {k: _built(v, f"{where}.{k}", declared) for k, v in spec.items() if k != "_target_"}
@@ -99,7 +101,7 @@ def build(
         raise InputError(f"{key}: {message}; got {first['input']!r}") from error
     except (TypeError, ValueError, KeyError, NotImplementedError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"{where}: {spec['_target_']}: {lines[0]}") from error
+        raise blamed(f"{where}: {spec['_target_']}: {lines[0]}") from error
 
 
 def resolve(path: str, declared: tuple[str, ...] = ()) -> Callable[..., Any]:

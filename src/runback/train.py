@@ -5,6 +5,7 @@
 """
 
 import contextlib
+import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 
 RESUMED_TAG = "runback.resumed"
 """The tag that says where a run went on each time."""
+
+FOLDER_PATIENCE = 60.0
+"""Seconds that a trial waits for its folder: a delivery to a server that hangs takes 20 s or 40 s to fail."""
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,19 +68,27 @@ def job(cfg: DictConfig) -> float | tuple[float, ...]:
     trial = trials.current()
     name = f"{choices['model']} {choices['optimizer']}" if trial is None else f"trial {trial.number}"
     plan = Plan(name, cfg, choices, list(hydra.overrides.task), Path(hydra.runtime.output_dir))
-    begun, tags = (None, {}) if trial is None or trial.begun is None else _taken_up(plan, trial.begun)
-    trained = train(plan, begun=begun, tags=tags)
+    trained = train(plan) if trial is None or trial.begun is None else _go_on_as(plan, trial)
     if trial is None:
         print(f"run {trained.run_id}")  # noqa: T201 - the command's result
     return trained.values[0] if len(trained.values) == 1 else trained.values
 
 
-def _taken_up(plan: Plan, run_id: str) -> tuple[Begun | None, dict[str, str]]:
+def _go_on_as(plan: Plan, trial: trials.Trial) -> Trained:
+    """Train a trial that an earlier process had begun."""
+    # The coordinator may hold the folder for a moment, to deliver what that process could not.
+    with alone_in(plan.folder, f"trial {trial.number}", FOLDER_PATIENCE):
+        begun, tags = _taken_up(plan, trial)
+        return _train(plan, begun, None, tags, None)
+
+
+def _taken_up(plan: Plan, trial: trials.Trial) -> tuple[Begun | None, dict[str, str]]:
     """Return where this trial's run goes on; without a checkpoint the tags of another run in its place."""
-    from runback.tracking.run import Run
+    from runback.tracking.outbox import Outbox
     from runback.tracking.store import open_store
     from runback.training.checkpoint import load_newest
 
+    run_id = Outbox(plan.folder).run_id or trial.begun
     if not run_id:  # its process, or the coordinator, was killed before that knew
         _clear(plan.folder)
         return None, {}
@@ -83,27 +97,50 @@ def _taken_up(plan: Plan, run_id: str) -> tuple[Begun | None, dict[str, str]]:
     with contextlib.suppress(InputError):  # all are damaged
         checkpoint = load_newest(plan.folder)
     if checkpoint is not None:
-        return go_on(store, run_id, plan.folder, checkpoint), {}
-    with contextlib.suppress(StoreError):
-        Run(store, run_id, plan.folder).recover_metrics()
+        return go_on(store, run_id, plan.folder, checkpoint, record.STORE_PATIENCE), {}
+    _deliver_all(store, plan.folder, run_id)
     _clear(plan.folder)
     return None, {RETRY_TAG: run_id}
 
 
+def _deliver_all(store: "Store", folder: Path, run_id: str) -> None:
+    """Bring what an earlier process has left to its run; what the store refuses is gone. StoreAway."""
+    from runback.tracking.delivery import deliver_folder
+    from runback.tracking.outbox import Outbox
+    from runback.tracking.store import patiently
+
+    if Outbox(folder).run_id is None:
+        Outbox(folder).belongs_to(run_id, str(store))
+    for trouble in patiently(lambda _: deliver_folder(store, folder), record.STORE_PATIENCE):
+        _logger.warning("%s (run %s)", trouble, run_id)
+
+
 def _clear(folder: Path) -> None:
+    from runback.tracking.layout import OUTBOX
     from runback.training.checkpoint import discard
 
     discard(folder)
     (folder / MIRROR).unlink(missing_ok=True)
+    shutil.rmtree(folder / OUTBOX, ignore_errors=True)
 
 
-def go_on(store: "Store", run_id: str, folder: Path, checkpoint: "Checkpoint | None") -> Begun:
-    """Open a run again that was stopped or killed, at its newest checkpoint or its beginning. StoreError."""
+def go_on(
+    store: "Store", run_id: str, folder: Path, checkpoint: "Checkpoint | None", patience: float = 0.0
+) -> Begun:
+    """Open a run again that was stopped or killed, at its newest checkpoint or its beginning.
+
+    A store that is away is waited for, for `patience` seconds. Errors: StoreError.
+    """
+    from runback.tracking.find import find_run
     from runback.tracking.run import reopen_run
+    from runback.tracking.store import patiently
 
-    run = reopen_run(store, run_id, folder)
+    def reopened(_: bool) -> tuple["Run", str | None]:
+        run = reopen_run(store, run_id, folder)
+        return run, find_run(store, run_id).data.tags.get(RESUMED_TAG)
+
+    run, before = patiently(reopened, patience)
     where = "its beginning" if checkpoint is None else f"epoch {checkpoint.epoch}, step {checkpoint.step}"
-    before = store.client.get_run(run_id).data.tags.get(RESUMED_TAG)
     run.set_tags({RESUMED_TAG: where if before is None else f"{before}; {where}"})
     print(f"going on from {where}")  # noqa: T201 - the command's result
     # A power failure can take metrics with it that the checkpoint, flushed to the disk, still has.
@@ -137,6 +174,7 @@ def _train(
 ) -> Trained:
     with silenced():
         from runback.training import fit
+    from runback.tracking.outbox import say_what_waits
     from runback.tracking.run import recording
     from runback.tracking.system_metrics import system_metrics
     from runback.training.checkpoint import discard
@@ -146,6 +184,7 @@ def _train(
 
     trial = trials.current()
     with contextlib.ExitStack() as ends:
+        ends.callback(say_what_waits, [plan.folder])
         with _discarding_on_bad_input(None if trial or begun else plan.folder):
             code = ends.enter_context(ThreadPoolExecutor(1)).submit(record.code_here)  # git takes its time
             prepared = prepare(plan.config)
@@ -155,7 +194,7 @@ def _train(
         checkpoint = begun.checkpoint if begun else None
         history: list[Mapping[str, float]] = list(checkpoint.history) if checkpoint else []
         ends.enter_context(recording(run))
-        ends.enter_context(system_metrics(run, resumed=begun is not None))
+        ends.enter_context(system_metrics(run))
         progress = ends.enter_context(
             Progress(options.epochs, len(prepared.train.labels), stream, initial_epoch=len(history))
         )

@@ -96,6 +96,15 @@ def test_how_a_run_ended_how_long_it_took_and_how_large_it_is(rows):
     assert rows["commit"].tolist() == ["ab" * 6] * 4
 
 
+def test_a_choice_is_known_of_a_trial_that_failed_before_its_training(store):
+    whole = begin(store, {"optimizer.name": "adam", "seed": 1})
+    early = begin(store, {"optimizer": "sgd"})
+    with open_reader(store.layout) as reader:
+        found = read_runs(reader, [whole.id, early.id])
+    assert found.rows["optimizer.name"].tolist() == ["adam", "sgd"]
+    assert "optimizer" not in found.rows
+
+
 def test_curves_have_a_row_for_each_epoch(store, runs):
     with open_reader(store.layout) as reader:
         curves = read_curves(reader, [runs["pruned"], runs["failed"], runs["patient"]])

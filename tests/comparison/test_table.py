@@ -35,6 +35,11 @@ def test_a_knob_that_only_comes_with_a_choice_is_told_by_the_choice():
     assert varying_columns(found) == expected
 
 
+def test_what_a_trial_without_a_training_lacks_does_not_vary():
+    found = frame(model__width=[8, 16, 8], seed=[1, 1, None], parameters=[100, 200, None])
+    assert varying_columns(found) == ["model.width"]
+
+
 def test_finished_runs_come_first_the_best_on_top_and_equal_ones_by_trial():
     found = frame(val_accuracy=[0.5, 0.9, None, 0.95, 0.9])
     found.rows["status"] = ["FINISHED", "FINISHED", "FAILED", "KILLED", "FINISHED"]

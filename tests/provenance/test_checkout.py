@@ -10,8 +10,10 @@ import pytest
 
 from runback.errors import InputError
 from runback.provenance.checkout import (
+    abandoned_checkouts,
     knows_commit,
     remove_abandoned_worktrees,
+    remove_checkout,
     toplevel,
     unpacked,
     worktree,
@@ -479,3 +481,33 @@ def test_a_commit_is_known_by_its_full_hash(repository, tmp_path):
     assert knows_commit(repository.root / "sub dir", commit)
     assert not any(knows_commit(repository.root, other) for other in (None, "HEAD", "0" * 40))
     assert not knows_commit(tmp_path, commit)
+
+
+@pytest.mark.parametrize("kind", ["worktree", "unpacked"])
+def test_a_checkout_is_abandoned_when_its_process_is_dead(kind, repository, tmp_path, hold):
+    repository.write("train.py", "print(1)\n")
+    folder = tmp_path / "checkouts" / "one"
+    process = hold(kind, repository, repository.commit(), folder)
+    assert abandoned_checkouts(folder.parent) == []
+    process.kill()
+    process.wait()
+    assert abandoned_checkouts(folder.parent) == [folder]
+    remove_checkout(repository.root, folder)
+    assert not folder.exists()
+    assert str(folder) not in repository.git("worktree", "list")
+
+
+def test_what_is_nobodys_checkout_is_abandoned_after_a_day_and_what_is_somebodys_never(repository, tmp_path):
+    repository.write("train.py", "print(1)\n")
+    repository.commit()
+    folder = tmp_path / "checkouts"
+    torn, moved, own, theirs = (folder / name for name in ("torn", "moved", "own", "theirs"))
+    torn.mkdir(parents=True)
+    moved.mkdir()
+    (moved / ".git").write_text("gitdir: /nowhere/.git/worktrees/moved\n")
+    repository.git("worktree", "add", "--quiet", "--detach", str(own))
+    subprocess.run(["git", "init", "--quiet", str(theirs)], check=True)
+    assert abandoned_checkouts(folder) == []
+    for path in (torn, moved, own, theirs):
+        os.utime(path, (time.time() - 90_000,) * 2)
+    assert abandoned_checkouts(folder) == [moved, torn]

@@ -303,6 +303,17 @@ def test_a_sweep_in_which_everything_fails_gives_up(tmp_path, engine):
     assert TrialState.RUNNING not in states(study)
 
 
+def test_bad_regions_in_a_row_use_up_the_budget_and_end_no_sweep(tmp_path, engine):
+    def diverges(number, params):
+        if number < 6:
+            raise Diverged("diverged: loss is nan")
+        return 1.0
+
+    study, _, coordinator = sweep(tmp_path, engine, diverges, n_trials=7, n_workers=1)
+    coordinator.run()
+    assert states(study) == [*[TrialState.PRUNED] * 6, TrialState.COMPLETE]
+
+
 def test_ctrl_c_ends_running_trials_and_leaves_none_running(tmp_path, engine):
     def forever(number, params):
         while True:

@@ -1,5 +1,4 @@
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -12,16 +11,6 @@ from runback.tracking.store import Store, open_store
 def _own_store(monkeypatch):
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "RUNBACK_ROOT"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(scope="session")
-def fresh_database(tmp_path_factory) -> Path:
-    """A database as it is just after its creation, which takes a second or two."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        layout = Layout(tmp_path_factory.mktemp("fresh"))
-        open_store(layout)
-    return layout.database
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from runback.errors import InputError, StoreError
-from runback.tracking.lock import LOCK, alone_in
+from runback.tracking.lock import LOCK, alone_in, alone_with, is_held
 
 HOLD = """
 import sys, time
@@ -82,3 +82,37 @@ def test_a_full_disk_can_still_be_locked(tmp_path):
         [sys.executable, "-c", ON_A_FULL_DISK, str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "held\n"), done.stderr
+
+
+def test_a_held_folder_is_told_without_a_trace(tmp_path, holder):
+    trial = tmp_path / "held" / "3"
+    trial.mkdir()
+    (tmp_path / "free").mkdir()
+    before = (tmp_path / "held" / LOCK).read_bytes()
+    assert is_held(tmp_path / "held", tmp_path)
+    assert is_held(trial, tmp_path)
+    assert is_held(tmp_path, tmp_path.parent)
+    assert not is_held(trial, tmp_path / "held")
+    assert not is_held(tmp_path / "free", tmp_path)
+    assert not is_held(tmp_path / "gone", tmp_path)
+    assert (tmp_path / "held" / LOCK).read_bytes() == before
+    assert list((tmp_path / "free").iterdir()) == []
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert not is_held(trial, tmp_path)
+
+
+def test_a_trial_is_not_taken_from_under_its_sweep(tmp_path, holder):
+    trial = tmp_path / "held" / "3"
+    trial.mkdir()
+    with (
+        pytest.raises(InputError, match="trial 3 is already running"),
+        alone_with(trial, tmp_path, "trial 3"),
+    ):
+        pytest.fail("the sweep holds it")
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with alone_with(trial, tmp_path, "trial 3"):
+        assert is_held(tmp_path / "held", tmp_path)
+        assert is_held(trial, tmp_path / "held")
+    assert not is_held(trial, tmp_path)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-from runback.errors import StoreError
+from runback.tracking.delivery import deliver_folder
 from runback.tracking.find import artifacts, download
 from runback.tracking.model import log_network
 from runback.tracking.run import recording
@@ -46,8 +46,7 @@ def images():
 def logged(run, network):
     """A run with the network in it, and the logged model's local folder."""
     log_network(run, network, ("cat", "dog", "ship"))
-    (output,) = run.store.client.get_run(run.id).outputs.model_outputs
-    model = run.store.client.get_logged_model(output.model_id)
+    model = _model(run)
     return run, model, Path(local_file_uri_to_path(model.artifact_location))
 
 
@@ -116,15 +115,27 @@ def test_mlflow_serves_the_logged_model_to_raw_images(logged, network, images):
     np.testing.assert_allclose(predictions, network.predict(images, verbose=0), rtol=1e-6)
 
 
-def test_a_store_that_fails_is_told_and_the_half_logged_model_marked(run, network, tmp_path):
-    (run.store.layout.artifacts / "digits" / "models").parent.mkdir(parents=True, exist_ok=True)
-    (run.store.layout.artifacts / "digits" / "models").write_text("a file where a folder belongs")
-    with pytest.raises(StoreError, match="cannot store the network"), recording(run):
+def test_a_network_that_the_store_refuses_waits_and_is_logged_once(run, network, caplog):
+    models = run.store.layout.artifacts / "digits" / "models"
+    models.parent.mkdir(parents=True, exist_ok=True)
+    models.write_text("a file where a folder belongs")
+    with recording(run):
         log_network(run, network, ("cat", "dog", "ship"))
+    assert [line.split(":")[0] for line in caplog.messages] == ["cannot store the network"]
     found = run.store.client.get_run(run.id)
-    assert found.info.status == "FAILED"
-    model = run.store.client.get_logged_model(found.outputs.model_outputs[0].model_id)
-    assert str(model.status) == "FAILED"
+    assert found.info.status == "FINISHED"
+    assert str(_model(run).status) != "READY"
+    models.unlink()
+    assert deliver_folder(run.store, run.store.layout.runs / "one") == []
+    assert str(_model(run).status) == "READY"
+    assert len(run.store.client.search_logged_models([found.info.experiment_id])) == 1
+    folder = Path(local_file_uri_to_path(_model(run).artifact_location))
+    assert mlflow.pyfunc.load_model(str(folder))
+
+
+def _model(run):
+    (output,) = run.store.client.get_run(run.id).outputs.model_outputs
+    return run.store.client.get_logged_model(output.model_id)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from runback.tracking.system_metrics import system_metrics
 
 
 def _names(run):
+    run.deliver()
     return {name for name in run.store.client.get_run(run.id).data.metrics if name.startswith("system/")}
 
 
@@ -23,6 +24,7 @@ def test_a_run_of_a_moment_has_a_sample_and_no_thread_left(run, capfd):
 def test_samples_come_regularly(run):
     with system_metrics(run, sampling_seconds=0.2):
         time.sleep(1)
+    run.deliver()
     history = run.store.client.get_metric_history(run.id, "system/cpu_utilization_percentage")
     assert len(history) >= 3
     assert len({point.step for point in history}) == len(history)

@@ -2,6 +2,7 @@ import errno
 import logging
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from runback.data.dataset import Dataset
-from runback.errors import InputError, Stopped, TrialPruned
+from runback.errors import DiskFull, InputError, Stopped, TrialPruned
 from runback.hydra_app import stop_on_signals
 from runback.training import checkpointing
 from runback.training.checkpoint import load_newest
@@ -98,22 +99,33 @@ def test_a_pruned_epoch_leaves_no_checkpoint(tmp_path: Path) -> None:
     assert saved(tmp_path) == ["checkpoint-00001-0000000.npz"]
 
 
-def test_a_full_disk_costs_the_checkpoint_and_not_the_training(
+def raising(number: int) -> Callable[[int], None]:
+    def fsync(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fsync
+
+
+def test_a_full_disk_ends_the_training_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", raising(errno.ENOSPC))
+    with pytest.raises(DiskFull, match="the disk is full: cannot write a checkpoint in"):
+        train(small_model(), tmp_path)
+    assert saved(tmp_path) == []
+
+
+def test_a_disk_that_fails_costs_the_checkpoint_and_not_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     alone = small_model()
     expected = bits(alone, train(alone))
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", raising(errno.EIO))
     model = small_model()
     assert bits(model, train(model, tmp_path)) == expected
     assert saved(tmp_path) == []
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
         (
             logging.WARNING,
-            f"cannot write the checkpoint of epoch {epoch}, step 0 in {tmp_path}: No space left on device",
+            f"cannot write the checkpoint of epoch {epoch}, step 0 in {tmp_path}: Input/output error",
         )
         for epoch in (1, 2, 3, 4)
     ]

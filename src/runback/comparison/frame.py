@@ -1,15 +1,14 @@
 """Runs as pandas frames: a row for each run, and a row for each of their epochs."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 
 from runback.comparison.columns import curve_columns, typed, whole
 from runback.comparison.results import results
 from runback.errors import InputError
+from runback.tracking.moved import local_path
 from runback.tracking.reader import Reader
 from runback.tracking.rows import Runs
 from runback.tracking.tags import FAILURE_TAG, KIND_TAG, REASON_TAG, SWEEP_TAG, TRIAL_TAG
@@ -49,7 +48,7 @@ def read_runs(reader: Reader, ids: list[str]) -> RunFrame:
     _refuse_sweeps(runs)
     outcome = results(reader, runs)
     known = {**_facts(runs), **outcome, **_size(runs)}
-    params = {name: typed(values) for name, values in sorted(runs.params.items()) if name != SIZE}
+    params = {name: typed(values) for name, values in sorted(_params(runs).items()) if name != SIZE}
     causes = {f"params.{name}" if name in known else name: column for name, column in params.items()}
     causes |= {name: _cut(runs.tag(tag)) for name, tag in CODE_AND_DATA.items()}
     rows = pd.DataFrame({**known, **causes}).dropna(axis="columns", how="all")
@@ -60,6 +59,15 @@ def read_runs(reader: Reader, ids: list[str]) -> RunFrame:
 def read_curves(reader: Reader, runs: Sequence[str]) -> pd.DataFrame:
     """Read the metrics of each epoch of these runs: run, epoch (from 1), then each metric. StoreError."""
     return curve_columns(reader.curves(list(runs)), runs)
+
+
+def _params(runs: Runs) -> dict[str, list[str | None]]:
+    """Return the params; a trial that failed before its training knows `optimizer.name` as `optimizer` only."""
+    params = dict(runs.params)
+    for name in [name for name in params if f"{name}.name" in params]:
+        early, known = params.pop(name), params[f"{name}.name"]
+        params[f"{name}.name"] = [a if b is None else b for a, b in zip(early, known, strict=True)]
+    return params
 
 
 def _refuse_sweeps(runs: Runs) -> None:
@@ -91,11 +99,9 @@ def _size(runs: Runs) -> dict[str, pd.Series]:
 
 def _bytes(artifact_uri: str) -> int | None:
     """Return the size of a run's model.keras where that is a file on this machine."""
-    place = urlsplit(artifact_uri)
-    if place.scheme not in ("", "file"):
-        return None
+    folder = local_path(artifact_uri)
     try:
-        return os.stat(f"{unquote(place.path)}/model.keras").st_size  # noqa: PTH116 - a Path for each takes longer
+        return None if folder is None else (folder / "model.keras").stat().st_size
     except OSError:
         return None
 

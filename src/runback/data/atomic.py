@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from runback.disk import is_full
 from runback.errors import DataError
-
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +82,7 @@ def _writing(cache: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in NO_SPACE:
+        if is_full(error):
             raise DataError(f"no disk space left for the data cache {cache}: {error.strerror}") from error
         raise DataError(f"cannot write the data cache {cache}: {error.strerror or error}") from error
 

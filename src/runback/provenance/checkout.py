@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,9 @@ TIMEOUT = 600.0
 
 COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 """A full hash, SHA-1 or SHA-256: anything else could be an option to git."""
+
+UNMARKED = 86_400.0
+"""Seconds after which a checkout without a mark is nobody's: it is marked as soon as it is made."""
 
 OWNER = "runback"
 """The file in `.git` of an unpacked tree that says which process made it."""
@@ -67,7 +71,7 @@ def worktree(
         _complete(folder, commit, patch, untracked_zip)
         yield folder
     finally:
-        _remove_worktree(repository, folder)
+        remove_checkout(repository, folder)
 
 
 @contextmanager
@@ -108,7 +112,56 @@ def remove_abandoned_worktrees(repository: Path) -> None:
         lines = entry.splitlines()
         locked = next((line.removeprefix("locked ") for line in lines if line.startswith("locked ")), "")
         if is_abandoned(locked):
-            _remove_worktree(repository, Path(lines[0].removeprefix("worktree ")))
+            remove_checkout(repository, Path(lines[0].removeprefix("worktree ")))
+
+
+def abandoned_checkouts(folder: Path) -> list[Path]:
+    """Return what `worktree` and `unpacked` made in `folder` for processes which no longer run.
+
+    So are, after a day, folders that a process was killed before it had marked, and worktrees whose
+    repository is gone. Others' worktrees and repositories are not.
+    """
+    found = []
+    for path in sorted(folder.glob("*")):
+        mark = _mark(path)
+        if is_abandoned(mark) if mark is not None else _age(path) > UNMARKED:
+            found.append(path)
+    return found
+
+
+def remove_checkout(repository: Path, folder: Path) -> None:
+    """Remove a worktree of `repository`, or what is left of one, or an unpacked tree."""
+    # Twice `--force`: the worktree has changes, and it is locked.
+    remove = ("worktree", "remove", "--force", "--force", str(folder.absolute()))
+    with suppress(GitError):
+        git(repository, *remove, timeout=TIMEOUT)
+    if folder.exists():
+        # Git removes no worktree that is torn; it only forgets one that is gone.
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(GitError):
+            git(repository, *remove)
+
+
+def _mark(folder: Path) -> str | None:
+    """Return what tells whose a checkout is; None where it is no repository, or none any more."""
+    git_folder = folder / ".git"
+    try:
+        if git_folder.is_dir():
+            mark = git_folder / OWNER
+        else:
+            administered = Path(git_folder.read_text().removeprefix("gitdir:").strip())
+            administered.stat()
+            mark = administered / "locked"
+        return mark.read_text() if mark.exists() else ""
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _check_repository(repository: Path) -> None:
@@ -149,18 +202,6 @@ def _add_worktree(repository: Path, commit: str, folder: Path) -> None:
         git(repository, "worktree", "add", *options, str(folder.absolute()), commit, timeout=TIMEOUT)
     except (GitError, OSError) as error:
         raise InputError(f"cannot make a worktree of commit {commit[:12]} in {folder}: {error}") from error
-
-
-def _remove_worktree(repository: Path, folder: Path) -> None:
-    # Twice `--force`: the worktree has changes, and it is locked.
-    remove = ("worktree", "remove", "--force", "--force", str(folder.absolute()))
-    with suppress(GitError):
-        git(repository, *remove, timeout=TIMEOUT)
-    if folder.exists():
-        # Git removes no worktree that is torn; it only forgets one that is gone.
-        shutil.rmtree(folder, ignore_errors=True)
-        with suppress(GitError):
-            git(repository, *remove)
 
 
 def _complete(folder: Path, commit: str, patch: bytes, untracked_zip: bytes | None) -> None:

@@ -1,7 +1,11 @@
-"""Tells when to give up: failed trials do not use up `n_trials`, and a bug would be tried for ever."""
+"""Tells when to give up: failed trials do not use up `n_trials`, and a bug would be tried for ever.
+
+Those of a bad region of the search space do.
+"""
 
 from runback.errors import TrainingError
 from runback.sweeping import messages
+from runback.sweeping.policy import BAD_REGIONS
 
 FAILURES_IN_A_ROW = 5
 """So many failed trials in a row (or one for each worker, if that is more) end a sweep."""
@@ -19,7 +23,7 @@ class FailuresInARow:
 
     def count(self, outcome: messages.Outcome, ended: int) -> None:
         """Take in how the study's `ended`-th trial ended. Raises TrainingError when it is time to give up."""
-        if not isinstance(outcome, messages.Failed):
+        if not isinstance(outcome, messages.Failed) or outcome.kind in BAD_REGIONS:
             self._failures.clear()
             return
         self._failures.append(outcome)

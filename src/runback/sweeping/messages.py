@@ -9,6 +9,7 @@ KINDS = {
     "lost": "its process was killed, crashed, or went away with its machine",
     "data": "the images or labels cannot be used",
     "input": "its config cannot be trained",
+    "store": "what it records cannot be kept: the disk is full, or the store was away for too long",
     "code": "an exception",
     "stopped": "it was asked to stop",
 }

@@ -7,20 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from optuna.study import Study
+from optuna.trial import FrozenTrial
 
-from runback.errors import StoreError
+from runback.errors import RunbackError
 from runback.sweeping import messages
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space, described
-from runback.sweeping.study import best_trials, finished_count
+from runback.sweeping.study import Entry, best_trials, finished_count
 
-_RUN_ID = "runback:parent_run"
+EXTENDED_TAG = "runback.extended"
+"""The tag with the search space as it is since its ranges became wider."""
+
+PARENT_RUN = "runback:parent_run"
+"""The study's attribute with the ID of the sweep's run."""
 
 
 class ParentRun:
     """Observes a sweep for MLflow; does nothing where the sweep is not tracked.
 
-    It also closes the runs of trials whose process died before it could.
+    It also closes the runs of trials whose process died before it could, and delivers what trials could not.
     """
 
     def __init__(self, study: Study, sweep: str, tracked: "_Tracked | None") -> None:
@@ -44,35 +49,48 @@ class ParentRun:
         from runback.tracking.run import reopen_run, start_run
         from runback.tracking.store import open_store
 
-        store = open_store(Layout(project_root()))
-        known = study.user_attrs.get(_RUN_ID)
+        layout = Layout(project_root())
+        store = open_store(layout)
+        known = study.user_attrs.get(PARENT_RUN)
         if known is not None:
-            return cls(study, sweep, _Tracked(store, reopen_run(store, known, folder)))
+            run = reopen_run(store, known, folder)
+            if settings.extend:  # params never change in MLflow
+                run.set_tags({EXTENDED_TAG: "; ".join(f"{k}: {v}" for k, v in _space(space).items())})
+            return cls(study, sweep, _tracked(store, run, settings.experiment, folder))
         run = start_run(
             store,
             experiment=settings.experiment,
             name=sweep,
             folder=folder,
             params=_params(settings, space),
-            tags={"runback.sweep": sweep, "runback.kind": "sweep"},
+            tags={"runback.sweep": sweep, "runback.kind": "sweep", **layout.folder_tags(folder)},
             description=f"Sweep **{sweep}**: every trial is a child run.",
         )
-        study.set_user_attr(_RUN_ID, run.id)
-        return cls(study, sweep, _Tracked(store, run))
+        study.set_user_attr(PARENT_RUN, run.id)
+        return cls(study, sweep, _tracked(store, run, settings.experiment, folder))
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
-        """Keep the run's status true, however the sweep ends."""
+        """Keep the run's status true, however the sweep ends; say what could not be delivered."""
         if self._tracked is None:
             yield
             return
+        from runback.tracking.outbox import say_what_waits
         from runback.tracking.run import recording
 
-        with recording(self._tracked.run):
-            yield
+        try:
+            with recording(self._tracked.run):
+                try:
+                    yield
+                finally:
+                    self._tracked.finish()
+        finally:
+            say_what_waits([self._tracked.folder, *self._tracked.folder.iterdir()])
 
     def asked(self, number: int, params: dict[str, Any]) -> None:
-        """Do nothing: a trial's run is started by the trial."""
+        """Leave its folder to the trial, which starts its run, or goes on with it."""
+        if self._tracked is not None:
+            self._tracked.rounds.forget(self._tracked.trial(number))
 
     def reported(self, number: int, step: int, value: float) -> None:
         """Do nothing: curves are the trial's own."""
@@ -81,65 +99,132 @@ class ParentRun:
         """Do nothing."""
 
     def put_back(self, number: int, failure: messages.Failed) -> None:
-        """Close the run of a trial that could not do so itself."""
-        self._failed(number, failure)
+        """Close the run of a trial that could not do so itself; what comes next is a retry of it."""
+        run_id = self._failed(number, failure)
+        trial = self._trial(number)
+        if run_id is not None and "run_id" not in trial.user_attrs:
+            Entry(self._study, trial).note("run_id", run_id)
 
     def recovered(self, number: int, outcome: messages.Outcome) -> None:
         """Close the run of a trial that had ended, and could not close it any more."""
         if self._tracked is not None:
             is_done = isinstance(outcome, messages.Completed)
-            self._tracked.close_trial(
-                self._sweep, number, "FINISHED" if is_done else "KILLED", None if is_done else "pruned"
-            )
+            ended = ("FINISHED", None) if is_done else ("KILLED", "pruned")
+            self._tracked.close_trial(self._sweep, number, self._tracked.run_of(self._trial(number)), *ended)
 
     def ended(self, number: int, outcome: messages.Outcome) -> None:
         """Log the best value so far; close the run of a trial that could not do so itself."""
         if isinstance(outcome, messages.Failed):
             self._failed(number, outcome)
-        elif self._tracked is None:
-            return
-        elif isinstance(outcome, messages.Completed) and len(self._study.directions) == 1:
-            value = best_trials(self._study, 1)[0].value
-            self._tracked.run.log_metrics(
-                {"best_objective": float(value or 0)}, step=finished_count(self._study)
-            )
+        elif self._tracked is not None:
+            self._tracked.rounds.deliver([self._tracked.trial(number)])
+            if isinstance(outcome, messages.Completed) and len(self._study.directions) == 1:
+                value = best_trials(self._study, 1)[0].value
+                self._tracked.run.log_metrics(
+                    {"best_objective": float(value or 0)}, step=finished_count(self._study)
+                )
 
-    def _failed(self, number: int, failure: messages.Failed) -> None:
+    def _failed(self, number: int, failure: messages.Failed) -> str | None:
+        """Return the run with the failure: the trial's, or one in its place where it had none yet."""
         if self._tracked is None:
-            return
-        self._tracked.close_trial(self._sweep, number, "FAILED", failure.reason)
-        run_id = self._study.get_trials(deepcopy=False)[number].user_attrs.get("run_id")
-        if run_id is not None and failure.kind != "stopped":
-            self._tracked.tag_failure(run_id, failure.kind)
+            return None
+        trial = self._trial(number)
+        run_id = self._tracked.run_of(trial)
+        kind = None if failure.kind == "stopped" else failure.kind
+        self._tracked.close_trial(self._sweep, number, run_id, "FAILED", failure.reason, kind)
+        if run_id is None and kind is not None:
+            return self._tracked.failed_trial(self._sweep, trial, failure)
+        return run_id
+
+    def _trial(self, number: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[number]
 
 
 @dataclass(frozen=True)
 class _Tracked:
-    store: Any
     run: Any
+    experiment: str
+    rounds: Any
+    folder: Path
 
-    def tag_failure(self, run_id: str, kind: str) -> None:
-        from runback.tracking.run import Run
+    def trial(self, number: int) -> Path:
+        return self.folder / str(number)
+
+    def run_of(self, trial: FrozenTrial) -> str | None:
+        """Return the run that a trial has begun: as it has told, or as its folder says."""
+        from runback.tracking.outbox import Outbox
+
+        told = trial.user_attrs.get("run_id")
+        return Outbox(self.trial(trial.number)).run_id if told is None else str(told)
+
+    def failed_trial(self, sweep: str, trial: FrozenTrial, failure: messages.Failed) -> str | None:
+        """Store a run for a trial that ended before it had one; return its ID, None if that fails."""
+        from runback.tracking.run import start_run
         from runback.tracking.tags import FAILURE_TAG
+        from runback.tracking.text import redacted
 
-        with contextlib.suppress(StoreError):
-            Run(self.store, run_id).set_tags({FAILURE_TAG: kind})
+        try:
+            run = start_run(
+                self.rounds.store,
+                experiment=self.experiment,
+                name=f"trial {trial.number}",
+                folder=self.trial(trial.number),
+                params=trial.params,
+                tags={
+                    **self._tags(sweep, trial.number),
+                    **{"runback.kind": "train", FAILURE_TAG: failure.kind},
+                },
+                description="It failed before its training began.",
+                parent=self.run.id,
+            )
+        except RunbackError:
+            return None
+        if failure.traceback:
+            run.log_text(redacted(failure.traceback), "traceback.txt")
+        run.finish("FAILED", failure.reason)
+        return run.id
 
-    def close_trial(self, sweep: str, number: int, status: Any, reason: str | None) -> None:
-        from runback.tracking.find import close_runs
+    def close_trial(
+        self,
+        sweep: str,
+        number: int,
+        run_id: str | None,
+        status: Any,
+        reason: str | None,
+        failure: str | None = None,
+    ) -> None:
+        from runback.tracking.rounds import Closing
 
-        tags = {"runback.sweep": sweep, "runback.trial": str(number), "mlflow.parentRunId": self.run.id}
-        with contextlib.suppress(StoreError):  # a store that is away does not end the sweep
-            close_runs(self.store, tags=tags, status=status, reason=reason)
+        closing = Closing(self._tags(sweep, number), status, reason, failure)
+        self.rounds.close(self.trial(number), run_id, closing)
+
+    def _tags(self, sweep: str, number: int) -> dict[str, str]:
+        return {"runback.sweep": sweep, "runback.trial": str(number), "mlflow.parentRunId": self.run.id}
+
+    def finish(self) -> None:
+        self.rounds.deliver(self.folder.iterdir())
+        self.rounds.finish()
+
+
+def _tracked(store: Any, run: Any, experiment: str, folder: Path) -> _Tracked:
+    """Begin with what an earlier coordinator, or its trials, could not deliver."""
+    from runback.tracking.rounds import Rounds
+
+    tracked = _Tracked(run, experiment, Rounds(store), folder)
+    tracked.rounds.deliver(folder.iterdir())
+    return tracked
 
 
 def _params(settings: SweeperSettings, space: Space) -> dict[str, object]:
-    space_params = {f"space.{name}": described(d) for name, d in space.distributions.items()}
     return {
         "sweep.sampler": settings.sampler["_target_"].split(".")[-1],
         "sweep.pruner": settings.pruner["_target_"].split(".")[-1] if settings.pruner else "none",
         "sweep.n_trials": settings.n_trials,
         "sweep.direction": ",".join(settings.directions),
         "sweep.seed": settings.seed,
-        **space_params,
+        **{f"space.{name}": axis for name, axis in _space(space).items()},
     }
+
+
+def _space(space: Space) -> dict[str, str]:
+    return {name: described(distribution) for name, distribution in space.distributions.items()}

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from runback.errors import InputError
 
-RETRIES = {"lost": 2, "out_of_memory": 1, "timeout": 0, "diverged": 0, "data": 0, "input": 0, "code": 0}
+RETRIES = {
+    "lost": 2,
+    "out_of_memory": 1,
+    "store": 2,
+    "timeout": 0,
+    "diverged": 0,
+    "data": 0,
+    "input": 0,
+    "code": 0,
+}
 """How often a trial is tried again after a failure of each kind, by default."""
 
 BAD_REGIONS = ("diverged", "out_of_memory")

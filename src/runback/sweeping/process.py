@@ -16,14 +16,28 @@ from typing import Any
 
 import cloudpickle
 
-from runback.errors import DataError, Diverged, InputError, NeedsFreshProcess, Stopped, TrialPruned
+from runback.disk import is_full
+from runback.errors import (
+    DataError,
+    DiskFull,
+    Diverged,
+    InputError,
+    NeedsFreshProcess,
+    Stopped,
+    StoreError,
+    TrialPruned,
+)
 from runback.provenance.owner import this_process
 from runback.sweeping import messages
 from runback.sweeping import outcome as outcomes
 from runback.sweeping import trial as trials
 from runback.sweeping.devices import VARIABLE as DEVICES
+from runback.sweeping.memory import is_out_of_memory
 
 ORPHANED = "its coordinator is gone"
+
+OUTPUT = "output.log"
+"""In a trial's folder: what its processes print, one after the other."""
 
 PROCESS = "process"
 """The attribute that tells which process runs a trial."""
@@ -74,7 +88,7 @@ def run(connection: Connection, warm_up: bytes | None) -> None:
         os._exit(0)  # it was not needed
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_stop_without_coordinator, args=(connection.fileno(),), daemon=True).start()
-    _redirect_output(job.folder / "output.log")
+    _redirect_output(job.folder / OUTPUT)
     if job.device is not None:
         os.environ[DEVICES] = job.device  # before TensorFlow looks for devices
     facts = (job.number, job.sweep, job.threads, job.parent, job.folder)
@@ -113,6 +127,8 @@ def _outcome(job: Job, *, may_be_unfit: bool) -> messages.Outcome | messages.Unf
         if may_be_unfit and isinstance(error, NeedsFreshProcess):
             return messages.Unfit()
         return messages.Failed(_kind(error), str(error))
+    except DiskFull as error:
+        return messages.Failed(_kind(error), str(error))
     except Exception as error:
         first_line = (str(error).strip().splitlines() or [""])[0]
         return messages.Failed(_kind(error), f"{type(error).__name__}: {first_line}", traceback.format_exc())
@@ -126,19 +142,12 @@ def _completed(job: Job, returned: Any) -> messages.Completed:
 
 
 def _kind(error: Exception) -> str:
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return "out_of_memory"
+    if isinstance(error, StoreError) or is_full(error):
+        return "store"
     kinds = {Diverged: "diverged", DataError: "data", InputError: "input"}
     return next((kind for cause, kind in kinds.items() if isinstance(error, cause)), "code")
-
-
-def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Tell by its name TensorFlow's error, which a process without TensorFlow cannot import."""
-    while error is not None:
-        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _values(returned: Any) -> tuple[float, ...]:

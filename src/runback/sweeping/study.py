@@ -15,7 +15,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from runback import targets
-from runback.errors import InputError, StoreError
+from runback.disk import is_full
+from runback.errors import DiskFull, InputError, RunbackError, StoreError
 from runback.sweeping.search import Search, refuse_other
 
 STUDY = "study.db"
@@ -41,8 +42,9 @@ def open_study(folder: Path, name: str, search: Search, *, extend: bool = False)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = folder / STUDY
     _switch_to_wal(path)
-    storage = _storage(path)
-    with _readable_errors(path):
+    with readable_errors(path):
+        # Its connection stays open: whenever the last one is closed, SQLite copies and removes the WAL.
+        storage = _storage(path)
         study = optuna.create_study(
             storage=storage,
             study_name=name,
@@ -63,15 +65,21 @@ def known_search(study: Study) -> Search | None:
     return None if content is None else Search.from_json(content)
 
 
+def close_study(study: Study) -> None:
+    """Close the database of an opened study, so that all of it is in its one file."""
+    storage: Any = study._storage
+    getattr(storage, "_backend", storage).engine.dispose()
+
+
 def read_study(folder: Path, name: str) -> Study:
     """Open an existing study to read it. Errors: InputError where there is none, StoreError."""
     path = folder / STUDY
     if not path.exists():
         raise InputError(f"sweep {name} has no study at {path}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with _readable_errors(path):
+    with readable_errors(path):
         try:
-            return optuna.load_study(storage=_storage(path), study_name=name)
+            return optuna.load_study(storage=_storage(path, poolclass=NullPool), study_name=name)
         except KeyError:
             raise InputError(f"{path} holds no sweep named {name}") from None
 
@@ -156,10 +164,9 @@ def _without_experimental_warnings() -> Iterator[None]:
         yield
 
 
-def _storage(path: Path) -> optuna.storages.RDBStorage:
+def _storage(path: Path, **pool: Any) -> optuna.storages.RDBStorage:
     return optuna.storages.RDBStorage(
-        f"sqlite:///{path}",
-        engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT}, "poolclass": NullPool},
+        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT}, **pool}
     )
 
 
@@ -175,14 +182,17 @@ def _switch_to_wal(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _readable_errors(path: Path) -> Iterator[None]:
+def readable_errors(path: Path) -> Iterator[None]:
+    """Turn what the study's database raises into one line. Errors: StoreError, DiskFull."""
     try:
         yield
     except (OperationalError, optuna.exceptions.StorageInternalError) as error:
         raise _store_error(path, str(error.__cause__ or error)) from error
 
 
-def _store_error(path: Path, message: str) -> StoreError:
+def _store_error(path: Path, message: str) -> RunbackError:
+    if is_full(message, path.parent):
+        return DiskFull(f"the disk is full: cannot write {path}")
     if "locked" in message:
         return StoreError(f"{path} is locked by another program; waited {LOCK_TIMEOUT} s")
     return StoreError(f"cannot use {path}: {message.splitlines()[0]}")

@@ -34,7 +34,15 @@ from runback.sweeping.proposer import Proposer
 from runback.sweeping.search import Search
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space
-from runback.sweeping.study import STUDY, finished_count, open_study, pruner_for, read_study
+from runback.sweeping.study import (
+    STUDY,
+    close_study,
+    finished_count,
+    open_study,
+    pruner_for,
+    read_study,
+    readable_errors,
+)
 from runback.sweeping.table import Table
 from runback.tracking.lock import alone_in
 
@@ -90,6 +98,7 @@ def sweep(
                 _check_corners(composer, searched, engine, slots)
         ends.enter_context(alone_in(sweep_folder, f"sweep {name}"))
         study = open_study(sweep_folder, name, search, extend=settings.extend)
+        ends.callback(close_study, study)
         order = keep_order(study, settings, slots.n_workers, slots.threads)
         decisions = Decisions(study, proposer, pruner, order.window)
         if _has_enough(study, budget):
@@ -108,7 +117,7 @@ def sweep(
             *(study, decisions, engine, budget, settings.policy, job, observers, slots.devices)
         )
         try:
-            with parent.recording(), table.live():
+            with parent.recording(), table.live(), readable_errors(sweep_folder / STUDY):
                 coordinator.run()
                 if finished_count(study) == 0:
                     raise TrainingError(f"no trial finished; their logs are under {sweep_folder}")

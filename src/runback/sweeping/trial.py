@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from runback.errors import Stopped, TrainingError, TrialPruned
+from runback.disk import is_full
+from runback.errors import DiskFull, Stopped, TrainingError, TrialPruned
 from runback.sweeping import messages, outcome
 
 
@@ -51,6 +52,8 @@ class Trial:
         try:
             outcome.keep(self.folder, how)
         except OSError as error:
+            if is_full(error):
+                raise DiskFull(f"the disk is full: cannot write {self.folder}") from error
             raise TrainingError(f"cannot write {self.folder}: {error.strerror or error}") from error
 
     def _send(self, message: messages.Message) -> None:

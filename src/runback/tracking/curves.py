@@ -6,28 +6,24 @@ import contextlib
 import json
 import logging
 import os
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric
-from mlflow.exceptions import MlflowException
 
+from runback.disk import is_full
+from runback.errors import DiskFull
 from runback.tracking.layout import MIRROR
-from runback.tracking.text import first_line, metric_name
+from runback.tracking.text import metric_name
 
 BATCH_LIMIT = 1000
 """Metrics that MLflow takes in one call (mlflow.utils.validation.MAX_METRICS_PER_BATCH)."""
 
 SYSTEM = "system/"
-"""What the names of metrics begin with that MLflow's monitor logs, not a training."""
-
-REST = 10
-"""After a failed call the store is left alone for so many times the call's duration.
-
-A server that is down costs 2.7 s a call, a locked database 20 s: so it costs training at most a tenth.
-"""
+"""What the names of metrics begin with that tell of the machine, not of a training."""
 
 _logger = logging.getLogger(__name__)
 
@@ -36,33 +32,35 @@ class Curves:
     """The points of one run that its store has not taken yet, in order.
 
     Sending a point twice is harmless: the store knows it by its name, step, time and value. In a run that is
-    taken up again, a step that is done again is not a second point.
+    taken up again, a step that is done again is not a second point. Points may come from several threads, and
+    be sent by another.
     """
 
     def __init__(self, client: MlflowClient, run_id: str, folder: Path | None) -> None:
         self.last_step: int | None = None
+        """The highest step so far, those of system metrics aside."""
+        self.next_sample = 0
+        """The first step that no system metric has."""
         self._known: set[tuple[str, int]] = set()
         self._client = client
         self._run_id = run_id
         self._mirror = None if folder is None else folder / MIRROR
         self._pending: list[Metric] = []
-        self._not_before = 0.0
-        self._warned = False
+        self._lock, self._sending = threading.Lock(), threading.Lock()
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Mirror these metrics, then send all that is pending, unless the store failed just now.
+        """Mirror these metrics, and keep them until `send` is called.
 
-        Those that `recover` found at this step already are passed over.
+        Those that `recover` found at this step already are passed over. Raises DiskFull.
         """
         now = time.time()
-        values = {metric_name(name): float(value) for name, value in metrics.items()}
-        values = {name: value for name, value in values.items() if (name, step) not in self._known}
-        if values:
-            self._write_mirror(step, now, values)
-        self._pending += [Metric(name, value, int(now * 1000), step) for name, value in values.items()]
-        self.last_step = step if self.last_step is None else max(step, self.last_step)
-        if time.monotonic() >= self._not_before:
-            self._try_to_send()
+        values = {_name(name): float(value) for name, value in metrics.items()}
+        with self._lock:
+            values = {name: value for name, value in values.items() if (name, step) not in self._known}
+            self._pending += [Metric(name, value, int(now * 1000), step) for name, value in values.items()]
+            self._note((_name(name), step) for name in metrics)
+            if values:
+                self._write_mirror(step, now, values)
 
     def recover(self) -> None:
         """Send the points of the mirror that the store does not have. Raises MlflowException, OSError."""
@@ -70,39 +68,33 @@ class Curves:
         stored = self._stored()
         self._known = stored | points.keys()
         self._pending = [point for place, point in points.items() if place not in stored]
-        self.last_step = max((step for _, step in self._known), default=None)
+        self._note(self._known)
         self.send()
 
     def send(self) -> None:
         """Send all that is pending. Raises MlflowException when the store fails; the rest stays pending."""
-        while self._pending:
-            batch = self._pending[:BATCH_LIMIT]
-            self._client.log_batch(self._run_id, metrics=batch, synchronous=True)
-            del self._pending[: len(batch)]
+        with self._sending:
+            while batch := self._first():
+                self._client.log_batch(self._run_id, metrics=batch, synchronous=True)
+                with self._lock:
+                    del self._pending[: len(batch)]
 
-    def _try_to_send(self) -> None:
-        started = time.monotonic()
-        try:
-            self.send()
-        except MlflowException as error:
-            ended = time.monotonic()
-            self._not_before = ended + REST * (ended - started)
-            if not self._warned:
-                _logger.warning(
-                    "metrics wait for the store, training goes on (run %s): %s",
-                    self._run_id,
-                    first_line(str(error)),
-                )
-            self._warned = True
-        else:
-            self._warned = False
+    def _first(self) -> list[Metric]:
+        with self._lock:
+            return self._pending[:BATCH_LIMIT]
+
+    def _note(self, places: Iterable[tuple[str, int]]) -> None:
+        for name, step in places:
+            if name.startswith(SYSTEM):
+                self.next_sample = max(step + 1, self.next_sample)
+            else:
+                self.last_step = step if self.last_step is None else max(step, self.last_step)
 
     def _stored(self) -> set[tuple[str, int]]:
         names = self._client.get_run(self._run_id).data.metrics
         return {
             (name, point.step)
             for name in names
-            if not name.startswith(SYSTEM)
             for point in self._client.get_metric_history(self._run_id, name)
         }
 
@@ -133,7 +125,13 @@ class Curves:
         try:
             _append(self._mirror, json.dumps({"step": step, "time": now, "metrics": values}) + "\n")
         except OSError as error:
+            if is_full(error):
+                raise DiskFull(f"the disk is full: cannot write {self._mirror}") from error
             _logger.warning("cannot write %s: %s", self._mirror, error.strerror or error)
+
+
+def _name(name: str) -> str:
+    return name if name.startswith(SYSTEM) else metric_name(name)
 
 
 def _append(path: Path, line: str) -> None:

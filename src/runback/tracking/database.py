@@ -4,8 +4,6 @@ import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads i
 
 import contextlib
 import fcntl
-import os
-import sqlite3
 import time
 from collections.abc import Iterator
 from importlib.resources import files
@@ -19,7 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from runback.errors import StoreError
 from runback.tracking.layout import refuse_unwritable
-from runback.tracking.sqlite import lock_timeout, readable_errors, shown, sqlite_uri
+from runback.tracking.schema import refuse_unknown
+from runback.tracking.sqlite_file import back_up, revision, shown, sqlite_uri, write_ahead
 from runback.tracking.text import first_line
 
 CREATION_TIMEOUT = 120.0
@@ -38,7 +37,7 @@ def prepare(database: Path, artifacts: Path) -> None:
             with _creation_lock(database):
                 if not _exists(database):
                     _create(database, artifacts)
-        if _revision(database) != _newest_revision():
+        if revision(database) != _newest_revision():
             with _creation_lock(database):
                 _migrate(database)
     except (OSError, SQLAlchemyError, MlflowException) as error:
@@ -84,56 +83,20 @@ def _create(database: Path, artifacts: Path) -> None:
         leftover.unlink()
     store = SqlAlchemyStore(sqlite_uri(fresh), artifacts.as_uri())  # type: ignore[no-untyped-call]
     store.engine.dispose()
-    _write_ahead(fresh)
+    write_ahead(fresh)
     fresh.replace(database)
 
 
-def _write_ahead(database: Path) -> None:
-    """Keep a write-ahead log from now on: four processes that logged at once took 0.29 s a run, not 0.95."""
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-
-
-def _revision(database: Path) -> str | None:
-    """Return the version of the database's schema, once it is certain that it can be written to."""
-    if not os.access(database, os.R_OK | os.W_OK):
-        raise StoreError(f"{shown(database)} is not writable: give yourself write permission to it")
-    with (
-        readable_errors(database),
-        contextlib.closing(
-            sqlite3.connect(database, timeout=lock_timeout(), isolation_level=None)
-        ) as connection,
-    ):
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    return None if row is None else str(row[0])
-
-
 def _newest_revision() -> str | None:
-    return _migrations().get_current_head()
-
-
-def _migrations() -> ScriptDirectory:
-    return ScriptDirectory(str(files("mlflow.store") / "db_migrations"))
+    return ScriptDirectory(str(files("mlflow.store") / "db_migrations")).get_current_head()
 
 
 def _migrate(database: Path) -> None:
     """Bring an older MLflow's database up to date, after copying it to `mlflow.db.<revision>.bak`."""
-    revision = _revision(database)
-    if revision == _newest_revision():
+    found = revision(database)
+    if found == _newest_revision():
         return
-    known = {script.revision for script in _migrations().walk_revisions()}
-    if revision not in known:
-        raise StoreError(
-            f"{shown(database)} has schema {revision}, which MLflow {mlflow.__version__} does not know: "
-            "install the MLflow version that wrote it"
-        )
-    backup = database.with_name(f"{database.name}.{revision}.bak")
-    with (
-        contextlib.closing(sqlite3.connect(database)) as source,
-        contextlib.closing(sqlite3.connect(backup)) as copy,
-    ):
-        source.backup(copy)
+    refuse_unknown(database, found)
+    back_up(database, str(found))
     mlflow.db.upgrade.main([sqlite_uri(database)], standalone_mode=False)
-    _write_ahead(database)
+    write_ahead(database)

@@ -4,12 +4,10 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 from runback.tracking.rows import SYSTEM, Curves, Runs, as_curves, columns
 from runback.tracking.run_id import beginning, the_only
-from runback.tracking.sqlite import lock_timeout, readable_errors, sqlite_uri
+from runback.tracking.sqlite_file import connected, sqlite_uri
 from runback.tracking.tags import KIND_TAG, RETRY_TAG, SWEEP_TAG
 
 OF_SWEEP = """
@@ -48,37 +46,33 @@ class DatabaseReader:
     def of_sweep(self, sweep: str) -> list[str]:
         """Return the IDs of a sweep's runs, see `Reader`."""
         named = {"kind": KIND_TAG, "sweep": SWEEP_TAG, "retry": RETRY_TAG, "name": sweep}
-        with readable_errors(self._database):
-            return [run_id for (run_id,) in self._connection.execute(OF_SWEEP, named)]
+        return [run_id for (run_id,) in self._connection.execute(OF_SWEEP, named)]
 
     def find(self, run_id: str) -> str:
         """Return the ID that begins like this, see `Reader`."""
         known = "SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND run_uuid LIKE ? LIMIT 100"
-        with readable_errors(self._database):
-            found = self._connection.execute(known, [f"{beginning(run_id)}%"]).fetchall()
+        found = self._connection.execute(known, [f"{beginning(run_id)}%"]).fetchall()
         return str(the_only(found, run_id, sqlite_uri(self._database))[0])
 
     def runs(self, ids: list[str]) -> Runs:
         """Return these runs, see `Reader`."""
-        with readable_errors(self._database):
-            self._want(ids)
-            facts = zip(*self._connection.execute(RUNS), strict=True)
-            known, names, statuses, starts, ends, uris = (list(column) for column in facts)
-            metrics, epochs = self._metrics(len(ids))
-            return Runs(
-                *(known, names, statuses, starts, ends, uris, epochs),
-                params=self._texts(PARAMS, len(ids)),
-                metrics=metrics,
-                tags=self._texts(TAGS, len(ids)),
-            )
+        self._want(ids)
+        facts = zip(*self._connection.execute(RUNS), strict=True)
+        known, names, statuses, starts, ends, uris = (list(column) for column in facts)
+        metrics, epochs = self._metrics(len(ids))
+        return Runs(
+            *(known, names, statuses, starts, ends, uris, epochs),
+            params=self._texts(PARAMS, len(ids)),
+            metrics=metrics,
+            tags=self._texts(TAGS, len(ids)),
+        )
 
     def curves(self, ids: list[str]) -> Curves:
         """Return the metrics of all epochs, see `Reader`."""
-        with readable_errors(self._database):
-            self._want(ids)
-            rows = self._connection.execute(POINTS, {"system": SYSTEM, "length": len(SYSTEM)})
-            nan = float("nan")
-            return as_curves([(*place, nan if is_nan else value) for *place, value, is_nan in rows])
+        self._want(ids)
+        rows = self._connection.execute(POINTS, {"system": SYSTEM, "length": len(SYSTEM)})
+        nan = float("nan")
+        return as_curves([(*place, nan if is_nan else value) for *place, value, is_nan in rows])
 
     def _want(self, ids: list[str]) -> None:
         """Make these the runs that the queries are about."""
@@ -102,13 +96,8 @@ class DatabaseReader:
 
 @contextlib.contextmanager
 def reading(database: Path) -> Iterator[DatabaseReader]:
-    """Open the database to read it. Errors: StoreError."""
-    with readable_errors(database):
-        connection: Any = sqlite3.connect(
-            f"file:{quote(str(database))}?mode=ro", uri=True, timeout=lock_timeout(), isolation_level=None
-        )
-    with contextlib.closing(connection):
-        with readable_errors(database):
-            connection.execute("CREATE TEMP TABLE wanted (position INTEGER PRIMARY KEY, run_uuid TEXT)")
-            connection.execute("BEGIN")
+    """Open the database to read it. Errors: StoreError, also while it is read."""
+    with connected(database, read_only=True) as connection:
+        connection.execute("CREATE TEMP TABLE wanted (position INTEGER PRIMARY KEY, run_uuid TEXT)")
+        connection.execute("BEGIN")
         yield DatabaseReader(database, connection)

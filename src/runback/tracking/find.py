@@ -2,18 +2,22 @@
 
 import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from mlflow.entities import Run as FoundRun
+from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.utils import get_results_from_paginated_fn
 
-from runback.errors import InputError, StoreError
-from runback.tracking.run import Run, Status
+from runback.errors import InputError, StoreAway, StoreError
+from runback.tracking.delivery import send_end
+from runback.tracking.layout import FOLDER_TAG
+from runback.tracking.run import Status
 from runback.tracking.run_id import beginning, the_only
-from runback.tracking.store import Store
-from runback.tracking.tags import REASON_TAG
+from runback.tracking.store import Store, is_refusal, told
+from runback.tracking.tags import REASON_TAG, SWEEP_TAG
 from runback.tracking.text import first_line
 
 PAGE = 1000
@@ -30,9 +34,44 @@ def find_run(store: Store, run_id: str) -> FoundRun:
     return the_only(found, run_id, store)
 
 
+def search(
+    store: Store, condition: str = "", *, limit: int | None = None, deleted: bool = False
+) -> list[FoundRun]:
+    """Return the runs that meet a condition in MLflow's language, the newest first: up to `limit`, or all.
+
+    Those that a person has deleted, of deleted experiments too, are found with `deleted`, and only they.
+    Raises StoreError.
+    """
+    kind = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
+    experiments = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+
+    def page(count: int, token: str | None) -> list[FoundRun]:
+        return store.client.search_runs(known, condition, kind, count, page_token=token)
+
+    try:
+        known = [one.experiment_id for one in store.client.search_experiments(experiments)]
+        found: list[FoundRun] = get_results_from_paginated_fn(page, PAGE, limit)  # type: ignore[no-untyped-call]
+    except MlflowException as error:
+        trouble = StoreError if is_refusal(error) else StoreAway
+        raise trouble(f"cannot search {store}: {first_line(str(error))}") from error
+    return found
+
+
+def search_sweep(store: Store, sweep: str) -> list[FoundRun]:
+    """Return the runs of a sweep, its own and its trials'. Raises StoreError."""
+    return search(store, f"tags.`{SWEEP_TAG}` = {_quoted(sweep)}")
+
+
+def newest_in(store: Store, folder: Path) -> FoundRun | None:
+    """Return the newest run whose folder in mlruns/ this is; None where there is none. Raises StoreError."""
+    named = folder.relative_to(store.layout.mlruns).as_posix()
+    found = search(store, f"tags.`{FOLDER_TAG}` = {_quoted(named)}", limit=1)
+    return found[0] if found else None
+
+
 def has_run(store: Store, run_id: str) -> bool:
     """Return whether the store has the run with this whole ID."""
-    return bool(search(store, f"attributes.run_id = {quoted(run_id)}", limit=1))
+    return bool(search(store, f"attributes.run_id = {_quoted(run_id)}", limit=1))
 
 
 def artifacts(store: Store, run_id: str, folder: str = "") -> list[str]:
@@ -92,13 +131,17 @@ def read_text(store: Store, run_id: str, artifact_file: str) -> str:
 
 
 def close_runs(store: Store, *, tags: Mapping[str, str], status: Status, reason: str | None) -> list[str]:
-    """End the RUNNING runs with all these tags, whose process cannot do it any more; return their IDs."""
+    """End the RUNNING runs with all these tags, whose process cannot do it any more; return their IDs.
+
+    Raises StoreError, which is StoreAway where the store does not answer.
+    """
     conditions = ["attributes.status = 'RUNNING'"]
-    conditions += [f"tags.`{name}` = {quoted(value)}" for name, value in tags.items()]
-    closed = []
-    for run in search(store, " AND ".join(conditions), limit=1000):
-        Run(store, run.info.run_id).finish(status, reason)
-        closed.append(str(run.info.run_id))
+    conditions += [f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items()]
+    closed = [str(run.info.run_id) for run in search(store, " AND ".join(conditions), limit=1000)]
+    for run_id in closed:
+        with told(store, f"the end of run {run_id}"):
+            end = {"status": status, "ended_at": int(time.time() * 1000), "reason": reason}
+            send_end(store.client, run_id, end)
     return closed
 
 
@@ -108,21 +151,7 @@ def reason_of(run: FoundRun) -> str | None:
     return reason
 
 
-def search(store: Store, condition: str, limit: int | None = None) -> list[FoundRun]:
-    """Return the runs that fulfil a condition in MLflow's words, newest first. StoreError."""
-
-    def page(count: int, token: str | None) -> list[FoundRun]:
-        return store.client.search_runs(experiments, condition, max_results=count, page_token=token)
-
-    try:
-        experiments = [one.experiment_id for one in store.client.search_experiments()]
-        found: list[FoundRun] = get_results_from_paginated_fn(page, PAGE, limit)  # type: ignore[no-untyped-call]
-    except MlflowException as error:
-        raise StoreError(f"cannot search {store}: {first_line(str(error))}") from error
-    return found
-
-
-def quoted(value: str) -> str:
+def _quoted(value: str) -> str:
     """Quote a value for MLflow's search, whose strings know no escape."""
     if "'" in value and '"' in value:
         raise InputError(f"MLflow cannot search for a value with both kinds of quotes; got {value!r}")

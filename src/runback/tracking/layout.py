@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runback.errors import InputError, StoreError
+from runback.tracking.sqlite_file import sqlite_uri
 
 ROOT_VARIABLE = "RUNBACK_ROOT"
 """The environment variable that names the project's folder; without it the folder is searched upwards."""
@@ -14,6 +15,12 @@ MLRUNS_VARIABLE = "RUNBACK_MLRUNS"
 
 MIRROR = "metrics.jsonl"
 """In the run's folder: one line for each point in time, `{"step": 1, "time": 1.7e9, "metrics": {...}}`."""
+
+OUTBOX = "outbox"
+"""In the run's folder: what its store has not taken yet. Only its delivery removes anything there."""
+
+FOLDER_TAG = "runback.folder"
+"""The tag with a run's folder in mlruns/, which its process holds."""
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -87,6 +94,22 @@ class Layout:
     def sweep(self, name: str) -> Path:
         """Return the folder of one sweep; raises InputError when `name` cannot be a folder's name."""
         return self.sweeps / folder_name(name, "a sweep's name")
+
+    def folder_tags(self, folder: Path) -> dict[str, str]:
+        """Return the tag that tells a run's folder; none where it lies outside mlruns/."""
+        if not folder.is_relative_to(self.mlruns):
+            return {}
+        return {FOLDER_TAG: folder.relative_to(self.mlruns).as_posix()}
+
+
+def waits(folder: Path) -> bool:
+    """Return whether anything below a run's or a sweep's folder is still to be delivered to the store."""
+    return any(not path.name.startswith(".") for path in folder.rglob(f"{OUTBOX}/*"))
+
+
+def store_uri(layout: Layout) -> str:
+    """Return where runs are recorded: `$MLFLOW_TRACKING_URI`, else the project's own database. StoreError."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(layout.database)
 
 
 def check_writable(layout: Layout) -> None:

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from runback.errors import InputError
 from runback.tracking import database_reader
-from runback.tracking.layout import Layout
+from runback.tracking.layout import Layout, store_uri
 from runback.tracking.rows import Curves, Runs
-from runback.tracking.sqlite import database_file, shown, store_uri
+from runback.tracking.sqlite_file import file_of, shown
 
 
 class Reader(Protocol):
@@ -36,7 +36,7 @@ def open_reader(layout: Layout) -> Iterator[Reader]:
 
     Errors: InputError where there is no database yet, StoreError.
     """
-    database = database_file(store_uri(layout))
+    database = file_of(store_uri(layout))
     if database is None:
         from runback.tracking.store import open_store
         from runback.tracking.store_reader import StoreReader

@@ -1,48 +1,64 @@
-"""One run in MLflow, written through an explicit run ID: nothing here depends on an active run."""
+"""One run in MLflow, written through an explicit run ID: nothing here depends on an active run.
+
+What is logged waits in the run's folder from the moment it is logged until its store has it (see `outbox`),
+and a thread brings it there: a store that fails, hangs or is away neither stops nor slows a training.
+"""
 
 import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
 import contextlib
 import getpass
+import json
 import logging
+import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from mlflow.entities import Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils import mlflow_tags
 
-from runback.errors import Stopped, StoreError, TrialPruned
+from runback.errors import DiskFull, RunbackError, Stopped, StoreAway, StoreError, TrialPruned
+from runback.disk import is_full
+from runback.tracking.courier import Courier
 from runback.tracking.curves import Curves
-from runback.tracking.store import Store, experiment_id
+from runback.tracking.delivery import END, deliver, send_end, send_params
+from runback.tracking.flags import one_try
+from runback.tracking.logged_model import ABOUT, MODEL_NAME
+from runback.tracking.moved import refuse_moved
+from runback.tracking.outbox import Outbox
+from runback.tracking.store import Store, experiment_id, patiently, told
 from runback.tracking.tags import FAILURE_TAG, REASON_TAG
 from runback.tracking.text import PARAM_LIMIT, TAG_LIMIT, cut, first_line, redacted
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
-BATCH_LIMIT = 100
-"""Params or tags that MLflow takes in one call (mlflow.utils.validation.MAX_PARAMS_TAGS_PER_BATCH)."""
+SERVER_FINISH = 5.0
+"""Seconds that the end of a run waits for a server that is away."""
 
-FINISH_ATTEMPTS = 3
-"""Tries to end a run. On a locked database MLflow waits 20 s in each, so it may be locked for a minute."""
+LOCAL_FINISH = 60.0
+"""Seconds that it waits for a local database that is locked."""
 
 _logger = logging.getLogger(__name__)
 
 
 class Run:
-    """A run that exists in the store. `folder` is where its metrics are mirrored; None: nowhere.
+    """A run that exists in the store. `folder` is where what it logs waits until the store has it.
 
-    Params, tags and artifacts raise StoreError when the store fails; metrics wait until it works again.
+    With a folder nothing that the store does is raised here, but a full disk is, as DiskFull. Without one,
+    nothing waits: everything is stored when its method returns, or that raises StoreError.
     """
 
     def __init__(self, store: Store, run_id: str, folder: Path | None = None) -> None:
         self.id = run_id
         self.store = store
         self._curves = Curves(store.client, run_id, folder)
+        self._outbox = None if folder is None else Outbox(folder)
+        self._courier = Courier(self._deliver, self._say_away)
+        self._refused: set[Path] = set()
         self._ended = False
 
     @property
@@ -52,99 +68,166 @@ class Run:
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Log flat params by their dotted names; a value longer than 6,000 characters is cut, visibly."""
-        entities = [Param(name, cut(str(value), PARAM_LIMIT)) for name, value in params.items()]
-        for start in range(0, len(entities), BATCH_LIMIT):
-            with _told("params"):
-                batch = entities[start : start + BATCH_LIMIT]
-                self.store.client.log_batch(self.id, params=batch, synchronous=True)
+        with self._putting("params") as outbox:
+            outbox.put("params", _texts(params, PARAM_LIMIT))
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags, replacing those that exist; a value longer than 8,000 characters is cut, visibly."""
-        entities = [RunTag(name, cut(str(value), TAG_LIMIT)) for name, value in tags.items()]
-        for start in range(0, len(entities), BATCH_LIMIT):
-            with _told("tags"):
-                batch = entities[start : start + BATCH_LIMIT]
-                self.store.client.log_batch(self.id, tags=batch, synchronous=True)
+        with self._putting("tags") as outbox:
+            outbox.put("tags", _texts(tags, TAG_LIMIT))
 
     def log_epoch(self, step: int, metrics: Mapping[str, float]) -> None:
         """Log the metrics of an epoch; `step` counts completed epochs.
 
-        They are in the folder's metrics.jsonl when this returns. When the store fails, training goes on:
-        one warning, and the points go out with a later epoch's or at the end.
+        They are in the folder's metrics.jsonl when this returns.
         """
-        self._curves.add(step, metrics)
+        self.log_metrics(metrics, step)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Log metrics that belong to no epoch; like `log_epoch` this waits for a store that is away."""
+        """Log metrics that belong to no epoch."""
         self._curves.add(step, metrics)
+        if self._outbox is None:
+            self.deliver()
+        else:
+            self._courier.bring()
+
+    def log_sample(self, metrics: Mapping[str, float]) -> None:
+        """Log system metrics, a step after those that there are, without waiting; nothing after the end."""
+        if not self._ended:
+            self._curves.add(self._curves.next_sample, metrics)
+            self._courier.order()
 
     def recover_metrics(self) -> None:
         """Store the metrics that only the folder's metrics.jsonl has.
 
         From then on logging a step again that either has changes nothing.
         """
-        with _told("metrics"):
+        with told(self.store, "metrics"):
             self._curves.recover()
 
     def deliver(self) -> None:
         """Send the metrics that still wait. Raises StoreError when the store is away."""
-        with _told("metrics"):
+        with told(self.store, "metrics"):
             self._curves.send()
 
     def log_text(self, text: str, artifact_file: str) -> None:
         """Store `text` as the artifact `artifact_file`."""
-        with _told(artifact_file):
-            self.store.client.log_text(self.id, text, artifact_file)
+        self.log_bytes(text.encode(), artifact_file)
 
     def log_bytes(self, content: bytes, artifact_file: str) -> None:
         """Store `content` as the artifact `artifact_file`."""
-        path = PurePosixPath(artifact_file)
-        with _told(artifact_file), tempfile.TemporaryDirectory(prefix="runback-") as folder:
-            file = Path(folder) / path.name
+        with self._artifact(artifact_file) as file:
             file.write_bytes(content)
-            self.store.client.log_artifact(
-                self.id, str(file), None if path.parent.name == "" else str(path.parent)
-            )
 
     def log_figure(self, figure: Any, artifact_file: str) -> None:
         """Store a matplotlib Figure as an artifact; the ending (.png, .svg) decides on the format."""
-        with _told(artifact_file):
-            self.store.client.log_figure(self.id, figure, artifact_file)
+        with self._artifact(artifact_file) as file:
+            figure.savefig(file)
 
     def log_image(self, image: Any, artifact_file: str) -> None:
         """Store a PIL image as an artifact."""
-        with _told(artifact_file):
-            self.store.client.log_image(self.id, image, artifact_file)
+        with self._artifact(artifact_file) as file:
+            image.save(file)
 
     def log_file(self, path: Path, artifact_path: str | None = None) -> None:
         """Store a file under its own name, in the artifact folder `artifact_path` (default: the top)."""
-        with _told(path.name):
-            self.store.client.log_artifact(self.id, str(path), artifact_path)
+        with self._artifact(str(PurePosixPath(artifact_path or "", path.name))) as file:
+            shutil.copyfile(path, file)
+
+    @contextlib.contextmanager
+    def logging_model(self) -> Iterator[Path]:
+        """Give a path for an MLflow model's folder, which is the run's logged model when the body ends."""
+        with self._putting("the network") as outbox, outbox.putting("model") as folder:
+            yield folder / MODEL_NAME
+            (folder / ABOUT).write_text(json.dumps({"step": self.last_step or 0}))
+
+    def take_over(self) -> None:
+        """Deliver what an earlier process of this run has left. Raises StoreAway."""
+        if self._outbox is None:
+            return
+        self._outbox.open()
+        self._outbox.belongs_to(self.id, str(self.store))
+        _say(deliver(self.store, self.id, self._outbox, self._curves.recover))
 
     def finish(self, status: Status, reason: str | None = None) -> None:
-        """End the run, once: what is called later changes nothing. Waits for a locked database, never raises.
+        """End the run, once: what is called later changes nothing. Never raises.
 
+        It waits a little for a store that is away; then the end waits in the folder.
         `reason` goes to the tag `runback.reason` (its first line).
         """
         if self._ended:
             return
         self._ended = True
-        ended_at = int(time.time() * 1000)
-        for attempt in range(FINISH_ATTEMPTS):
-            try:
-                self._end(status, reason, ended_at)
-            except MlflowException as error:
-                if attempt == FINISH_ATTEMPTS - 1:
-                    text = first_line(str(error))
-                    _logger.warning("run %s ended as %s, the store does not know: %s", self.id, status, text)
+        end = {
+            "status": status,
+            "ended_at": int(time.time() * 1000),
+            "reason": first_line(reason) if reason else None,
+        }
+        try:
+            if self._outbox is None:
+                self._end_directly(end)
             else:
-                return
+                self._outbox.put(END, end)
+        except OSError:  # the disk is full
+            self._end_directly(end)
+        self.close()
 
-    def _end(self, status: Status, reason: str | None, ended_at: int) -> None:
-        self._curves.send()
-        if reason:
-            self.store.client.set_tag(self.id, REASON_TAG, first_line(reason))
-        self.store.client.set_terminated(self.id, status, ended_at)
+    def close(self) -> None:
+        """Wait a little until everything is delivered; what is not by then waits in the folder."""
+        if self._outbox is None:
+            return
+        with contextlib.suppress(RunbackError):  # it has been told
+            self._courier.settle(SERVER_FINISH if self.store.is_server else LOCAL_FINISH)
+        self._courier.stop()
+        self._outbox.make_room()
+        with contextlib.suppress(OSError):
+            self._outbox.close()
+
+    def make_room(self) -> None:
+        """Use the room that was kept for the end of a run that finds its disk full."""
+        if self._outbox is not None:
+            self._outbox.make_room()
+
+    @contextlib.contextmanager
+    def _putting(self, what: str) -> Iterator[Outbox]:
+        """Give what to put things into, and have them brought when the body ends."""
+        if self._outbox is not None:
+            with _written(what):
+                yield self._outbox
+            self._courier.bring()
+            return
+        with tempfile.TemporaryDirectory(prefix="runback-") as folder:
+            outbox = Outbox(Path(folder))
+            with _written(what):
+                yield outbox
+            for trouble in deliver(self.store, self.id, outbox, self._curves.send):
+                raise trouble
+
+    @contextlib.contextmanager
+    def _artifact(self, artifact_file: str) -> Iterator[Path]:
+        with self._putting(artifact_file) as outbox, outbox.putting("artifact") as folder:
+            file = folder / artifact_file
+            file.parent.mkdir(parents=True, exist_ok=True)
+            yield file
+
+    def _deliver(self) -> None:
+        """Do the courier's work, in its thread."""
+        if self._outbox is not None:
+            send, answered = self._curves.send, self._courier.answered
+            _say(deliver(self.store, self.id, self._outbox, send, answered, self._refused))
+
+    def _say_away(self, away: StoreAway) -> None:
+        where = None if self._outbox is None else self._outbox.folder
+        _logger.warning(
+            "the store is away; run %s goes on, what it records waits in %s: %s", self.id, where, away
+        )
+
+    def _end_directly(self, end: Mapping[str, Any]) -> None:
+        try:
+            with told(self.store, "the run's end"):
+                send_end(self.store.client, self.id, end)
+        except RunbackError as error:
+            _logger.warning("run %s ended as %s, its store does not know: %s", self.id, end["status"], error)
 
 
 def start_run(
@@ -157,11 +240,13 @@ def start_run(
     tags: Mapping[str, str],
     description: str,
     parent: str | None = None,
+    patience: float = 0.0,
 ) -> Run:
     """Create a run with its params and tags and return it, RUNNING. Leaves none behind when that fails.
 
     `folder` is created; `description` is Markdown; `parent` is the run ID under which the UI shows this one.
-    Raises StoreError, and InputError for an experiment that cannot be used.
+    A store that is away is waited for, for `patience` seconds. Raises StoreError, and InputError for an
+    experiment that cannot be used.
     """
     known = {
         mlflow_tags.MLFLOW_USER: _user(),
@@ -170,36 +255,72 @@ def start_run(
         mlflow_tags.MLFLOW_RUN_NOTE: description,
         **({mlflow_tags.MLFLOW_PARENT_RUN_ID: parent} if parent else {}),
     }
-    all_tags = {key: cut(str(value), TAG_LIMIT) for key, value in {**known, **tags}.items()}
-    in_experiment = experiment_id(store, experiment)
-    with _told("the run"):
-        folder.mkdir(parents=True, exist_ok=True)
-        created = store.client.create_run(in_experiment, tags=all_tags, run_name=name)
-    run = Run(store, created.info.run_id, folder)
+    all_tags = _texts({**known, **tags}, TAG_LIMIT)
+    started_at = int(time.time() * 1000)
+
+    def create(is_again: bool) -> str:
+        in_experiment = experiment_id(store, experiment)
+        with told(store, "the run"), one_try():
+            created = _created_before(store, in_experiment, all_tags, started_at) if is_again else None
+            if created is None:
+                run = store.client.create_run(in_experiment, started_at, all_tags, name)
+                created = run.info.run_id
+        return created
+
+    outbox = Outbox(folder)
     try:
+        with _written("the run"):
+            outbox.open()
+        run_id = patiently(create, patience)
+    except BaseException:
+        outbox.make_room()
+        outbox.close()
+        raise
+    with _written("the run"):
+        outbox.belongs_to(run_id, str(store))
+    run = Run(store, run_id, folder)
+    _log_first_params(run, outbox, _texts(params, PARAM_LIMIT))
+    return run
+
+
+def _created_before(store: Store, in_experiment: str, tags: Mapping[str, str], started_at: int) -> str | None:
+    """Return the run that a server had created before its answer was lost."""
+    time.sleep(1)  # it may be at it only now
+    found = store.client.search_runs([in_experiment], f"attributes.start_time = {started_at}")
+    same = [run.info.run_id for run in found if tags.items() <= run.data.tags.items()]
+    return same[0] if same else None
+
+
+def _log_first_params(run: Run, outbox: Outbox, params: Mapping[str, str]) -> None:
+    try:
+        with told(run.store, "params"):
+            send_params(run.store.client, run.id, params)
+    except StoreAway:
         run.log_params(params)
     except StoreError:
         with contextlib.suppress(MlflowException):
-            store.client.delete_run(run.id)
+            run.store.client.delete_run(run.id)
+        outbox.close()
         raise
-    return run
 
 
 def reopen_run(store: Store, run_id: str, folder: Path) -> Run:
     """Return a run that ended, RUNNING again and without its reason to have ended. Raises StoreError.
 
-    Metrics that are in the folder's metrics.jsonl and not in the store, because the run's process was killed
-    between the two, go to the store now. Logging a step again that it has changes nothing.
+    What an earlier process of it had logged and not delivered, because it was killed or the store was away,
+    goes to the store now. Logging a step again that it has changes nothing.
     """
-    with _told(f"run {run_id}"):
-        folder.mkdir(parents=True, exist_ok=True)
-        found = store.client.get_run(run_id)
+    run = Run(store, run_id, folder)
+    with told(store, f"run {run_id}"):
+        found = store.client.get_run(run_id)  # before anything is made for a run that does not exist
+        if not store.is_server:
+            location = store.client.get_experiment(found.info.experiment_id).artifact_location
+            refuse_moved(location, store.layout.mlruns)
+        run.take_over()
         for tag in (REASON_TAG, FAILURE_TAG):
-            if tag in found.data.tags:
+            if tag in store.client.get_run(run_id).data.tags:
                 store.client.delete_tag(run_id, tag)
         store.client.update_run(run_id, status="RUNNING")
-    run = Run(store, run_id, folder)
-    run.recover_metrics()
     return run
 
 
@@ -221,19 +342,37 @@ def recording(run: Run) -> Iterator[Run]:
         run.finish("KILLED", f"interrupted: {cause}")
         raise
     except BaseException as error:
-        with contextlib.suppress(StoreError):
+        if is_full(error):
+            run.make_room()
+            run.finish("FAILED", str(error))
+            raise
+        with contextlib.suppress(RunbackError):
             run.log_text(redacted(traceback.format_exc()), "traceback.txt")
         run.finish("FAILED", f"{type(error).__name__}: {first_line(str(error))}")
         raise
     run.finish("FINISHED")
 
 
+def _say(troubles: Sequence[RunbackError]) -> None:
+    """Say what the store refused, and raise it where the disk is full."""
+    for trouble in troubles:
+        if isinstance(trouble, DiskFull):
+            raise trouble
+        _logger.warning("%s", trouble)
+
+
+def _texts(values: Mapping[str, object], limit: int) -> dict[str, str]:
+    return {name: cut(str(value), limit) for name, value in values.items()}
+
+
 @contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Turn what MLflow and the file system raise into a StoreError that says what could not be stored."""
+def _written(what: str) -> Iterator[None]:
+    """Turn what the file system raises into a StoreError that says what could not be written."""
     try:
         yield
-    except (MlflowException, OSError) as error:
+    except OSError as error:
+        if is_full(error):
+            raise DiskFull(f"the disk is full: cannot store {what}") from error
         raise StoreError(f"cannot store {what}: {first_line(str(error))}") from error
 
 

@@ -2,7 +2,12 @@
 
 import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from mlflow import MlflowClient
@@ -10,14 +15,29 @@ from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from runback.errors import InputError, StoreError
+from runback.disk import is_full
+from runback.errors import DiskFull, InputError, RunbackError, StoreAway, StoreError
 from runback.tracking.database import prepare
-from runback.tracking.layout import Layout, folder_name
-from runback.tracking.sqlite import database_file, store_uri
+from runback.tracking.layout import Layout, folder_name, store_uri
+from runback.tracking.moved import refuse_moved
+from runback.tracking.sqlite_file import file_of
 from runback.tracking.text import first_line, redacted
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 """Stores that this process writes itself; behind any other URI a server does."""
+
+REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "BAD_REQUEST")
+"""MLflow's codes for what it will not do later either. With others it is worth trying again."""
+
+NOT_NOW = (401, 403, 408, 429)
+"""HTTP status codes below 500 after which it is worth trying again: later, or with another password."""
+
+RETRY_SECONDS = 1.0
+"""Seconds from one try to the next where a store that is away is waited for."""
+
+T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,43 +63,92 @@ class Store:
 def open_store(layout: Layout, *, is_prepared: bool = False) -> Store:
     """Open `$MLFLOW_TRACKING_URI` when it is set, else the project's mlruns/mlflow.db, created if need be.
 
-    With `is_prepared` the database is taken as it is: a trial's coordinator has opened it before.
+    With `is_prepared` it is taken as it is, unasked: a trial's coordinator has opened it before.
 
     Several processes may do so at once. Raises StoreError when the store cannot be used: not writable, locked
-    for longer than 15 s, damaged, of an unknown version, or a server that does not answer.
+    for longer than 15 s, damaged, or of an unknown version; StoreAway for a server that does not answer.
     """
     uri = store_uri(layout)
-    database = database_file(uri)
+    database = file_of(uri)
     if database is not None and not is_prepared:
         prepare(database, layout.artifacts)
     try:
         store = Store(uri, MlflowClient(uri), layout)
-        if store.is_server:
+        if store.is_server and not is_prepared:
             store.client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, ImportError) as error:
-        raise StoreError(f"cannot use the store {redacted(uri)}: {first_line(str(error))}") from error
+        kind = StoreAway if isinstance(error, MlflowException) and not is_refusal(error) else StoreError
+        raise kind(f"cannot use the store {redacted(uri)}: {first_line(str(error))}") from error
     return store
+
+
+@contextlib.contextmanager
+def told(store: Store, what: str) -> Iterator[None]:
+    """Turn what a store raises into a StoreError that says what could not be stored.
+
+    That is StoreAway where it may be stored later, and DiskFull where the store's own disk is this machine's.
+    """
+    try:
+        yield
+    except RunbackError:
+        raise
+    except Exception as error:  # an artifact store raises whatever its library does
+        if not store.is_server and is_full(error, store.layout.mlruns):
+            raise DiskFull(f"the disk is full: cannot store {what} in {store.layout.mlruns}") from error
+        text = f"cannot store {what}: {first_line(str(error))}"
+        raise (StoreError if is_refusal(error) else StoreAway)(text) from error
+
+
+def is_refusal(error: Exception) -> bool:
+    """Return whether the store, or a file system, will not do later either what it did not do now."""
+    if isinstance(error, MlflowException):
+        return error.error_code in REFUSALS
+    answer = getattr(error, "response", None)  # of requests.HTTPError, which is an OSError without a number
+    code = getattr(answer, "status_code", 500)
+    return (isinstance(error, OSError) and error.errno is not None) or (code < 500 and code not in NOT_NOW)
+
+
+def patiently(action: Callable[[bool], T], seconds: float) -> T:
+    """Return what `action` returns, trying about every second while it raises StoreAway.
+
+    It gets whether this is not the first try. A warning says that it waits; after `seconds` StoreAway comes
+    out, with 0 at once.
+    """
+    deadline = time.monotonic() + seconds
+    is_again = False
+    while True:
+        try:
+            return action(is_again)
+        except StoreAway as away:
+            if time.monotonic() >= deadline:
+                waited = f" (waited {seconds / 60:.0f} minutes for it)" if seconds else ""
+                raise StoreAway(f"{away}{waited}") from away
+            if not is_again:
+                _logger.warning("waiting for the store: %s", away)
+        is_again = True
+        time.sleep(RETRY_SECONDS)
 
 
 def experiment_id(store: Store, name: str) -> str:
     """Return the ID of the experiment with this name, creating it if need be; safe in several processes.
 
     A new one keeps its artifacts in mlruns/artifacts/<name>, unless a server decides that. Raises
-    InputError for an impossible name or an experiment that was deleted.
+    InputError for an impossible name or an experiment that was deleted, StoreError where its artifacts were
+    moved.
     """
     folder = store.layout.artifacts / folder_name(name, "an experiment's name")
     location = None if store.is_server else folder.as_uri()
-    try:
+    with told(store, f"experiment {name!r}"):
         found = store.client.get_experiment_by_name(name)
         if found is None:
             return _create_experiment(store, name, location)
-    except MlflowException as error:
-        raise StoreError(f"experiment {name!r} cannot be opened: {first_line(str(error))}") from error
     if found.lifecycle_stage != LifecycleStage.ACTIVE:
         raise InputError(
             f"experiment {name!r} was deleted: choose another name, or restore it with "
             f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
         )
+    if not store.is_server:
+        refuse_moved(found.artifact_location, store.layout.mlruns)
     return str(found.experiment_id)
 
 

@@ -6,10 +6,10 @@ from mlflow.entities import Run as FoundRun
 from mlflow.exceptions import MlflowException
 
 from runback.errors import StoreError
-from runback.tracking.find import find_run, quoted, search
+from runback.tracking.find import find_run, search_sweep
 from runback.tracking.rows import SYSTEM, Curves, Point, Runs, as_curves, columns
 from runback.tracking.store import Store
-from runback.tracking.tags import KIND_TAG, RETRY_TAG, SWEEP_TAG
+from runback.tracking.tags import KIND_TAG, RETRY_TAG
 from runback.tracking.text import first_line
 
 CALLS = 8
@@ -25,8 +25,8 @@ class StoreReader:
 
     def of_sweep(self, sweep: str) -> list[str]:
         """Return the IDs of a sweep's runs, see `Reader`."""
-        condition = f"tags.`{SWEEP_TAG}` = {quoted(sweep)} AND tags.`{KIND_TAG}` = 'train'"
-        found = {run.info.run_id: run for run in reversed(search(self._store, condition))}
+        runs = reversed(search_sweep(self._store, sweep))
+        found = {run.info.run_id: run for run in runs if run.data.tags.get(KIND_TAG) == "train"}
         self._known |= found
         replaced = {run.data.tags.get(RETRY_TAG) for run in found.values()}
         return [run_id for run_id in found if run_id not in replaced]

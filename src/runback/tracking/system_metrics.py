@@ -3,12 +3,14 @@
 import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
-from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
+from runback.errors import DiskFull
+from runback.tracking.curves import SYSTEM
 from runback.tracking.run import Run
 
 SAMPLING_SECONDS = 5.0
@@ -16,29 +18,33 @@ SAMPLING_SECONDS = 5.0
 
 
 @contextlib.contextmanager
-def system_metrics(
-    run: Run, sampling_seconds: float = SAMPLING_SECONDS, *, resumed: bool = False
-) -> Iterator[None]:
+def system_metrics(run: Run, sampling_seconds: float = SAMPLING_SECONDS) -> Iterator[None]:
     """Log the metrics `system/...` to `run` while the body runs: every few seconds and once at its end.
 
-    With `resumed` they follow those that the run has. GPU metrics appear where NVML finds one.
-    A store that fails ends the recording, never the body.
+    They follow those that the run has. GPU metrics appear where NVML finds one.
     """
     monitoring: Any = SystemMetricsMonitor  # it has no types
-    monitor = monitoring(
-        run.id, sampling_interval=sampling_seconds, tracking_uri=run.store.uri, resume_logging=resumed
-    )
-    monitor.start()
+    # Only its look at the machine: its own thread asks the store each time, and ends where that is away.
+    machine = monitoring(run.id, sampling_interval=sampling_seconds, tracking_uri=run.store.uri)
+    ended = threading.Event()
+    thread = threading.Thread(target=_sample, args=(run, machine, ended), name="SystemMetrics", daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        monitor.finish()
-        _log_last_sample(monitor)
+        ended.set()
+        thread.join()
 
 
-def _log_last_sample(monitor: Any) -> None:
-    """Log what MLflow drops: the samples since its last logging, in a short run the only ones."""
-    monitor.collect_metrics()
-    with contextlib.suppress(MlflowException):
-        monitor.publish_metrics(monitor.aggregate_metrics())
-        monitor.mlflow_logger.flush()
+def _sample(run: Run, machine: Any, ended: threading.Event) -> None:
+    with contextlib.suppress(DiskFull):  # the training will meet it too, and say so
+        while True:
+            machine.collect_metrics()
+            is_last = ended.wait(machine.sampling_interval)
+            if is_last:
+                machine.collect_metrics()
+            run.log_sample({SYSTEM + name: value for name, value in machine.aggregate_metrics().items()})
+            for monitor in machine.monitors:
+                monitor.clear_metrics()
+            if is_last:
+                return

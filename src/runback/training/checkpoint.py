@@ -112,7 +112,7 @@ def save(folder: Path, checkpoint: Checkpoint, *, keep: Path | None = None) -> P
         publish(partial, target)
     finally:
         partial.unlink(missing_ok=True)
-    for other in [*_newest_first(folder), *folder.glob(".checkpoint-*.npz.partial")]:
+    for other in [*checkpoints(folder), *folder.glob(".checkpoint-*.npz.partial")]:
         if other not in (target, keep):
             with suppress(OSError):
                 other.unlink()
@@ -124,7 +124,7 @@ def load_newest(folder: Path) -> Checkpoint | None:
 
     Each damaged one is logged and passed over. Raises InputError when all are damaged.
     """
-    paths = _newest_first(folder)
+    paths = checkpoints(folder)
     for path, before in zip_longest(paths, paths[1:]):
         try:
             return _read(path)
@@ -138,22 +138,23 @@ def load_newest(folder: Path) -> Checkpoint | None:
     return None
 
 
+def checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints in `folder`, usable or not, the newest first."""
+    found = [(match, path) for path in folder.glob("*.npz") if (match := FILE_NAME.fullmatch(path.name))]
+    found.sort(key=lambda pair: (int(pair[0][1]), int(pair[0][2])), reverse=True)
+    return [path for _, path in found]
+
+
 def has_checkpoints(folder: Path) -> bool:
     """Return whether `folder` holds checkpoints, usable or not."""
-    return bool(_newest_first(folder))
+    return bool(checkpoints(folder))
 
 
 def discard(folder: Path) -> None:
     """Remove the checkpoints in `folder`, of a training that is finished and recorded."""
-    for path in _newest_first(folder):
+    for path in checkpoints(folder):
         with suppress(OSError):
             path.unlink()
-
-
-def _newest_first(folder: Path) -> list[Path]:
-    found = [(match, path) for path in folder.glob("*.npz") if (match := FILE_NAME.fullmatch(path.name))]
-    found.sort(key=lambda pair: (int(pair[0][1]), int(pair[0][2])), reverse=True)
-    return [path for _, path in found]
 
 
 def _members(groups: dict[str, list[Variable]]) -> Iterator[tuple[str, np.ndarray]]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import keras
 
+from runback.disk import is_full
+from runback.errors import DiskFull
 from runback.interruption import HeldSignals, held_signals
 from runback.training.callback import EpochReport
 from runback.training.checkpoint import Checkpoint, Variable, save
@@ -58,7 +60,7 @@ class Checkpoints(keras.callbacks.Callback):
     """Writes the checkpoints of a plan, and ends the training after the running step when a signal waits.
 
     Comes after `report` and `stopping` in the list of callbacks: it saves their state too. A checkpoint that
-    cannot be written is a warning.
+    cannot be written is a warning; where the disk is full, DiskFull ends the training.
     """
 
     def __init__(
@@ -115,6 +117,10 @@ class Checkpoints(keras.callbacks.Callback):
         try:
             self._newest = save(self._plan.folder, checkpoint, keep=self._newest)
         except OSError as error:
+            if is_full(error):
+                raise DiskFull(
+                    f"the disk is full: cannot write a checkpoint in {self._plan.folder}"
+                ) from error
             _logger.warning(
                 "cannot write the checkpoint of epoch %d, step %d in %s: %s",
                 checkpoint.epoch,

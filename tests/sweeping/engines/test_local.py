@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 import time
 
@@ -12,6 +13,7 @@ from runback.errors import NeedsFreshProcess
 from runback.sweeping import messages
 from runback.sweeping.engines import local
 from runback.sweeping.engines.engine import Ended
+from runback.sweeping.memory import OomCounter
 from runback.sweeping.process import Job
 
 
@@ -104,3 +106,53 @@ def test_closing_leaves_no_process_waiting(engine, tmp_path):
     engine.events(0.1)
     engine.close()
     assert waiting() == []
+
+
+@pytest.fixture
+def kernel(monkeypatch, tmp_path):
+    """Stand in for the kernel's count: to fill a machine's memory for real would kill others beside it."""
+    file = tmp_path / "memory.events"
+    file.write_text("low 0\noom 0\noom_kill 4\n")
+    monkeypatch.setattr(OomCounter, "of", classmethod(lambda cls, pid: cls(file)))
+    return file
+
+
+def both_die(engine, folder, kernel):
+    """Run two trials: one dies while the kernel counts a process, the other after that."""
+    for number in (0, 1):
+        facts = {"sweep": "s", "threads": 1, "parent": None, "folder": folder / str(number)}
+        engine.start(Job.of(lambda: time.sleep(600), number=number, **facts))
+    outcomes = {}
+    for number in (0, 1):
+        kernel.write_text("low 0\noom 1\noom_kill 5\n")
+        engine.kill(number)
+        deadline = time.monotonic() + 60
+        while number not in outcomes and time.monotonic() < deadline:
+            outcomes |= {e.number: e.outcome for e in engine.events(0.1) if isinstance(e, Ended)}
+    return outcomes
+
+
+def test_a_process_killed_for_its_memory_is_told_from_one_killed_beside_it(engine, tmp_path, kernel):
+    outcomes = both_die(engine, tmp_path, kernel)
+    assert outcomes[0].kind == "out_of_memory"
+    assert outcomes[1] == messages.Failed("lost", "its process was killed by SIGKILL")
+
+
+def test_kills_before_a_trial_are_none_of_its_business(engine, tmp_path, kernel):
+    def dies():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert outcome_of(engine, tmp_path, dies).kind == "lost"
+
+
+def test_an_abort_for_want_of_memory_is_told_by_its_last_words(engine, tmp_path):
+    def aborts():
+        print("  what():  std::bad_alloc", file=sys.stderr, flush=True)
+        os.abort()
+
+    def only_aborts():
+        os.abort()
+
+    assert outcome_of(engine, tmp_path, aborts).kind == "out_of_memory"
+    again = outcome_of(engine, tmp_path, only_aborts)  # its log goes on after the words of the first one
+    assert again == messages.Failed("lost", "its process was killed by SIGABRT")

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -21,12 +20,14 @@ import cloudpickle
 from runback.chatter import silenced
 from runback.sweeping import messages, process
 from runback.sweeping.engines.engine import Ended, Event, Said
-from runback.sweeping.process import Job
+from runback.sweeping.memory import OomCounter, complaint
+from runback.sweeping.process import OUTPUT, Job
 
 PRELOADED = ("runback.sweeping.hydra_job", "runback.sweeping.process")
 """What every trial imports, whatever its app."""
 
-VMSTAT = Path("/proc/vmstat")
+UNCAUGHT = 1
+"""The exit code of a process that an exception ended: one that got no memory to tell its outcome."""
 
 SETTLING = 1.0
 """Seconds after a job's start in which no process is made ready for the next: it would slow that start."""
@@ -43,7 +44,11 @@ class _Running:
     job: Job
     process: BaseProcess
     connection: Connection
+    oom_counter: OomCounter
     oom_kills: int
+    """The count that does not concern it: from before its start, and of those killed beside it."""
+    printed: int
+    """Bytes of its output that were there before its start."""
     outcome: messages.Outcome | messages.Unfit | None = None
     open: bool = True
 
@@ -123,8 +128,12 @@ class LocalEngine:
         self._signal(number, signal.SIGKILL)
 
     def _send(self, job: Job, forked: _Forked) -> None:
+        output = job.folder / OUTPUT
+        printed = output.stat().st_size if output.exists() else 0
+        counter = OomCounter.of(forked.process.pid)
+        kills = counter.read()
         forked.connection.send(job)
-        self._running[job.number] = _Running(job, forked.process, forked.connection, _oom_kills())
+        self._running[job.number] = _Running(job, forked.process, forked.connection, counter, kills, printed)
 
     def _fork(self, warm_up: bytes | None = None) -> _Forked:
         ours, theirs = self._context.Pipe()
@@ -161,27 +170,24 @@ class LocalEngine:
         running = self._running.pop(number)
         running.process.join()
         running.connection.close()
-        outcome = running.outcome or _lost(running)
+        outcome = running.outcome or self._lost(running)
         if not isinstance(outcome, messages.Unfit):
             return [Ended(number, outcome)]
         self._send(running.job, self._fork())
         return []
 
-
-def _lost(running: _Running) -> messages.Failed:
-    exitcode = running.process.exitcode
-    if exitcode == -signal.SIGKILL and _oom_kills() > running.oom_kills:
-        return messages.Failed("out_of_memory", "its process was killed by the system for its memory")
-    return messages.Failed("lost", _last_words(exitcode))
-
-
-def _oom_kills() -> int:
-    """Return how many processes the kernel has killed for their memory since it booted; 0 off Linux."""
-    try:
-        lines = VMSTAT.read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+    def _lost(self, running: _Running) -> messages.Failed:
+        exitcode = running.process.exitcode
+        if exitcode == -signal.SIGKILL and running.oom_counter.read() > running.oom_kills:
+            for other in self._running.values():
+                if other.oom_counter == running.oom_counter:
+                    other.oom_kills += 1
+            return messages.Failed("out_of_memory", "its process was killed by the system for its memory")
+        if exitcode in (-signal.SIGABRT, UNCAUGHT):
+            words = complaint(running.job.folder / OUTPUT, running.printed)
+            if words is not None:
+                return messages.Failed("out_of_memory", f"{_last_words(exitcode)}: {words}")
+        return messages.Failed("lost", _last_words(exitcode))
 
 
 def _last_words(exitcode: int | None) -> str:

@@ -1,0 +1,103 @@
+"""A sweep by the coordinator alone: a study on SQLite, TPE, a process for each trial, and no Hydra."""
+
+import contextlib
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from optuna.pruners import NopPruner
+from optuna.trial import FrozenTrial, create_trial
+
+from runback.sweeping import messages
+from runback.sweeping.coordinator import Budget, Coordinator
+from runback.sweeping.decisions import Decisions
+from runback.sweeping.engines.local import LocalEngine
+from runback.sweeping.policy import RETRIES, Policy
+from runback.sweeping.process import Job
+from runback.sweeping.proposer import Proposer
+from runback.sweeping.search import Search
+from runback.sweeping.space import Space, parse
+from runback.sweeping.study import close_study, open_study
+
+SEARCHED = {
+    "optimizer": "choice(sgd, adam, rmsprop)",
+    "learning_rate": "tag(log, interval(0.0001, 0.1))",
+    "width": "range(32, 513, 32)",
+}
+
+Task = Callable[[int, dict[str, Any]], float]
+"""Gets a trial's number and params. It has to be a function within a function: that travels by value."""
+
+PRELOADED = ("tensorflow", "keras")
+"""What the server that forks the trials has imported, as in a sweep of trainings."""
+
+
+class Ends:
+    """An observer that notes when trials end."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def asked(self, number: int, params: dict[str, Any]) -> None:
+        """Do nothing."""
+
+    def reported(self, number: int, step: int, value: float) -> None:
+        """Do nothing."""
+
+    def put_back(self, number: int, failure: messages.Failed) -> None:
+        """Do nothing."""
+
+    def recovered(self, number: int, outcome: messages.Outcome) -> None:
+        """Do nothing."""
+
+    def idle(self) -> None:
+        """Do nothing."""
+
+    def ended(self, number: int, outcome: messages.Outcome) -> None:
+        """Note the time."""
+        self.times.append(time.perf_counter())
+
+
+def sweep(
+    folder: Path,
+    task: Task,
+    *,
+    n_trials: int,
+    n_workers: int = 1,
+    finished: int = 0,
+    deterministic: bool = False,
+) -> list[float]:
+    """Run `n_trials` in a study with `finished` ones; return the times in seconds when they ended."""
+    folder.mkdir(parents=True)
+    searched = parse(SEARCHED, [], None)  # type: ignore[arg-type] - nothing here looks at config files
+    study = open_study(folder, "sweep", Search.of(searched, ["maximize"], {}))
+    study.add_trials([_finished(searched, number) for number in range(finished)])
+    proposer = Proposer({"_target_": "optuna.samplers.TPESampler"}, searched, seed=0)
+    ends = Ends()
+
+    def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
+        def call() -> float:
+            return task(number, params)
+
+        facts: dict[str, Any] = {"sweep": "sweep", "threads": 1, "parent": None, "begun": begun}
+        return Job.of(call, number=number, folder=folder / str(number), device=device, **facts)
+
+    budget = Budget(finished + n_trials, None, n_workers)
+    with contextlib.closing(LocalEngine(preload=PRELOADED)) as engine:
+        decisions = Decisions(study, proposer, NopPruner, n_workers if deterministic else None)
+        Coordinator(study, decisions, engine, budget, Policy(RETRIES), job, [ends]).run()
+    close_study(study)
+    return ends.times
+
+
+def _finished(searched: Space, number: int) -> FrozenTrial:
+    """Return a trial that was finished before: its params are drawn at random, by its number."""
+    chance = random.Random(number)  # noqa: S311 - no secret
+    params = {
+        "optimizer": chance.choice(["sgd", "adam", "rmsprop"]),
+        "learning_rate": 10 ** chance.uniform(-4, -1),
+        "width": chance.randrange(32, 513, 32),
+    }
+    return create_trial(params=params, distributions=searched.distributions, value=chance.random())

@@ -1,0 +1,1 @@
+"""What `doctor` checks and `clean` removes: the machine, the stores, and what dead processes left behind."""

@@ -1,0 +1,93 @@
+"""`runback sync [RUN_FOLDER|SWEEP]`: delivers what runs have recorded while their store was away."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runback.arguments import Parser
+from runback.errors import InputError, RunbackError, StoreAway
+from runback.tracking.layout import Layout, project_root
+from runback.tracking.lock import alone_in
+from runback.tracking.outbox import RUN, Outbox, waiting
+
+if TYPE_CHECKING:
+    from runback.tracking.store import Store
+
+
+def main(argv: list[str]) -> int:
+    """Deliver what waits, and say what still does; returns 0 where all is delivered, 1 where it is not.
+
+    Doing it again changes nothing. Runs whose process runs deliver by themselves, and are left alone. Raises
+    InputError for a name that is neither a run's folder nor a sweep, StoreError.
+    """
+    parser = Parser(
+        prog="runback sync", description="Deliver what runs have recorded while their store was away."
+    )
+    parser.add_argument(
+        "what", nargs="?", metavar="RUN_FOLDER|SWEEP", help="default: all that waits under mlruns/"
+    )
+    layout = Layout(project_root())
+    folders = _folders(parser.parse_args(argv).what, layout)
+    if not folders:
+        _print("nothing waits")
+        return 0
+    return _deliver(folders, layout)
+
+
+def _folders(named: str | None, layout: Layout) -> list[Path]:
+    """Return the folders of runs that are not stored whole, those of trials before their sweep's own."""
+    if named is None:
+        sweeps = sorted(layout.sweeps.glob("*/"))
+        singles = sorted(layout.runs.glob("*/"))
+        return [*waiting(singles), *(folder for sweep in sweeps for folder in _within(sweep))]
+    for folder in (Path(named).expanduser().absolute(), layout.sweeps / named):
+        if (folder / RUN).is_file() or any(folder.glob(f"*/{RUN}")):
+            return _within(folder)
+    raise InputError(f"expected the folder of a run, or a sweep of {layout.sweeps}; got {named!r}")
+
+
+def _within(folder: Path) -> list[Path]:
+    return waiting([*_by_number(folder.glob("*/")), folder])
+
+
+def _by_number(folders: Iterable[Path]) -> list[Path]:
+    return sorted(folders, key=lambda folder: (len(folder.name), folder.name))
+
+
+def _deliver(folders: list[Path], layout: Layout) -> int:
+    from runback.tracking.store import open_store
+
+    try:
+        store = open_store(layout)
+        for folder in folders:
+            _deliver_one(store, folder)
+    except StoreAway as away:
+        _print(f"the store is away: {away}")
+    left = len(waiting(folders))
+    _print(f"{len(folders) - left} delivered, {left} still waiting" if left else f"{len(folders)} delivered")
+    return 1 if left else 0
+
+
+def _deliver_one(store: "Store", folder: Path) -> None:
+    """Deliver one run's outbox and say how that went. Raises StoreAway."""
+    from runback.tracking.delivery import deliver_folder
+
+    outbox = Outbox(folder)
+    try:
+        with alone_in(folder, f"run {outbox.run_id}"):
+            troubles: list[RunbackError] = deliver_folder(store, folder)
+    except StoreAway:
+        raise
+    except InputError as error:
+        troubles = [error]
+    where = "" if outbox.store in (None, str(store)) else f" (it was begun in {outbox.store})"
+    for trouble in troubles:
+        _print(f"run {outbox.run_id} waits: {trouble}{where}")
+    if not troubles:
+        _print(f"run {outbox.run_id} is stored whole")
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()  # a person watches

@@ -1,0 +1,141 @@
+"""Brings what waits in a run's folder to its store. Doing so twice, or half of it, changes nothing."""
+
+import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+
+import shutil
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Param, RunTag
+
+from runback.errors import DiskFull, RunbackError, StoreAway, StoreError
+from runback.tracking import logged_model
+from runback.tracking.curves import Curves
+from runback.tracking.layout import MIRROR
+from runback.tracking.outbox import RESERVE, Entry, Outbox
+from runback.tracking.store import Store, told
+from runback.tracking.tags import REASON_TAG
+
+BATCH_LIMIT = 100
+"""Params or tags that MLflow takes in one call (mlflow.utils.validation.MAX_PARAMS_TAGS_PER_BATCH)."""
+
+END = "end"
+"""The kind of entry with a run's status: the last to be delivered."""
+
+
+def deliver(
+    store: Store,
+    run_id: str,
+    outbox: Outbox,
+    send_metrics: Callable[[], None],
+    on_sent: Callable[[], None] = lambda: None,
+    refused: set[Path] | None = None,
+) -> list[RunbackError]:
+    """Deliver what waits in `outbox`, then the metrics, then the run's end; remove what is delivered.
+
+    Returns why something still waits that the store refused, or for which there is no room on the disk: the
+    rest is delivered. `on_sent` is called after each thing; entries in `refused` are passed over, and those
+    that the store refuses are added. Raises StoreAway where the store is away.
+    """
+    refused = set() if refused is None else refused
+    troubles: list[RunbackError] = []
+    waiting = [entry for entry in outbox.entries() if entry.path not in refused]
+    waiting.sort(key=lambda entry: entry.kind == END)
+    steps: list[tuple[Path, str, Callable[[], None]]] = [
+        (entry.path, _what(entry), partial(_send, store, run_id, entry)) for entry in waiting
+    ]
+    others = sum(entry.kind != END for entry in waiting)
+    metrics = (outbox.folder / MIRROR, "metrics", send_metrics)
+    for path, what, send in [*steps[:others], metrics, *steps[others:]]:
+        try:
+            with told(store, what):
+                send()
+        except StoreAway:
+            raise
+        except StoreError as trouble:
+            refused.add(path)
+            troubles.append(trouble)
+        except DiskFull as trouble:
+            troubles.append(trouble)
+        else:
+            on_sent()
+    return troubles
+
+
+def deliver_folder(store: Store, folder: Path) -> list[RunbackError]:
+    """Deliver what waits in the folder of a run whose process has ended; its outbox is gone when all is.
+
+    Returns what `deliver` does. Whoever calls this holds the folder. Raises StoreAway, and StoreError for a
+    folder that does not say whose it is.
+    """
+    outbox = Outbox(folder)
+    run_id = outbox.run_id
+    if run_id is None:
+        raise StoreError(f"{folder} does not say which run it belongs to")
+    outbox.make_room()
+    troubles = deliver(store, run_id, outbox, Curves(store.client, run_id, folder).recover)
+    if not troubles:
+        outbox.close()
+    return troubles
+
+
+def send_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> None:
+    """Send params; sending them again changes nothing. Errors: MLflow's."""
+    entities = [Param(name, value) for name, value in params.items()]
+    for start in range(0, len(entities), BATCH_LIMIT):
+        client.log_batch(run_id, params=entities[start : start + BATCH_LIMIT], synchronous=True)
+
+
+def send_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags. Errors: MLflow's."""
+    entities = [RunTag(name, value) for name, value in tags.items()]
+    for start in range(0, len(entities), BATCH_LIMIT):
+        client.log_batch(run_id, tags=entities[start : start + BATCH_LIMIT], synchronous=True)
+
+
+def send_end(client: MlflowClient, run_id: str, end: Mapping[str, Any]) -> None:
+    """Set a run's `status`, the time `ended_at` in ms, and its `reason` if it has one. Errors: MLflow's."""
+    if end["reason"]:
+        client.set_tag(run_id, REASON_TAG, end["reason"])
+    client.set_terminated(run_id, end["status"], end["ended_at"])
+
+
+def _what(entry: Entry) -> str:
+    if entry.kind == "artifact":
+        return ", ".join(file.relative_to(entry.path).as_posix() for file in entry.files)
+    return "the network" if entry.kind == "model" else entry.kind
+
+
+def _send(store: Store, run_id: str, entry: Entry) -> None:
+    client = store.client
+    match entry.kind:
+        case "params":
+            send_params(client, run_id, entry.content)
+        case "tags":
+            send_tags(client, run_id, entry.content)
+        case "artifact":
+            _refuse_full(store, entry)
+            for file in entry.files:
+                parent = file.parent.relative_to(entry.path).as_posix()
+                client.log_artifact(run_id, str(file), None if parent == "." else parent)
+        case "model":
+            _refuse_full(store, entry)
+            logged_model.send(client, run_id, entry.path)
+        case "end":
+            send_end(client, run_id, entry.content)
+        case _:
+            raise StoreError(f"{entry.path} is nothing that this version of runback has put there")
+    entry.remove()
+
+
+def _refuse_full(store: Store, entry: Entry) -> None:
+    """Raise DiskFull rather than leave half a file where artifacts lie on a disk of this machine."""
+    if store.is_server or not store.layout.mlruns.exists():
+        return
+    needed = sum(file.stat().st_size for file in entry.files)
+    free = shutil.disk_usage(store.layout.mlruns).free
+    if free < needed + RESERVE:
+        raise DiskFull(f"the disk is full: {_what(entry)} needs {needed:,} bytes, {free:,} are free")

@@ -1,0 +1,54 @@
+"""Brings a model's folder to the store, as the one logged model of its run."""
+
+import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+
+import json
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModel, LoggedModelOutput
+from mlflow.entities import Run as FoundRun
+from mlflow.models import Model
+
+from runback.tracking.flags import one_try
+
+MODEL_NAME = "model"
+"""The logged model's name in MLflow, and its folder within what waits."""
+
+ABOUT = "about.json"
+"""Beside the model's folder: the step of its weights."""
+
+
+def send(client: MlflowClient, run_id: str, folder: Path) -> None:
+    """Log the model in `folder`, and link it with its run, in both directions. Errors: MLflow's, OSError.
+
+    A run that has one already, perhaps half of it, gets no second one: it is written again.
+    """
+    step = int(json.loads((folder / ABOUT).read_text())["step"])
+    logged = _logged(client, client.get_run(run_id), step)
+    described = Model.load(str(folder / MODEL_NAME))
+    described.artifact_path = logged.artifact_location
+    described.run_id = run_id
+    described.model_uuid = described.model_id = logged.model_id
+    whole = folder / "MLmodel.whole"  # a kill while it is written would cost the model
+    described.save(str(whole))
+    whole.replace(folder / MODEL_NAME / "MLmodel")
+    client.log_model_artifacts(logged.model_id, str(folder / MODEL_NAME))
+    client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _logged(client: MlflowClient, run: FoundRun, step: int) -> LoggedModel:
+    """Return the run's logged model, empty where it had none."""
+    run_id = run.info.run_id
+    if run.outputs and run.outputs.model_outputs:
+        return client.get_logged_model(run.outputs.model_outputs[-1].model_id)
+    unlinked = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
+    if unlinked:
+        logged = unlinked[0]
+    else:
+        with one_try():
+            logged = client.create_logged_model(
+                run.info.experiment_id, MODEL_NAME, source_run_id=run_id, params=dict(run.data.params)
+            )
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=step)])
+    return logged

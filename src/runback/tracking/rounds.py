@@ -1,0 +1,118 @@
+"""Delivers, and ends, the runs of processes that are gone: what their own couriers could not."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runback.errors import InputError, RunbackError, StoreAway
+from runback.tracking.courier import Courier
+from runback.tracking.delivery import END, deliver_folder
+from runback.tracking.find import close_runs
+from runback.tracking.lock import alone_in
+from runback.tracking.outbox import Outbox, waiting
+from runback.tracking.run import SERVER_FINISH, Status
+from runback.tracking.store import Store
+from runback.tracking.tags import FAILURE_TAG
+
+
+@dataclass(frozen=True)
+class Closing:
+    """How the runs with these tags ended, all of one process that is gone."""
+
+    tags: Mapping[str, str]
+    status: Status
+    reason: str | None
+    failure: str | None = None
+    """The kind of the failure, where it was one."""
+
+
+class Rounds:
+    """Folders of runs whose processes have ended, to be delivered in a thread of its own.
+
+    Waits for the store as a `Courier` does: a little where it works, and not at all while it is away.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._courier = Courier(self._work)
+        self._folders: dict[Path, None] = {}
+        self._closings: dict[Path, Closing] = {}
+        self._lock = threading.Lock()
+
+    def deliver(self, folders: Iterable[Path]) -> None:
+        """Deliver what waits in these folders, if anything does, without waiting."""
+        found = waiting(folders)
+        if found:
+            with self._lock:
+                self._folders.update(dict.fromkeys(found))
+            self._courier.order()
+
+    def close(self, folder: Path, run_id: str | None, closing: Closing) -> None:
+        """End the run of the process that is gone from `folder`, and tag its failure.
+
+        `run_id` is the run as far as it is known; others with the closing's tags may run too.
+        """
+        with contextlib.suppress(OSError):  # on a full disk the store itself may still take it
+            self._put(folder, run_id, closing)
+        with self._lock:
+            self._folders.update(dict.fromkeys(waiting([folder])))
+            self._closings[folder] = closing
+        self._courier.bring()
+
+    def forget(self, folder: Path) -> None:
+        """Leave a folder to the process that takes it over."""
+        with self._lock:
+            self._folders.pop(folder, None)
+            self._closings.pop(folder, None)
+
+    def finish(self) -> None:
+        """Wait a little until everything is delivered."""
+        self._courier.settle(SERVER_FINISH)
+        self._courier.stop()
+
+    def _put(self, folder: Path, run_id: str | None, closing: Closing) -> None:
+        outbox = Outbox(folder)
+        if outbox.run_id is None:
+            if run_id is None:
+                return
+            outbox.belongs_to(run_id, str(self.store))
+        kinds = {entry.kind for entry in outbox.entries()}
+        if waiting([folder]) and END not in kinds:  # it was killed: else it has ended its run itself
+            ended_at = int(time.time() * 1000)
+            outbox.put(END, {"status": closing.status, "ended_at": ended_at, "reason": closing.reason})
+        if closing.failure is not None:
+            outbox.put("tags", {FAILURE_TAG: closing.failure})
+
+    def _work(self) -> None:
+        with self._lock:
+            folders, closings = list(self._folders), dict(self._closings)
+        for folder in folders:
+            self._deliver(folder)
+        for folder, closing in closings.items():
+            if folder in self._closings:  # else a process has taken it over
+                self._close(folder, closing)
+
+    def _deliver(self, folder: Path) -> None:
+        try:
+            with alone_in(folder, "its run"):
+                if waiting([folder]):
+                    deliver_folder(self.store, folder)
+        except StoreAway:
+            raise
+        except InputError:
+            pass  # another process holds it, and delivers it
+        with self._lock:
+            self._folders.pop(folder, None)
+
+    def _close(self, folder: Path, closing: Closing) -> None:
+        try:
+            close_runs(self.store, tags=closing.tags, status=closing.status, reason=closing.reason)
+        except StoreAway:
+            raise
+        except RunbackError:
+            pass  # refused, or the disk is full: the sweep goes on
+        with self._lock:
+            self._closings.pop(folder, None)
