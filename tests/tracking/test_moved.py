@@ -6,10 +6,10 @@ import pytest
 from mlflow import MlflowClient
 
 from runback.errors import StoreError
-from runback.tracking.sqlite_file import sqlite_uri
 from runback.tracking.layout import Layout
 from runback.tracking.moved import foreign_homes, home, local_path, rewrite, stale_places
 from runback.tracking.run import reopen_run, start_run
+from runback.tracking.sqlite_file import sqlite_uri
 from runback.tracking.store import experiment_id, open_store
 
 

@@ -62,7 +62,7 @@ def read_curves(reader: Reader, runs: Sequence[str]) -> pd.DataFrame:
 
 
 def _params(runs: Runs) -> dict[str, list[str | None]]:
-    """Return the params; a trial that failed before its training knows `optimizer.name` as `optimizer` only."""
+    """Return the params; of a trial that failed early `optimizer` is what others have as `optimizer.name`."""
     params = dict(runs.params)
     for name in [name for name in params if f"{name}.name" in params]:
         early, known = params.pop(name), params[f"{name}.name"]

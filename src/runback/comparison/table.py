@@ -52,8 +52,8 @@ def varying_columns(found: RunFrame) -> list[str]:
     """Return what these runs are made from as far as it differs.
 
     Knobs that come and go with the choice of a part, as the momentum of one optimizer, are left out where
-    they are the same in all runs that have them: the choice tells. What trials that failed before their training
-    lack says nothing either.
+    they are the same in all runs that have them: the choice tells. Trials that failed before their training
+    have few params; what they lack says nothing either.
     """
     rows = found.rows.dropna(subset=[name for name in ["parameters"] if name in found.rows])
     differing = [name for name in found.causes if rows[name].nunique(dropna=False) > 1]
