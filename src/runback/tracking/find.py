@@ -20,8 +20,8 @@ from runback.tracking.store import Store, is_refusal, told
 from runback.tracking.tags import REASON_TAG, SWEEP_TAG
 from runback.tracking.text import first_line
 
-PAGE = 1000
-"""Runs that a store is asked for at once."""
+PAGE = 200
+"""Runs that a store is asked for at once: a busy server needs seconds for 1,000."""
 
 
 def find_run(store: Store, run_id: str) -> FoundRun:
