@@ -181,7 +181,8 @@ def test_on_a_terminal_it_fits_into_100_columns(swept):
     assert best[:8] in shown
     assert "…" not in shown
     assert lines[-1] == "4 runs, ordered by val_accuracy"
-    narrow = on_terminal(project, "--sweep", "tiny", columns=85)
+    few = ("--columns", "run,trial,learning_rate,optimizer")
+    narrow = on_terminal(project, "--sweep", "tiny", *few, columns=60)
     assert "what varies" in narrow
     assert "learning_rate=0.01" in narrow
     assert "optimizer=adam" in narrow

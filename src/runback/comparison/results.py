@@ -20,10 +20,9 @@ def results(reader: Reader, runs: Runs) -> pd.DataFrame:
     An accuracy on a known number of images has its 95 % Wilson interval behind it, `<name>_low` and
     `<name>_high`.
     """
-    found = pd.DataFrame({"epoch": whole(runs.epochs)})
-    for name in sorted(runs.metrics):
-        if not name.startswith(SYSTEM):
-            found[name] = pd.Series(runs.metrics[name], dtype="float64")
+    names = [name for name in sorted(runs.metrics) if not name.startswith(SYSTEM)]
+    metrics = {name: pd.Series(runs.metrics[name], dtype="float64") for name in names}
+    found = pd.DataFrame({"epoch": whole(runs.epochs), **metrics})
     _use_kept_epochs(found, reader, runs)
     for name, images in _measured_on(runs).items():
         if name in found:
