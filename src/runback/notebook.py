@@ -24,8 +24,8 @@ def load(sweep: str) -> Sweep:
     `trials` has a row for each trial, in their order, and these columns, of which those are left out that no
     trial has a value in:
 
-    - run (the run ID), sweep, trial (its number), status (FINISHED, FAILED, KILLED or RUNNING), failure (its
-      kind) and reason, all text but the number
+    - run (the run ID), name, sweep, trial (its number), status (FINISHED, FAILED, KILLED or RUNNING), failure
+      (its kind) and reason, all text but the number
     - start (datetime64, UTC), duration (float64, seconds from start to end, pauses included)
     - epoch (int64): the one that the metrics are of: the last, or with patience the one whose weights it kept
     - loss, accuracy, val_loss, val_accuracy and whatever else was measured (float64); behind an accuracy on a

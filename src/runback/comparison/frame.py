@@ -40,7 +40,7 @@ class RunFrame:
 def read_runs(reader: Reader, ids: list[str]) -> RunFrame:
     """Read these runs, at least one, in this order. Errors: InputError for a whole sweep's run, StoreError.
 
-    Columns, without those that no run has a value in: run, sweep, trial, status, failure, reason, start
+    Columns, without those that no run has a value in: run, name, sweep, trial, status, failure, reason, start
     (UTC), duration (seconds), epoch, the metrics, parameters, model_bytes, the params, and the first
     characters of the commit and of the data's SHA-256.
     """
@@ -80,6 +80,7 @@ def _facts(runs: Runs) -> dict[str, pd.Series]:
     starts, ends = (pd.Series(times, dtype="float64") for times in (runs.starts, runs.ends))
     return {
         "run": pd.Series(runs.ids),
+        "name": pd.Series(runs.names),
         "sweep": pd.Series(runs.tag(SWEEP_TAG)),
         "trial": typed(runs.tag(TRIAL_TAG)),
         "status": pd.Series(runs.statuses),

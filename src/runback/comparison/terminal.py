@@ -30,7 +30,7 @@ UNLIMITED = 100_000
 
 def show(table: RunTable) -> None:
     """Print the table, how many runs there are besides, and why runs failed."""
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     columns = _condensed(table) if table.is_default else text_columns(table)
     drawn = _draw(columns)
     unlimited = console.options.update(width=UNLIMITED)
