@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runback.begun import go_on
 from runback.chatter import silenced
 from runback.errors import InputError
 from runback.hydra_app import enter_project, stop_on_signals
@@ -13,7 +14,7 @@ from runback.record import code_here, record
 from runback.recorded import RECORD, RecordedRun, find_recorded, refuse_other_data
 from runback.tracking.layout import FOLDER_TAG, Layout
 from runback.tracking.lock import alone_in
-from runback.train import go_on, train
+from runback.train import train
 
 if TYPE_CHECKING:
     from runback.training.checkpoint import Checkpoint
