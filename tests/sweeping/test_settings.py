@@ -45,3 +45,7 @@ def test_workers_are_as_many_as_cores_and_memory_and_trials_allow(monkeypatch):
 class _Memory:
     def __init__(self, available: float) -> None:
         self.available = available
+
+
+def test_knobs_of_a_pruner_that_was_switched_off_do_not_matter():
+    assert SweeperSettings(pruner={"min_resource": 2}).pruner is None

@@ -60,6 +60,10 @@ class SweeperSettings:
     experiment: str | None = None
     """The MLflow experiment that gets a parent run for the sweep; None: the sweep itself is not tracked."""
 
+    def __post_init__(self) -> None:
+        if isinstance(self.pruner, dict) and "_target_" not in self.pruner:
+            self.pruner = None  # what a sweep's file says about the pruner that pruner=none switches off
+
     @property
     def directions(self) -> list[str]:
         """The direction of each objective."""
