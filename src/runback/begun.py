@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from runback.errors import InputError
 from runback.record import STORE_PATIENCE
 from runback.sweeping.trial import Trial
-from runback.tracking.layout import MIRROR, OUTBOX, Layout, project_root
+from runback.tracking.layout import MIRROR, OUTBOX, SAMPLES, Layout, project_root
 
 if TYPE_CHECKING:
     from runback.tracking.run import Run
@@ -74,7 +74,8 @@ def _clear(folder: Path) -> None:
     from runback.training.checkpoint import discard
 
     discard(folder)
-    (folder / MIRROR).unlink(missing_ok=True)
+    for mirror in (MIRROR, SAMPLES):
+        (folder / mirror).unlink(missing_ok=True)
     shutil.rmtree(folder / OUTBOX, ignore_errors=True)
 
 
