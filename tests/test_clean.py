@@ -139,6 +139,7 @@ def test_files_of_dead_processes_go_and_those_at_work_stay(project, layout):
     assert left == ["alive"]
 
 
+@pytest.mark.slow
 def test_on_a_server_only_files_of_this_machine_are_deleted(project, start, layout):
     _, over = start("runs/over", "FINISHED")
     deleted, _ = start("runs/deleted", "FINISHED")

@@ -231,6 +231,7 @@ def test_a_sweep_that_is_killed_and_then_moved_goes_on_where_it_was(project):
     assert not before.exists()
 
 
+@pytest.mark.slow
 def test_a_moved_project_is_mended_and_its_runs_are_as_good_as_before(project):
     done = project.run(*SWEEP, "training.epochs=1", "data.limit=60", "hydra.sweeper.n_trials=1")
     assert done.returncode == 0, done.stderr

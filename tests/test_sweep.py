@@ -261,7 +261,7 @@ def test_the_run_of_a_killed_trial_is_closed(project):
     assert again.data.params == lost.data.params
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("signum", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL])
 def test_an_interrupted_sweep_ends_as_one_that_was_not(tmp_path, make_project, signum):
     in_one_go, in_parts = make_project(tmp_path / "one"), make_project(tmp_path / "parts")
     command = (
