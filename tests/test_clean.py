@@ -84,6 +84,7 @@ def test_nothing_is_deleted_before_it_was_shown_and_agreed_to(project, start):
     assert not has_checkpoint(stopped)
 
 
+@pytest.mark.slow
 def test_what_was_deleted_in_mlflow_is_gone_for_good_with_its_folder(project, start, layout):
     gone, gone_folder = start("runs/gone", "FINISHED")
     kept, kept_folder = start("runs/kept", "FINISHED")
