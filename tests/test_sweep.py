@@ -269,7 +269,7 @@ def test_an_interrupted_sweep_ends_as_one_that_was_not(tmp_path, make_project, s
     in_one_go, in_parts = make_project(tmp_path / "one"), make_project(tmp_path / "parts")
     command = (
         *("sweep", "tiny", "hydra.sweeper.n_trials=4", "hydra/sweeper/pruner=none"),
-        *("training.checkpoint.every=1", "training.epochs=int(interval(40,50))"),
+        *("training.checkpoint.every=1", "training.epochs=int(interval(20,25))"),
     )
     for project in (in_one_go, in_parts):
         project.own_sweeps(tiny=TINY_SWEEP)
