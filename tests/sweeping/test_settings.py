@@ -10,6 +10,7 @@ from runback.sweeping.sweeper import divide
     [
         ({"n_trials": 0}, "n_trials must be positive"),
         ({"timeout": -1}, "timeout must be positive"),
+        ({"trial_timeout": float("nan")}, "trial_timeout must be positive"),
         ({"n_workers": 0}, "n_workers must be auto or a number"),
         ({"threads": "many"}, "threads must be auto or a number"),
         ({"direction": "up"}, "direction must be maximize or minimize"),

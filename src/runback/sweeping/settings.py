@@ -1,5 +1,6 @@
 """What can be said about a sweep under `hydra.sweeper`."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,7 +86,7 @@ class SweeperSettings:
         check_retries(self.retries)
         for name in ("n_trials", "timeout", "trial_timeout", "stall_timeout"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not 0 < value < math.inf:
                 raise InputError(f"hydra.sweeper.{name} must be positive; got {value}")
         for name in ("n_workers", "threads"):
             value = getattr(self, name)
