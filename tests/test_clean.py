@@ -84,6 +84,7 @@ def test_nothing_is_deleted_before_it_was_shown_and_agreed_to(project, start):
     assert not has_checkpoint(stopped)
 
 
+@pytest.mark.slow
 def test_what_was_deleted_in_mlflow_is_gone_for_good_with_its_folder(project, start, layout):
     gone, gone_folder = start("runs/gone", "FINISHED")
     kept, kept_folder = start("runs/kept", "FINISHED")
@@ -139,6 +140,7 @@ def test_files_of_dead_processes_go_and_those_at_work_stay(project, layout):
     assert left == ["alive"]
 
 
+@pytest.mark.slow
 def test_on_a_server_only_files_of_this_machine_are_deleted(project, start, layout):
     _, over = start("runs/over", "FINISHED")
     deleted, _ = start("runs/deleted", "FINISHED")

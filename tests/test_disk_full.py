@@ -88,6 +88,7 @@ def in_one_line(told):
     return told["err"].startswith("runback: the disk is full: cannot")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_can_mount")
 def test_a_training_that_finds_its_disk_full_fails_with_that_reason(project, tmp_path):
     told = fill(project, tmp_path, ["train", *TINY, "training.epochs=20000"])

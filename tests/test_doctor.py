@@ -192,6 +192,7 @@ def test_a_server_that_is_away_is_a_problem_told_without_its_password(project):
     assert "secret" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_and_then_moved_goes_on_where_it_was(project):
     command = (*SWEEP, *LONG, "hydra.sweeper.n_trials=1")
     process = project.start(*command)
@@ -231,6 +232,7 @@ def test_a_sweep_that_is_killed_and_then_moved_goes_on_where_it_was(project):
     assert not before.exists()
 
 
+@pytest.mark.slow
 def test_a_moved_project_is_mended_and_its_runs_are_as_good_as_before(project):
     done = project.run(*SWEEP, "training.epochs=1", "data.limit=60", "hydra.sweeper.n_trials=1")
     assert done.returncode == 0, done.stderr

@@ -251,6 +251,7 @@ def test_the_summary_counts_failures_by_kind(swept):
     assert line.startswith(f"6 done · 0 pruned · 9 failed ({counts}) · ")
 
 
+@pytest.mark.slow
 def test_training_failures_lose_no_epoch_and_an_absurd_learning_rate_is_a_bad_region(project):
     own(project)
     done = project.run(
@@ -280,6 +281,7 @@ def test_training_failures_lose_no_epoch_and_an_absurd_learning_rate_is_a_bad_re
     assert "loss is" in run.data.tags["runback.reason"]
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_first_trials_all_die_of_one_bug_stops(project):
     own(project)
     done = project.run(

@@ -92,6 +92,7 @@ def run_of(server, out):
     return server.client.get_run(out.splitlines()[-1].removeprefix("run "))
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_costs_no_training_a_thing(project, server, environment):
     long, short = (
         project.start("train", *TINY, f"training.epochs={count}", **environment) for count in (150, 25)

@@ -363,15 +363,20 @@ def test_a_torn_checkpoint_is_passed_over_and_told(place, reference):
     assert f"falling back to the one before, {older.name}" in err
 
 
-def test_a_full_disk_costs_the_checkpoint_not_the_training(place, reference):
+def test_a_full_disk_ends_the_run_with_that_reason_and_it_goes_on_when_there_is_room(place, reference):
     folder = place.project.folder / "mlruns" / "runs" / "full"
     folder.mkdir(parents=True)
-    for epoch in range(1, 6):
-        (folder / f".checkpoint-{epoch:05}-0000000.npz.partial").symlink_to("/dev/full")
-    code, out, err = place.run("train", *TINY, "hydra.run.dir=mlruns/runs/full")
-    assert code == 0
-    assert err.count("No space left on device") == err.count("\n") == 5
-    assert place.result(out.split()[-1]) == reference.result
+    full = folder / ".checkpoint-00001-0000000.npz.partial"
+    full.symlink_to("/dev/full")
+    code, _, err = place.run("train", *TINY, "hydra.run.dir=mlruns/runs/full")
+    assert code == 1
+    assert err.count("\n") == 1
+    assert "the disk is full" in err
+    run = place.project.runs()[-1]
+    assert run.info.status == "FAILED"
+    assert "the disk is full" in run.data.tags["runback.reason"]
+    full.unlink(missing_ok=True)
+    resume(place, run.info.run_id, reference)
 
 
 def test_metrics_that_the_store_lacks_come_back_from_the_file_and_from_the_checkpoint(place, reference):

@@ -165,6 +165,7 @@ def test_a_fresh_study_is_one_beside_the_old_one(swept):
     assert project.study("tiny").trials == before
 
 
+@pytest.mark.slow
 def test_wider_ranges_go_on_when_told_to(swept):
     project, _ = swept
     project.own_sweeps(wide=TINY_SWEEP.replace("choice(0.00001, 0.01)", "interval(0.001, 0.01)"))
@@ -194,6 +195,7 @@ def test_an_ad_hoc_grid_needs_no_file(project):
     assert {run.info.status for run in children} == {"FINISHED"}
 
 
+@pytest.mark.slow
 def test_threads_can_be_searched_although_a_process_warms_up_with_its_own(project):
     done = project.run(
         "train", "--multirun", *TINY, "training.epochs=1", "training.threads=choice(1,2)",
@@ -234,6 +236,7 @@ def test_ctrl_c_leaves_no_run_running_and_no_process(project):
     assert project.are_gone(process.pid)
 
 
+@pytest.mark.slow
 def test_the_run_of_a_killed_trial_is_closed(project):
     project.own_sweeps(tiny=TINY_SWEEP)
     process = project.start(
@@ -261,12 +264,12 @@ def test_the_run_of_a_killed_trial_is_closed(project):
     assert again.data.params == lost.data.params
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("signum", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL])
 def test_an_interrupted_sweep_ends_as_one_that_was_not(tmp_path, make_project, signum):
     in_one_go, in_parts = make_project(tmp_path / "one"), make_project(tmp_path / "parts")
     command = (
         *("sweep", "tiny", "hydra.sweeper.n_trials=4", "hydra/sweeper/pruner=none"),
-        *("training.checkpoint.every=1", "training.epochs=int(interval(40,50))"),
+        *("training.checkpoint.every=1", "training.epochs=int(interval(20,25))"),
     )
     for project in (in_one_go, in_parts):
         project.own_sweeps(tiny=TINY_SWEEP)

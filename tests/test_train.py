@@ -134,6 +134,7 @@ def test_evaluate_measures_the_test_split_once(trained):
     assert len(project.client().get_metric_history(run_id, "test_accuracy")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not CIFAR10.is_dir(), reason="CIFAR-10 is not here: ../shared/cifar10 or $RUNBACK_CIFAR10"
 )
@@ -151,7 +152,8 @@ def test_a_notebook_trains_on_real_cifar10_and_is_measured_on_its_test_split(pro
 
 
 @pytest.mark.parametrize(
-    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    ("signum", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow)],
 )
 def test_an_interrupted_run_is_killed_with_its_curve_kept(project, signum, code):
     process = project.start("train", "training.epochs=100000", "model.dense_width=16")

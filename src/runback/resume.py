@@ -1,19 +1,22 @@
 """`runback train resume=RUN`: goes on with a run that was stopped or killed, in the same MLflow run."""
 
+import contextlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runback.begun import go_on
 from runback.chatter import silenced
 from runback.errors import InputError
 from runback.hydra_app import enter_project, stop_on_signals
+from runback.interruption import held_signals
 from runback.prepare import Plan, prepare
 from runback.provenance.difference import differences
 from runback.record import code_here, record
 from runback.recorded import RECORD, RecordedRun, find_recorded, refuse_other_data
 from runback.tracking.layout import FOLDER_TAG, Layout
 from runback.tracking.lock import alone_in
-from runback.train import go_on, train
+from runback.train import train
 
 if TYPE_CHECKING:
     from runback.training.checkpoint import Checkpoint
@@ -59,8 +62,10 @@ def resume(reference: str, layout: Layout) -> str:
         plan = recorded.plan(folder, recorded.name)
         checkpoint = load_newest(folder)
         _refuse_what_does_not_fit(recorded, plan, checkpoint)
-        begun = go_on(open_store(layout), recorded.id, folder, checkpoint)
-        with recording(begun.run):  # what ends it from here on gives its reason
+        with contextlib.ExitStack() as ends:
+            with held_signals():  # it runs again from some moment on in here: what ends it gives its reason
+                begun = go_on(open_store(layout), recorded.id, folder, checkpoint)
+                ends.enter_context(recording(begun.run))
             train(plan, begun=begun)
     return recorded.id
 

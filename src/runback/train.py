@@ -5,39 +5,27 @@
 """
 
 import contextlib
-import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from runback import hydra_app, record, targets
+from runback.begun import Begun, taken_up
 from runback.chatter import silenced
 from runback.errors import InputError, StoreError, TrialPruned
 from runback.prepare import GROUPS, Plan, prepare
 from runback.sweeping import trial as trials
 from runback.tracking.layout import MIRROR, Layout, project_root
 from runback.tracking.lock import LOCK, alone_in
-from runback.tracking.tags import RETRY_TAG
-
-if TYPE_CHECKING:
-    from runback.tracking.run import Run
-    from runback.tracking.store import Store
-    from runback.training.checkpoint import Checkpoint
-
-
-RESUMED_TAG = "runback.resumed"
-"""The tag that says where a run went on each time."""
 
 FOLDER_PATIENCE = 60.0
 """Seconds that a trial waits for its folder: a delivery to a server that hangs takes 20 s or 40 s to fail."""
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,14 +39,6 @@ class Trained:
     """Those of the objectives."""
     result: Mapping[str, Any]
     """What the same training has to give again, as record/result.json has it."""
-
-
-@dataclass(frozen=True)
-class Begun:
-    """A run that was begun before, and where it goes on."""
-
-    run: "Run"
-    checkpoint: "Checkpoint | None"
 
 
 def job(cfg: DictConfig) -> float | tuple[float, ...]:
@@ -78,75 +58,8 @@ def _go_on_as(plan: Plan, trial: trials.Trial) -> Trained:
     """Train a trial that an earlier process had begun."""
     # The coordinator may hold the folder for a moment, to deliver what that process could not.
     with alone_in(plan.folder, f"trial {trial.number}", FOLDER_PATIENCE):
-        begun, tags = _taken_up(plan, trial)
+        begun, tags = taken_up(plan.folder, trial)
         return _train(plan, begun, None, tags, None)
-
-
-def _taken_up(plan: Plan, trial: trials.Trial) -> tuple[Begun | None, dict[str, str]]:
-    """Return where this trial's run goes on; without a checkpoint the tags of another run in its place."""
-    from runback.tracking.outbox import Outbox
-    from runback.tracking.store import open_store
-    from runback.training.checkpoint import load_newest
-
-    run_id = Outbox(plan.folder).run_id or trial.begun
-    if not run_id:  # its process, or the coordinator, was killed before that knew
-        _clear(plan.folder)
-        return None, {}
-    store = open_store(Layout(project_root()), is_prepared=True)
-    checkpoint = None
-    with contextlib.suppress(InputError):  # all are damaged
-        checkpoint = load_newest(plan.folder)
-    if checkpoint is not None:
-        return go_on(store, run_id, plan.folder, checkpoint, record.STORE_PATIENCE), {}
-    _deliver_all(store, plan.folder, run_id)
-    _clear(plan.folder)
-    return None, {RETRY_TAG: run_id}
-
-
-def _deliver_all(store: "Store", folder: Path, run_id: str) -> None:
-    """Bring what an earlier process has left to its run; what the store refuses is gone. StoreAway."""
-    from runback.tracking.delivery import deliver_folder
-    from runback.tracking.outbox import Outbox
-    from runback.tracking.store import patiently
-
-    if Outbox(folder).run_id is None:
-        Outbox(folder).belongs_to(run_id, str(store))
-    for trouble in patiently(lambda _: deliver_folder(store, folder), record.STORE_PATIENCE):
-        _logger.warning("%s (run %s)", trouble, run_id)
-
-
-def _clear(folder: Path) -> None:
-    from runback.tracking.layout import OUTBOX
-    from runback.training.checkpoint import discard
-
-    discard(folder)
-    (folder / MIRROR).unlink(missing_ok=True)
-    shutil.rmtree(folder / OUTBOX, ignore_errors=True)
-
-
-def go_on(
-    store: "Store", run_id: str, folder: Path, checkpoint: "Checkpoint | None", patience: float = 0.0
-) -> Begun:
-    """Open a run again that was stopped or killed, at its newest checkpoint or its beginning.
-
-    A store that is away is waited for, for `patience` seconds. Errors: StoreError.
-    """
-    from runback.tracking.find import find_run
-    from runback.tracking.run import reopen_run
-    from runback.tracking.store import patiently
-
-    def reopened(_: bool) -> tuple["Run", str | None]:
-        run = reopen_run(store, run_id, folder)
-        return run, find_run(store, run_id).data.tags.get(RESUMED_TAG)
-
-    run, before = patiently(reopened, patience)
-    where = "its beginning" if checkpoint is None else f"epoch {checkpoint.epoch}, step {checkpoint.step}"
-    run.set_tags({RESUMED_TAG: where if before is None else f"{before}; {where}"})
-    print(f"going on from {where}")  # noqa: T201 - the command's result
-    # A power failure can take metrics with it that the checkpoint, flushed to the disk, still has.
-    for step, metrics in enumerate(checkpoint.history if checkpoint else [], 1):
-        run.log_epoch(step, metrics)
-    return Begun(run, checkpoint)
 
 
 def train(

@@ -90,7 +90,7 @@ def _values(folder: Path) -> int:
     ("sampler", "pruner"),
     [
         ("TPESampler", "asha"),
-        ("CmaEsSampler", "hyperband"),
+        pytest.param("CmaEsSampler", "hyperband", marks=pytest.mark.slow),
         pytest.param("QMCSampler", "asha", marks=pytest.mark.slow),
         pytest.param("NSGAIISampler", "asha", marks=pytest.mark.slow),
     ],

@@ -3,7 +3,7 @@ import pytest
 from runback.errors import InputError
 from runback.sweeping.search import Search, differences
 from runback.sweeping.space import parse
-from runback.sweeping.study import open_study
+from runback.sweeping.study import keep_search, open_study
 
 SPACE = {"x": "interval(0.0, 1.0)", "n": "range(2, 9, 2)", "kind": "choice(a, b)"}
 
@@ -52,7 +52,7 @@ def test_wider_ranges_are_accepted_on_request_and_kept(tmp_path, wider):
     open_study(tmp_path, "s", search())
     with pytest.raises(InputError, match="--extend"):
         open_study(tmp_path, "s", wider)
-    open_study(tmp_path, "s", wider, extend=True)
+    keep_search(open_study(tmp_path, "s", wider, extend=True), wider)
     open_study(tmp_path, "s", wider)
     with pytest.raises(InputError, match="another config"):
         open_study(tmp_path, "s", search(), extend=True)  # it would be narrower again

@@ -10,6 +10,7 @@ from runback.sweeping.sweeper import divide
     [
         ({"n_trials": 0}, "n_trials must be positive"),
         ({"timeout": -1}, "timeout must be positive"),
+        ({"trial_timeout": float("nan")}, "trial_timeout must be positive"),
         ({"n_workers": 0}, "n_workers must be auto or a number"),
         ({"threads": "many"}, "threads must be auto or a number"),
         ({"direction": "up"}, "direction must be maximize or minimize"),
@@ -45,3 +46,7 @@ def test_workers_are_as_many_as_cores_and_memory_and_trials_allow(monkeypatch):
 class _Memory:
     def __init__(self, available: float) -> None:
         self.available = available
+
+
+def test_knobs_of_a_pruner_that_was_switched_off_do_not_matter():
+    assert SweeperSettings(pruner={"min_resource": 2}).pruner is None

@@ -98,7 +98,9 @@ def test_what_was_recorded_while_the_store_was_away_arrives_whole_and_once(recor
         assert deliver_folder(recorded.store, _folder(recorded)) == []
         _check_whole(recorded)
     assert recorded.store.client.get_run(recorded.id).info.end_time <= before
-    assert sorted(path.name for path in _folder(recorded).iterdir()) == ["metrics.jsonl", "run.json"]
+    assert sorted(path.name for path in _folder(recorded).iterdir()) == [
+        *("metrics.jsonl", "run.json", "system.jsonl")
+    ]
 
 
 def test_nothing_that_waits_holds_a_password(recorded):

@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_a_closed_run_says_why_and_is_closed_once(store, start):
 
 def test_a_run_whose_folder_is_gone_has_no_process(store, start):
     run = start("runs/one")
-    (store.layout.runs / "one").rmdir()
+    shutil.rmtree(store.layout.runs / "one")
     [found] = running(store).unattended
     assert close(store, found)
     assert not (store.layout.runs / "one").exists()
@@ -63,8 +64,6 @@ def test_a_run_whose_folder_is_gone_has_no_process(store, start):
 def test_a_run_whose_end_may_wait_to_be_delivered_is_not_taken_for_dead(store, start):
     run = start("runs/one")
     outbox = store.layout.runs / "one" / "outbox"
-    outbox.mkdir()
-    (outbox / ".reserve").touch()
     assert ids(running(store).unattended) == [run.id]
     (outbox / "1-end.json").touch()
     found = running(store)
@@ -90,7 +89,7 @@ def test_on_a_server_another_machines_sweep_of_the_same_name_is_left_alone(store
     single = start("runs/here")
     others = start("sweeps/quick/1", runback_sweep="quick")
     elsewhere = start("runs/there")
-    (store.layout.runs / "there").rmdir()
+    shutil.rmtree(store.layout.runs / "there")
     server = dataclasses.replace(store, uri="http://127.0.0.1:9")
     found = running(server, {mine.id})
     assert sorted(ids(found.unattended)) == sorted([mine.id, single.id])

@@ -53,13 +53,14 @@ class Search:
         }
 
 
-def refuse_other(known: Search, asked: Search, name: str, *, extend: bool) -> None:
+def refuse_other(known: Search | None, asked: Search, name: str, *, extend: bool) -> None:
     """Raise InputError unless `asked` is the study's own search or, with `extend`, one that widens it.
 
-    The results of any other would not compare with those that the study has.
+    The results of any other would not compare with those that the study has. It has none yet where its own
+    search is not `known`.
     """
-    changes = differences(known, asked)
-    if not changes:
+    changes = [] if known is None else differences(known, asked)
+    if known is None or not changes:
         return
     can_extend = is_extension(known, asked)
     if can_extend and extend:

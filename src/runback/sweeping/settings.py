@@ -1,5 +1,6 @@
 """What can be said about a sweep under `hydra.sweeper`."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +61,10 @@ class SweeperSettings:
     experiment: str | None = None
     """The MLflow experiment that gets a parent run for the sweep; None: the sweep itself is not tracked."""
 
+    def __post_init__(self) -> None:
+        if isinstance(self.pruner, dict) and "_target_" not in self.pruner:
+            self.pruner = None  # what a sweep's file says about the pruner that pruner=none switches off
+
     @property
     def directions(self) -> list[str]:
         """The direction of each objective."""
@@ -81,7 +86,7 @@ class SweeperSettings:
         check_retries(self.retries)
         for name in ("n_trials", "timeout", "trial_timeout", "stall_timeout"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not 0 < value < math.inf:
                 raise InputError(f"hydra.sweeper.{name} must be positive; got {value}")
         for name in ("n_workers", "threads"):
             value = getattr(self, name)

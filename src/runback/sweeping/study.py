@@ -52,11 +52,16 @@ def open_study(folder: Path, name: str, search: Search, *, extend: bool = False)
             load_if_exists=True,
         )
         known = known_search(study)
-        if known is not None:
-            refuse_other(known, search, name, extend=extend)
-        if known != search:
-            study.set_user_attr(_SEARCH, search.as_json())
+        refuse_other(known, search, name, extend=extend)
+        if known is None:
+            keep_search(study, search)
     return study
+
+
+def keep_search(study: Study, search: Search) -> None:
+    """Let the study search this from now on; `open_study` has agreed to it."""
+    if known_search(study) != search:
+        study.set_user_attr(_SEARCH, search.as_json())
 
 
 def known_search(study: Study) -> Search | None:

@@ -3,8 +3,8 @@
 import gc
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -38,9 +38,9 @@ from runback.sweeping.study import (
     STUDY,
     close_study,
     finished_count,
+    keep_search,
     open_study,
     pruner_for,
-    read_study,
     readable_errors,
 )
 from runback.sweeping.table import Table
@@ -90,15 +90,21 @@ def sweep(
     budget = Budget(min(limits, default=None), settings.timeout, slots.n_workers)
 
     with ExitStack() as ends:
-        if not _is_finished(sweep_folder, name, budget):
+        is_known = (sweep_folder / STUDY).exists()
+        if is_known:  # what does not fit it is refused before anything is started
+            study = ends.enter_context(_opened(sweep_folder, name, search, settings, slots))
+        if not (is_known and _has_enough(study, budget)):
+            if sys.stdout.isatty():  # what is imported and checked now takes seconds
+                sys.stdout.write(f"sweep {name}: getting ready, {slots.n_workers} trials at once\n")
+                sys.stdout.flush()
             engine = ends.enter_context(
                 closing(LocalEngine(settings.start_method, settings.preload, composer.warm_up(slots.threads)))
             )
-            if settings.extend or not (sweep_folder / STUDY).exists():  # else they were, before it began
+            if settings.extend or not is_known:  # else they were, before it began
                 _check_corners(composer, searched, engine, slots)
-        ends.enter_context(alone_in(sweep_folder, f"sweep {name}"))
-        study = open_study(sweep_folder, name, search, extend=settings.extend)
-        ends.callback(close_study, study)
+        if not is_known:
+            study = ends.enter_context(_opened(sweep_folder, name, search, settings, slots))
+        keep_search(study, search)
         order = keep_order(study, settings, slots.n_workers, slots.threads)
         decisions = Decisions(study, proposer, pruner, order.window)
         if _has_enough(study, budget):
@@ -125,6 +131,20 @@ def sweep(
             table.print_summary()
 
 
+@contextmanager
+def _opened(
+    sweep_folder: Path, name: str, search: Search, settings: SweeperSettings, slots: Slots
+) -> Iterator[Study]:
+    """Hold the sweep's folder, and open its study unless another config was asked for."""
+    with alone_in(sweep_folder, f"sweep {name}"):
+        study = open_study(sweep_folder, name, search, extend=settings.extend)
+        try:
+            keep_order(study, settings, slots.n_workers, slots.threads)
+            yield study
+        finally:
+            close_study(study)
+
+
 def divide(settings: SweeperSettings) -> Slots:
     """Decide how many trials run at once and how many CPU threads each one gets."""
     available = seeding.available_cores()
@@ -149,12 +169,6 @@ def _automatic_sampler(settings: SweeperSettings, searched: Space) -> dict[str, 
 
 def _has_enough(study: Study, budget: Budget) -> bool:
     return budget.n_trials is not None and finished_count(study) >= budget.n_trials
-
-
-def _is_finished(sweep_folder: Path, name: str, budget: Budget) -> bool:
-    if not (sweep_folder / STUDY).exists():
-        return False
-    return _has_enough(read_study(sweep_folder, name), budget)
 
 
 def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slots: Slots) -> None:

@@ -77,7 +77,7 @@ class Table:
     def put_back(self, number: int, failure: messages.Failed) -> None:
         """Show why a trial will be tried again."""
         self._running.pop(number, None)
-        again = "goes on when the sweep does" if failure.kind == "stopped" else "to be tried again"
+        again = "to go on" if failure.kind == "stopped" else "to be tried again"
         line = f"trial {number:>3}  {failure.kind}: {failure.reason}; {again}"
         if self._live is None:
             self._print(line)

@@ -2,10 +2,6 @@
 
 import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
-import contextlib
-import json
-import logging
-import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -14,9 +10,8 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
-from runback.disk import is_full
-from runback.errors import DiskFull
-from runback.tracking.layout import MIRROR
+from runback.tracking import mirror
+from runback.tracking.layout import MIRROR, SAMPLES
 from runback.tracking.text import metric_name
 
 BATCH_LIMIT = 1000
@@ -24,8 +19,6 @@ BATCH_LIMIT = 1000
 
 SYSTEM = "system/"
 """What the names of metrics begin with that tell of the machine, not of a training."""
-
-_logger = logging.getLogger(__name__)
 
 
 class Curves:
@@ -44,7 +37,7 @@ class Curves:
         self._known: set[tuple[str, int]] = set()
         self._client = client
         self._run_id = run_id
-        self._mirror = None if folder is None else folder / MIRROR
+        self._folder = folder
         self._pending: list[Metric] = []
         self._lock, self._sending = threading.Lock(), threading.Lock()
 
@@ -59,12 +52,14 @@ class Curves:
             values = {name: value for name, value in values.items() if (name, step) not in self._known}
             self._pending += [Metric(name, value, int(now * 1000), step) for name, value in values.items()]
             self._note((_name(name), step) for name in metrics)
-            if values:
-                self._write_mirror(step, now, values)
+            for file, part in _by_file(values).items():
+                if self._folder is not None:
+                    mirror.write(self._folder / file, step, now, part)
 
     def recover(self) -> None:
-        """Send the points of the mirror that the store does not have. Raises MlflowException, OSError."""
-        points = {(point.key, point.step): point for point in self._read_mirror()}
+        """Send the points of the mirrors that the store does not have. Raises MlflowException, OSError."""
+        files = [] if self._folder is None else [self._folder / MIRROR, self._folder / SAMPLES]
+        points = {(point.key, point.step): point for file in files for point in mirror.read(file)}
         stored = self._stored()
         self._known = stored | points.keys()
         self._pending = [point for place, point in points.items() if place not in stored]
@@ -98,49 +93,14 @@ class Curves:
             for point in self._client.get_metric_history(self._run_id, name)
         }
 
-    def _read_mirror(self) -> list[Metric]:
-        """Return the mirror's points. A last line that a crash cut off is removed from it."""
-        if self._mirror is None or not self._mirror.exists():
-            return []
-        content = self._mirror.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
-            os.truncate(self._mirror, len(whole))
-        return [point for line in whole.splitlines() for point in self._points(line)]
-
-    def _points(self, line: bytes) -> list[Metric]:
-        try:
-            row = json.loads(line)
-            return [
-                Metric(name, float(value), int(row["time"] * 1000), int(row["step"]))
-                for name, value in row["metrics"].items()
-            ]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            _logger.warning("a damaged line in %s is passed over: %.60r", self._mirror, line)
-            return []
-
-    def _write_mirror(self, step: int, now: float, values: dict[str, float]) -> None:
-        if self._mirror is None:
-            return
-        try:
-            _append(self._mirror, json.dumps({"step": step, "time": now, "metrics": values}) + "\n")
-        except OSError as error:
-            if is_full(error):
-                raise DiskFull(f"the disk is full: cannot write {self._mirror}") from error
-            _logger.warning("cannot write %s: %s", self._mirror, error.strerror or error)
-
 
 def _name(name: str) -> str:
     return name if name.startswith(SYSTEM) else metric_name(name)
 
 
-def _append(path: Path, line: str) -> None:
-    """Add a line to a file, the whole of it or nothing. Raises OSError."""
-    size = path.stat().st_size if path.exists() else 0
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.truncate(path, size)  # the next line must not continue half of this one
-        raise
+def _by_file(values: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Return the metrics that go into each mirror."""
+    files: dict[str, dict[str, float]] = {}
+    for name, value in values.items():
+        files.setdefault(SAMPLES if name.startswith(SYSTEM) else MIRROR, {})[name] = value
+    return files

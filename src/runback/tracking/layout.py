@@ -23,6 +23,10 @@ FOLDER_TAG = "runback.folder"
 """The tag with a run's folder in mlruns/, which its process holds."""
 
 
+SAMPLES = "system.jsonl"
+"""In the run's folder: the same for system metrics."""
+
+
 def project_root(start: Path | None = None) -> Path:
     """Return the project's folder, absolute, links resolved.
 

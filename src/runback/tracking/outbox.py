@@ -2,7 +2,7 @@
 
 Each is there whole or not at all, before anybody tries to deliver it, and is removed once the store has it: a
 process that is killed at any moment leaves what it had not delivered. Metrics wait in the folder's
-metrics.jsonl instead, and are compared with the store's.
+metrics.jsonl and system.jsonl instead, and are compared with the store's.
 """
 
 import contextlib
