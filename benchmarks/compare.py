@@ -3,7 +3,7 @@
     python benchmarks/compare.py [--runs N ...] [--repeats N]
 
 Compare the ratios; seconds are this machine's. Nothing else should run meanwhile. With the defaults it takes
-about 2 minutes on two cores.
+about 3 minutes on two cores.
 """
 
 import argparse
