@@ -217,6 +217,19 @@ def test_the_end_of_a_run_whose_process_is_gone_waits_for_a_store_that_is_away(r
     assert (found.info.status, found.data.tags["runback.failure"]) == ("FAILED", "lost")
 
 
+def test_an_older_run_is_not_ended_again_for_a_process_that_had_not_begun_another(run):
+    run.finish("FAILED", "first")
+    ended_at = run.store.client.get_run(run.id).info.end_time
+    (_folder(run) / "run.json").unlink()  # as a trial that is tried again leaves it until it has a run
+    (_folder(run) / "outbox").mkdir()
+    rounds = Rounds(run.store)
+    rounds.close(_folder(run), run.id, Closing({"runback.trial": "1"}, "KILLED", "killed", "lost"))
+    rounds.finish()
+    found = run.store.client.get_run(run.id)
+    assert (found.info.status, found.info.end_time) == ("FAILED", ended_at)
+    assert found.data.tags[REASON_TAG] == "first"
+
+
 def _start(store, folder, patience):
     facts = {"params": {"a": 1}, "tags": {"runback.trial": "0"}, "description": ""}
     return start_run(store, experiment="digits", name="r", folder=folder, patience=patience, **facts)
@@ -256,7 +269,7 @@ WAITING = """
 import sys
 from pathlib import Path
 from mlflow import MlflowClient
-from runback.hydra_app import stop_on_signals
+from runback.interruption import stop_on_signals
 from runback.tracking.layout import Layout
 from runback.tracking.run import start_run
 from runback.tracking.store import Store

@@ -27,6 +27,7 @@ from runback.errors import (
     StoreError,
     TrialPruned,
 )
+from runback.interruption import stop_on_signals
 from runback.provenance.owner import this_process
 from runback.sweeping import messages
 from runback.sweeping import outcome as outcomes
@@ -86,8 +87,14 @@ def run(connection: Connection, warm_up: bytes | None) -> None:
         job: Job = connection.recv()
     except (EOFError, OSError):
         os._exit(0)  # it was not needed
-    signal.signal(signal.SIGTERM, _stop)
-    threading.Thread(target=_stop_without_coordinator, args=(connection.fileno(),), daemon=True).start()
+    with stop_on_signals(signal.SIGTERM, reason=_reason):
+        threading.Thread(target=_stop_without_coordinator, args=(connection.fileno(),), daemon=True).start()
+        _do(job, connection, may_be_unfit=warm_up is not None)
+        # Everything is closed or flushed; tearing TensorFlow down would only keep the slot busy.
+        os._exit(0)
+
+
+def _do(job: Job, connection: Connection, *, may_be_unfit: bool) -> None:
     _redirect_output(job.folder / OUTPUT)
     if job.device is not None:
         os.environ[DEVICES] = job.device  # before TensorFlow looks for devices
@@ -96,15 +103,13 @@ def run(connection: Connection, warm_up: bytes | None) -> None:
     trials.enter(trial)
     with contextlib.suppress(Stopped):  # where the coordinator is gone, the trial will notice
         trial.attribute(PROCESS, this_process())
-    outcome = _outcome(job, may_be_unfit=warm_up is not None)
+    outcome = _outcome(job, may_be_unfit=may_be_unfit)
     if isinstance(outcome, messages.Failed):
         print(outcome.traceback or outcome.reason, file=sys.stderr)  # noqa: T201 - it goes to output.log
     with contextlib.suppress(OSError):
         connection.send(outcome)
     sys.stdout.flush()
     sys.stderr.flush()
-    # Everything is closed or flushed; tearing TensorFlow down would only keep the slot busy.
-    os._exit(0)
 
 
 def _warm_up(call: bytes) -> None:
@@ -161,10 +166,8 @@ def _values(returned: Any) -> tuple[float, ...]:
         ) from None
 
 
-def _stop(signum: int, _frame: object) -> None:
-    signal.signal(signum, signal.SIG_IGN)
-    reason = ORPHANED if _is_orphan.is_set() else f"stopped by {signal.Signals(signum).name}"
-    raise Stopped(reason, 128 + signum)
+def _reason(signum: int) -> str:
+    return ORPHANED if _is_orphan.is_set() else f"stopped by {signal.Signals(signum).name}"
 
 
 def _stop_without_coordinator(descriptor: int) -> None:
