@@ -70,10 +70,10 @@ class Job:
         return cls(call=cloudpickle.dumps(call), **facts)
 
 
-def run(connection: Connection, warm_up: bytes | None) -> None:
+def run(connection: Connection, warm_up: bytes | None, settling: float) -> None:
     """Wait for a job, run it in this process and send its outcome; never returns normally to user code.
 
-    `warm_up`, cloudpickled like a job, is called first, while there is nothing else to do. A job that it
+    `warm_up`, cloudpickled like a job, is called if no job has come for `settling` seconds. A job that it
     rules out is sent back as unfit.
     """
     # What was imported before the fork lives as long as the process: no search for garbage in it, which
@@ -81,15 +81,17 @@ def run(connection: Connection, warm_up: bytes | None) -> None:
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the same
-    if warm_up is not None:
+    is_warm = False
+    if warm_up is not None and not connection.poll(settling):
         _warm_up(warm_up)
+        is_warm = True
     try:
         job: Job = connection.recv()
     except (EOFError, OSError):
         os._exit(0)  # it was not needed
     with stop_on_signals(signal.SIGTERM, reason=_reason):
         threading.Thread(target=_stop_without_coordinator, args=(connection.fileno(),), daemon=True).start()
-        _do(job, connection, may_be_unfit=warm_up is not None)
+        _do(job, connection, may_be_unfit=is_warm)
         # Everything is closed or flushed; tearing TensorFlow down would only keep the slot busy.
         os._exit(0)
 
