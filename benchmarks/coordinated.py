@@ -1,6 +1,7 @@
 """A sweep by the coordinator alone: a study on SQLite, TPE, a process for each trial, and no Hydra."""
 
 import contextlib
+import gc
 import random
 import time
 from collections.abc import Callable
@@ -86,6 +87,7 @@ def sweep(
 
     budget = Budget(finished + n_trials, None, n_workers)
     with contextlib.closing(LocalEngine(preload=PRELOADED)) as engine:
+        gc.freeze()  # as a sweep does
         decisions = Decisions(study, proposer, NopPruner, n_workers if deterministic else None)
         Coordinator(study, decisions, engine, budget, Policy(RETRIES), job, [ends]).run()
     close_study(study)

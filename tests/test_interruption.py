@@ -2,14 +2,15 @@
 
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from runback.errors import Stopped
-from runback.hydra_app import stop_on_signals
-from runback.interruption import STOPPING, held_signals
+from runback.interruption import STOPPING, held_signals, stop_on_signals
 
 
 @pytest.fixture(autouse=True)
@@ -110,3 +111,34 @@ def test_another_thread_leaves_signals_alone() -> None:
     thread.start()
     thread.join()
     assert seen == before
+
+
+class _Dropping:
+    """An object whose destructor takes its time, and a signal."""
+
+    def __del__(self) -> None:
+        send(signal.SIGTERM)
+        time.sleep(0.01)
+
+
+def test_a_signal_whose_exception_python_drops_comes_again() -> None:
+    with stop_on_signals():
+        dropping = [_Dropping()]
+        dropping.clear()  # what its destructor raises goes nowhere
+        assert signal.getsignal(signal.SIGTERM) != signal.SIG_IGN
+        with pytest.raises(Stopped, match="SIGTERM"):
+            time.sleep(10)
+
+
+def test_what_else_python_drops_is_told_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: told.append(what.exc_type))
+
+    class Broken:
+        def __del__(self) -> None:
+            raise LookupError
+
+    with stop_on_signals():
+        broken = [Broken()]
+        broken.clear()
+    assert told == [LookupError]

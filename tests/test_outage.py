@@ -1,8 +1,11 @@
 """Trainings and sweeps whose tracking server is really killed, and comes back, or does not."""
 
+import contextlib
 import itertools
 import json
+import os
 import random
+import signal
 import time
 
 import pytest
@@ -35,6 +38,22 @@ def environment(server):
     return {"MLFLOW_TRACKING_URI": server.uri}
 
 
+@pytest.fixture
+def start(project, environment):
+    """Start a command that a failing test does not leave behind."""
+    started = []
+
+    def starting(*arguments):
+        started.append(project.start(*arguments, **environment))
+        return started[-1]
+
+    yield starting
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
 def epochs(folder):
     """The lines of the run's mirror that are epochs."""
     mirror = folder / "metrics.jsonl"
@@ -42,7 +61,7 @@ def epochs(folder):
     return [line for line in lines if "loss" in line["metrics"]]
 
 
-def wait_for(condition, process, seconds=120):
+def wait_for(condition, process, seconds=240):
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()
@@ -93,15 +112,13 @@ def run_of(server, out):
 
 
 @pytest.mark.slow
-def test_a_server_that_is_killed_costs_no_training_a_thing(project, server, environment):
-    long, short = (
-        project.start("train", *TINY, f"training.epochs={count}", **environment) for count in (150, 25)
-    )
+def test_a_server_that_is_killed_costs_no_training_a_thing(project, server, environment, start):
+    long, short = (start("train", *TINY, f"training.epochs={count}") for count in (150, 25))
     runs = project.folder / "mlruns" / "runs"
     for process in (long, short):
         wait_for(lambda: sum(len(epochs(folder)) > 2 for folder in runs.glob("*")) == 2, process)
     server.kill()
-    out, err = short.communicate(timeout=120)
+    out, err = short.communicate(timeout=240)
     ended = int(time.time() * 1000)
     assert short.returncode == 0, err
     away, waits = err.splitlines()
@@ -109,13 +126,13 @@ def test_a_server_that_is_killed_costs_no_training_a_thing(project, server, envi
     assert waits == "1 run waits to be stored whole: `runback sync` delivers it"
     server.start()
 
-    out_of_long, err = long.communicate(timeout=120)
+    out_of_long, err = long.communicate(timeout=240)
     assert long.returncode == 0, err
     assert err.count("the store is away") == 1
     deliver_rest(project, environment, err)
     check_whole(project, server, run_of(server, out_of_long), 150)
 
-    killed = project.start("sync", **environment)
+    killed = start("sync")
     time.sleep(random.uniform(1, 4))  # noqa: S311
     killed.kill()
     killed.communicate()
@@ -125,13 +142,13 @@ def test_a_server_that_is_killed_costs_no_training_a_thing(project, server, envi
     assert project.run("sync", **environment).stdout == "nothing waits\n"
 
 
-def sweep(project, server, environment, epochs_each, away):
+def sweep(project, server, environment, start, epochs_each, away):
     """Sweep, with the server killed for so many seconds while two trials train."""
     (project.folder / "sweeps").unlink()
     (project.folder / "sweeps").mkdir()
     (project.folder / "sweeps" / "away.yaml").write_text(SWEEP)
     before = len(server.runs())
-    process = project.start("sweep", "away", f"training.epochs={epochs_each}", **environment)
+    process = start("sweep", "away", f"training.epochs={epochs_each}")
     folder = project.folder / "mlruns" / "sweeps" / "away"
     wait_for(lambda: len(epochs(folder / "0")) > 3 and len(epochs(folder / "1")) > 3, process)
     server.kill()
@@ -151,11 +168,13 @@ def sweep(project, server, environment, epochs_each, away):
     assert not (folder / "outbox").exists()
 
 
-def test_a_server_that_is_killed_and_comes_back_costs_a_sweep_nothing(project, server, environment):
-    sweep(project, server, environment, epochs_each=25, away=0)
+def test_a_server_that_is_killed_and_comes_back_costs_a_sweep_nothing(project, server, environment, start):
+    sweep(project, server, environment, start, epochs_each=25, away=0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("epochs_each", [25, 400])
-def test_a_server_that_is_away_for_a_minute_costs_a_sweep_nothing(project, server, environment, epochs_each):
-    sweep(project, server, environment, epochs_each, away=60)
+def test_a_server_that_is_away_for_a_minute_costs_a_sweep_nothing(
+    project, server, environment, start, epochs_each
+):
+    sweep(project, server, environment, start, epochs_each, away=60)

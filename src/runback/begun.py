@@ -69,11 +69,12 @@ def _deliver(store: "Store", folder: Path, run_id: str) -> None:
 
 
 def _clear(folder: Path) -> None:
+    from runback.tracking.outbox import RUN
     from runback.training.checkpoint import discard
 
     discard(folder)
-    for mirror in (MIRROR, SAMPLES):
-        (folder / mirror).unlink(missing_ok=True)
+    for name in (MIRROR, SAMPLES, RUN):
+        (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / OUTBOX, ignore_errors=True)
 
 

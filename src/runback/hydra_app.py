@@ -5,7 +5,6 @@ import difflib
 import functools
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runback.arguments import Parser
-from runback.errors import InputError, Stopped
+from runback.errors import InputError
+from runback.interruption import stop_on_signals
 from runback.sweeping import trial as trials
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable, project_root
 
@@ -79,24 +79,6 @@ def _kept(task: Callable[[DictConfig], Any], raised: list[Exception]) -> Callabl
             return None
 
     return keeping
-
-
-@contextlib.contextmanager
-def stop_on_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into Stopped, so that runs are closed on the way out."""
-
-    def stop(signum: int, _frame: object) -> None:
-        signal.signal(signum, signal.SIG_IGN)
-        raise Stopped(f"stopped by {signal.Signals(signum).name}", 128 + signum)
-
-    # A closed terminal says SIGHUP; where it is ignored, as under nohup, it stays so.
-    heard = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) != signal.SIG_IGN]
-    before = {signum: signal.signal(signum, stop) for signum in heard}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 @contextlib.contextmanager

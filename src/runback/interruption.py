@@ -1,13 +1,60 @@
-"""Makes a signal that asks the process to stop wait until the training can be stopped well."""
+"""Turns a signal that asks the process to stop into an exception, at a moment when it can be stopped well."""
 
 import contextlib
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from runback.errors import Stopped
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """A system that shuts down or a scheduler whose time is up; Ctrl-C; a terminal that was closed."""
+
+_AGAIN = 0.05
+"""Seconds after which a signal is sent again whose exception got lost."""
+
+
+def _stopped_by(signum: int) -> str:
+    return f"stopped by {signal.Signals(signum).name}"
+
+
+@contextlib.contextmanager
+def stop_on_signals(*signums: int, reason: Callable[[int], str] = _stopped_by) -> Iterator[None]:
+    """Turn signals, by default SIGTERM and SIGHUP, into Stopped, so that runs are closed on the way out.
+
+    One that is ignored, as SIGHUP is under nohup, stays so. Python drops an exception that is raised where it
+    can go nowhere: in a destructor, or in what a weak reference calls when its object goes. There, the signal
+    is sent again; so is SIGINT.
+    """
+
+    def stop(signum: int, _frame: object) -> None:
+        signal.signal(signum, signal.SIG_IGN)  # one stop is enough
+        raise Stopped(reason(signum), 128 + signum)
+
+    def dropped(what: "sys.UnraisableHookArgs") -> None:
+        error = what.exc_value
+        if not isinstance(error, Stopped | KeyboardInterrupt):
+            report(what)
+            return
+        signum = error.exit_code - 128 if isinstance(error, Stopped) else signal.SIGINT
+        if signum in before:
+            signal.signal(signum, stop)
+        again = threading.Timer(_AGAIN, os.kill, (os.getpid(), signum))
+        again.daemon = True
+        again.start()
+
+    heard = [s for s in signums or (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) != signal.SIG_IGN]
+    before = {signum: signal.signal(signum, stop) for signum in heard}
+    report, sys.unraisablehook = sys.unraisablehook, dropped
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 class HeldSignals:

@@ -16,7 +16,8 @@ from runback import checkout, record
 from runback.arguments import Parser
 from runback.difference_table import print_differences
 from runback.errors import InputError, StoreError
-from runback.hydra_app import enter_project, stop_on_signals
+from runback.hydra_app import enter_project
+from runback.interruption import stop_on_signals
 from runback.provenance.changes import code_differences
 from runback.provenance.difference import Difference, differences
 from runback.provenance.page import reproduction_page

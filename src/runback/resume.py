@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from runback.begun import go_on
 from runback.chatter import silenced
 from runback.errors import InputError
-from runback.hydra_app import enter_project, stop_on_signals
-from runback.interruption import held_signals
+from runback.hydra_app import enter_project
+from runback.interruption import held_signals, stop_on_signals
 from runback.prepare import Plan, prepare
 from runback.provenance.difference import differences
 from runback.record import code_here, record

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from runback.housekeeping.leftovers import checkpoints, leftovers_check, of_dead_processes, remove
@@ -112,6 +113,8 @@ def test_an_environment_goes_by_its_last_use_and_stays_while_a_program_of_it_run
     long_ago = time.time() - 40 * 86_400
     os.utime(environment, (long_ago, long_ago))
     with subprocess.Popen([sleep, "60"]) as process:
+        while not psutil.Process(process.pid).cmdline():  # empty for a moment while the program is loaded
+            time.sleep(0.001)
         assert of_dead_processes(layout) == []
         process.kill()
     [left] = of_dead_processes(layout)

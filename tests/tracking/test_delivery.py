@@ -30,9 +30,18 @@ def _short(monkeypatch):
 DEAD = "http://me:secret@127.0.0.1:9"
 
 
-def _elsewhere(run, uri):
-    """The same run, as a process sees it that cannot reach its store."""
-    return Run(Store(uri, MlflowClient(uri), run.store.layout), run.id, _folder(run))
+@pytest.fixture
+def elsewhere(run):
+    """The same run, as a process sees it whose store has another address."""
+    seen = []
+
+    def see(uri):
+        seen.append(Run(Store(uri, MlflowClient(uri), run.store.layout), run.id, _folder(run)))
+        return seen[-1]
+
+    yield see
+    for one in seen:
+        one.close()
 
 
 def _folder(run):
@@ -80,9 +89,9 @@ def _check_whole(run, status="FINISHED"):
 
 
 @pytest.fixture
-def recorded(run, caplog):
+def recorded(run, elsewhere, caplog):
     """A run all of which was recorded while its store was away."""
-    _record(_elsewhere(run, DEAD))
+    _record(elsewhere(DEAD))
     (warning,) = caplog.messages
     assert "the store is away" in warning
     assert "secret" not in warning
@@ -132,7 +141,7 @@ for _ in range(15):
 def test_deliveries_that_are_killed_leave_nothing_double_and_nothing_out(recorded):
     # From 3.12 on Python warns of forks where libraries have started threads.
     python = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", DELIVERY]
-    subprocess.run([*python, str(recorded.store.layout.root)], timeout=120, check=True)
+    subprocess.run([*python, str(recorded.store.layout.root)], timeout=280, check=True)
     deliver_folder(recorded.store, _folder(recorded))
     _check_whole(recorded)
 
@@ -146,9 +155,9 @@ def hanging():
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def test_no_epoch_waits_over_three_seconds_for_a_store_that_hangs(run, hanging, monkeypatch):
+def test_no_epoch_waits_over_three_seconds_for_a_store_that_hangs(run, elsewhere, hanging, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
-    there = _elsewhere(run, hanging)
+    there = elsewhere(hanging)
     seconds = []
     for step in range(1, 6):
         started = time.monotonic()
@@ -173,8 +182,8 @@ def test_what_a_store_refuses_waits_and_keeps_nothing_else_from_it(run, caplog):
     assert "Changing param values is not allowed" in str(trouble)
 
 
-def test_a_run_goes_on_after_all_that_it_had_recorded(run):
-    _record(_elsewhere(run, DEAD), "KILLED", "interrupted: SIGTERM")
+def test_a_run_goes_on_after_all_that_it_had_recorded(run, elsewhere):
+    _record(elsewhere(DEAD), "KILLED", "interrupted: SIGTERM")
     again = reopen_run(run.store, run.id, _folder(run))
     _check_whole(run, "RUNNING")
     assert REASON_TAG not in run.store.client.get_run(run.id).data.tags
@@ -184,8 +193,8 @@ def test_a_run_goes_on_after_all_that_it_had_recorded(run):
     assert [p.step for p in run.store.client.get_metric_history(run.id, "loss")] == list(range(1, 32))
 
 
-def test_the_run_of_a_process_that_is_gone_is_ended_and_delivered(run):
-    there = _elsewhere(run, DEAD)
+def test_the_run_of_a_process_that_is_gone_is_ended_and_delivered(run, elsewhere):
+    there = elsewhere(DEAD)
     there.log_epoch(1, {"loss": 0.5})
     there.set_tags({"runback.trial": "1"})
     rounds = Rounds(run.store)
@@ -196,9 +205,9 @@ def test_the_run_of_a_process_that_is_gone_is_ended_and_delivered(run):
     assert (found.data.tags[REASON_TAG], found.data.tags["runback.failure"]) == ("killed", "lost")
 
 
-def test_the_end_of_a_run_whose_process_is_gone_waits_for_a_store_that_is_away(run):
+def test_the_end_of_a_run_whose_process_is_gone_waits_for_a_store_that_is_away(run, elsewhere):
     store = Store(DEAD, MlflowClient(DEAD), run.store.layout)
-    _elsewhere(run, DEAD).log_epoch(1, {"loss": 0.5})
+    elsewhere(DEAD).log_epoch(1, {"loss": 0.5})
     rounds = Rounds(store)
     started = time.monotonic()
     rounds.close(_folder(run), run.id, Closing({"runback.trial": "1"}, "FAILED", "killed", "lost"))
@@ -206,6 +215,19 @@ def test_the_end_of_a_run_whose_process_is_gone_waits_for_a_store_that_is_away(r
     deliver_folder(run.store, _folder(run))
     found = run.store.client.get_run(run.id)
     assert (found.info.status, found.data.tags["runback.failure"]) == ("FAILED", "lost")
+
+
+def test_an_older_run_is_not_ended_again_for_a_process_that_had_not_begun_another(run):
+    run.finish("FAILED", "first")
+    ended_at = run.store.client.get_run(run.id).info.end_time
+    (_folder(run) / "run.json").unlink()  # as a trial that is tried again leaves it until it has a run
+    (_folder(run) / "outbox").mkdir()
+    rounds = Rounds(run.store)
+    rounds.close(_folder(run), run.id, Closing({"runback.trial": "1"}, "KILLED", "killed", "lost"))
+    rounds.finish()
+    found = run.store.client.get_run(run.id)
+    assert (found.info.status, found.info.end_time) == ("FAILED", ended_at)
+    assert found.data.tags[REASON_TAG] == "first"
 
 
 def _start(store, folder, patience):
@@ -247,7 +269,7 @@ WAITING = """
 import sys
 from pathlib import Path
 from mlflow import MlflowClient
-from runback.hydra_app import stop_on_signals
+from runback.interruption import stop_on_signals
 from runback.tracking.layout import Layout
 from runback.tracking.run import start_run
 from runback.tracking.store import Store
@@ -268,7 +290,7 @@ def test_a_process_that_waits_for_its_store_can_be_stopped(tmp_path):
         assert "waiting for the store" in line
         time.sleep(random.uniform(0, 1))  # noqa: S311 - in a call, or between two
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 1
+        assert process.wait(timeout=60) == 1
         assert "runback.errors.Stopped: stopped by SIGTERM" in process.stderr.read()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from runback.data.dataset import Dataset
 from runback.errors import DiskFull, InputError, Stopped, TrialPruned
-from runback.hydra_app import stop_on_signals
+from runback.interruption import stop_on_signals
 from runback.training import checkpointing
 from runback.training.checkpoint import load_newest
 from runback.training.checkpointing import CheckpointPlan, expected_seconds

@@ -20,7 +20,7 @@ import numpy as np
 from runback.augmentation.stack import build_stack
 from runback.data.dataset import Dataset
 from runback.errors import Stopped
-from runback.hydra_app import stop_on_signals
+from runback.interruption import stop_on_signals
 from runback.seeding import seed_everything
 from runback.training.batches import steps_per_epoch
 from runback.training.checkpoint import load_newest

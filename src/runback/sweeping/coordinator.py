@@ -125,6 +125,8 @@ class Coordinator:
     devices: Sequence[str] = ()
     """The GPUs that trials run on; none: on the CPU."""
     _running: dict[int, _Running] = field(default_factory=dict)
+    _asked: int = 0
+    """How many trials the study has."""
     _stopping: bool = False
 
     def __post_init__(self) -> None:
@@ -153,7 +155,9 @@ class Coordinator:
 
     def _take_up(self) -> None:
         """Take up what another coordinator left: results that it did not hear of, and trials to go on."""
-        left = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        trials = self.study.get_trials(deepcopy=False)
+        self._asked = len(trials)
+        left = [trial for trial in trials if trial.state == TrialState.RUNNING]
         _wait_for_orphans([str(trial.user_attrs.get(PROCESS, "")) for trial in left])
         for found in left:
             outcome = outcomes.kept(self.job(found.number, found.params, None, None).folder)
@@ -177,6 +181,7 @@ class Coordinator:
         entry = self.decisions.next_trial(trials) if waiting is None else Entry(self.study, waiting)
         if entry is None:
             return False
+        self._asked = max(self._asked, entry.number + 1)
         self._start(entry, self.decisions.pruning(entry.found, trials), place, is_new=waiting is None)
         return True
 
@@ -276,8 +281,7 @@ class Coordinator:
         for observer in self.observers:
             observer.ended(entry.number, outcome)
         if not self._stopping:
-            ended = len(self.study.get_trials(deepcopy=False)) - len(self._running)
-            self._failures_in_a_row.count(outcome, ended)
+            self._failures_in_a_row.count(outcome, self._asked - len(self._running))
         return None
 
     def _tell(self, entry: Entry, outcome: messages.Outcome) -> None:

@@ -82,14 +82,14 @@ class Composer:
         call = partial(_run, self.task_function, config, self.loader, Singleton.get_state())
         return Job.of(call, number=number, folder=folder, **facts)
 
-    def warm_up(self, threads: int) -> Callable[[], None]:
-        """Return what a process does before it has a trial: Hydra's part, and the app's own if it has one.
+    def warm_up(self, threads: int) -> Callable[[], None] | None:
+        """Return what a process does before it has a trial, if the app has something to do.
 
         An app declares its own as an attribute of its task function: `task.warm_up = warm_up`. It gets the
         sweep's config, before anything is searched, and the number of a trial's threads.
         """
         app = getattr(self.task_function, "warm_up", None)
-        return partial(_warm_up, None if app is None else partial(app, _app_config(self.config), threads))
+        return None if app is None else partial(app, _app_config(self.config), threads)
 
     def call_check(self, configs: Sequence[DictConfig]) -> Callable[[], Any] | None:
         """Return a function that runs the app's own check on these configs, if it has one.
@@ -110,15 +110,6 @@ def _flat(value: Any, key: str = "") -> dict[str, str]:
 
 def _app_config(config: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-
-
-def _warm_up(app: Callable[[], None] | None) -> None:
-    # What takes Hydra and OmegaConf long the first time.
-    setup_globals()
-    Plugins.instance()
-    OmegaConf.select(OmegaConf.create({"value": 1, "again": "${value}"}), "again")
-    if app is not None:
-        app()
 
 
 def _run(task_function: TaskFunction, config: DictConfig, loader: ConfigLoader, state: Any) -> Any:
@@ -155,6 +146,6 @@ def _check(check: Callable[[DictConfig], None], configs: Sequence[DictConfig], s
 
 def _enter(state: Any) -> None:
     setup_globals()
-    # Hydra would search for plugins again, in every trial; this process has them from its warm-up.
+    # Hydra would search for plugins again, in every trial; a forked process has them from its server.
     instances = {**state["instances"], Plugins: Plugins.instance()}
     Singleton.set_state({**state, "instances": instances})

@@ -27,6 +27,7 @@ from runback.errors import (
     StoreError,
     TrialPruned,
 )
+from runback.interruption import stop_on_signals
 from runback.provenance.owner import this_process
 from runback.sweeping import messages
 from runback.sweeping import outcome as outcomes
@@ -69,10 +70,10 @@ class Job:
         return cls(call=cloudpickle.dumps(call), **facts)
 
 
-def run(connection: Connection, warm_up: bytes | None) -> None:
+def run(connection: Connection, warm_up: bytes | None, settling: float) -> None:
     """Wait for a job, run it in this process and send its outcome; never returns normally to user code.
 
-    `warm_up`, cloudpickled like a job, is called first, while there is nothing else to do. A job that it
+    `warm_up`, cloudpickled like a job, is called if no job has come for `settling` seconds. A job that it
     rules out is sent back as unfit.
     """
     # What was imported before the fork lives as long as the process: no search for garbage in it, which
@@ -80,14 +81,22 @@ def run(connection: Connection, warm_up: bytes | None) -> None:
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the same
-    if warm_up is not None:
+    is_warm = False
+    if warm_up is not None and not connection.poll(settling):
         _warm_up(warm_up)
+        is_warm = True
     try:
         job: Job = connection.recv()
     except (EOFError, OSError):
         os._exit(0)  # it was not needed
-    signal.signal(signal.SIGTERM, _stop)
-    threading.Thread(target=_stop_without_coordinator, args=(connection.fileno(),), daemon=True).start()
+    with stop_on_signals(signal.SIGTERM, reason=_reason):
+        threading.Thread(target=_stop_without_coordinator, args=(connection.fileno(),), daemon=True).start()
+        _do(job, connection, may_be_unfit=is_warm)
+        # Everything is closed or flushed; tearing TensorFlow down would only keep the slot busy.
+        os._exit(0)
+
+
+def _do(job: Job, connection: Connection, *, may_be_unfit: bool) -> None:
     _redirect_output(job.folder / OUTPUT)
     if job.device is not None:
         os.environ[DEVICES] = job.device  # before TensorFlow looks for devices
@@ -96,15 +105,13 @@ def run(connection: Connection, warm_up: bytes | None) -> None:
     trials.enter(trial)
     with contextlib.suppress(Stopped):  # where the coordinator is gone, the trial will notice
         trial.attribute(PROCESS, this_process())
-    outcome = _outcome(job, may_be_unfit=warm_up is not None)
+    outcome = _outcome(job, may_be_unfit=may_be_unfit)
     if isinstance(outcome, messages.Failed):
         print(outcome.traceback or outcome.reason, file=sys.stderr)  # noqa: T201 - it goes to output.log
     with contextlib.suppress(OSError):
         connection.send(outcome)
     sys.stdout.flush()
     sys.stderr.flush()
-    # Everything is closed or flushed; tearing TensorFlow down would only keep the slot busy.
-    os._exit(0)
 
 
 def _warm_up(call: bytes) -> None:
@@ -161,10 +168,8 @@ def _values(returned: Any) -> tuple[float, ...]:
         ) from None
 
 
-def _stop(signum: int, _frame: object) -> None:
-    signal.signal(signum, signal.SIG_IGN)
-    reason = ORPHANED if _is_orphan.is_set() else f"stopped by {signal.Signals(signum).name}"
-    raise Stopped(reason, 128 + signum)
+def _reason(signum: int) -> str:
+    return ORPHANED if _is_orphan.is_set() else f"stopped by {signal.Signals(signum).name}"
 
 
 def _stop_without_coordinator(descriptor: int) -> None:

@@ -75,15 +75,14 @@ class Rounds:
 
     def _put(self, folder: Path, run_id: str | None, closing: Closing) -> None:
         outbox = Outbox(folder)
-        if outbox.run_id is None:
-            if run_id is None:
-                return
+        has_run = outbox.run_id is not None  # else its process was killed before it had created one
+        if not has_run and run_id is not None:
             outbox.belongs_to(run_id, str(self.store))
-        kinds = {entry.kind for entry in outbox.entries()}
-        if waiting([folder]) and END not in kinds:  # it was killed: else it has ended its run itself
+        has_ended = not waiting([folder]) or END in {entry.kind for entry in outbox.entries()}
+        if has_run and not has_ended:
             ended_at = int(time.time() * 1000)
             outbox.put(END, {"status": closing.status, "ended_at": ended_at, "reason": closing.reason})
-        if closing.failure is not None:
+        if closing.failure is not None and (has_run or run_id is not None):
             outbox.put("tags", {FAILURE_TAG: closing.failure})
 
     def _work(self) -> None:

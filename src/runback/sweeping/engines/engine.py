@@ -17,7 +17,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Ended:
-    """A trial's process is gone, with or without having sent an outcome."""
+    """A trial has succeeded, or its process is gone, with or without having sent an outcome."""
 
     number: int
     outcome: messages.Outcome

@@ -1,12 +1,10 @@
 """Trials as processes of this machine, forked from a server that has the heavy imports behind it."""
 
 import contextlib
-import math
 import multiprocessing
 import os
 import signal
 import sys
-import time
 import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,14 +21,17 @@ from runback.sweeping.engines.engine import Ended, Event, Said
 from runback.sweeping.memory import OomCounter, complaint
 from runback.sweeping.process import OUTPUT, Job
 
-PRELOADED = ("runback.sweeping.hydra_job", "runback.sweeping.process")
+PRELOADED = ("runback.sweeping.hydra_ready", "runback.sweeping.process")
 """What every trial imports, whatever its app."""
+
+LEAVING = 5.0
+"""Seconds that a process gets to be gone after its job has succeeded."""
 
 UNCAUGHT = 1
 """The exit code of a process that an exception ended: one that got no memory to tell its outcome."""
 
 SETTLING = 1.0
-"""Seconds after a job's start in which no process is made ready for the next: it would slow that start."""
+"""Seconds after a job's start in which the next one's process is not warmed up: it would slow that start."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class LocalEngine:
         self._warm_up = None if warm_up is None else cloudpickle.dumps(warm_up)
         self._context = multiprocessing.get_context(start_method)
         self._running: dict[int, _Running] = {}
-        self._waiting: _Forked | None = None  # forked and warmed up ahead of the next job
-        self._fork_at = math.inf
+        self._leaving: list[_Running] = []  # they have succeeded, and tear themselves down
+        self._waiting: _Forked | None = None  # forked ahead of the next job
         if start_method == "forkserver":
             self._context.set_forkserver_preload([*PRELOADED, *preload])
             # The server imports while the coordinator opens its stores. What imports have to say about
@@ -80,16 +81,17 @@ class LocalEngine:
         return bool(self._running)
 
     def start(self, job: Job) -> None:
-        """Start a process for this job; returns at once."""
+        """Start a process for this job; returns at once, unless another one has yet to leave its device."""
+        self._see_off([leaving for leaving in self._leaving if leaving.job.device == job.device is not None])
         waiting, self._waiting = self._waiting, None
         try:
             self._send(job, waiting or self._fork())
         except OSError:  # it was killed while it waited
             self._send(job, self._fork())
-        self._fork_at = time.monotonic() + SETTLING
 
     def close(self) -> None:
-        """End the process that waits for the next job."""
+        """End the process that waits for the next job, and those that are done."""
+        self._see_off(list(self._leaving))
         if self._waiting is not None:
             self._waiting.process.kill()  # it may be in the middle of a download
             self._waiting.process.join()
@@ -103,13 +105,16 @@ class LocalEngine:
             watched[running.process.sentinel] = number
             if running.open:
                 watched[running.connection] = number
-        if self._waiting is None and time.monotonic() > self._fork_at:
+        if self._waiting is None:
             self._waiting = self._fork(self._warm_up)
+        self._see_off([leaving for leaving in self._leaving if leaving.process.exitcode is not None])
         numbers = dict.fromkeys(watched[ready] for ready in wait(list(watched), timeout))
         events: list[Event] = []
         for number in numbers:
             events += self._drain(number)
-            if self._running[number].process.exitcode is not None:
+            if isinstance(outcome := self._running[number].outcome, messages.Completed | messages.Pruned):
+                events.append(self._leave(number, outcome))
+            elif self._running[number].process.exitcode is not None:
                 events += self._drain(number)  # what was sent between the last look and the end
                 events += self._reap(number)
         return events
@@ -138,7 +143,7 @@ class LocalEngine:
     def _fork(self, warm_up: bytes | None = None) -> _Forked:
         ours, theirs = self._context.Pipe()
         child = self._context.Process(  # type: ignore[attr-defined]
-            target=process.run, args=(theirs, warm_up)
+            target=process.run, args=(theirs, warm_up, SETTLING)
         )
         with _without_main_module():
             child.start()
@@ -165,6 +170,20 @@ class LocalEngine:
         except (EOFError, OSError):
             running.open = False
         return events
+
+    def _leave(self, number: int, outcome: messages.Outcome) -> Event:
+        """Take a job as ended that has succeeded: what is next need not wait for its process."""
+        self._leaving.append(self._running.pop(number))
+        return Ended(number, outcome)
+
+    def _see_off(self, leaving: Sequence[_Running]) -> None:
+        for running in leaving:
+            running.process.join(LEAVING)
+            if running.process.exitcode is None:
+                running.process.kill()
+                running.process.join()
+            running.connection.close()
+            self._leaving.remove(running)
 
     def _reap(self, number: int) -> list[Event]:
         running = self._running.pop(number)
