@@ -16,6 +16,7 @@ VERBS = {
     "verify": "check every sum of such a file",
     "evaluate": "measure a run's model on the test split, once",
     "sync": "deliver what runs have recorded while their store was away",
+    "serve": "answer images with a run's network, over HTTP, on this machine",
     "ui": "open the MLflow UI on this machine",
     "doctor": "check this machine and the stores, and mend what can be mended",
     "clean": "show what is not needed any more, and delete it",

@@ -1,5 +1,6 @@
 """The network that a finished run trained."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
@@ -34,15 +35,21 @@ def load_network(store: Store, run_id: str, declared: tuple[str, ...]) -> "keras
 
     Keras' safe mode is on. Errors: InputError, StoreError.
     """
-    config = stored_config(store, run_id)
+    factory = stored_config(store, run_id)["model"]["_target_"]
+    return read_network(download(store, run_id, NETWORK), factory, declared, f"{NETWORK} of run {run_id}")
+
+
+def read_network(file: Path, factory: str, declared: tuple[str, ...], what: str) -> "keras.Model":
+    """Return the network in a .keras file that the function at the dotted path `factory` made.
+
+    See `load_network`; `what` opens the message. Errors: InputError.
+    """
     with silenced():
         import keras
 
         # A custom layer registers itself when its module is imported: the one of the network's factory.
-        targets.resolve(config["model"]["_target_"], declared)
+        targets.resolve(factory, declared)
         try:
-            return keras.saving.load_model(download(store, run_id, NETWORK), compile=False)
+            return keras.saving.load_model(file, compile=False)
         except (OSError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{NETWORK} of run {run_id} cannot be loaded: {first_line(str(error))}"
-            ) from error
+            raise InputError(f"{what} cannot be loaded: {first_line(str(error))}") from error

@@ -1,0 +1,137 @@
+"""`runback serve`: a trained network answers images, on this machine only."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import OmegaConf
+
+from runback import targets
+from runback.arguments import Parser
+from runback.chatter import silenced
+from runback.errors import InputError, Stopped
+from runback.interruption import stop_on_signals
+from runback.network import NETWORK, read_network
+from runback.recorded import RecordedRun, find_recorded, from_store
+from runback.run_reference import is_bundle
+from runback.tracking.champion import ALIAS, champion_run
+from runback.tracking.layout import Layout, project_root
+from runback.tracking.server import HOST, choose_port
+from runback.tracking.store import open_store
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from runback.serving.classifier import Classifier
+
+PORT = 5001
+
+STOP_TIMEOUT = 5
+"""Seconds that requests under way get to finish."""
+
+
+def main(argv: list[str]) -> int:
+    """Serve a run's network until Ctrl-C, SIGTERM or SIGHUP; print the address. Returns the exit code.
+
+    Raises InputError and StoreError.
+    """
+    parser = Parser(prog="runback serve", description="Answer images with a trained network, over HTTP.")
+    parser.add_argument(
+        "run",
+        metavar="RUN",
+        help=f"a run ID (or 6 characters of it), SWEEP@{ALIAS}, best:SWEEP, a run's address, a bundle",
+    )
+    parser.add_argument("--port", type=int, help=f"port on {HOST} (default: {PORT}, or a free one)")
+    options = parser.parse_args(argv)
+    layout = Layout(project_root())
+    port = choose_port(options.port, PORT)
+    with stop_on_signals(), socket.create_server((HOST, port)) as listener:
+        recorded = _find(options.run, layout)
+        classifier = _load(recorded, targets.declared_modules(layout.root))
+        app = _app(classifier)
+        _print(_announcement(recorded, classifier, port))
+        with contextlib.suppress(KeyboardInterrupt, Stopped):
+            _run(app, listener)
+    return 0
+
+
+def _find(reference: str, layout: Layout) -> RecordedRun:
+    """Return the run that `reference` names. Errors: InputError, StoreError."""
+    sweep, at, alias = reference.rpartition("@")
+    if not at or "/" in reference or is_bundle(reference):
+        return find_recorded(reference, layout)
+    if alias != ALIAS or not sweep:
+        raise InputError(f"expected SWEEP@{ALIAS}; got {reference!r}")
+    store = open_store(layout)
+    return from_store(store, champion_run(store, sweep))
+
+
+def _load(recorded: RecordedRun, declared: tuple[str, ...]) -> "Classifier":
+    """Return a run's network, ready to answer. Errors: InputError."""
+    what = f"{NETWORK} of run {recorded.id}"
+    factory = str(OmegaConf.select(recorded.config, "model._target_"))
+    split = recorded.record["data"]["train"]
+    # The network shares a GPU with what trains there: it takes memory as it needs it.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    with tempfile.TemporaryDirectory(prefix="runback-") as folder:
+        file = Path(folder) / NETWORK
+        file.write_bytes(recorded.files.read(NETWORK))
+        network = read_network(file, factory, declared, what)
+
+    from runback.serving.classifier import Classifier
+
+    with silenced():
+        classifier = Classifier(network, tuple(split["shape"][1:]), tuple(split["class_counts"]))
+        classifier.warm_up()
+    return classifier
+
+
+def _app(classifier: "Classifier") -> "ASGIApp":
+    from runback.serving.app import make_app
+    from runback.tracking.scoring import scoring_app
+
+    return make_app(classifier, scoring_app(classifier.network, classifier.class_names))
+
+
+def _announcement(recorded: RecordedRun, classifier: "Classifier", port: int) -> str:
+    address = f"http://{HOST}:{port}"
+    sides, classes = ", ".join(str(side) for side in classifier.shape), len(classifier.class_names)
+    image = f"import numpy, sys; numpy.save(sys.stdout.buffer, numpy.zeros((1, {sides}), 'uint8'))"
+    curl = "curl --data-binary @- -H 'Content-Type: application/x-npy'"
+    return "\n".join(
+        [
+            address,
+            f"run {recorded.id}: takes uint8 images (n, {sides}), tells {classes} classes apart",
+            f'python -c "{image}" | {curl} {address}/invocations',
+        ]
+    )
+
+
+def _run(app: "ASGIApp", listener: socket.socket) -> None:
+    """Serve until a signal; a SIGHUP that is ignored, as under nohup, stays so."""
+    import uvicorn
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            lifespan="off",
+            ws="none",
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_TIMEOUT,
+        )
+    )
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, server.handle_exit)  # it ends others well itself
+    server.run(sockets=[listener])
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
