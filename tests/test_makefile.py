@@ -76,7 +76,7 @@ def test_plain_make_lists_every_target_and_installs_nothing(checkout):
 
 
 @pytest.mark.parametrize(
-    "target", ["sweep", "train", "best", "evaluate", "ui", "doctor", "test", "lint", "bench"]
+    "target", ["sweep", "train", "best", "evaluate", "serve", "ui", "doctor", "test", "lint", "bench"]
 )
 def test_every_target_that_needs_the_set_up_does_it_first(target, checkout):
     planned = make(checkout, "-n", target).stdout
@@ -126,6 +126,8 @@ def test_nothing_is_set_up_twice_until_the_lock_changes(installed):
         (["evaluate", "RUN=abc123", "ARGS=--json"], ["evaluate", "abc123", "--json"]),
         (["compare", "RUN=abc123 def456"], ["compare", "abc123", "def456"]),
         (["compare", "SWEEP=cifar10", "ARGS=--top 5"], ["compare", "--sweep", "cifar10", "--top", "5"]),
+        (["serve"], ["serve", "best:quickstart"]),
+        (["serve", "RUN=cifar10@champion"], ["serve", "cifar10@champion"]),
         (["ui", "ARGS=--port 5001"], ["ui", "--port", "5001"]),
         (["doctor", "ARGS=--fix"], ["doctor", "--fix"]),
     ],

@@ -4,8 +4,8 @@ Commands run as they are written, with what a comment above their block adds to 
 run in one process (see `Project.run_many`), in a project that has the Makefile and the README's files.
 """
 
-import ast
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -282,11 +282,11 @@ def test_the_files_that_it_names_exist():
 
 
 @contextlib.contextmanager
-def shell(project, script: str) -> Iterator[subprocess.Popen[str]]:
+def shell(project, script: str, log_name: str = "shell.log") -> Iterator[subprocess.Popen[str]]:
     """Run a script in bash, with the environment's programs on PATH; end all of it behind the body."""
     environment = project.environment()
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    with (project.folder / "shell.log").open("w") as log:
+    with (project.folder / log_name).open("w") as log:
         process = subprocess.Popen(
             ["bash", "-e", "-c", script],
             cwd=project.folder,
@@ -320,16 +320,16 @@ def free_port() -> int:
 
 
 def test_a_model_is_served_and_answers(told, project):
-    [block] = [block for block in blocks() if block.told == "test replaces"]
-    written, port = block.says.split()[0], str(free_port())
-    asks = (project.folder / "ask.py").read_text()
-    assert written in block.text
-    assert written in asks
-    with shell(project, block.text.replace(written, port)) as server:
+    serve, ask = [block for block in blocks() if block.told == "test replaces"]
+    written, port = serve.says.split()[0], str(free_port())
+    assert written in serve.text
+    assert written in ask.text
+    with shell(project, serve.text.replace(written, port)) as server:
         wait_until_it_answers(server, f"http://127.0.0.1:{port}/ping", project.folder / "shell.log")
-        words = [sys.executable, "-c", asks.replace(written, port)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    predictions = np.array(ast.literal_eval(done.stdout))
-    assert predictions.shape == (2, 10)
-    np.testing.assert_allclose(predictions.sum(axis=1), 1, atol=1e-5)
+        with shell(project, ask.text.replace(written, port), "answer.log") as asking:
+            assert asking.wait(60) == 0
+    predictions = json.loads((project.folder / "answer.log").read_text())["predictions"]
+    assert len(predictions) == 2
+    for prediction in predictions:
+        assert list(prediction) == re.findall(r'"(\w+)": ', re.search(r'`({"class".*?})`', README)[1])[:3]
+        assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-5)

@@ -51,5 +51,5 @@ def read_network(file: Path, factory: str, declared: tuple[str, ...], what: str)
         targets.resolve(factory, declared)
         try:
             return keras.saving.load_model(file, compile=False)
-        except (OSError, TypeError, ValueError) as error:
+        except (KeyError, OSError, TypeError, ValueError) as error:
             raise InputError(f"{what} cannot be loaded: {first_line(str(error))}") from error

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
 
 from runback import targets
 from runback.arguments import Parser
@@ -74,7 +74,8 @@ def _find(reference: str, layout: Layout) -> RecordedRun:
 def _load(recorded: RecordedRun, declared: tuple[str, ...]) -> "Classifier":
     """Return a run's network, ready to answer. Errors: InputError."""
     what = f"{NETWORK} of run {recorded.id}"
-    factory = str(OmegaConf.select(recorded.config, "model._target_"))
+    model = recorded.config.get("model")
+    factory = str(model.get("_target_") if isinstance(model, DictConfig) else None)
     split = recorded.record["data"]["train"]
     # The network shares a GPU with what trains there: it takes memory as it needs it.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
@@ -102,7 +103,7 @@ def _announcement(recorded: RecordedRun, classifier: "Classifier", port: int) ->
     address = f"http://{HOST}:{port}"
     sides, classes = ", ".join(str(side) for side in classifier.shape), len(classifier.class_names)
     image = f"import numpy, sys; numpy.save(sys.stdout.buffer, numpy.zeros((1, {sides}), 'uint8'))"
-    curl = "curl --data-binary @- -H 'Content-Type: application/x-npy'"
+    curl = "curl -sS --data-binary @- -H 'Content-Type: application/x-npy'"
     return "\n".join(
         [
             address,
