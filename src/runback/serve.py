@@ -130,6 +130,8 @@ def _run(app: "ASGIApp", listener: socket.socket) -> None:
     )
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, server.handle_exit)  # it ends others well itself
+    # asyncio does not see that this socket is TCP's; an answer would wait 40 ms for the client's system.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server.run(sockets=[listener])
 
 
