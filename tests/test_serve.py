@@ -269,12 +269,12 @@ def test_requests_at_the_same_time_get_their_own_answers(champion, trained):
 
 
 def test_no_answer_waits_for_the_clients_acknowledgement(champion):
-    """A system acknowledges a first packet 40 ms late at best, and a second one must not wait for that."""
+    """Behind its first few packets a system acknowledges 40 ms late, and no second packet may wait for that."""
     body = json.dumps({"inputs": np.zeros((1, 8, 8, 1), int).tolist()}).encode()
     connection = http.client.HTTPConnection("127.0.0.1", champion.port, timeout=60)
     with contextlib.closing(connection):
-        fastest = min(asked(connection, body) for _ in range(50))
-    assert fastest < 0.035
+        seconds = [asked(connection, body) for _ in range(60)]
+    assert min(seconds[10:]) < 0.035
 
 
 def asked(connection: http.client.HTTPConnection, body: bytes) -> float:
