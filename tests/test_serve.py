@@ -269,7 +269,7 @@ def test_requests_at_the_same_time_get_their_own_answers(champion, trained):
 
 
 def test_no_answer_waits_for_the_clients_acknowledgement(champion):
-    """Behind its first few packets a system acknowledges 40 ms late, and no second packet may wait for that."""
+    """Behind its first few packets a system acknowledges 40 ms late: no second packet may wait for it."""
     body = json.dumps({"inputs": np.zeros((1, 8, 8, 1), int).tolist()}).encode()
     connection = http.client.HTTPConnection("127.0.0.1", champion.port, timeout=60)
     with contextlib.closing(connection):

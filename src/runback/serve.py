@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     layout = Layout(project_root())
     port = choose_port(options.port, PORT)
-    with stop_on_signals(), socket.create_server((HOST, port)) as listener:
+    with stop_on_signals(), _listening(port) as listener:
         recorded = _find(options.run, layout)
         classifier = _load(recorded, targets.declared_modules(layout.root))
         app = _app(classifier)
@@ -58,6 +59,18 @@ def main(argv: list[str]) -> int:
         with contextlib.suppress(KeyboardInterrupt, Stopped):
             _run(app, listener)
     return 0
+
+
+@contextlib.contextmanager
+def _listening(port: int) -> Iterator[socket.socket]:
+    """Hold the port from now on: who connects before the network is loaded waits for it."""
+    # Only where a socket says that it is TCP's does asyncio turn off Nagle's algorithm, by which the second
+    # packet of an answer waits 40 ms for the acknowledgement of its first.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen()
+        yield listener
 
 
 def _find(reference: str, layout: Layout) -> RecordedRun:
@@ -130,8 +143,6 @@ def _run(app: "ASGIApp", listener: socket.socket) -> None:
     )
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, server.handle_exit)  # it ends others well itself
-    # asyncio does not see that this socket is TCP's; an answer would wait 40 ms for the client's system.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server.run(sockets=[listener])
 
 
