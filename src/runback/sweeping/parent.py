@@ -14,6 +14,7 @@ from runback.sweeping import messages
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space, described
 from runback.sweeping.study import Entry, best_trials, finished_count
+from runback.sweeping.trial import trial_name
 
 EXTENDED_TAG = "runback.extended"
 """The tag with the search space as it is since its ranges became wider."""
@@ -167,7 +168,7 @@ class _Tracked:
             run = start_run(
                 self.rounds.store,
                 experiment=self.experiment,
-                name=f"trial {trial.number}",
+                name=trial_name(trial.number, trial.params),
                 folder=self.trial(trial.number),
                 params=trial.params,
                 tags={

@@ -44,6 +44,7 @@ from runback.sweeping.study import (
     readable_errors,
 )
 from runback.sweeping.table import Table
+from runback.sweeping.trial import trial_name
 from runback.tracking.lock import alone_in
 
 MEMORY_PER_TRIAL = 1_500_000_000
@@ -114,6 +115,7 @@ def sweep(
 
         def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
             facts = {"sweep": name, "threads": order.threads, "parent": parent.id}
+            facts["name"] = trial_name(number, params)
             return composer.job(number, searched.overrides(params), begun=begun, device=device, **facts)
 
         gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
