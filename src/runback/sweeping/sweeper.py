@@ -111,7 +111,7 @@ def sweep(
         if _has_enough(study, budget):
             Table(study, budget, searched).print_finished()
             return
-        parent = ParentRun.open(study, name, settings, searched, sweep_folder)
+        parent = ParentRun.open(study, name, settings, searched, sweep_folder, composer.groups)
 
         def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
             facts = {"sweep": name, "threads": order.threads, "parent": parent.id}
