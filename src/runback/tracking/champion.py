@@ -8,15 +8,12 @@ from runback.errors import InputError, StoreAway
 from runback.tracking.store import Store, is_refusal
 from runback.tracking.text import first_line
 
-PREFIX = "runback-"
-"""A sweep's registered model is called this and the sweep's name."""
-
 ALIAS = "champion"
 
 
 def champion_run(store: Store, sweep: str) -> str:
     """Return the ID of the run whose model is a sweep's champion. Errors: InputError for none, StoreError."""
-    name = f"{PREFIX}{sweep}"
+    name = f"runback-{sweep.replace(':', '_')}"  # MLflow's may not hold a colon
     try:
         version = store.client.get_model_version_by_alias(name, ALIAS)
     except MlflowException as error:
