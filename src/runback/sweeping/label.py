@@ -1,0 +1,28 @@
+"""What a training of a sweep is called: by people, on disk, and in MLflow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runback.tracking.layout import CONFIRM
+from runback.tracking.tags import CONFIRM_SEED_TAG, CONFIRMED_TAG, KIND_TAG, TRIAL_TAG
+
+
+@dataclass(frozen=True)
+class Label:
+    """A training's name, its folder within the sweep's, and the tags that tell its run from others."""
+
+    name: str
+    folder: str
+    tags: Mapping[str, str]
+
+
+def trial_label(number: int) -> Label:
+    """Return what trial `number` of the search is called."""
+    return Label(f"trial {number}", str(number), {KIND_TAG: "train", TRIAL_TAG: str(number)})
+
+
+def confirm_label(params: Mapping[str, int]) -> Label:
+    """Return what the training of finalist `trial` on a fresh `seed` is called."""
+    trial, seed = params["trial"], params["seed"]
+    tags = {KIND_TAG: "confirm", CONFIRMED_TAG: str(trial), CONFIRM_SEED_TAG: str(seed)}
+    return Label(f"trial {trial} seed {seed}", f"{CONFIRM}/{trial}-{seed}", tags)
