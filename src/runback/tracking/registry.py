@@ -76,17 +76,18 @@ def register(store: Store, run_id: str, *, description: str, tags: Mapping[str, 
     outputs = run.outputs.model_outputs if run.outputs else []
     if not outputs:
         raise InputError(f"run {run_id}, which is {run.info.status}, has no model to register")
-    client, model_id = store.client, outputs[-1].model_id
+    client = store.client
     with told(store, f"version of model {name}"):
         _ensure_model(store, name)
         for version in client.search_model_versions(f"run_id = '{run_id}'"):
             if version.name == name:
                 return _version(version)
+        model = client.get_logged_model(outputs[-1].model_id)
         made = client.create_model_version(
             name,
-            source=f"models:/{model_id}",
+            source=model.artifact_location,  # of `models:/ID` MLflow would ask the environment's store
             run_id=run_id,
-            model_id=model_id,
+            model_id=model.model_id,
             description=description,
             tags={key: cut(value, TAG_LIMIT) for key, value in tags.items()},
         )
