@@ -1,0 +1,200 @@
+"""A confirmed sweep in MLflow: its runs, the registered winner, and `runback promote`."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+TINY = """# @package _global_
+# A sweep for tests.
+#   runback sweep tiny
+defaults:
+  - override /data: synthetic
+  - override /hydra/sweeper/sampler: grid
+model:
+  widths: [4, 4]
+  dense_width: 8
+training:
+  epochs: 1
+data:
+  limit: 100
+hydra:
+  sweeper:
+    n_workers: 2
+    confirm: {top: 2, seeds: 3}
+    params:
+      optimizer.learning_rate: choice(0.00001, 0.01)
+"""
+
+LUCKY = TINY.replace("optimizer.learning_rate: choice(0.00001, 0.01)", "seed: choice(1, 2)").replace(
+    "seeds: 3", "seeds: 2"
+)
+
+
+@pytest.fixture(scope="module")
+def swept(module_project):
+    """Run a sweep with a confirm stage, and one whose trials differ only in their seed."""
+    module_project.own_sweeps(tiny=TINY, lucky=LUCKY)
+    told = module_project.run_many(["sweep", "tiny"], ["sweep", "lucky"], ["best", "tiny"])
+    assert [code for code, _, _ in told] == [0, 0, 0], told
+    assert [err for _, _, err in told] == [""] * 3
+    return module_project, [out for _, out, _ in told]
+
+
+def runs(project, kind, sweep="tiny"):
+    wanted = {"runback.kind": kind, "runback.sweep": sweep}
+    return [run for run in project.runs() if wanted.items() <= run.data.tags.items()]
+
+
+def promoted(project, *arguments):
+    done = project.run("promote", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def champion(project, sweep="tiny"):
+    return project.client().get_model_version_by_alias(f"runback-{sweep}", "champion")
+
+
+def test_confirming_trainings_are_child_runs_of_their_own_kind(swept):
+    project, _ = swept
+    [parent] = runs(project, "sweep")
+    confirming = runs(project, "confirm")
+    assert len(runs(project, "train")) == 2
+    assert len(confirming) == 6
+    for run in confirming:
+        tags = run.data.tags
+        assert run.info.status == "FINISHED"
+        assert run.data.params["seed"] == tags["runback.confirm_seed"]
+        assert tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.info.run_name == f"trial {tags['runback.confirms']} seed {tags['runback.confirm_seed']}"
+        assert "runback.trial" not in tags
+    assert {run.data.tags["runback.confirms"] for run in confirming} == {"0", "1"}
+    assert len({run.data.params["seed"] for run in confirming}) == 3
+
+
+def test_the_search_is_not_mixed_up_with_what_confirms_it(swept):
+    project, [_, _, best] = swept
+    assert best.strip() in [run.info.run_id for run in runs(project, "train")]
+    table = project.run("compare", "--sweep", "tiny", "--json")
+    assert len(json.loads(table.stdout)["runs"]) == 2
+
+
+def test_the_sweeps_run_has_the_results(swept):
+    project, [out, _, _] = swept
+    [parent] = runs(project, "sweep")
+    client, run_id = project.client(), parent.info.run_id
+    found = {file.path for file in client.list_artifacts(run_id)}
+    assert {"confirm.json", "confirm.csv", "confirm.md"} <= found
+    facts = json.loads(open(client.download_artifacts(run_id, "confirm.json")).read())  # noqa: PTH123, SIM115
+    best = facts["finalists"][0]
+    assert parent.data.metrics["confirm.mean"] == best["mean"]
+    assert parent.data.tags["runback.winner"] == str(best["trial"])
+    assert parent.data.tags["runback.verdict"] == facts["verdict"]
+    assert facts["verdict"] in out
+    by_id = {run.info.run_id: run for run in runs(project, "confirm")}
+    for one in facts["finalists"]:
+        for run, value in zip(one["runs"], one["values"], strict=True):
+            assert by_id[run].data.metrics["val_accuracy"] == value
+
+
+def test_the_winners_median_run_is_the_registered_champion(swept):
+    project, [out, _, _] = swept
+    version = champion(project)
+    [parent] = runs(project, "sweep")
+    winner = parent.data.tags["runback.winner"]
+    own = [run for run in runs(project, "confirm") if run.data.tags["runback.confirms"] == winner]
+    own.sort(key=lambda run: run.data.metrics["val_accuracy"])
+    value = project.client().get_run(version.run_id).data.metrics["val_accuracy"]
+    assert value == own[1].data.metrics["val_accuracy"]
+    assert version.tags["runback.confirms"] == winner
+    assert "95 % interval" in version.description
+    assert all(run.data.params["seed"] in version.description for run in own)
+    assert f"Registered as runback-tiny version 1 (trial {winner}, run {version.run_id}), the champion" in out
+
+
+def test_where_trials_differ_only_in_their_seed_it_says_so(swept):
+    project, [_, out, _] = swept
+    assert "differ only in their seed: they are one configuration, and none of them is better" in out
+    assert len(runs(project, "confirm", "lucky")) == 2
+
+
+def test_a_confirmed_sweep_has_nothing_left_to_do(swept):
+    project, _ = swept
+    before = len(project.runs())
+    done = project.run("sweep", "tiny")
+    assert done.returncode == 0, done.stderr
+    assert "sweep tiny is finished: 2 of 2 trials" in done.stdout
+    assert "confirmed on 3 fresh seeds" in done.stdout
+    assert len(project.runs()) == before
+    assert len(project.client().search_model_versions("name = 'runback-tiny'")) == 1
+
+
+def test_a_run_is_promoted_by_hand_and_back(swept):
+    project, _ = swept
+    first = champion(project)
+    [other] = [run.info.run_id for run in runs(project, "train")][:1]
+    assert promoted(project, other[:8]) == (
+        f"runback-tiny version 2 (run {other}) is the champion now; before: 1"
+    )
+    assert champion(project).run_id == other
+    assert promoted(project, other).endswith("is the champion already")
+    told = json.loads(promoted(project, first.run_id, "--json"))
+    assert told == {"name": "runback-tiny", "version": "1", "run_id": first.run_id, "before": "2"}
+    assert champion(project).version == first.version
+
+
+@pytest.fixture(scope="module")
+def refusals(swept):
+    project, _ = swept
+    single = ("train", "data=synthetic", "training.epochs=1", "data.limit=100", "model.dense_width=4")
+    [(code, out, _)] = project.run_many(single)
+    assert code == 0
+    [parent] = runs(project, "sweep")
+    asked = {
+        "unknown": "0123456",
+        "unknown sweep": "best:tini",
+        "a sweep": parent.info.run_id,
+        "a single run": out.split()[-1],
+        "a file": "one.zip",
+    }
+    told = project.run_many(*(["promote", run] for run in asked.values()), ["promote"])
+    return dict(zip([*asked, "nothing"], told, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("unknown", "no run '0123456'"),
+        ("unknown sweep", "unknown sweep 'tini': did you mean 'tiny'?"),
+        ("a sweep", "is a whole sweep: name one of its runs, or best:SWEEP"),
+        ("a single run", "belongs to no sweep, whose name its model would be registered under"),
+        ("a file", "one.zip is a file"),
+        ("nothing", "the following arguments are required: RUN"),
+    ],
+)
+def test_what_cannot_be_promoted_is_refused_in_one_line(refusals, name, wanted):
+    code, out, err = refusals[name]
+    assert (code, out) == (2, "")
+    [line] = err.splitlines()
+    assert wanted in line
+
+
+def test_promoting_imports_no_tensorflow(swept):
+    project, _ = swept
+    script = (
+        "import sys\n"
+        "from runback.__main__ import main\n"
+        f"assert main(['promote', {champion(project).run_id!r}]) == 0\n"
+        "assert not {'tensorflow', 'keras', 'hydra', 'optuna'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=project.folder,
+        env=project.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
