@@ -1,8 +1,11 @@
 """A confirmed sweep in MLflow: its runs, the registered winner, and `runback promote`."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -87,7 +90,7 @@ def test_the_sweeps_run_has_the_results(swept):
     client, run_id = project.client(), parent.info.run_id
     found = {file.path for file in client.list_artifacts(run_id)}
     assert {"confirm.json", "confirm.csv", "confirm.md"} <= found
-    facts = json.loads(open(client.download_artifacts(run_id, "confirm.json")).read())  # noqa: PTH123, SIM115
+    facts = json.loads(Path(client.download_artifacts(run_id, "confirm.json")).read_text())
     best = facts["finalists"][0]
     assert parent.data.metrics["confirm.mean"] == best["mean"]
     assert parent.data.tags["runback.winner"] == str(best["trial"])
@@ -198,3 +201,41 @@ def test_promoting_imports_no_tensorflow(swept):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_confirm_stage_goes_on_in_the_same_runs(project, signum):
+    project.own_sweeps(tiny=TINY)
+    command = ("sweep", "tiny", "training.epochs=30", "training.checkpoint.every=1")
+    process = project.start(*command)
+    stage = project.folder / "mlruns" / "sweeps" / "tiny" / "confirm"
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline and len(list(stage.glob("*/outcome.json"))) < 2:
+        time.sleep(0.05)
+    while time.monotonic() < deadline and not any(
+        (folder / "metrics.jsonl").exists() and not (folder / "outcome.json").exists()
+        for folder in stage.iterdir()
+    ):
+        time.sleep(0.05)
+    if signum == signal.SIGKILL:
+        process.kill()
+    else:
+        project.interrupt(process)
+    process.communicate(timeout=60)
+    assert process.returncode == (130 if signum == signal.SIGINT else -signal.SIGKILL)
+    before = {run.info.run_id: run.info.status for run in runs(project, "confirm")}
+    assert len(runs(project, "train")) == 2
+    if signum == signal.SIGINT:
+        assert "RUNNING" not in {run.info.status for run in project.runs()}
+    done = project.run(*command)
+    assert done.returncode == 0, done.stderr
+    assert "confirmed on 3 fresh seeds" in done.stdout
+    after = runs(project, "confirm")
+    assert {run.info.status for run in after} == {"FINISHED"}
+    assert len({(run.data.tags["runback.confirms"], run.data.params["seed"]) for run in after}) == 6
+    assert len(after) == 6
+    assert before.keys() <= {run.info.run_id for run in after}
+    assert len(runs(project, "train")) == 2
+    [parent] = runs(project, "sweep")
+    assert parent.info.status == "FINISHED"

@@ -2,12 +2,15 @@
 
 import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mlflow.entities import LoggedModel
 from mlflow.entities import Run as FoundRun
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from runback.errors import InputError
 from runback.tracking.store import Store, told
@@ -91,6 +94,7 @@ def register(store: Store, run_id: str, *, description: str, tags: Mapping[str, 
             description=description,
             tags={key: cut(value, TAG_LIMIT) for key, value in tags.items()},
         )
+        _link(store, model, made)
     return _version(made)
 
 
@@ -106,6 +110,16 @@ def _ensure_model(store: Store, name: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+
+
+def _link(store: Store, model: LoggedModel, version: ModelVersion) -> None:
+    """Let MLflow's interface show the version beside the model's run; a server has done so by itself."""
+    known = json.loads(store.client.get_logged_model(model.model_id).tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+    link = {"name": version.name, "version": version.version}
+    if link["name"] not in [one["name"] for one in known]:
+        store.client.set_logged_model_tags(
+            model.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([*known, link])}
+        )
 
 
 def _version(found: ModelVersion) -> Version:
