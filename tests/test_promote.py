@@ -37,23 +37,18 @@ LUCKY = TINY.replace("optimizer.learning_rate: choice(0.00001, 0.01)", "seed: ch
 
 @pytest.fixture(scope="module")
 def swept(module_project):
-    """Run a sweep with a confirm stage, and one whose trials differ only in their seed."""
-    module_project.own_sweeps(tiny=TINY, lucky=LUCKY)
-    told = module_project.run_many(["sweep", "tiny"], ["sweep", "lucky"], ["best", "tiny"])
-    assert [code for code, _, _ in told] == [0, 0, 0], told
-    assert [err for _, _, err in told] == [""] * 3
+    """Run a sweep with a confirm stage; return the project, and what commands about it have printed."""
+    module_project.own_sweeps(tiny=TINY)
+    told = module_project.run_many(
+        ["sweep", "tiny"], ["sweep", "tiny"], ["best", "tiny"], ["compare", "--sweep", "tiny", "--json"]
+    )
+    assert [(code, err) for code, _, err in told] == [(0, "")] * 4, told
     return module_project, [out for _, out, _ in told]
 
 
 def runs(project, kind, sweep="tiny"):
     wanted = {"runback.kind": kind, "runback.sweep": sweep}
     return [run for run in project.runs() if wanted.items() <= run.data.tags.items()]
-
-
-def promoted(project, *arguments):
-    done = project.run("promote", *arguments)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.strip()
 
 
 def champion(project, sweep="tiny"):
@@ -78,14 +73,13 @@ def test_confirming_trainings_are_child_runs_of_their_own_kind(swept):
 
 
 def test_the_search_is_not_mixed_up_with_what_confirms_it(swept):
-    project, [_, _, best] = swept
+    project, [_, _, best, compared] = swept
     assert best.strip() in [run.info.run_id for run in runs(project, "train")]
-    table = project.run("compare", "--sweep", "tiny", "--json")
-    assert len(json.loads(table.stdout)["runs"]) == 2
+    assert len(json.loads(compared)["runs"]) == 2
 
 
 def test_the_sweeps_run_has_the_results(swept):
-    project, [out, _, _] = swept
+    project, [out, *_] = swept
     [parent] = runs(project, "sweep")
     client, run_id = project.client(), parent.info.run_id
     found = {file.path for file in client.list_artifacts(run_id)}
@@ -103,7 +97,7 @@ def test_the_sweeps_run_has_the_results(swept):
 
 
 def test_the_winners_median_run_is_the_registered_champion(swept):
-    project, [out, _, _] = swept
+    project, [out, *_] = swept
     version = champion(project)
     [parent] = runs(project, "sweep")
     winner = parent.data.tags["runback.winner"]
@@ -117,53 +111,74 @@ def test_the_winners_median_run_is_the_registered_champion(swept):
     assert f"Registered as runback-tiny version 1 (trial {winner}, run {version.run_id}), the champion" in out
 
 
-def test_where_trials_differ_only_in_their_seed_it_says_so(swept):
-    project, [_, out, _] = swept
-    assert "differ only in their seed: they are one configuration, and none of them is better" in out
-    assert len(runs(project, "confirm", "lucky")) == 2
-
-
 def test_a_confirmed_sweep_has_nothing_left_to_do(swept):
-    project, _ = swept
-    before = len(project.runs())
-    done = project.run("sweep", "tiny")
-    assert done.returncode == 0, done.stderr
-    assert "sweep tiny is finished: 2 of 2 trials" in done.stdout
-    assert "confirmed on 3 fresh seeds" in done.stdout
-    assert len(project.runs()) == before
+    project, [_, again, _, _] = swept
+    assert "sweep tiny is finished: 2 of 2 trials" in again
+    assert "confirmed on 3 fresh seeds" in again
+    assert len(project.runs()) == 1 + 2 + 6
     assert len(project.client().search_model_versions("name = 'runback-tiny'")) == 1
 
 
-def test_a_run_is_promoted_by_hand_and_back(swept):
-    project, _ = swept
-    first = champion(project)
-    [other] = [run.info.run_id for run in runs(project, "train")][:1]
-    assert promoted(project, other[:8]) == (
-        f"runback-tiny version 2 (run {other}) is the champion now; before: 1"
-    )
-    assert champion(project).run_id == other
-    assert promoted(project, other).endswith("is the champion already")
-    told = json.loads(promoted(project, first.run_id, "--json"))
-    assert told == {"name": "runback-tiny", "version": "1", "run_id": first.run_id, "before": "2"}
-    assert champion(project).version == first.version
+PROMOTE = """
+import contextlib, io, json, sys
+from runback.__main__ import main
+
+told = []
+for arguments in json.load(sys.stdin):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(["promote", *arguments])
+    told.append((code, out.getvalue(), err.getvalue()))
+assert not {"tensorflow", "keras", "hydra", "optuna"} & set(sys.modules)
+print(json.dumps(told))
+"""
 
 
 @pytest.fixture(scope="module")
-def refusals(swept):
-    project, _ = swept
-    single = ("train", "data=synthetic", "training.epochs=1", "data.limit=100", "model.dense_width=4")
-    [(code, out, _)] = project.run_many(single)
-    assert code == 0
+def promoted(swept):
+    """Promote runs, and try what cannot be promoted; return what that printed, and both runs."""
+    project, [_, _, best, _] = swept
+    first, other = champion(project).run_id, best.strip()
     [parent] = runs(project, "sweep")
     asked = {
-        "unknown": "0123456",
-        "unknown sweep": "best:tini",
-        "a sweep": parent.info.run_id,
-        "a single run": out.split()[-1],
-        "a file": "one.zip",
+        "by hand": [other[:8]],
+        "again": [other],
+        "back": [first, "--json"],
+        "unknown": ["0123456"],
+        "unknown sweep": ["best:tini"],
+        "a sweep": [parent.info.run_id],
+        "a single run": [made(project, {"runback.kind": "train"})],
+        "no model": [made(project, {"runback.kind": "train", "runback.sweep": "tiny"})],
+        "a file": ["one.zip"],
+        "nothing": [],
     }
-    told = project.run_many(*(["promote", run] for run in asked.values()), ["promote"])
-    return dict(zip([*asked, "nothing"], told, strict=True))
+    done = subprocess.run(
+        [sys.executable, "-c", PROMOTE],
+        input=json.dumps(list(asked.values())),
+        cwd=project.folder,
+        env=project.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(zip(asked, json.loads(done.stdout.splitlines()[-1]), strict=True)), first, other
+
+
+def made(project, tags) -> str:
+    """Make a run without a model."""
+    client = project.client()
+    return client.create_run(client.search_experiments()[0].experiment_id, tags=tags).info.run_id
+
+
+def test_a_run_is_promoted_by_hand_and_back(swept, promoted):
+    told, first, other = promoted
+    now = f"runback-tiny version 2 (run {other}) is the champion"
+    assert told["by hand"] == [0, f"{now} now; before: 1\n", ""]
+    assert told["again"] == [0, f"{now} already\n", ""]
+    facts = {"name": "runback-tiny", "version": "1", "run_id": first, "before": "2"}
+    assert json.loads(told["back"][1]) == facts
+    assert champion(swept[0]).run_id == first
 
 
 @pytest.mark.parametrize(
@@ -173,34 +188,30 @@ def refusals(swept):
         ("unknown sweep", "unknown sweep 'tini': did you mean 'tiny'?"),
         ("a sweep", "is a whole sweep: name one of its runs, or best:SWEEP"),
         ("a single run", "belongs to no sweep, whose name its model would be registered under"),
+        ("no model", "which is RUNNING, has no model to register"),
         ("a file", "one.zip is a file"),
         ("nothing", "the following arguments are required: RUN"),
     ],
 )
-def test_what_cannot_be_promoted_is_refused_in_one_line(refusals, name, wanted):
-    code, out, err = refusals[name]
+def test_what_cannot_be_promoted_is_refused_in_one_line(promoted, name, wanted):
+    code, out, err = promoted[0][name]
     assert (code, out) == (2, "")
     [line] = err.splitlines()
     assert wanted in line
 
 
-def test_promoting_imports_no_tensorflow(swept):
-    project, _ = swept
-    script = (
-        "import sys\n"
-        "from runback.__main__ import main\n"
-        f"assert main(['promote', {champion(project).run_id!r}]) == 0\n"
-        "assert not {'tensorflow', 'keras', 'hydra', 'optuna'} & set(sys.modules)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=project.folder,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+@pytest.mark.slow
+def test_where_trials_differ_only_in_their_seed_it_says_so(project):
+    project.own_sweeps(lucky=LUCKY)
+    for repetition in range(5):
+        done = project.run(
+            "sweep", "lucky", f"hydra.sweeper.name=lucky{repetition}", f"hydra.sweeper.seed={repetition}"
+        )
+        assert done.returncode == 0, done.stderr
+        assert (
+            "differ only in their seed: they are one configuration, and none of them is better" in done.stdout
+        )
+        assert len(runs(project, "confirm", f"lucky{repetition}")) == 2
 
 
 @pytest.mark.slow
