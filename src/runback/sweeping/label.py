@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from runback.brief import run_name
 from runback.tracking.layout import CONFIRM
 from runback.tracking.tags import CONFIRM_SEED_TAG, CONFIRMED_TAG, KIND_TAG, TRIAL_TAG
 
@@ -16,9 +18,10 @@ class Label:
     tags: Mapping[str, str]
 
 
-def trial_label(number: int) -> Label:
-    """Return what trial `number` of the search is called."""
-    return Label(f"trial {number}", str(number), {KIND_TAG: "train", TRIAL_TAG: str(number)})
+def trial_label(number: int, params: Mapping[str, Any]) -> Label:
+    """Return what a trial of the search is called: by its number and its params, `#7 adam lr=0.003`."""
+    tags = {KIND_TAG: "train", TRIAL_TAG: str(number)}
+    return Label(f"#{number} {run_name(params)}", str(number), tags)
 
 
 def confirm_label(params: Mapping[str, int]) -> Label:

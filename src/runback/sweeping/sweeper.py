@@ -27,6 +27,7 @@ from runback.sweeping.engines.engine import Ended
 from runback.sweeping.engines.local import LocalEngine
 from runback.sweeping.exhaustive import is_finite
 from runback.sweeping.hydra_job import Composer
+from runback.sweeping.label import trial_label
 from runback.sweeping.order import keep_order
 from runback.sweeping.parent import ParentRun
 from runback.sweeping.policy import RETRIES
@@ -115,11 +116,12 @@ def sweep(
             if stage is not None:
                 stage.print_results(study)
             return
-        parent = ParentRun.open(study, name, settings, searched, sweep_folder)
+        parent = ParentRun.open(study, name, settings, searched, sweep_folder, composer.groups)
 
         def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
-            facts = {"sweep": name, "threads": order.threads, "parent": parent.id}
-            return composer.job(number, searched.overrides(params), begun=begun, device=device, **facts)
+            facts: dict[str, Any] = {"sweep": name, "threads": order.threads, "parent": parent.id}
+            facts |= {"label": trial_label(number, params), "begun": begun, "device": device}
+            return composer.job(number, searched.overrides(params), **facts)
 
         gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
         table = Table(study, budget, searched)

@@ -7,7 +7,7 @@ from pathlib import Path
 from runback.disk import is_full
 from runback.errors import DiskFull, Stopped, TrainingError, TrialPruned
 from runback.sweeping import messages, outcome
-from runback.sweeping.label import Label, trial_label
+from runback.sweeping.label import Label
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Trial:
     `parent` is the run ID of the sweep's MLflow run (None: the sweep is not tracked), `threads` the
     number of CPU threads that are this trial's share, `begun` the run ID that an earlier process of this
     trial gave it, which was stopped or died (empty: it did not say; None: there was none), `device` its GPU
-    (None: the CPU), `other_label` what it is called where it is not the search's trial `number`.
+    (None: the CPU), `label` what it is called.
     """
 
     number: int
@@ -26,14 +26,9 @@ class Trial:
     parent: str | None
     folder: Path
     connection: Connection
+    label: Label
     begun: str | None = None
     device: str | None = None
-    other_label: Label | None = None
-
-    @property
-    def label(self) -> Label:
-        """What it is called."""
-        return self.other_label or trial_label(self.number)
 
     def attribute(self, name: str, value: str) -> None:
         """Keep a fact about this trial in the study (as a user attribute)."""

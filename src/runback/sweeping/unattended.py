@@ -5,7 +5,7 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
-from runback.sweeping.label import confirm_label, trial_label
+from runback.sweeping.label import confirm_label
 from runback.sweeping.parent import PARENT_RUN
 from runback.sweeping.study import find_confirm_study, read_study
 
@@ -24,10 +24,10 @@ def study_facts(folder: Path) -> StudyFacts:
     """Read the study in a sweep's folder. Raises InputError, StoreError."""
     study = read_study(folder, folder.name)
     confirming = find_confirm_study(study)
-    known = [(trial_label(trial.number), trial) for trial in study.get_trials(deepcopy=False)]
+    known = [(str(trial.number), trial) for trial in study.get_trials(deepcopy=False)]
     if confirming is not None:
-        known += [(confirm_label(trial.params), trial) for trial in confirming.get_trials(deepcopy=False)]
+        trials = confirming.get_trials(deepcopy=False)
+        known += [(confirm_label(trial.params).name.removeprefix("trial "), trial) for trial in trials]
     runs = {str(trial.user_attrs.get("run_id", "")) for _, trial in known}
     runs.add(str(study.user_attrs.get(PARENT_RUN, "")))
-    running = [label for label, trial in known if trial.state == TrialState.RUNNING]
-    return StudyFacts([label.name.removeprefix("trial ") for label in running], runs - {""})
+    return StudyFacts([told for told, trial in known if trial.state == TrialState.RUNNING], runs - {""})

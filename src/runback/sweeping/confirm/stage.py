@@ -167,9 +167,10 @@ class Stage:
 
         def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
             overrides = self._overrides(trials[params["trial"]].params, params["seed"])
-            facts = {"sweep": self.sweep, "threads": place.threads, "parent": place.parent.id}
             label = confirm_label(params)
-            return self.composer.job(number, overrides, begun=begun, device=device, label=label, **facts)
+            facts: dict[str, Any] = {"sweep": self.sweep, "threads": place.threads, "label": label}
+            facts |= {"parent": place.parent.id, "begun": begun, "device": device}
+            return self.composer.job(number, overrides, label.folder, **facts)
 
         return job
 
