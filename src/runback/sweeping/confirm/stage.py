@@ -36,6 +36,7 @@ from runback.sweeping.label import confirm_label
 from runback.sweeping.parent import ParentRun
 from runback.sweeping.policy import Policy
 from runback.sweeping.process import Job
+from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space
 from runback.sweeping.study import confirm_study, find_confirm_study, pruner_for
 from runback.tracking.layout import CONFIRM, waits
@@ -74,7 +75,7 @@ class Stage:
     searched: Space
 
     @classmethod
-    def of(cls, sweep: str, settings: Any, composer: Composer, searched: Space) -> Self | None:
+    def of(cls, sweep: str, settings: SweeperSettings, composer: Composer, searched: Space) -> Self | None:
         """Return the stage that a sweep's settings ask for, None where they do not.
 
         Errors: InputError where the app's config has no such key for a seed.
@@ -112,7 +113,7 @@ class Stage:
     def is_done(self, study: Study, plan: Plan) -> bool:
         """Tell whether nothing is left to do for a plan."""
         begun = find_confirm_study(study)
-        return begun is not None and is_reported(begun, plan)
+        return not plan.finalists or (begun is not None and is_reported(begun, plan))
 
     def print_results(self, study: Study) -> None:
         """Print what came of the stage."""
@@ -128,6 +129,7 @@ class Stage:
         """
         plan = self.plan(study, is_search_over=False) or self.plan(study, is_search_over=True)
         if plan is None or not plan.finalists:
+            Progress(str).say("nothing to confirm: no trial has completed")
             return
         own = confirm_study(study)
         keep_plan(own, plan)

@@ -16,6 +16,11 @@ def verdict(result: Confirmed) -> str:
     best, *others = result.standings
     if not others:
         return _alone(result.finalist(best.trial), len(result.plan.finalists))
+    if all(len(set(one.values)) == 1 for one in result.standings):
+        return (
+            f"Fresh seeds ({result.plan.seed_key}) made no difference: there is no noise to judge by, and none "
+            "is called better."
+        )
     behind = [one.trial for one in others if one.is_behind]
     level = [one.trial for one in others if not one.is_behind]
     if not behind:
