@@ -18,7 +18,7 @@ def verdict(result: Confirmed) -> str:
         return _alone(result.finalist(best.trial), len(result.plan.finalists))
     if all(len(set(one.values)) == 1 for one in result.standings):
         return (
-            f"Fresh seeds ({result.plan.seed_key}) made no difference: there is no noise to judge by, and none "
+            f"Fresh seeds ({result.plan.seed_key}) made no difference: there is no noise to judge by; none "
             "is called better."
         )
     behind = [one.trial for one in others if one.is_behind]
