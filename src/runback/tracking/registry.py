@@ -15,7 +15,6 @@ from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from runback.errors import InputError
 from runback.tracking.store import Store, told
 from runback.tracking.tags import KIND_TAG, SWEEP_TAG
-from runback.tracking.text import TAG_LIMIT, cut
 
 ALIAS = "champion"
 """The alias of the version to use: `models:/NAME@champion`."""
@@ -32,11 +31,6 @@ class Version:
     number: str
     run_id: str
     tags: Mapping[str, str]
-
-    @property
-    def uri(self) -> str:
-        """What loads it in MLflow."""
-        return f"models:/{self.name}/{self.number}"
 
 
 def model_name(sweep: str) -> str:
@@ -92,7 +86,7 @@ def register(store: Store, run_id: str, *, description: str, tags: Mapping[str, 
             run_id=run_id,
             model_id=model.model_id,
             description=description,
-            tags={key: cut(value, TAG_LIMIT) for key, value in tags.items()},
+            tags=dict(tags),
         )
         _link(store, model, made)
     return _version(made)

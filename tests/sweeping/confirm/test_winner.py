@@ -116,6 +116,13 @@ def test_a_champion_by_hand_is_left_to_the_hand(store):
     assert "version 1 stays the champion: it was not confirmed, but promoted by hand" in told
 
 
+@pytest.mark.parametrize("tag", ["[0.9", "0.9", "[0.9]", '{"a": 1}'])
+def test_a_champion_whose_values_cannot_be_read_is_left_to_the_hand(store, tag):
+    run_id = trained(store)
+    crown(store, register(store, run_id, description="", tags={"runback.confirmed_values": tag}))
+    assert "version 1 stays the champion: it was not" in register_winner(store, confirmed(store, BETTER))
+
+
 def test_the_median_run_is_registered_and_of_an_even_number_the_worse_middle_one(store):
     assert median_run(confirmed(store, [0.9, 0.7, 0.8])).value == 0.8
     assert median_run(confirmed(store, [0.9, 0.7, 0.8, 0.6])).value == 0.7

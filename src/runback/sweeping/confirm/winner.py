@@ -62,14 +62,24 @@ def median_run(result: Confirmed) -> Training | None:
 
 def _why_not(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
     """Return why the champion stays, None where the new version is better beyond noise."""
-    if VALUES not in before:
+    known = _values(before)
+    if known is None:
         return "it was not confirmed, but promoted by hand"
     for tag, what in ALIKE.items():
         if before.get(tag) != now.get(tag):
             return f"it had another {what}"
-    lead = welch(json.loads(now[VALUES]), json.loads(before[VALUES]))
+    lead = welch(json.loads(now[VALUES]), known)
     is_better = lead.low > 0 if now["runback.direction"] == "maximize" else lead.high < 0
     return None if is_better else "the new one is not better beyond noise"
+
+
+def _values(tags: Mapping[str, str]) -> list[float] | None:
+    """Return a version's confirmed values; None where it has none, or none that can be read."""
+    try:
+        values = [float(value) for value in json.loads(tags[VALUES])]
+    except (KeyError, ValueError, TypeError):
+        return None
+    return values if len(values) > 1 else None
 
 
 def _tags(store: "Store", result: Confirmed, run_id: str) -> dict[str, str]:
