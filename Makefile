@@ -13,7 +13,7 @@ RUNBACK := $(BIN)/python -m runback
 SYNCED := .venv/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep train best reproduce compare evaluate serve ui doctor test test-slow check lint bench clean
+.PHONY: help setup sweep train best promote reproduce compare evaluate serve ui doctor test test-slow check lint bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -41,6 +41,9 @@ train: $(SYNCED)  ## train one model: ARGS='model=deep_cnn training.epochs=5'
 
 best: $(SYNCED)  ## print the run ID of the best trial of SWEEP
 	@$(RUNBACK) best $(SWEEP) $(ARGS)
+
+promote: $(SYNCED)  ## make the model of RUN its sweep's champion
+	@$(RUNBACK) promote $(RUN) $(ARGS)
 
 reproduce: $(SYNCED)  ## train RUN again and say whether it came out the same
 	@$(RUNBACK) reproduce $(RUN) $(ARGS)

@@ -63,6 +63,7 @@ def imported(*arguments: str, cwd) -> set[str]:
     [
         ["--help"],
         ["best", "--help"],
+        ["promote", "--help"],
         ["evaluate", "--help"],
         ["ui", "--help"],
         ["sweep", "--help"],

@@ -346,6 +346,14 @@ BAD_SWEEPS = {
     ("sweep", "quickstart", "hydra/sweeper/pruner=hyperband"): "max_resource must be set",
     ("sweep", "quickstart", "hydra.sweeper.n_trials=0"): "hydra.sweeper.n_trials must be positive",
     ("sweep", "quickstart", "hydra.sweeper.n_trials=null"): "would never end",
+    ("sweep", "quickstart", "hydra.sweeper.confirm={top: 0}"): "confirm.top must be a whole number from 1",
+    ("sweep", "quickstart", "hydra.sweeper.confirm={seeds: 1}"): "must be a whole number from 2 to 1000",
+    ("sweep", "quickstart", "hydra.sweeper.confirm={tops: 2}"): "did you mean 'top'?",
+    ("sweep", "quickstart", "hydra.sweeper.confirm={seed_key: sed}"): "takes a seed; got sed: ",
+    (
+        "sweep", "quickstart", "hydra/sweeper/pruner=none", "hydra.sweeper.confirm={}",
+        "training.objective=[val_loss,parameters]", "training.direction=[minimize,minimize]",
+    ): "the confirm stage needs one objective, not 2: use hydra.sweeper.confirm=null",
     (
         "sweep", "quickstart",
         "training.objective=[val_loss,parameters]", "training.direction=[minimize,minimize]",

@@ -10,6 +10,7 @@ VERBS = {
     "train": "train one model, or sweep over overrides with --multirun, or go on with resume=RUN",
     "sweep": "start or continue a sweep of sweeps/",
     "best": "print the run ID of a sweep's best trial",
+    "promote": "make a run's model the champion of its sweep in the model registry",
     "reproduce": "train a recorded run again and say whether it came out the same, bit for bit",
     "compare": "show runs in one table, or say why two differ",
     "export": "pack a run, its code and its model into one file",

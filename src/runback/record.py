@@ -306,7 +306,7 @@ def _tags(facts: Mapping[str, Any], layout: Layout, folder: Path, trial: "Trial 
     if code["commit"]:
         tags["mlflow.source.git.commit"] = tags["runback.commit"] = code["commit"]
     if trial is not None:
-        tags |= {"runback.sweep": trial.sweep, "runback.trial": str(trial.number)}
+        tags |= {"runback.sweep": trial.sweep, **trial.label.tags}
         tags["runback.device"] = "CPU" if trial.device is None else f"GPU {trial.device}"
     return tags
 

@@ -23,6 +23,7 @@ from runback.tracking.find import artifact_files, curves, find_run, read_bytes
 from runback.tracking.layout import FOLDER_TAG, Layout
 from runback.tracking.lock import alone_in
 from runback.tracking.store import Store, open_store
+from runback.tracking.tags import KIND_TAG, TRAININGS
 
 CONFIG = "config.yaml"
 OVERRIDES = "overrides.yaml"
@@ -150,9 +151,9 @@ def from_store(store: Store, reference: str) -> RecordedRun:
     """Return a run of this store. Errors: InputError, also for a run that runback did not train."""
     found = find_run(store, reference)
     run, tags = found.info.run_id, dict(found.data.tags)
-    if tags.get("runback.kind") == "sweep":
+    if tags.get(KIND_TAG) == "sweep":
         raise InputError(f"run {run} is a whole sweep: name one of its trials, or best:SWEEP")
-    if tags.get("runback.kind") != "train":
+    if tags.get(KIND_TAG) not in TRAININGS:
         raise InputError(f"run {run} is no training by runback: there is nothing to run back")
     return RecordedRun(
         id=run,

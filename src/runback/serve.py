@@ -20,8 +20,8 @@ from runback.interruption import stop_on_signals
 from runback.network import NETWORK, read_network
 from runback.recorded import RecordedRun, find_recorded, from_store
 from runback.run_reference import is_bundle
-from runback.tracking.champion import ALIAS, champion_run
 from runback.tracking.layout import Layout, project_root
+from runback.tracking.registry import ALIAS, champion, model_name
 from runback.tracking.server import HOST, choose_port
 from runback.tracking.store import open_store
 
@@ -80,8 +80,16 @@ def _find(reference: str, layout: Layout) -> RecordedRun:
         return find_recorded(reference, layout)
     if alias != ALIAS or not sweep:
         raise InputError(f"expected SWEEP@{ALIAS}; got {reference!r}")
-    store = open_store(layout)
-    return from_store(store, champion_run(store, sweep))
+    store, name = open_store(layout), model_name(sweep)
+    found = champion(store, name)
+    if found is None:
+        raise InputError(
+            f"sweep {sweep} has no champion: expected a registered model {name} with the alias {ALIAS}; "
+            f"best:{sweep} names its best trial"
+        )
+    if not found.run_id:
+        raise InputError(f"{name}@{ALIAS} is version {found.number}, which belongs to no run")
+    return from_store(store, found.run_id)
 
 
 def _load(recorded: RecordedRun, declared: tuple[str, ...]) -> "Classifier":

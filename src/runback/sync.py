@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runback.arguments import Parser
 from runback.errors import InputError, RunbackError, StoreAway
-from runback.tracking.layout import Layout, project_root
+from runback.tracking.layout import Layout, project_root, training_folders
 from runback.tracking.lock import alone_in
 from runback.tracking.outbox import RUN, Outbox, waiting
 
@@ -42,13 +42,13 @@ def _folders(named: str | None, layout: Layout) -> list[Path]:
         singles = sorted(layout.runs.glob("*/"))
         return [*waiting(singles), *(folder for sweep in sweeps for folder in _within(sweep))]
     for folder in (Path(named).expanduser().absolute(), layout.sweeps / named):
-        if (folder / RUN).is_file() or any(folder.glob(f"*/{RUN}")):
+        if any((one / RUN).is_file() for one in (folder, *training_folders(folder))):
             return _within(folder)
     raise InputError(f"expected the folder of a run, or a sweep of {layout.sweeps}; got {named!r}")
 
 
 def _within(folder: Path) -> list[Path]:
-    return waiting([*_by_number(folder.glob("*/")), folder])
+    return waiting([*_by_number(training_folders(folder)), folder])
 
 
 def _by_number(folders: Iterable[Path]) -> list[Path]:

@@ -51,7 +51,7 @@ def job(cfg: DictConfig) -> float | tuple[float, ...]:
     hydra = HydraConfig.get()
     choices = {group: str(hydra.runtime.choices.get(group)) for group in GROUPS}
     trial = trials.current()
-    name = _name(choices, hydra.overrides.task) if trial is None else trial.name
+    name = _name(choices, hydra.overrides.task) if trial is None else trial.label.name
     plan = Plan(name, cfg, choices, list(hydra.overrides.task), Path(hydra.runtime.output_dir))
     trained = train(plan) if trial is None or trial.begun is None else _go_on_as(plan, trial)
     if trial is None:
@@ -69,7 +69,7 @@ def _name(choices: Mapping[str, str], overrides: Sequence[str]) -> str:
 def _go_on_as(plan: Plan, trial: trials.Trial) -> Trained:
     """Train a trial that an earlier process had begun."""
     # The coordinator may hold the folder for a moment, to deliver what that process could not.
-    with alone_in(plan.folder, f"trial {trial.number}", FOLDER_PATIENCE):
+    with alone_in(plan.folder, trial.label.name, FOLDER_PATIENCE):
         begun, tags = taken_up(plan.folder, trial)
         return _train(plan, begun, None, tags, None)
 

@@ -85,7 +85,7 @@ def _study_check(layout: Layout, database: Path) -> tuple[Check, set[str]]:
         is_at_work = is_held(folder, layout.mlruns)  # and may just have begun
         return Check(shown(database), "warning" if is_at_work else "problem", str(error)), set()
     if facts.running and not is_held(folder, layout.mlruns):
-        trials = ", ".join(str(number) for number in facts.running[:NAMED])
+        trials = ", ".join(facts.running[:NAMED])
         told = f"{_count(facts.running, 'trial')} RUNNING ({trials}) and no process of the sweep lives"
         advice = f"`runback sweep {folder.name}` takes them up, from their checkpoints"
         return Check(shown(database), "warning", told, advice), facts.runs

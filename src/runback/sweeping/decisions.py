@@ -2,14 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from optuna.pruners import BasePruner
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from runback.sweeping.proposer import Proposer
 from runback.sweeping.pruning import LivePruning, OrderedPruning, Pruning
 from runback.sweeping.study import Entry, create_entry
+
+
+class Proposes(Protocol):
+    """Says what comes next, such as a `Proposer`."""
+
+    def propose(
+        self, study: Study, known: Sequence[FrozenTrial], asked: Sequence[FrozenTrial], pruner: BasePruner
+    ) -> FrozenTrial | None:
+        """Return the trial after all that were `asked` for, not in the study yet; None: there is none."""
 
 
 @dataclass
@@ -20,7 +29,7 @@ class Decisions:
     """
 
     study: Study
-    proposer: Proposer
+    proposer: Proposes
     new_pruner: Callable[[], BasePruner]
     window: int | None = None
 

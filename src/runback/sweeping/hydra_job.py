@@ -72,17 +72,22 @@ class Composer:
         """The names of the config groups that the app's config is composed from."""
         return frozenset(str(group) for group in self.config.hydra.runtime.choices)
 
-    def compose(self, number: int, overrides: Sequence[str]) -> DictConfig:
-        """Return trial `number`'s config. Errors: Hydra's own, for a key or value it does not accept."""
+    def compose(self, number: int, overrides: Sequence[str], within: str | None = None) -> DictConfig:
+        """Return trial `number`'s config. Errors: Hydra's own, for a key or value it does not accept.
+
+        It writes into the folder `within` the sweep's, by default as the app's config says.
+        """
         composed = self.reading_once.load_sweep_config(self.config, list(overrides))
         with open_dict(composed):
             composed.hydra.job.id = str(number)
             composed.hydra.job.num = number
+            if within is not None:
+                composed.hydra.sweep.subdir = within
         return composed
 
-    def job(self, number: int, overrides: Sequence[str], **facts: Any) -> Job:
+    def job(self, number: int, overrides: Sequence[str], within: str | None = None, **facts: Any) -> Job:
         """Return what runs the task as trial `number`, with its folder, log and HydraConfig. As `compose`."""
-        config = self.compose(number, overrides)
+        config = self.compose(number, overrides, within)
         folder = Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir)
         call = partial(_run, self.task_function, config, self.loader, Singleton.get_state())
         return Job.of(call, number=number, folder=folder, **facts)

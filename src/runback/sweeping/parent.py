@@ -1,7 +1,7 @@
 """The sweep's own run in MLflow: the parent of its trials' runs."""
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,13 @@ from optuna.trial import FrozenTrial
 
 from runback.errors import RunbackError, StoreError
 from runback.sweeping import messages
+from runback.sweeping.label import Label, confirm_label, trial_label
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space, described
 from runback.sweeping.study import Entry, best_trials, finished_count
-from runback.sweeping.trial import trial_name
 
 if TYPE_CHECKING:
+    from runback.tracking.run import Run
     from runback.tracking.saved_view import View
 
 EXTENDED_TAG = "runback.extended"
@@ -32,15 +33,39 @@ class ParentRun:
     It also closes the runs of trials whose process died before it could, and delivers what trials could not.
     """
 
-    def __init__(self, study: Study, sweep: str, tracked: "_Tracked | None") -> None:
+    def __init__(
+        self,
+        study: Study,
+        sweep: str,
+        tracked: "_Tracked | None",
+        label: Callable[[FrozenTrial], Label] | None = None,
+    ) -> None:
+        """`label` tells what a trial of `study` is called; None: it is the search's own study."""
         self._study = study
         self._sweep = sweep
         self._tracked = tracked
+        self._is_search = label is None
+        self._label = label or (lambda trial: trial_label(trial.number, trial.params))
+
+    def of_confirm(self, study: Study) -> "ParentRun":
+        """Return the observer of the sweep's confirm stage, whose study this is."""
+        return ParentRun(study, self._sweep, self._tracked, lambda trial: confirm_label(trial.params))
 
     @property
     def id(self) -> str | None:
         """The run's ID; None where the sweep is not tracked."""
         return None if self._tracked is None else self._tracked.run.id
+
+    @property
+    def run(self) -> "Run | None":
+        """The run; None where the sweep is not tracked."""
+        return None if self._tracked is None else self._tracked.run
+
+    def settle(self) -> None:
+        """Wait a little until all that trials have recorded is in the store."""
+        if self._tracked is not None:
+            self._tracked.deliver()
+            self._tracked.rounds.settle()
 
     @classmethod
     def open(
@@ -91,6 +116,7 @@ class ParentRun:
         if self._tracked is None:
             yield
             return
+        from runback.tracking.layout import training_folders
         from runback.tracking.outbox import say_what_waits
         from runback.tracking.run import recording
 
@@ -101,12 +127,12 @@ class ParentRun:
                 finally:
                     self._tracked.finish()
         finally:
-            say_what_waits([self._tracked.folder, *self._tracked.folder.iterdir()])
+            say_what_waits([self._tracked.folder, *training_folders(self._tracked.folder)])
 
     def asked(self, number: int, params: dict[str, Any]) -> None:
         """Leave its folder to the trial, which starts its run, or goes on with it."""
         if self._tracked is not None:
-            self._tracked.rounds.forget(self._tracked.trial(number))
+            self._tracked.rounds.forget(self._tracked.folder_of(self._label(self._trial(number))))
 
     def reported(self, number: int, step: int, value: float) -> None:
         """Do nothing: curves are the trial's own."""
@@ -126,15 +152,21 @@ class ParentRun:
         if self._tracked is not None:
             is_done = isinstance(outcome, messages.Completed)
             ended = ("FINISHED", None) if is_done else ("KILLED", "pruned")
-            self._tracked.close_trial(self._sweep, number, self._tracked.run_of(self._trial(number)), *ended)
+            trial = self._trial(number)
+            label = self._label(trial)
+            self._tracked.close_trial(self._sweep, label, self._tracked.run_of(trial, label), *ended)
 
     def ended(self, number: int, outcome: messages.Outcome) -> None:
         """Log the best value so far; close the run of a trial that could not do so itself."""
         if isinstance(outcome, messages.Failed):
             self._failed(number, outcome)
         elif self._tracked is not None:
-            self._tracked.rounds.deliver([self._tracked.trial(number)])
-            if isinstance(outcome, messages.Completed) and len(self._study.directions) == 1:
+            self._tracked.rounds.deliver([self._tracked.folder_of(self._label(self._trial(number)))])
+            if (
+                isinstance(outcome, messages.Completed)
+                and self._is_search
+                and len(self._study.directions) == 1
+            ):
                 value = best_trials(self._study, 1)[0].value
                 self._tracked.run.log_metrics(
                     {"best_objective": float(value or 0)}, step=finished_count(self._study)
@@ -145,11 +177,12 @@ class ParentRun:
         if self._tracked is None:
             return None
         trial = self._trial(number)
-        run_id = self._tracked.run_of(trial)
+        label = self._label(trial)
+        run_id = self._tracked.run_of(trial, label)
         kind = None if failure.kind == "stopped" else failure.kind
-        self._tracked.close_trial(self._sweep, number, run_id, "FAILED", failure.reason, kind)
+        self._tracked.close_trial(self._sweep, label, run_id, "FAILED", failure.reason, kind)
         if run_id is None and kind is not None:
-            return self._tracked.failed_trial(self._sweep, trial, failure)
+            return self._tracked.failed_trial(self._sweep, label, trial.params, failure)
         return run_id
 
     def _trial(self, number: int) -> FrozenTrial:
@@ -163,17 +196,19 @@ class _Tracked:
     rounds: Any
     folder: Path
 
-    def trial(self, number: int) -> Path:
-        return self.folder / str(number)
+    def folder_of(self, label: Label) -> Path:
+        return self.folder / label.folder
 
-    def run_of(self, trial: FrozenTrial) -> str | None:
+    def run_of(self, trial: FrozenTrial, label: Label) -> str | None:
         """Return the run that a trial has begun: as it has told, or as its folder says."""
         from runback.tracking.outbox import Outbox
 
         told = trial.user_attrs.get("run_id")
-        return Outbox(self.trial(trial.number)).run_id if told is None else str(told)
+        return Outbox(self.folder_of(label)).run_id if told is None else str(told)
 
-    def failed_trial(self, sweep: str, trial: FrozenTrial, failure: messages.Failed) -> str | None:
+    def failed_trial(
+        self, sweep: str, label: Label, params: dict[str, Any], failure: messages.Failed
+    ) -> str | None:
         """Store a run for a trial that ended before it had one; return its ID, None if that fails."""
         from runback.tracking.run import start_run
         from runback.tracking.tags import FAILURE_TAG
@@ -183,13 +218,10 @@ class _Tracked:
             run = start_run(
                 self.rounds.store,
                 experiment=self.experiment,
-                name=trial_name(trial.number, trial.params),
-                folder=self.trial(trial.number),
-                params=trial.params,
-                tags={
-                    **self._tags(sweep, trial.number),
-                    **{"runback.kind": "train", FAILURE_TAG: failure.kind},
-                },
+                name=label.name,
+                folder=self.folder_of(label),
+                params=params,
+                tags={**self._tags(sweep, label), FAILURE_TAG: failure.kind},
                 description="It failed before its training began.",
                 parent=self.run.id,
             )
@@ -203,7 +235,7 @@ class _Tracked:
     def close_trial(
         self,
         sweep: str,
-        number: int,
+        label: Label,
         run_id: str | None,
         status: Any,
         reason: str | None,
@@ -211,15 +243,20 @@ class _Tracked:
     ) -> None:
         from runback.tracking.rounds import Closing
 
-        closing = Closing(self._tags(sweep, number), status, reason, failure)
-        self.rounds.close(self.trial(number), run_id, closing)
+        closing = Closing(self._tags(sweep, label), status, reason, failure)
+        self.rounds.close(self.folder_of(label), run_id, closing)
 
-    def _tags(self, sweep: str, number: int) -> dict[str, str]:
-        return {"runback.sweep": sweep, "runback.trial": str(number), "mlflow.parentRunId": self.run.id}
+    def _tags(self, sweep: str, label: Label) -> dict[str, str]:
+        return {"runback.sweep": sweep, **label.tags, "mlflow.parentRunId": self.run.id}
 
     def finish(self) -> None:
-        self.rounds.deliver(self.folder.iterdir())
+        self.deliver()
         self.rounds.finish()
+
+    def deliver(self) -> None:
+        from runback.tracking.layout import training_folders
+
+        self.rounds.deliver(training_folders(self.folder))
 
 
 def _tracked(store: Any, run: Any, experiment: str, folder: Path) -> _Tracked:
@@ -227,7 +264,7 @@ def _tracked(store: Any, run: Any, experiment: str, folder: Path) -> _Tracked:
     from runback.tracking.rounds import Rounds
 
     tracked = _Tracked(run, experiment, Rounds(store), folder)
-    tracked.rounds.deliver(folder.iterdir())
+    tracked.deliver()
     return tracked
 
 

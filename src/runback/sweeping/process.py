@@ -33,6 +33,7 @@ from runback.sweeping import messages
 from runback.sweeping import outcome as outcomes
 from runback.sweeping import trial as trials
 from runback.sweeping.devices import VARIABLE as DEVICES
+from runback.sweeping.label import Label, trial_label
 from runback.sweeping.memory import is_out_of_memory
 
 ORPHANED = "its coordinator is gone"
@@ -63,7 +64,7 @@ class Job:
     call: bytes
     begun: str | None = None
     device: str | None = None
-    name: str = ""
+    label: Label | None = None
 
     @classmethod
     def of(cls, call: Callable[[], Any], **facts: Any) -> "Job":
@@ -102,7 +103,8 @@ def _do(job: Job, connection: Connection, *, may_be_unfit: bool) -> None:
     if job.device is not None:
         os.environ[DEVICES] = job.device  # before TensorFlow looks for devices
     facts = (job.number, job.sweep, job.threads, job.parent, job.folder)
-    trial = trials.Trial(*facts, connection, begun=job.begun, device=job.device, name=job.name)
+    label = job.label or trial_label(job.number, {})
+    trial = trials.Trial(*facts, connection, label, begun=job.begun, device=job.device)
     trials.enter(trial)
     with contextlib.suppress(Stopped):  # where the coordinator is gone, the trial will notice
         trial.attribute(PROCESS, this_process())

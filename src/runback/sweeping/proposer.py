@@ -63,16 +63,16 @@ class Proposer:
         """
         if self._points is None:
             return self._sampled(study, known, asked, pruner)
-        visited = {_key(trial.params) for trial in asked}
-        point = next((point for point in self._points if _key(point) not in visited), None)
-        return None if point is None else _trial(len(asked), point, self._distributions)
+        visited = {point_key(trial.params) for trial in asked}
+        point = next((point for point in self._points if point_key(point) not in visited), None)
+        return None if point is None else proposed_trial(len(asked), point, self._distributions)
 
     def _sampled(
         self, study: Study, known: Sequence[FrozenTrial], asked: Sequence[FrozenTrial], pruner: BasePruner
     ) -> FrozenTrial:
         number = len(asked)
         seen = [self._within(trial) for trial in known]
-        view = View(study, seen, _trial(number, {}, {}), asked)
+        view = View(study, seen, proposed_trial(number, {}, {}), asked)
         view.study(self._sampler(number), pruner).ask(self._distributions)
         if view.written or view.own.system_attrs:
             journal: Any = {"study": view.written, "own": list(view.own.system_attrs)}
@@ -96,7 +96,10 @@ class Proposer:
         return part(self._spec, "hydra.sweeper.sampler", seed=seed)  # type: ignore[no-any-return]
 
 
-def _trial(number: int, params: dict[str, Any], distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
+def proposed_trial(
+    number: int, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+) -> FrozenTrial:
+    """Return a trial that is not in its study yet."""
     return FrozenTrial(
         number=number,
         trial_id=NOT_STORED,
@@ -104,7 +107,7 @@ def _trial(number: int, params: dict[str, Any], distributions: Mapping[str, Base
         value=None,
         datetime_start=datetime.now(),
         datetime_complete=None,
-        params=params,
+        params=dict(params),
         distributions=dict(distributions),
         user_attrs={},
         system_attrs={},
@@ -112,5 +115,6 @@ def _trial(number: int, params: dict[str, Any], distributions: Mapping[str, Base
     )
 
 
-def _key(params: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+def point_key(params: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Return what is the same for the same params."""
     return tuple(sorted(params.items()))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runback.errors import InputError
+from runback.sweeping.confirm.settings import ConfirmSettings
 from runback.sweeping.policy import RETRIES, Policy, check_retries
 from runback.tracking.layout import folder_name
 
@@ -60,6 +61,8 @@ class SweeperSettings:
     """forkserver (a trial starts in milliseconds) or spawn (a fresh interpreter for each)."""
     preload: list[str] = field(default_factory=list)
     """Modules that the forkserver imports once, before the first trial."""
+    confirm: Any = None
+    """How the best trials are trained again on fresh seeds: {top: 3, seeds: 5}; None: they are not."""
     experiment: str | None = None
     """The MLflow experiment that gets a parent run for the sweep; None: the sweep itself is not tracked."""
 
@@ -76,6 +79,11 @@ class SweeperSettings:
     def directions(self) -> list[str]:
         """The direction of each objective."""
         return [self.direction] if isinstance(self.direction, str) else list(self.direction)
+
+    @property
+    def confirming(self) -> ConfirmSettings | None:
+        """How the best trials are confirmed, if they are. Errors: InputError."""
+        return None if self.confirm is None else ConfirmSettings.of(self.confirm)
 
     @property
     def policy(self) -> Policy:
@@ -110,4 +118,9 @@ class SweeperSettings:
         if self.pruner is not None and len(self.directions) > 1:
             raise InputError(
                 f"pruning needs one objective, not {len(self.directions)}: use hydra/sweeper/pruner=none"
+            )
+        if self.confirming is not None and len(self.directions) > 1:
+            raise InputError(
+                f"the confirm stage needs one objective, not {len(self.directions)}: use "
+                "hydra.sweeper.confirm=null"
             )

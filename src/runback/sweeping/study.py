@@ -89,6 +89,31 @@ def read_study(folder: Path, name: str) -> Study:
             raise InputError(f"{path} holds no sweep named {name}") from None
 
 
+def confirm_study(study: Study) -> Study:
+    """Create, or continue, the study of an opened one's confirm stage, in the same database.
+
+    Its params are `trial`, a finalist's number, and `seed`.
+    """
+    return optuna.create_study(
+        storage=study._storage,
+        study_name=_of_confirm(study),
+        directions=study.directions,
+        load_if_exists=True,
+    )
+
+
+def find_confirm_study(study: Study) -> Study | None:
+    """Return the study of a sweep's confirm stage, None where it has not begun."""
+    try:
+        return optuna.load_study(storage=study._storage, study_name=_of_confirm(study))
+    except KeyError:
+        return None
+
+
+def _of_confirm(study: Study) -> str:
+    return f"{study.study_name}:confirm"
+
+
 def best_trials(study: Study, count: int) -> list[FrozenTrial]:
     """Return up to `count` completed trials, the best first; the Pareto front with several objectives."""
     if len(study.directions) > 1:

@@ -19,6 +19,7 @@ from optuna.study import Study
 from runback import seeding
 from runback.errors import InputError, TrainingError
 from runback.sweeping import messages, space
+from runback.sweeping.confirm.stage import Place, Stage
 from runback.sweeping.coordinator import Budget, Coordinator, Observer
 from runback.sweeping.decisions import Decisions
 from runback.sweeping.devices import devices
@@ -26,6 +27,7 @@ from runback.sweeping.engines.engine import Ended
 from runback.sweeping.engines.local import LocalEngine
 from runback.sweeping.exhaustive import is_finite
 from runback.sweeping.hydra_job import Composer
+from runback.sweeping.label import trial_label
 from runback.sweeping.order import keep_order
 from runback.sweeping.parent import ParentRun
 from runback.sweeping.policy import RETRIES
@@ -44,7 +46,6 @@ from runback.sweeping.study import (
     readable_errors,
 )
 from runback.sweeping.table import Table
-from runback.sweeping.trial import trial_name
 from runback.tracking.lock import alone_in
 
 MEMORY_PER_TRIAL = 1_500_000_000
@@ -89,12 +90,14 @@ def sweep(
     search = Search.of(searched, settings.directions, composer.base)
     slots = divide(settings)
     budget = Budget(min(limits, default=None), settings.timeout, slots.n_workers)
+    stage = Stage.of(name, settings, composer, searched)
 
     with ExitStack() as ends:
         is_known = (sweep_folder / STUDY).exists()
         if is_known:  # what does not fit it is refused before anything is started
             study = ends.enter_context(_opened(sweep_folder, name, search, settings, slots))
-        if not (is_known and _has_enough(study, budget)):
+        is_over, is_done = _progress(study, budget, stage) if is_known else (False, False)
+        if not is_done:
             if sys.stdout.isatty():  # what is imported and checked now takes seconds
                 sys.stdout.write(f"sweep {name}: getting ready, {slots.n_workers} trials at once\n")
                 sys.stdout.flush()
@@ -108,15 +111,17 @@ def sweep(
         keep_search(study, search)
         order = keep_order(study, settings, slots.n_workers, slots.threads)
         decisions = Decisions(study, proposer, pruner, order.window)
-        if _has_enough(study, budget):
+        if is_done:
             Table(study, budget, searched).print_finished()
+            if stage is not None:
+                stage.print_results(study)
             return
         parent = ParentRun.open(study, name, settings, searched, sweep_folder, composer.groups)
 
         def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
-            facts = {"sweep": name, "threads": order.threads, "parent": parent.id}
-            facts["name"] = trial_name(number, params)
-            return composer.job(number, searched.overrides(params), begun=begun, device=device, **facts)
+            facts: dict[str, Any] = {"sweep": name, "threads": order.threads, "parent": parent.id}
+            facts |= {"label": trial_label(number, params), "begun": begun, "device": device}
+            return composer.job(number, searched.overrides(params), **facts)
 
         gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
         table = Table(study, budget, searched)
@@ -124,13 +129,18 @@ def sweep(
         coordinator = Coordinator(
             *(study, decisions, engine, budget, settings.policy, job, observers, slots.devices)
         )
-        try:
-            with parent.recording(), table.live(), readable_errors(sweep_folder / STUDY):
-                coordinator.run()
-                if finished_count(study) == 0:
-                    raise TrainingError(f"no trial finished; their logs are under {sweep_folder}")
-        finally:
-            table.print_summary()
+        with parent.recording(), readable_errors(sweep_folder / STUDY):
+            if not is_over:
+                try:
+                    with table.live():
+                        coordinator.run()
+                        if finished_count(study) == 0:
+                            raise TrainingError(f"no trial finished; their logs are under {sweep_folder}")
+                finally:
+                    table.print_summary()
+            if stage is not None:
+                where = (engine, slots.n_workers, order.threads, slots.devices)
+                stage.run(study, Place(*where, settings.policy, parent, sweep_folder))
 
 
 @contextmanager
@@ -167,6 +177,15 @@ def _automatic_sampler(settings: SweeperSettings, searched: Space) -> dict[str, 
     if settings.n_trials is None and settings.timeout is None and is_finite(searched.distributions):
         return {"_target_": "runback.sweeping.exhaustive.points"}
     return {"_target_": "optuna.samplers.TPESampler"}
+
+
+def _progress(study: Study, budget: Budget, stage: Stage | None) -> tuple[bool, bool]:
+    """Return whether the search is over, and whether all is done."""
+    has_enough = _has_enough(study, budget)
+    if stage is None:
+        return has_enough, has_enough
+    plan = stage.plan(study, is_search_over=has_enough)
+    return plan is not None, plan is not None and stage.is_done(study, plan)
 
 
 def _has_enough(study: Study, budget: Budget) -> bool:

@@ -92,12 +92,12 @@ class Table:
         running = self._running.pop(number, None)
         if self._live is not None:
             if isinstance(outcome, messages.Failed):
-                self._live.console.print(Text(f"trial {number}: {_result(outcome)}", style="red"))
+                self._live.console.print(Text(f"trial {number}: {told(outcome)}", style="red"))
             self._draw()
             return
         params = "" if running is None else " ".join(self._params(running.params))
         reached = f" after step {running.step}" if running and isinstance(outcome, messages.Pruned) else ""
-        self._print(f"trial {number:>3}  {_result(outcome)}{reached}  {params}")
+        self._print(f"trial {number:>3}  {told(outcome)}{reached}  {params}")
 
     def idle(self) -> None:
         """Move the clock."""
@@ -193,7 +193,8 @@ class Table:
         return [f"{self._names.get(name, name)}={short_value(value)}" for name, value in params.items()]
 
 
-def _result(outcome: messages.Outcome) -> str:
+def told(outcome: messages.Outcome) -> str:
+    """Return how a trial ended, for a line about it."""
     match outcome:
         case messages.Completed(values):
             return "done    " + ", ".join(f"{value:.4f}" for value in values)

@@ -5,16 +5,17 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
+from runback.sweeping.label import confirm_label
 from runback.sweeping.parent import PARENT_RUN
-from runback.sweeping.study import read_study
+from runback.sweeping.study import find_confirm_study, read_study
 
 
 @dataclass(frozen=True)
 class StudyFacts:
     """A study, as it is on disk."""
 
-    running: list[int]
-    """The numbers of its RUNNING trials."""
+    running: list[str]
+    """Its RUNNING trials, by their numbers, in the confirm stage with their seeds."""
     runs: set[str]
     """The IDs of all runs in MLflow that it knows: its trials' and its own."""
 
@@ -22,7 +23,11 @@ class StudyFacts:
 def study_facts(folder: Path) -> StudyFacts:
     """Read the study in a sweep's folder. Raises InputError, StoreError."""
     study = read_study(folder, folder.name)
-    trials = study.get_trials(deepcopy=False)
-    runs = {str(trial.user_attrs.get("run_id", "")) for trial in trials}
+    confirming = find_confirm_study(study)
+    known = [(str(trial.number), trial) for trial in study.get_trials(deepcopy=False)]
+    if confirming is not None:
+        trials = confirming.get_trials(deepcopy=False)
+        known += [(confirm_label(trial.params).name.removeprefix("trial "), trial) for trial in trials]
+    runs = {str(trial.user_attrs.get("run_id", "")) for _, trial in known}
     runs.add(str(study.user_attrs.get(PARENT_RUN, "")))
-    return StudyFacts([t.number for t in trials if t.state == TrialState.RUNNING], runs - {""})
+    return StudyFacts([told for told, trial in known if trial.state == TrialState.RUNNING], runs - {""})

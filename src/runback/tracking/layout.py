@@ -23,6 +23,9 @@ FOLDER_TAG = "runback.folder"
 """The tag with a run's folder in mlruns/, which its process holds."""
 
 
+CONFIRM = "confirm"
+"""In a sweep's folder: one folder for each run that confirms a trial, and what came of them."""
+
 SAMPLES = "system.jsonl"
 """In the run's folder: the same for system metrics."""
 
@@ -104,6 +107,11 @@ class Layout:
         if not folder.is_relative_to(self.mlruns):
             return {}
         return {FOLDER_TAG: folder.relative_to(self.mlruns).as_posix()}
+
+
+def training_folders(sweep: Path) -> list[Path]:
+    """Return what may be the folders of a sweep's trainings: its trials', and those of its confirm stage."""
+    return [folder for pattern in ("*/", f"{CONFIRM}/*/") for folder in sorted(sweep.glob(pattern))]
 
 
 def waits(folder: Path) -> bool:

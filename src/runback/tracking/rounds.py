@@ -68,9 +68,13 @@ class Rounds:
             self._folders.pop(folder, None)
             self._closings.pop(folder, None)
 
-    def finish(self) -> None:
+    def settle(self) -> None:
         """Wait a little until everything is delivered."""
         self._courier.settle(SERVER_FINISH)
+
+    def finish(self) -> None:
+        """The same, for the last time."""
+        self.settle()
         self._courier.stop()
 
     def _put(self, folder: Path, run_id: str | None, closing: Closing) -> None:

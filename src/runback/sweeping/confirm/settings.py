@@ -1,0 +1,53 @@
+"""What can be said about the confirm stage under `hydra.sweeper.confirm`."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from runback.errors import InputError
+
+KEY = "hydra.sweeper.confirm"
+
+MOST_SEEDS = 1000
+"""So many seeds a finalist are more than anybody trains; fresh seeds have four digits."""
+
+
+@dataclass(frozen=True)
+class ConfirmSettings:
+    """How a sweep's best trials are confirmed."""
+
+    top: int = 3
+    """Finalists: the best completed trials that differ in more than their seed."""
+    seeds: int = 5
+    """Fresh seeds that each of them is trained on, the same ones for all; at least 2."""
+    seed_key: str = "seed"
+    """The key of the app's config that a seed is put into."""
+
+    @classmethod
+    def of(cls, spec: Any) -> Self:
+        """Read what the config says. Errors: InputError."""
+        if not isinstance(spec, Mapping):
+            raise InputError(f"{KEY} must be like {{top: 3, seeds: 5}}, or null for none; got {spec}")
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in spec:
+            if name not in known:
+                nearest = difflib.get_close_matches(str(name), known, 1)
+                hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected {', '.join(known)}"
+                raise InputError(f"{KEY} has no {name}: {hint}")
+        settings = cls(**spec)
+        settings._check()
+        return settings
+
+    def _check(self) -> None:
+        if not _is_whole(self.top) or self.top < 1:
+            raise InputError(f"{KEY}.top must be a whole number from 1; got {self.top}")
+        if not _is_whole(self.seeds) or not 2 <= self.seeds <= MOST_SEEDS:
+            raise InputError(f"{KEY}.seeds must be a whole number from 2 to {MOST_SEEDS}; got {self.seeds}")
+        if not isinstance(self.seed_key, str) or not self.seed_key:
+            raise InputError(f"{KEY}.seed_key must be a key of the config, as seed; got {self.seed_key}")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

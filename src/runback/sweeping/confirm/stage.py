@@ -1,0 +1,234 @@
+"""The confirm stage of a sweep: its finalists on fresh seeds, by a coordinator like the search's own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from hydra.errors import HydraException
+from optuna.study import Study
+from optuna.trial import TrialState
+
+from runback.errors import InputError, StoreError
+from runback.sweeping.confirm.files import files
+from runback.sweeping.confirm.plan import Plan, asked_for, make_plan
+from runback.sweeping.confirm.points import Points
+from runback.sweeping.confirm.progress import Progress
+from runback.sweeping.confirm.results import (
+    Confirmed,
+    confirmed,
+    find_confirmed,
+    is_reported,
+    is_settled,
+    keep_plan,
+    keep_reported,
+    kept_plan,
+)
+from runback.sweeping.confirm.settings import KEY, ConfirmSettings
+from runback.sweeping.confirm.standings import Standing
+from runback.sweeping.confirm.text import terminal_lines, verdict
+from runback.sweeping.confirm.winner import register_winner
+from runback.sweeping.coordinator import Budget, Coordinator
+from runback.sweeping.decisions import Decisions
+from runback.sweeping.engines.engine import Engine
+from runback.sweeping.hydra_job import Composer
+from runback.sweeping.label import confirm_label
+from runback.sweeping.parent import ParentRun
+from runback.sweeping.policy import Policy
+from runback.sweeping.process import Job
+from runback.sweeping.settings import SweeperSettings
+from runback.sweeping.space import Space
+from runback.sweeping.study import confirm_study, find_confirm_study, pruner_for
+from runback.tracking.layout import CONFIRM, waits
+
+WINNER_TAG = "runback.winner"
+"""The tag of a sweep's run with the number of the confirmed winner, which need not be better than others."""
+
+VERDICT_TAG = "runback.verdict"
+"""The tag of a sweep's run with what its confirm stage came to, in a sentence or two."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a stage shares with its search: where its trainings run, and what they are given."""
+
+    engine: Engine
+    n_workers: int
+    threads: int
+    devices: list[str]
+    policy: Policy
+    parent: ParentRun
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is confirmed, and how, whatever the search has found."""
+
+    sweep: str
+    settings: ConfirmSettings
+    seed: int
+    """The sampler's."""
+    budget: dict[str, Any]
+    """The search's, as it is asked for."""
+    composer: Composer
+    searched: Space
+
+    @classmethod
+    def of(cls, sweep: str, settings: SweeperSettings, composer: Composer, searched: Space) -> Self | None:
+        """Return the stage that a sweep's settings ask for, None where they do not.
+
+        Errors: InputError where the app's config has no such key for a seed.
+        """
+        confirming = settings.confirming
+        if confirming is None:
+            return None
+        budget = {"n_trials": settings.n_trials, "timeout": settings.timeout}
+        stage = cls(sweep, confirming, settings.seed, budget, composer, searched)
+        try:
+            composer.compose(0, stage._overrides(searched.corner_values()[0], seed=0))
+        except HydraException as error:
+            told = str(error).splitlines()[0]
+            raise InputError(
+                f"{KEY}.seed_key must be a key of the config that takes a seed; "
+                f"got {confirming.seed_key}: {told}"
+            ) from error
+        return stage
+
+    def plan(self, study: Study, *, is_search_over: bool) -> Plan | None:
+        """Return what to confirm now; None where the search has to go on before.
+
+        A stage that was begun goes on with its plan as long as the same is asked for: a search that a timeout
+        has ended does not begin anew.
+        """
+        if is_search_over:
+            used = self.composer.base.get(self.settings.seed_key)
+            return make_plan(study, self.settings, seed=self.seed, used=used, budget=self.budget)
+        begun = find_confirm_study(study)
+        kept = None if begun is None else kept_plan(begun)
+        if begun is None or kept is None or is_reported(begun, kept):
+            return None
+        return kept if kept.asked == asked_for(self.settings, self.budget) else None
+
+    def is_done(self, study: Study, plan: Plan) -> bool:
+        """Tell whether nothing is left to do for a plan."""
+        begun = find_confirm_study(study)
+        return not plan.finalists or (begun is not None and is_reported(begun, plan))
+
+    def print_results(self, study: Study) -> None:
+        """Print what came of the stage."""
+        result = find_confirmed(study)
+        for line in [] if result is None else terminal_lines(result):
+            Progress(str).say(line)
+
+    def run(self, study: Study, place: Place) -> None:
+        """Train what is missing, compare, and report: to the terminal, the sweep's run and the registry.
+
+        On Ctrl-C as `Coordinator.run`. What has failed for another reason than its params is tried again when
+        the sweep is continued.
+        """
+        plan = self.plan(study, is_search_over=False) or self.plan(study, is_search_over=True)
+        if plan is None or not plan.finalists:
+            Progress(str).say("nothing to confirm: no trial has completed")
+            return
+        own = confirm_study(study)
+        keep_plan(own, plan)
+        progress = Progress(lambda number: confirm_label(own.get_trials(deepcopy=False)[number].params).name)
+        n = len(plan.finalists)
+        progress.say(
+            f"confirming {n} {'finalist' if n == 1 else 'finalists'} on {len(plan.seeds)} fresh seeds: "
+            f"{len(plan.points)} trainings"
+        )
+        self._coordinator(study, own, plan, place, progress).run()
+        result = confirmed(own, plan, self.sweep)
+        for line in terminal_lines(result):
+            progress.say(line)
+        is_registered = _report(result, place, progress.say, step=len(own.get_trials(deepcopy=False)))
+        if is_registered and _is_whole(own, plan):
+            keep_reported(own, plan)
+
+    def _coordinator(
+        self, study: Study, own: Study, plan: Plan, place: Place, progress: Progress
+    ) -> Coordinator:
+        failed = [trial.number for trial in own.get_trials(deepcopy=False) if trial.state == TrialState.FAIL]
+        return Coordinator(
+            study=own,
+            decisions=Decisions(own, Points(plan.points, failed), lambda: pruner_for(None)),
+            engine=place.engine,
+            budget=Budget(None, None, place.n_workers),
+            policy=place.policy,
+            job=self._jobs(study, place),
+            observers=[place.parent.of_confirm(own), progress],
+            devices=place.devices,
+        )
+
+    def _jobs(
+        self, study: Study, place: Place
+    ) -> Callable[[int, dict[str, Any], str | None, str | None], Job]:
+        trials = study.get_trials(deepcopy=False)
+
+        def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
+            overrides = self._overrides(trials[params["trial"]].params, params["seed"])
+            label = confirm_label(params)
+            facts: dict[str, Any] = {"sweep": self.sweep, "threads": place.threads, "label": label}
+            facts |= {"parent": place.parent.id, "begun": begun, "device": device}
+            return self.composer.job(number, overrides, label.folder, **facts)
+
+        return job
+
+    def _overrides(self, params: dict[str, Any], seed: int) -> list[str]:
+        """Return the overrides of a finalist, with another seed."""
+        key = self.settings.seed_key
+        overrides = self.searched.overrides({**params, key: seed})
+        return overrides if key in params else [*overrides, f"{key}={seed}"]
+
+
+def _is_whole(own: Study, plan: Plan) -> bool:
+    """Tell whether no training is left to be tried again."""
+    settled = [trial.params for trial in own.get_trials(deepcopy=False) if is_settled(trial)]
+    return all(point in settled for point in plan.points)
+
+
+def _report(result: Confirmed, place: Place, say: Callable[[str], None], step: int) -> bool:
+    """Register the winner and give the results to the sweep's run; return whether that needs no other try.
+
+    `step` has to grow from one report to the next.
+    """
+    registered, is_registered = _registered(result, place)
+    if registered is not None:
+        say(registered)
+    run = place.parent.run
+    folder = place.folder / CONFIRM
+    for name, text in files(result, registered).items():
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+        if run is not None:
+            run.log_text(text, name)
+    if run is not None and result.standings:
+        best = result.standings[0]
+        run.set_tags({WINNER_TAG: str(best.trial), VERDICT_TAG: verdict(result)})
+        run.log_metrics(_metrics(best), step)
+    return is_registered
+
+
+def _metrics(best: Standing) -> dict[str, float]:
+    found = {
+        "confirm.mean": best.mean.mean,
+        "confirm.low": best.mean.low,
+        "confirm.high": best.mean.high,
+        "confirm.optimism": best.optimism,
+    }
+    chance = best.probability_best
+    return found if chance is None else {**found, "confirm.probability_best": chance}
+
+
+def _registered(result: Confirmed, place: Place) -> tuple[str | None, bool]:
+    """Return what the registry has of the winner, and whether it needs no other try."""
+    run = place.parent.run
+    if run is None:
+        return None, True
+    place.parent.settle()
+    try:
+        return register_winner(run.store, result), True
+    except InputError as error:
+        return f"Not registered: {error}", not (isinstance(error, StoreError) or waits(place.folder))
