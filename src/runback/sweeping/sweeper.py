@@ -4,7 +4,7 @@ import gc
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,9 @@ from runback.sweeping.parent import ParentRun
 from runback.sweeping.policy import RETRIES
 from runback.sweeping.process import Job
 from runback.sweeping.proposer import Proposer
+from runback.sweeping.report.best_config import best_config
+from runback.sweeping.report.note import Place
+from runback.sweeping.report.reporter import Reporter
 from runback.sweeping.search import Search
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space
@@ -38,6 +41,7 @@ from runback.sweeping.study import (
     STUDY,
     close_study,
     finished_count,
+    keep_names,
     keep_search,
     open_study,
     pruner_for,
@@ -105,6 +109,7 @@ def sweep(
         if not is_known:
             study = ends.enter_context(_opened(sweep_folder, name, search, settings, slots))
         keep_search(study, search)
+        keep_names(study, settings.objectives)
         order = keep_order(study, settings, slots.n_workers, slots.threads)
         decisions = Decisions(study, proposer, pruner, order.window)
         if _has_enough(study, budget):
@@ -116,19 +121,27 @@ def sweep(
             facts = {"sweep": name, "threads": order.threads, "parent": parent.id}
             return composer.job(number, searched.overrides(params), begun=begun, device=device, **facts)
 
+        def best_config_of(params: dict[str, Any], about: str) -> str:
+            return best_config(composer, searched.overrides(params), about)
+
+        reporter = None
+        if parent.run is not None:
+            place = Place(parent.run.experiment_id(), parent.run.id)
+            reporter = Reporter(study, parent.run, place, budget, config, sweep_folder, best_config_of)
         gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
         table = Table(study, budget, searched)
-        observers: list[Observer] = [parent, table]
+        observers: list[Observer] = [parent, table, *([reporter] if reporter else [])]
         coordinator = Coordinator(
             *(study, decisions, engine, budget, settings.policy, job, observers, slots.devices)
         )
-        try:
-            with parent.recording(), table.live(), readable_errors(sweep_folder / STUDY):
-                coordinator.run()
-                if finished_count(study) == 0:
-                    raise TrainingError(f"no trial finished; their logs are under {sweep_folder}")
-        finally:
-            table.print_summary()
+        with parent.recording(), reporter.keeping() if reporter else nullcontext():
+            try:
+                with table.live(), readable_errors(sweep_folder / STUDY):
+                    coordinator.run()
+                    if finished_count(study) == 0:
+                        raise TrainingError(f"no trial finished; their logs are under {sweep_folder}")
+            finally:
+                table.print_summary()
 
 
 @contextmanager

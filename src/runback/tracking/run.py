@@ -66,6 +66,20 @@ class Run:
         """The highest step of the metrics logged so far; those of other processes count after a recovery."""
         return self._curves.last_step
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether something that was logged still waits for the store; curves do not count."""
+        return self._outbox is not None and bool(self._outbox.entries())
+
+    def experiment_id(self) -> str:
+        """Return the ID of its experiment. Raises StoreError."""
+        with told(self.store, f"run {self.id}"):
+            return str(self.store.client.get_run(self.id).info.experiment_id)
+
+    def describe(self, markdown: str) -> None:
+        """Replace the run's description; one longer than 8,000 characters is cut, visibly."""
+        self.set_tags({mlflow_tags.MLFLOW_RUN_NOTE: markdown})
+
     def log_params(self, params: Mapping[str, object]) -> None:
         """Log flat params by their dotted names; a value longer than 6,000 characters is cut, visibly."""
         with self._putting("params") as outbox:
