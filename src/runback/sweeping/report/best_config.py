@@ -22,7 +22,7 @@ def best_config(composer: Composer, overrides: list[str], about: str) -> str:
     plain = _composed(composer, composed, [])
     chosen = {
         group: choice
-        for group, choice in composed.hydra.runtime.choices.items()
+        for group, choice in sorted(composed.hydra.runtime.choices.items())
         if group in plain.hydra.runtime.choices and _is_part(str(group), composed) and choice is not None
     }
     base = _composed(composer, composed, [f"{group}={choice}" for group, choice in chosen.items()])

@@ -1,6 +1,6 @@
 """Draws a sweep's plots in a process of its own: `python -m runback.sweeping.report.drawing STUDY NAME OUT`.
 
-It reads the study and writes `report.html` and `plots/*.png` into OUT; the coordinator has none of its imports.
+It reads the study and writes `report.html` and `plots/*.png` into OUT. The coordinator imports none of it.
 """
 
 import os
@@ -28,11 +28,13 @@ LEAST_URGENT = 19
 
 def draw(study: Study, folder: Path) -> list[str]:
     """Write the page and the pictures into `folder`; return why plots are missing."""
-    found = views(study)
     missing: list[str] = []
     (folder / PICTURES).mkdir(parents=True, exist_ok=True)
-    _write_page(study.study_name, found, folder / PAGE, missing)
-    _write_pictures(found, folder / PICTURES, missing)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna's about what is experimental, matplotlib's about layouts
+        found = views(study)
+        _write_page(study.study_name, found, folder / PAGE, missing)
+        _write_pictures(found, folder / PICTURES, missing)
     return missing
 
 
@@ -80,7 +82,6 @@ def main(argv: Sequence[str]) -> int:
     folder, name, out, *how = argv
     if how == ["idle"]:
         os.nice(LEAST_URGENT)
-    warnings.simplefilter("ignore")  # Optuna's about what is experimental, matplotlib's about layouts
     study = read_study(Path(folder), name)
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # it says of each trial that it leaves it out
     missing = draw(study, Path(out))

@@ -12,10 +12,17 @@ from runback.sweeping.report.view import MATRIX_PARAMS, View, for_matrix
 
 HEIGHT = 420
 
+MANY = 7
+"""Params from which on parallel coordinates are scrolled, rather than squeezed into MLflow's page."""
+
+AXIS_WIDTH = 90
+"""Pixels."""
+
 
 def history(view: View) -> list[go.Figure]:
     """Each trial's value, and the best so far."""
     figure = visualization.plot_optimization_history(view.study, target_name=view.objective)
+    figure.update_traces(name="best so far", line_shape="hv", selector={"mode": "lines"})
     return [_plain(figure)]
 
 
@@ -30,7 +37,10 @@ def parallel_coordinates(view: View) -> list[go.Figure]:
     """A line a trial through its params."""
     names = _rows_of(view.params, 3 * ROW)[0]
     figure = visualization.plot_parallel_coordinate(view.study, params=names, target_name=view.objective)
-    return [_plain(figure, height=500, margin={"l": 70, "r": 70, "t": 100, "b": 30})]
+    _plain(figure, height=500, margin={"l": 70, "r": 70, "t": 30, "b": 100})
+    if len(names) >= MANY:
+        figure.update_layout(width=AXIS_WIDTH * (len(names) + 2), autosize=False)
+    return [figure]
 
 
 def slices(view: View) -> list[go.Figure]:
@@ -112,5 +122,6 @@ def _plain(figure: go.Figure, *, height: int = HEIGHT, margin: dict[str, int] | 
         height=height,
         width=None,
         autosize=True,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         margin=margin or {"l": 60, "r": 20, "t": 20, "b": 50},
     )

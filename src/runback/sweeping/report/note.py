@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -47,15 +47,13 @@ def note(
     commands: Sequence[tuple[str, str]],
     artifacts: Sequence[str] = (),
 ) -> str:
-    """Return the note. `elapsed` are seconds since this start; `commands` are pairs: what it does, the command;
-    `artifacts` are the names of those to open first.
+    """Return the note. `elapsed` are seconds since this start, `artifacts` the names of those to open first.
+
+    `commands` are pairs of what a command does and the command.
     """
-    paragraphs = [
-        f"Sweep **{_text(study.study_name)}**: {_progress(study, budget, elapsed)}",
-        _table(study, place),
-        " · ".join(f"[{name}]({place.artifact(name)})" for name in artifacts),
-        _commands(commands),
-    ]
+    links = " · ".join(f"[{name}]({place.artifact(name)})" for name in artifacts)
+    # MLflow shows about six lines until it is asked for more.
+    paragraphs = [_progress(study, budget, elapsed), links, _table(study, place), _commands(commands)]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
@@ -77,10 +75,18 @@ def _table(study: Study, place: Place) -> str:
     if not best:
         return ""
     params = dict(list(shown.param_names(study.get_trials(deepcopy=False)).items())[:PARAMS])
-    heads = ["trial", *map(_objective, shown.objectives(study), study.directions), *params.values(), "time"]
-    lines = [heads, ["---"] * len(heads), *(_row(trial, list(params), place) for trial in best)]
+    objectives = map(_objective, shown.objectives(study), study.directions)
+    heads = ["trial", *objectives, *map(_text, params.values()), "time"]
+    rows = [heads, *(_row(trial, list(params), place) for trial in best)]
+    lines = [_line(cells) for cells in rows]
+    lines.insert(1, "|" + " --- |" * len(heads))
     name = "" if len(study.directions) == 1 else "Trials that no other one beats in every objective:\n\n"
-    return name + "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return name + "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    """Write a row; MLflow's page leaves no room between columns."""
+    return f"| {'&ensp; | '.join(cells)} |"
 
 
 def _objective(name: str, direction: StudyDirection) -> str:
@@ -109,15 +115,14 @@ def _text(text: str) -> str:
 
 def _busy_seconds(trials: Sequence[FrozenTrial]) -> float:
     """Return the time in which at least one trial ran: a sweep may have been continued after a night."""
-    spans = [(t.datetime_start, t.datetime_complete or datetime.now()) for t in trials if _is_timed(t)]
-    total, until = 0.0, None
+    now = datetime.now()
+    spans = [
+        (trial.datetime_start, trial.datetime_complete or now)
+        for trial in trials
+        if trial.datetime_start is not None and trial.state != TrialState.WAITING
+    ]
+    total, until = timedelta(), datetime.min
     for start, end in sorted(spans):
-        begin = start if until is None else max(start, until)
-        total += max(0.0, (end - begin).total_seconds())
-        until = end if until is None else max(until, end)
-    return total
-
-
-def _is_timed(trial: FrozenTrial) -> bool:
-    """Whether it is known how long it took, or takes."""
-    return trial.datetime_start is not None and trial.state != TrialState.WAITING
+        total += max(end - max(start, until), timedelta())
+        until = max(until, end)
+    return total.total_seconds()

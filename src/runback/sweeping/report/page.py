@@ -7,9 +7,9 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 STYLE = """
-body { font: 15px/1.4 system-ui, sans-serif; margin: 0 auto; max-width: 1200px; padding: 0 16px 40px; color: #1b1f24; }
+body { font: 15px/1.4 system-ui, sans-serif; margin: 0 auto; max-width: 1200px; color: #1b1f24; }
 h1 { font-size: 20px; margin: 16px 0 4px; } h2 { font-size: 17px; margin: 28px 0 0; }
-p { color: #57606a; margin: 2px 0 6px; }
+p { color: #57606a; margin: 2px 0 6px; } .wide { overflow-x: auto; }
 """
 
 CONFIG = {"responsive": True, "displaylogo": False}
@@ -37,4 +37,4 @@ def section(name: str, heading: str, reading: str, figures: Sequence[Any]) -> st
         )
         for i, figure in enumerate(figures)
     )
-    return f"<h2>{html.escape(heading)}</h2><p>{html.escape(reading)}</p>{drawn}"
+    return f'<h2>{html.escape(heading)}</h2><p>{html.escape(reading)}</p><div class="wide">{drawn}</div>'

@@ -5,7 +5,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from optuna.distributions import CategoricalDistribution
@@ -16,7 +16,6 @@ from runback.sweeping.report.axis import Axis, axis_of
 from runback.sweeping.report.look import BEST, DONE, PRUNED, ROW, STATES
 from runback.sweeping.report.slots import slots
 from runback.sweeping.report.view import MATRIX_PARAMS, View, for_matrix
-
 
 NAMES = {state: state.name.lower() for state in TrialState} | {
     TrialState.COMPLETE: "done",
@@ -29,6 +28,8 @@ def history(view: View) -> Figure:
     axes = visualization.plot_optimization_history(view.study, target_name=view.objective)
     axes.set(xlabel="trial")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for line in axes.lines:
+        line.set_drawstyle("steps-post")
     axes.legend(["a trial", "the best so far"], facecolor="white")
     return _by_optuna(axes, (9, 5))
 
@@ -37,7 +38,7 @@ def importances(view: View) -> Figure:
     """How much of the differences each param explains."""
     axes = visualization.plot_param_importances(view.study, target_name=view.objective)
     axes.set(xlabel=f"importance for {view.objective}", ylabel="")
-    axes.get_legend().remove()
+    axes.legend().remove()
     return _by_optuna(axes, (9, 1.2 + 0.4 * len(view.params)), grid="x")
 
 
@@ -101,8 +102,8 @@ def intermediate_values(view: View) -> Figure:
     figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
     best = view.study.best_trial.number if view.completed else None
     for trial in view.study.get_trials(deepcopy=False):
-        steps, values = zip(*sorted(trial.intermediate_values.items()), strict=True) or ((), ())
-        _curve(axes, trial, steps, values, trial.number == best)
+        if trial.intermediate_values:
+            _curve(axes, trial, trial.number == best)
     _plain(axes)
     axes.set(xlabel="step", ylabel=view.objective)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -116,25 +117,24 @@ def timeline(view: View) -> Figure:
     found = slots(trials)
     count = max(found.values())
     figure, axes = plt.subplots(layout="constrained", figsize=(11, 1.2 + 0.5 * count))
-    until = max(t.datetime_complete or t.datetime_start for t in trials if t.number in found)
-    for trial in sorted(trials, key=lambda t: t.state.name):
-        if trial.number in found:
-            start = date2num(trial.datetime_start)
-            width = date2num(trial.datetime_complete or until) - start
-            axes.barh(
-                *(found[trial.number], width),
-                left=start,
-                height=0.8,
-                color=STATES[trial.state.name],
-                edgecolor="white",
-                linewidth=0.5,
-                label=NAMES[trial.state],
-            )
+    started: list[Any] = [
+        (trial.datetime_start, trial.datetime_complete, trial) for trial in trials if trial.number in found
+    ]
+    until = max(end or start for start, end, _ in started)
+    for start, end, trial in sorted(started, key=lambda each: each[2].state.name):
+        axes.barh(
+            found[trial.number],
+            (end or until) - start,
+            left=start,
+            height=0.8,
+            color=STATES[trial.state.name],
+            edgecolor="white",
+            linewidth=0.5,
+            label=NAMES[trial.state],
+        )
     _plain(axes, "x")
-    locator = AutoDateLocator()
     axes.xaxis_date()
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))  # type: ignore[no-untyped-call]
     axes.set(ylabel="slot", ylim=(count + 0.5, 0.5), yticks=range(1, count + 1))
     _legend(axes, outside=True)
     return figure
@@ -152,10 +152,9 @@ _BEHIND_TEXT = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.7,
 def _slice(axes: Axes, view: View, name: str) -> Any:
     _plain(axes)
     trials = [trial for trial in view.completed if name in trial.params]
-    distribution = trials[-1].distributions[name] if trials else None
-    is_choice = isinstance(distribution, CategoricalDistribution)
+    distribution: Any = trials[-1].distributions[name] if trials else None
     places = [trial.params[name] for trial in trials]
-    if is_choice:
+    if isinstance(distribution, CategoricalDistribution):
         labels = [str(choice) for choice in distribution.choices]
         places = [labels.index(str(place)) for place in places]
         axes.set_xticks(range(len(labels)), labels)
@@ -164,11 +163,13 @@ def _slice(axes: Axes, view: View, name: str) -> Any:
         axes.set_xscale("log")
     axes.set_xlabel(name)
     numbers = [trial.number for trial in trials]
-    values = [trial.value for trial in trials]
+    values = [float(trial.value or 0.0) for trial in trials]
     return axes.scatter(places, values, c=numbers, cmap="Blues", edgecolors="0.5", linewidths=0.5, s=22)
 
 
-def _curve(axes: Axes, trial: FrozenTrial, steps: Any, values: Any, is_best: bool) -> None:
+def _curve(axes: Axes, trial: FrozenTrial, is_best: bool) -> None:
+    steps = sorted(trial.intermediate_values)
+    values = [trial.intermediate_values[step] for step in steps]
     if is_best:
         axes.plot(steps, values, color=BEST, linewidth=2.5, zorder=3, label="best")
     elif trial.state == TrialState.COMPLETE:
@@ -204,7 +205,7 @@ def _by_optuna(axes: Axes, size: tuple[float, float], *, grid: str | None = "bot
     return figure
 
 
-def _plain(axes: Axes, grid: str | None = "both") -> None:
+def _plain(axes: Axes, grid: Any = "both") -> None:
     axes.set_facecolor("white")
     axes.grid(visible=False)
     if grid is not None:

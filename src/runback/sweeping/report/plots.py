@@ -7,8 +7,8 @@ from optuna.trial import TrialState
 
 from runback.sweeping.report.view import View
 
-WORTH_DRAWING = 2
-"""Trials that started, from which on there is something to see."""
+WORTH_DRAWING = 5
+"""Trials done or pruned, from which on there is something to see."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ PLOTS = (
         "A line is a trial. Drag along an axis to keep the lines that pass there.",
         _varies,
     ),
-    Plot("slices", "Slices", "Values over each param, the most important first; darker trials are later.", _varies),
+    Plot("slices", "Slices", "Values over each param, the important first; the darker, the later.", _varies),
     Plot(
         "contours",
         "Contours",
@@ -72,7 +72,7 @@ PLOTS = (
         "pareto_front",
         "Pareto front",
         "Trials that no other one beats in every objective.",
-        lambda view: view.whole is not None and len(view.whole.directions) < 4 and _has_values(view, 1),
+        lambda view: len(view.whole.directions) in (2, 3) and _has_values(view, 1),
         is_of_objective=False,
     ),
     Plot(

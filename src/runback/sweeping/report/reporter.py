@@ -22,6 +22,7 @@ from runback.sweeping.report.artist import Artist
 from runback.sweeping.report.best_config import BEST_CONFIG
 from runback.sweeping.report.commands import commands
 from runback.sweeping.report.note import Place, note
+from runback.sweeping.report.plots import WORTH_DRAWING
 from runback.sweeping.report.trials import trials_csv
 from runback.sweeping.study import best_trials
 
@@ -36,9 +37,6 @@ DRAW_SHARE = 0.02
 
 DRAW_PATIENCE = 300.0
 """Seconds that the sweep's end waits for its plots."""
-
-WORTH_DRAWING = 5
-"""Trials that ended, from which on plots show something."""
 
 _logger = logging.getLogger(__name__)
 

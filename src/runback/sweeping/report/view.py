@@ -26,8 +26,8 @@ class View:
     study: Study
     objective: str
     params: list[str]
-    whole: Study | None = None
-    """The study with all its objectives, where there are several."""
+    whole: Study
+    """The study with all its objectives; the same where there is one."""
 
     @property
     def completed(self) -> list[FrozenTrial]:
@@ -46,10 +46,10 @@ def views(study: Study) -> list[View]:
     names = shown.param_names(trials)
     shared = [_shown(trial, names) for trial in trials]
     several = len(study.directions) > 1
-    whole = _study(shared, study.directions, shown.objectives(study)) if several else None
+    whole = _study(shared, study.directions, shown.objectives(study))
     found = []
     for i, (name, direction) in enumerate(zip(shown.objectives(study), study.directions, strict=True)):
-        one = _study([_of_objective(trial, i) for trial in shared] if several else shared, [direction], None)
+        one = _study([_of_objective(trial, i) for trial in shared], [direction], None) if several else whole
         found.append(View(one, name, by_importance(one, list(names.values())), whole))
     return found
 

@@ -5,8 +5,11 @@ import math
 import random
 
 import optuna
+import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
+
+from runback.sweeping.study import keep_names
 
 BEGAN = datetime.datetime(2026, 11, 2, 9, 0)
 
@@ -28,28 +31,36 @@ WIDE = {
 }
 
 
-def make_study(count, *, space=SPACE, directions=("maximize",), names=("val_accuracy",), seed=0, **options):
-    """Return a study in memory with `count` trials, some pruned and some failed, in two slots."""
-    study = optuna.create_study(directions=list(directions), **options)
-    generator = random.Random(seed)
+@pytest.fixture(scope="session")
+def make_study():
+    return _make_study
+
+
+def _make_study(count, *, space=SPACE, directions=("maximize",), names=("val_accuracy",), state=None):
+    """Return a study in memory with `count` trials, some pruned and some failed, in two slots.
+
+    With `state` all are in this one.
+    """
+    study = optuna.create_study(study_name="digits", directions=list(directions))
+    keep_names(study, list(names))
+    generator = random.Random(0)  # noqa: S311 - no secrets
     free = [BEGAN, BEGAN]
     for number in range(count):
         slot = free.index(min(free))
-        trial = make_trial(number, generator, space, len(directions), free[slot])
+        trial = make_trial(number, generator, space, len(directions), free[slot], state)
         study.add_trial(trial)
         free[slot] = trial.datetime_complete + datetime.timedelta(seconds=0.3)
     return study
 
 
-def make_trial(number, generator, space, objectives, began):
+def make_trial(number, generator, space, objectives, began, state):
     params = {name: draw(generator, axis) for name, axis in space.items()}
     quality = 0.98 - 0.3 * (params.get("model.conv_dropout", 0.2) - 0.15) ** 2 * 4
     rate = params.get("optimizer.learning_rate", 0.003)
     quality -= 0.05 * math.log10(rate / 0.003) ** 2 + 0.02 * generator.random()
     epochs = params.get("training.epochs", 8)
-    state = generator.choices([TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL], [0.6, 0.34, 0.06])[0]
-    if objectives > 1 or number == 0:
-        state = TrialState.COMPLETE
+    drawn = generator.choices([TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL], [0.6, 0.34, 0.06])[0]
+    state = state or (TrialState.COMPLETE if objectives > 1 or number == 0 else drawn)
     reached = epochs if state == TrialState.COMPLETE else max(1, epochs // 3)
     curve = {} if objectives > 1 else {e: quality - 0.6 * math.exp(-0.4 * e) for e in range(1, reached + 1)}
     attributes = {"run_id": f"{number:032x}"}
