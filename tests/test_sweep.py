@@ -327,7 +327,8 @@ def test_an_interrupted_sweep_ends_as_one_that_was_not(tmp_path, make_project, s
     assert continued.returncode == 0, continued.stderr
     assert in_one_go.run(*command).returncode == 0
     assert results(in_parts) == results(in_one_go)
-    _, children = parent_and_children(in_parts)
+    parent, children = parent_and_children(in_parts)
+    assert parent.data.tags["mlflow.note.content"].startswith("**4 of 4 trials** · 4 done")
     assert "RUNNING" not in {run.info.status for run in children}
     assert any("runback.resumed" in run.data.tags for run in children)
 

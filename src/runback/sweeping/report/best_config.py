@@ -39,7 +39,7 @@ def best_config(composer: Composer, overrides: list[str], about: str) -> str:
 
 
 def _composed(composer: Composer, like: DictConfig, overrides: list[str]) -> DictConfig:
-    return composer.loader.load_configuration(str(like.hydra.job.config_name), overrides, RunMode.RUN)
+    return composer.reading_once.load_configuration(str(like.hydra.job.config_name), overrides, RunMode.RUN)
 
 
 def _is_part(group: str, config: DictConfig) -> bool:

@@ -54,14 +54,14 @@ class Reporter:
     folder: Path
     best_config: Callable[[dict[str, Any], str], str]
     """Makes the best trial's config, as YAML, from its params and a text about it."""
-    _written: float = float("-inf")
+    _written: float = 0.0
     _draw_at: float = 0.0
     _best: int | None = None
     _has_failed: bool = False
     _artist: Artist | None = None
 
     def __post_init__(self) -> None:
-        self._began = time.monotonic()
+        self._began = self._written = time.monotonic()
         self._draw_at = self._began + DRAW_SECONDS
 
     @contextlib.contextmanager
@@ -100,7 +100,7 @@ class Reporter:
         if self._has_failed:
             return
         now = time.monotonic()
-        with self._harmless():
+        with self._harmless(), self.run.in_background():
             if now - self._written >= WRITE_SECONDS and not self.run.is_behind:
                 self._write()
                 self._written = time.monotonic()
@@ -111,10 +111,10 @@ class Reporter:
         if artist is not None and artist.finished():
             self._draw_at = now + artist.seconds / DRAW_SHARE
             self._log_drawing(artist)
-        elif (
-            now >= self._draw_at and not (artist is not None and artist.is_busy) and self._is_worth_drawing()
-        ):
-            self._new_artist().begin(urgent=False)
+        elif now >= self._draw_at and not (artist is not None and artist.is_busy):
+            self._draw_at = now + WRITE_SECONDS  # looking whether there is enough costs some, too
+            if self._is_worth_drawing():
+                self._new_artist().begin(urgent=False)
 
     def _finish(self) -> None:
         artist = self._new_artist()
