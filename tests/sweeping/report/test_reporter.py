@@ -74,6 +74,7 @@ def described(run):
     return run.store.client.get_run(run.id).data.tags["mlflow.note.content"]
 
 
+@pytest.mark.slow
 def test_a_sweep_ends_with_note_table_config_and_plots(make_reporter):
     reporter, run = make_reporter(8)
     with reporter.keeping():
@@ -81,6 +82,7 @@ def test_a_sweep_ends_with_note_table_config_and_plots(make_reporter):
     run.finish("FINISHED")
     assert {"report.html", "trials.csv", "best_config.yaml"} <= set(artifacts(run.store, run.id))
     assert len(run.store.client.list_artifacts(run.id, "plots")) == 7
+    assert "/artifacts/report.html)" in described(run)
     assert "runback sweep digits hydra.sweeper.n_trials=20" in described(run)
     assert read_text(run.store, run.id, "best_config.yaml").startswith("# The best of sweep digits: trial ")
     assert not list(reporter.folder.glob(".drawing-*"))

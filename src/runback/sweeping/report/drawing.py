@@ -12,11 +12,10 @@ from pathlib import Path
 import optuna
 from optuna.study import Study
 
+from runback.sweeping.report.look import PAGE
 from runback.sweeping.report.plots import Plot, possible
 from runback.sweeping.report.view import View, views
 from runback.sweeping.study import read_study
-
-PAGE = "report.html"
 
 PICTURES = "plots"
 

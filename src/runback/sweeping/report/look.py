@@ -1,4 +1,6 @@
-"""What plots and pictures have in common."""
+"""What plots and pictures have in common, and the name of the plots' page."""
+
+PAGE = "report.html"
 
 ROW = 4
 """Params side by side: more are too narrow in MLflow's page."""

@@ -21,6 +21,7 @@ from runback.sweeping.report import shown
 from runback.sweeping.report.artist import Artist
 from runback.sweeping.report.best_config import BEST_CONFIG
 from runback.sweeping.report.commands import commands
+from runback.sweeping.report.look import PAGE
 from runback.sweeping.report.note import Place, note
 from runback.sweeping.report.plots import WORTH_DRAWING
 from runback.sweeping.report.trials import trials_csv
@@ -57,6 +58,7 @@ class Reporter:
     _written: float = 0.0
     _draw_at: float = 0.0
     _best: int | None = None
+    _has_page: bool = False
     _has_failed: bool = False
     _artist: Artist | None = None
 
@@ -113,7 +115,7 @@ class Reporter:
             self._log_drawing(artist)
         elif now >= self._draw_at and not (artist is not None and artist.is_busy):
             self._draw_at = now + WRITE_SECONDS  # looking whether there is enough costs some, too
-            if self._is_worth_drawing():
+            if self._is_worth_drawing() and not self.run.is_behind:
                 self._new_artist().begin(urgent=False)
 
     def _finish(self) -> None:
@@ -122,30 +124,33 @@ class Reporter:
             if self._is_worth_drawing():
                 artist.begin(urgent=True)
             self._write()
-            if artist.is_busy and artist.finished(DRAW_PATIENCE):
+            if artist.finished(DRAW_PATIENCE):
                 self._log_drawing(artist)
+                self._describe()  # now it can name the page
             elif artist.is_busy:
                 _logger.warning("the sweep's plots are not drawn: they took over %.0f s", DRAW_PATIENCE)
         finally:
             artist.drop()
 
     def _write(self) -> None:
-        """Log note, table and best config."""
+        """Log table, best config and note."""
         self._write_best_config()
+        self.run.log_text(trials_csv(self.study), "trials.csv")
+        self._describe()
+
+    def _describe(self) -> None:
         text = note(
             self.study,
             self.place,
             self.budget,
             elapsed=time.monotonic() - self._began,
             commands=commands(self.study, self.budget, self.config, self.folder / BEST_CONFIG),
-            artifacts=self._named(),
+            artifacts=[
+                *([PAGE] if self._has_page else []),
+                *("trials.csv", *([BEST_CONFIG] if self._best is not None else [])),
+            ],
         )
-        self.run.log_text(trials_csv(self.study), "trials.csv")
         self.run.describe(text)
-
-    def _named(self) -> list[str]:
-        names = ["trials.csv", *([BEST_CONFIG] if self._best is not None else [])]
-        return ["report.html", *names] if self._is_worth_drawing() else names
 
     def _write_best_config(self) -> None:
         """Write the file where its command expects it, and log it, if another trial is best now."""
@@ -176,6 +181,7 @@ class Reporter:
         files, complaint = artist.take()
         for file in files:
             self.run.log_file(file, artist.name_of(file))
+            self._has_page = self._has_page or file.name == PAGE
         artist.drop()
         if complaint:
             self._warn(complaint)
