@@ -1,6 +1,6 @@
 import pytest
 
-from runback.brief import duration, short_names, visible
+from runback.brief import LONGEST_NAME, duration, run_name, short_names, visible
 
 
 def test_a_name_is_short_where_no_other_is_like_it():
@@ -17,3 +17,15 @@ def test_a_duration_is_in_minutes_and_seconds(seconds, text):
 
 def test_what_would_move_a_cursor_is_spelled_out():
     assert visible("a\x1b[2Jä\n") == "a\\x1b[2Jä\\n"
+
+
+def test_a_run_is_named_by_what_is_special_about_it():
+    params = {"training.batch_size": 64, "optimizer": "adam", "optimizer.learning_rate": 0.00312, "seed": 7}
+    assert run_name(params) == "adam bs=64 lr=0.00312 seed=7"
+    assert run_name({"model.widths": "[4,8]", "model.bias": True}) == "widths=[4,8] bias=True"
+
+
+def test_a_long_name_loses_its_end():
+    name = run_name({f"model.knob{number}": number for number in range(100)})
+    assert len(name) <= LONGEST_NAME
+    assert name.endswith(" …")

@@ -308,8 +308,8 @@ def test_the_run_of_a_killed_trial_is_closed(project):
 def test_an_interrupted_sweep_ends_as_one_that_was_not(tmp_path, make_project, signum):
     in_one_go, in_parts = make_project(tmp_path / "one"), make_project(tmp_path / "parts")
     command = (
-        *("sweep", "tiny", "hydra.sweeper.n_trials=4", "hydra/sweeper/pruner=none"),
-        *("training.checkpoint.every=1", "training.epochs=int(interval(20,25))"),
+        *("sweep", "tiny", "hydra.sweeper.n_trials=3", "hydra/sweeper/pruner=none"),
+        *("training.checkpoint.every=1", "training.epochs=int(interval(9,11))"),
     )
     for project in (in_one_go, in_parts):
         project.own_sweeps(tiny=TINY_SWEEP)

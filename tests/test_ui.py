@@ -50,7 +50,9 @@ def test_the_ui_serves_this_machine_only_and_ends_with_ctrl_c(project, monkeypat
         search = f"{url}/api/2.0/mlflow/experiments/search?max_results=10"
         (experiment,) = json.loads(_get(search))["experiments"]
         assert experiment["artifact_location"].startswith((project / "mlruns" / "artifacts").as_uri())
-        assert "<title>MLflow</title>" in _get(url)
+        page = _get(url)
+        assert "<title>MLflow</title>" in page
+        assert '"mlflow.workflowType_v1": \'"machine_learning"\'' in page
 
         for host in ("evil.example", f"10.evil.example:{port}", f"192.168.evil.example:{port}"):
             with pytest.raises(urllib.error.HTTPError) as refused:
@@ -137,3 +139,25 @@ def test_a_damaged_database_is_told(project):
     with pytest.raises(StoreError, match="is damaged"):
         ui.main([])
     assert list((project / "mlruns" / "artifacts").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "is_terminal", "expected"),
+    [
+        ("linux", {"DISPLAY": ":0"}, True, True),
+        ("linux", {"WAYLAND_DISPLAY": "wayland-0"}, True, True),
+        ("linux", {}, True, False),
+        ("darwin", {}, True, True),
+        ("darwin", {}, False, False),
+    ],
+)
+def test_a_browser_is_opened_for_a_person_at_a_screen(
+    monkeypatch, platform, environment, is_terminal, expected
+):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
+    assert ui.has_browser() == expected

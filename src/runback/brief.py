@@ -1,8 +1,15 @@
 """Names, values and durations in few characters, for a table or a line on a terminal."""
 
+import textwrap
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+BRIEFER = {"learning_rate": "lr", "batch_size": "bs"}
+"""What everyone calls these."""
+
+LONGEST_NAME = 120
+"""Characters of a run's name."""
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
@@ -16,9 +23,24 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
     return {name: short[name] if counts[short[name]] == 1 else name for name in known}
 
 
+def run_name(params: Mapping[str, Any]) -> str:
+    """Return what is special about a run with these params: `adam shift lr=0.003 bs=64`.
+
+    Choices of a whole group speak for themselves and come first; of what is too long, the end is left out.
+    """
+    choices = {name: value for name, value in params.items() if isinstance(value, str) and "." not in name}
+    others = {name: value for name, value in params.items() if name not in choices}
+    short = short_names(others)
+    values = [f"{BRIEFER.get(short[name], short[name])}={short_value(others[name])}" for name in others]
+    values.sort(key=lambda value: value.split("=")[0] not in BRIEFER.values())  # stable
+    return textwrap.shorten(" ".join([*choices.values(), *values]), LONGEST_NAME, placeholder=" …")
+
+
 def short_value(value: Any) -> str:
-    """Return a param's value: of a float three digits."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    """Return a param's value: of a float three digits, or all if it is an integer below a million."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else f"{value:.3g}"
 
 
 def duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ from runback.arguments import Parser
 from runback.chatter import silenced
 from runback.errors import InputError
 from runback.network import load_network, stored_config
+from runback.run_reference import run_id
 from runback.tracking.find import find_run, read_text
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.run import Run
@@ -36,20 +37,22 @@ def main(argv: list[str]) -> int:
     that was evaluated before is not again: its report is printed. Raises InputError and StoreError.
     """
     parser = Parser(prog="runback evaluate", description="Test a run's network, once.")
-    parser.add_argument("run", metavar="RUN", help="the run's ID, or its first 6 or more characters")
+    parser.add_argument(
+        "run", metavar="RUN", help="its ID, the first 6 or more characters of it, or best:SWEEP"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(argv)
     layout = Layout(project_root())
     store = open_store(layout)
-    found = find_run(store, options.run)
-    run_id = found.info.run_id
+    found = find_run(store, run_id(options.run, layout))
+    found_id = found.info.run_id
     if found.info.status != "FINISHED":
-        raise InputError(f"only a FINISHED run can be evaluated; run {run_id} is {found.info.status}")
+        raise InputError(f"only a FINISHED run can be evaluated; run {found_id} is {found.info.status}")
     if "test_accuracy" in found.data.metrics:
         note = "this run was evaluated before: the test split is opened once, this is its recorded report"
-        _show(json.loads(read_text(store, run_id, REPORT)), options.json, note)
+        _show(json.loads(read_text(store, found_id, REPORT)), options.json, note)
         return 0
-    _show(_evaluate(store, layout, run_id), options.json)
+    _show(_evaluate(store, layout, found_id), options.json)
     return 0
 
 

@@ -5,8 +5,9 @@
 """
 
 import contextlib
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,16 @@ from omegaconf import DictConfig, OmegaConf
 from runback import hydra_app, record, targets
 from runback.arguments import Parser
 from runback.begun import Begun, taken_up
+from runback.brief import run_name
 from runback.chatter import silenced
 from runback.errors import InputError, StoreError, TrialPruned
 from runback.prepare import GROUPS, Plan, prepare
 from runback.sweeping import trial as trials
 from runback.tracking.layout import MIRROR, Layout, project_root
 from runback.tracking.lock import LOCK, alone_in
+
+NUMBER = re.compile(r"\+*([\w.]+\.\w+)=([-+]?\d*\.?\d+(?:e[-+]?\d+)?)", re.IGNORECASE)
+"""An override that gives a key of a group a number."""
 
 FOLDER_PATIENCE = 60.0
 """Seconds that a trial waits for its folder: a delivery to a server that hangs takes 20 s or 40 s to fail."""
@@ -47,12 +52,19 @@ def job(cfg: DictConfig) -> float | tuple[float, ...]:
     hydra = HydraConfig.get()
     choices = {group: str(hydra.runtime.choices.get(group)) for group in GROUPS}
     trial = trials.current()
-    name = f"{choices['model']} {choices['optimizer']}" if trial is None else f"trial {trial.number}"
+    name = _name(choices, hydra.overrides.task) if trial is None else trial.name
     plan = Plan(name, cfg, choices, list(hydra.overrides.task), Path(hydra.runtime.output_dir))
     trained = train(plan) if trial is None or trial.begun is None else _go_on_as(plan, trial)
     if trial is None:
         print(f"run {trained.run_id}")  # noqa: T201 - the command's result
     return trained.values[0] if len(trained.values) == 1 else trained.values
+
+
+def _name(choices: Mapping[str, str], overrides: Sequence[str]) -> str:
+    """Name a run after its model, its optimizer and the numbers asked for: `shallow_cnn adam epochs=5`."""
+    asked = [NUMBER.fullmatch(override) for override in overrides]
+    numbers = {found[1]: float(found[2]) for found in asked if found}
+    return run_name({"model": choices["model"], "optimizer": choices["optimizer"], **numbers})
 
 
 def _go_on_as(plan: Plan, trial: trials.Trial) -> Trained:

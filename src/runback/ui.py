@@ -1,8 +1,10 @@
 """`runback ui`: MLflow's web interface, on this machine only."""
 
 import contextlib
+import os
 import signal
 import sys
+import webbrowser
 from collections.abc import Iterator
 from types import FrameType
 
@@ -19,6 +21,7 @@ def main(argv: list[str]) -> int:
     """
     parser = Parser(prog="runback ui", description="Show the runs in MLflow's web interface.")
     parser.add_argument("--port", type=int, help="port on 127.0.0.1 (default: 5000, or a free one)")
+    parser.add_argument("--no-browser", action="store_true", help="open no browser")
     options = parser.parse_args(argv)
     layout = Layout(project_root())
     port = choose_port(options.port)
@@ -27,9 +30,20 @@ def main(argv: list[str]) -> int:
         _print(str(store))
         return 0
     with contextlib.suppress(KeyboardInterrupt), _signals_interrupt(), serving(store, port) as server:
-        _print(f"http://{HOST}:{port}")
+        address = f"http://{HOST}:{port}"
+        _print(address)
+        if not options.no_browser and has_browser():
+            webbrowser.open(f"{address}/#/experiments")
         return server.wait()
     return 0
+
+
+def has_browser() -> bool:
+    """Tell whether a person sits here, at a screen that a browser can show its window on."""
+    has_screen = sys.platform in ("darwin", "win32") or any(
+        map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))
+    )
+    return sys.stdout.isatty() and has_screen
 
 
 @contextlib.contextmanager

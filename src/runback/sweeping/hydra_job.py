@@ -67,6 +67,11 @@ class Composer:
         """What all trials have in common: each key of the app's config before anything is searched."""
         return _flat(OmegaConf.to_container(app_config(self.config)))
 
+    @property
+    def groups(self) -> frozenset[str]:
+        """The names of the config groups that the app's config is composed from."""
+        return frozenset(str(group) for group in self.config.hydra.runtime.choices)
+
     def compose(self, number: int, overrides: Sequence[str]) -> DictConfig:
         """Return trial `number`'s config. Errors: Hydra's own, for a key or value it does not accept."""
         composed = self.reading_once.load_sweep_config(self.config, list(overrides))

@@ -1,19 +1,23 @@
 """The sweep's own run in MLflow: the parent of its trials' runs."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from runback.errors import RunbackError
+from runback.errors import RunbackError, StoreError
 from runback.sweeping import messages
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space, described
 from runback.sweeping.study import Entry, best_trials, finished_count
+from runback.sweeping.trial import trial_name
+
+if TYPE_CHECKING:
+    from runback.tracking.saved_view import View
 
 EXTENDED_TAG = "runback.extended"
 """The tag with the search space as it is since its ranges became wider."""
@@ -45,13 +49,23 @@ class ParentRun:
 
     @classmethod
     def open(
-        cls, study: Study, sweep: str, settings: SweeperSettings, space: Space, folder: Path
+        cls,
+        study: Study,
+        sweep: str,
+        settings: SweeperSettings,
+        space: Space,
+        folder: Path,
+        groups: Collection[str],
     ) -> "ParentRun":
-        """Start the sweep's run, or take it up again. Errors: StoreError."""
+        """Start the sweep's run, or take it up again. Errors: StoreError.
+
+        `groups` are the app's config groups: a run's param with the choice of one ends in `.name`.
+        """
         if settings.experiment is None:
             return cls(study, sweep, None)
         from runback.tracking.layout import Layout, project_root
         from runback.tracking.run import reopen_run, start_run
+        from runback.tracking.saved_view import save_view
         from runback.tracking.store import open_store
 
         layout = Layout(project_root())
@@ -72,6 +86,8 @@ class ParentRun:
             description=f"Sweep **{sweep}**: every trial is a child run.",
         )
         study.set_user_attr(PARENT_RUN, run.id)
+        with contextlib.suppress(StoreError):
+            save_view(store, settings.experiment, f"runback-{sweep}", _view(sweep, settings, space, groups))
         return cls(study, sweep, _tracked(store, run, settings.experiment, folder))
 
     @contextlib.contextmanager
@@ -172,7 +188,7 @@ class _Tracked:
             run = start_run(
                 self.rounds.store,
                 experiment=self.experiment,
-                name=f"trial {trial.number}",
+                name=trial_name(trial.number, trial.params),
                 folder=self.trial(trial.number),
                 params=trial.params,
                 tags={
@@ -218,6 +234,18 @@ def _tracked(store: Any, run: Any, experiment: str, folder: Path) -> _Tracked:
     tracked = _Tracked(run, experiment, Rounds(store), folder)
     tracked.rounds.deliver(folder.iterdir())
     return tracked
+
+
+def _view(sweep: str, settings: SweeperSettings, space: Space, groups: Collection[str]) -> "View":
+    from runback.tracking.saved_view import View
+
+    return View(
+        f"{sweep}: best first",
+        f"tags.`runback.sweep` = '{sweep}' and tags.`runback.kind` = 'train'",
+        metrics=settings.objectives,
+        params=[f"{name}.name" if name in groups else name for name in space.distributions],
+        ascending=settings.directions[0] == "minimize",
+    )
 
 
 def _params(settings: SweeperSettings, space: Space) -> dict[str, object]:

@@ -63,6 +63,7 @@ class Job:
     call: bytes
     begun: str | None = None
     device: str | None = None
+    name: str = ""
 
     @classmethod
     def of(cls, call: Callable[[], Any], **facts: Any) -> "Job":
@@ -101,7 +102,7 @@ def _do(job: Job, connection: Connection, *, may_be_unfit: bool) -> None:
     if job.device is not None:
         os.environ[DEVICES] = job.device  # before TensorFlow looks for devices
     facts = (job.number, job.sweep, job.threads, job.parent, job.folder)
-    trial = trials.Trial(*facts, connection, begun=job.begun, device=job.device)
+    trial = trials.Trial(*facts, connection, begun=job.begun, device=job.device, name=job.name)
     trials.enter(trial)
     with contextlib.suppress(Stopped):  # where the coordinator is gone, the trial will notice
         trial.attribute(PROCESS, this_process())

@@ -36,6 +36,8 @@ class SweeperSettings:
     """Trials that share a GPU."""
     threads: Any = "auto"
     """CPU threads of a trial; auto: the cores divided among the workers."""
+    objective: Any = "objective"
+    """What the value that a task returns is called; a list for several objectives."""
     direction: Any = "maximize"
     """maximize or minimize; a list for several objectives."""
     objective: Any = None
@@ -66,6 +68,11 @@ class SweeperSettings:
     def __post_init__(self) -> None:
         if isinstance(self.pruner, dict) and "_target_" not in self.pruner:
             self.pruner = None  # what a sweep's file says about the pruner that pruner=none switches off
+
+    @property
+    def objectives(self) -> list[str]:
+        """The names of the objectives."""
+        return [self.objective] if isinstance(self.objective, str) else list(self.objective)
 
     @property
     def directions(self) -> list[str]:

@@ -48,6 +48,7 @@ from runback.sweeping.study import (
     readable_errors,
 )
 from runback.sweeping.table import Table
+from runback.sweeping.trial import trial_name
 from runback.tracking.lock import alone_in
 
 MEMORY_PER_TRIAL = 1_500_000_000
@@ -115,10 +116,11 @@ def sweep(
         if _has_enough(study, budget):
             Table(study, budget, searched).print_finished()
             return
-        parent = ParentRun.open(study, name, settings, searched, sweep_folder)
+        parent = ParentRun.open(study, name, settings, searched, sweep_folder, composer.groups)
 
         def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
             facts = {"sweep": name, "threads": order.threads, "parent": parent.id}
+            facts["name"] = trial_name(number, params)
             return composer.job(number, searched.overrides(params), begun=begun, device=device, **facts)
 
         def best_config_of(params: dict[str, Any], about: str) -> str:

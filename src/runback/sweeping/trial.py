@@ -1,9 +1,12 @@
 """The trial's end of the pipe: what code that runs inside a trial can say to the coordinator."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
+from runback.brief import run_name
 from runback.disk import is_full
 from runback.errors import DiskFull, Stopped, TrainingError, TrialPruned
 from runback.sweeping import messages, outcome
@@ -16,7 +19,7 @@ class Trial:
     `parent` is the run ID of the sweep's MLflow run (None: the sweep is not tracked), `threads` the
     number of CPU threads that are this trial's share, `begun` the run ID that an earlier process of this
     trial gave it, which was stopped or died (empty: it did not say; None: there was none), `device` its GPU
-    (None: the CPU).
+    (None: the CPU), `name` what its run is called.
     """
 
     number: int
@@ -27,6 +30,7 @@ class Trial:
     connection: Connection
     begun: str | None = None
     device: str | None = None
+    name: str = ""
 
     def attribute(self, name: str, value: str) -> None:
         """Keep a fact about this trial in the study (as a user attribute)."""
@@ -61,6 +65,11 @@ class Trial:
             self.connection.send(message)
         except OSError:
             raise Stopped("the coordinator is gone") from None
+
+
+def trial_name(number: int, params: Mapping[str, Any]) -> str:
+    """Return what a trial's run is called: its number and its params, `#7 adam lr=0.003`."""
+    return f"#{number} {run_name(params)}"
 
 
 _current: Trial | None = None

@@ -64,6 +64,7 @@ def _command(store: Store, port: int) -> list[str]:
         *("--allowed-hosts", f"localhost:{port},{HOST}:{port}"),
         *("--default-artifact-root", store.layout.artifacts.as_uri(), "--no-serve-artifacts"),
         *("--uvicorn-opts", "--log-level warning"),
+        *("--app-name", "runback"),
     ]
 
 
