@@ -40,8 +40,6 @@ class SweeperSettings:
     """What the value that a task returns is called; a list for several objectives."""
     direction: Any = "maximize"
     """maximize or minimize; a list for several objectives."""
-    objective: Any = None
-    """The objective's name in tables and plots; a list for several."""
     deterministic: bool = False
     """Propose and prune trial k by what trials up to k - n_workers came to: never by which one was faster."""
     extend: bool = False
@@ -80,13 +78,6 @@ class SweeperSettings:
         return [self.direction] if isinstance(self.direction, str) else list(self.direction)
 
     @property
-    def objectives(self) -> list[str] | None:
-        """The name of each objective, None where they have none."""
-        if self.objective is None:
-            return None
-        return [self.objective] if isinstance(self.objective, str) else list(self.objective)
-
-    @property
     def policy(self) -> Policy:
         """What is done about trials that fail."""
         return Policy({**RETRIES, **self.retries}, self.trial_timeout, self.stall_timeout)
@@ -112,11 +103,6 @@ class SweeperSettings:
             raise InputError(f"hydra.sweeper.trials_per_gpu must be at least 1; got {self.trials_per_gpu}")
         if not self.directions or not set(self.directions) <= {"maximize", "minimize"}:
             raise InputError(f"hydra.sweeper.direction must be maximize or minimize; got {self.direction}")
-        if self.objectives is not None and len(self.objectives) != len(self.directions):
-            raise InputError(
-                f"hydra.sweeper.objective must name each of {len(self.directions)} objectives; "
-                f"got {self.objective}"
-            )
         if self.start_method not in ("forkserver", "spawn"):
             raise InputError(
                 f"hydra.sweeper.start_method must be forkserver or spawn; got {self.start_method}"
