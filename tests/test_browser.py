@@ -159,5 +159,5 @@ def test_5_the_sweeps_run_has_a_note(page: Page, swept: Any) -> None:
         "address => location.hash = address",
         f"#/experiments/{sweep.info.experiment_id}/runs/{sweep.info.run_id}",
     )
-    expect(page.get_by_text("every trial is a child run")).to_be_visible()
+    expect(page.get_by_text("with trials running")).to_be_visible()
     shoot(page, "8-note")

@@ -1,15 +1,20 @@
 """`runback sweep` on a real project folder: real forkserver, real training, real stores."""
 
+import io
 import itertools
 import json
+import re
 import shlex
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import pandas as pd
 import pytest
+import yaml
 
 TINY = (
     "data=synthetic",
@@ -54,6 +59,11 @@ def parent_and_children(project):
     children = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert len(children) == len(runs) - 1
     return parent, children
+
+
+def artifact(project, run, name):
+    """Return an artifact's text."""
+    return Path(project.client().download_artifacts(run.info.run_id, name)).read_text()
 
 
 def test_every_trial_is_a_child_run_with_curves(swept):
@@ -104,6 +114,36 @@ def test_best_can_tell_more_as_json(swept):
     project, _ = swept
     facts = json.loads(project.run("best", "tiny", "--json").stdout)
     assert set(facts) == {"run_id", "trial", "values", "params"}
+
+
+def test_the_parent_run_reports_on_the_trials(swept):
+    project, _ = swept
+    parent, children = parent_and_children(project)
+    note = parent.data.tags["mlflow.note.content"]
+    assert note.startswith("**8 of 8 trials**")
+    best = project.run("best", "tiny").stdout.strip()
+    assert f"#/experiments/{parent.info.experiment_id}/runs/{best})" in note
+    assert "runback sweep tiny hydra.sweeper.n_trials=16" in note
+    table = pd.read_csv(io.StringIO(artifact(project, parent, "trials.csv")))
+    assert set(table["run_id"]) == {run.info.run_id for run in children}
+    assert "val_accuracy" in table.columns
+    assert "Parallel coordinates" in artifact(project, parent, "report.html")
+    plots = {file.path for file in project.client().list_artifacts(parent.info.run_id, "plots")}
+    assert {"plots/history.png", "plots/intermediate_values.png", "plots/timeline.png"} <= plots
+
+
+def test_the_best_config_trains_the_best_trial_again(swept):
+    project, _ = swept
+    parent, children = parent_and_children(project)
+    [command] = re.findall(r"^runback (train --config .*)$", parent.data.tags["mlflow.note.content"], re.M)
+    done = project.run(*shlex.split(command), "--cfg", "job", "--resolve")
+    assert done.returncode == 0, done.stderr
+    config = yaml.safe_load(done.stdout)
+    best = project.run("best", "tiny").stdout.strip()
+    [run] = [run for run in children if run.info.run_id == best]
+    recorded = yaml.safe_load(artifact(project, run, "config.yaml"))
+    recorded["training"]["threads"] = config["training"]["threads"]  # a trial's share of the cores
+    assert config == recorded
 
 
 def test_the_printed_command_runs_the_best_trial_back(swept):
@@ -287,7 +327,8 @@ def test_an_interrupted_sweep_ends_as_one_that_was_not(tmp_path, make_project, s
     assert continued.returncode == 0, continued.stderr
     assert in_one_go.run(*command).returncode == 0
     assert results(in_parts) == results(in_one_go)
-    _, children = parent_and_children(in_parts)
+    parent, children = parent_and_children(in_parts)
+    assert parent.data.tags["mlflow.note.content"].startswith("**4 of 4 trials** · 4 done")
     assert "RUNNING" not in {run.info.status for run in children}
     assert any("runback.resumed" in run.data.tags for run in children)
 

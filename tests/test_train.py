@@ -250,6 +250,26 @@ BAD_OVERRIDES = {
 }
 
 
+BAD_FILES = {
+    None: "cannot read the config bad0.yaml: No such file",
+    "a: [1": "cannot read the config bad1.yaml: while parsing",
+    "- a": "must hold keys and values",
+    "trainin: {epochs: 3}": "did you mean 'training'?",
+    "defaults: [{override /model: deep_cn}]": "did you mean 'deep_cnn'?",
+}
+
+
+def test_a_bad_config_file_is_refused_in_one_line(project):
+    for number, content in enumerate(BAD_FILES):
+        if content is not None:
+            (project.folder / f"bad{number}.yaml").write_text(content)
+    results = project.run_many(*(["train", "--config", f"bad{i}.yaml"] for i in range(len(BAD_FILES))))
+    for (code, out, err), reason in zip(results, BAD_FILES.values(), strict=True):
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert reason in err
+    assert not (project.folder / "mlruns").exists()
+
+
 @pytest.fixture(scope="module")
 def refusals(tmp_path_factory, make_project):
     """Try all bad overrides in one project."""

@@ -17,6 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from runback.arguments import Parser
 from runback.errors import InputError
@@ -24,15 +25,23 @@ from runback.interruption import stop_on_signals
 from runback.sweeping import trial as trials
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable, project_root
 
+GIVEN = "given"
+"""The config group of a file that the command line names."""
 
-def run(task: Callable[[DictConfig], Any], arguments: list[str], *, name: str) -> None:
+
+def run(
+    task: Callable[[DictConfig], Any], arguments: list[str], *, name: str, config: Path | None = None
+) -> None:
     """Compose `conf/train.yaml` with the command line's overrides and run `task` on it.
+
+    `config` is a file like those of conf/experiment; the command line's overrides win over it.
 
     Errors: InputError for an override that names no key or has the wrong type; whatever `task` raises.
     """
     root = enter_project().root
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
     _check_form(arguments, name)
+    arguments = arguments if config is None else [_given(config), *arguments]
     raised: list[Exception] = []
     main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
         _kept(task, raised)
@@ -49,6 +58,21 @@ def run(task: Callable[[DictConfig], Any], arguments: list[str], *, name: str) -
             raise InputError(_one_line(error, root)) from error
     if raised:
         raise raised[0]
+
+
+def _given(file: Path) -> str:
+    """Make a config file known to Hydra, and return the override that adds it. Errors: InputError."""
+    try:
+        config = OmegaConf.load(file)
+    except (OSError, YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise InputError(f"cannot read the config {file}: {reason}") from error
+    if not isinstance(config, DictConfig):
+        raise InputError(f"the config {file} must hold keys and values")
+    ConfigStore.instance().store(
+        group=GIVEN, name="file", node=config, package="_global_", provider="runback"
+    )
+    return f"+{GIVEN}=file"
 
 
 def enter_project() -> Layout:

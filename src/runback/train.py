@@ -17,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from runback import hydra_app, record, targets
+from runback.arguments import Parser
 from runback.begun import Begun, taken_up
 from runback.brief import run_name
 from runback.chatter import silenced
@@ -235,5 +236,9 @@ def _discarding_on_bad_input(folder: Path | None) -> Iterator[None]:
 
 def main(argv: list[str]) -> int:
     """Run `runback train`."""
-    hydra_app.run(job, argv, name="runback train")
+    name = "runback train"
+    parser = Parser(prog=name, add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path)  # as a sweep writes it: best_config.yaml
+    options, others = parser.parse_known_args(argv)
+    hydra_app.run(job, others, name=name, config=options.config)
     return 0

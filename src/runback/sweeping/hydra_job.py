@@ -65,7 +65,7 @@ class Composer:
     @property
     def base(self) -> dict[str, str]:
         """What all trials have in common: each key of the app's config before anything is searched."""
-        return _flat(OmegaConf.to_container(_app_config(self.config)))
+        return _flat(OmegaConf.to_container(app_config(self.config)))
 
     @property
     def groups(self) -> frozenset[str]:
@@ -99,7 +99,7 @@ class Composer:
         sweep's config, before anything is searched, and the number of a trial's threads.
         """
         app = getattr(self.task_function, "warm_up", None)
-        return None if app is None else partial(app, _app_config(self.config), threads)
+        return None if app is None else partial(app, app_config(self.config), threads)
 
     def call_check(self, configs: Sequence[DictConfig]) -> Callable[[], Any] | None:
         """Return a function that runs the app's own check on these configs, if it has one.
@@ -118,7 +118,8 @@ def _flat(value: Any, key: str = "") -> dict[str, str]:
     return {key: "***" if secret_variable(key) and isinstance(value, str) else redacted(str(value))}
 
 
-def _app_config(config: DictConfig) -> DictConfig:
+def app_config(config: DictConfig) -> DictConfig:
+    """Return the app's own part of a config: all but Hydra's."""
     return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
@@ -150,7 +151,7 @@ def _check(check: Callable[[DictConfig], None], configs: Sequence[DictConfig], s
     _enter(state)
     for config in configs:
         HydraConfig.instance().set_config(config)
-        check(_app_config(config))
+        check(app_config(config))
     return len(configs)
 
 

@@ -54,7 +54,7 @@ class ParentRun:
     @property
     def id(self) -> str | None:
         """The run's ID; None where the sweep is not tracked."""
-        return None if self._tracked is None else self._tracked.run.id
+        return None if self.run is None else self.run.id
 
     @property
     def run(self) -> "Run | None":

@@ -64,6 +64,13 @@ def keep_search(study: Study, search: Search) -> None:
         study.set_user_attr(_SEARCH, search.as_json())
 
 
+def keep_names(study: Study, names: list[str]) -> None:
+    """Let the study know what its objectives are called, if each has a name."""
+    if len(names) == len(study.directions) and study.metric_names != names:
+        with _without_experimental_warnings():
+            study.set_metric_names(names)
+
+
 def known_search(study: Study) -> Search | None:
     """Return what a study searches; None where it was only just created."""
     content = study.user_attrs.get(_SEARCH)

@@ -4,7 +4,7 @@ import gc
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from optuna.study import Study
 from runback import seeding
 from runback.errors import InputError, TrainingError
 from runback.sweeping import messages, space
-from runback.sweeping.confirm.stage import Place, Stage
+from runback.sweeping.confirm.stage import Resources, Stage
 from runback.sweeping.coordinator import Budget, Coordinator, Observer
 from runback.sweeping.decisions import Decisions
 from runback.sweeping.devices import devices
@@ -33,6 +33,9 @@ from runback.sweeping.parent import ParentRun
 from runback.sweeping.policy import RETRIES
 from runback.sweeping.process import Job
 from runback.sweeping.proposer import Proposer
+from runback.sweeping.report.best_config import best_config
+from runback.sweeping.report.note import Place
+from runback.sweeping.report.reporter import Reporter
 from runback.sweeping.search import Search
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space
@@ -40,6 +43,7 @@ from runback.sweeping.study import (
     STUDY,
     close_study,
     finished_count,
+    keep_names,
     keep_search,
     open_study,
     pruner_for,
@@ -109,6 +113,7 @@ def sweep(
         if not is_known:
             study = ends.enter_context(_opened(sweep_folder, name, search, settings, slots))
         keep_search(study, search)
+        keep_names(study, settings.objectives)
         order = keep_order(study, settings, slots.n_workers, slots.threads)
         decisions = Decisions(study, proposer, pruner, order.window)
         if is_done:
@@ -123,13 +128,24 @@ def sweep(
             facts |= {"label": trial_label(number, params), "begun": begun, "device": device}
             return composer.job(number, searched.overrides(params), **facts)
 
+        def best_config_of(params: dict[str, Any], about: str) -> str:
+            return best_config(composer, searched.overrides(params), about)
+
+        reporter = None
+        if parent.run is not None:
+            place = Place(parent.run.experiment_id(), parent.run.id)
+            reporter = Reporter(study, parent.run, place, budget, config, sweep_folder, best_config_of)
         gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
         table = Table(study, budget, searched)
-        observers: list[Observer] = [parent, table]
+        observers: list[Observer] = [parent, table, *([reporter] if reporter else [])]
         coordinator = Coordinator(
             *(study, decisions, engine, budget, settings.policy, job, observers, slots.devices)
         )
-        with parent.recording(), readable_errors(sweep_folder / STUDY):
+        with (
+            parent.recording(),
+            readable_errors(sweep_folder / STUDY),
+            reporter.keeping() if reporter else nullcontext(),
+        ):
             if not is_over:
                 try:
                     with table.live():
@@ -140,7 +156,7 @@ def sweep(
                     table.print_summary()
             if stage is not None:
                 where = (engine, slots.n_workers, order.threads, slots.devices)
-                stage.run(study, Place(*where, settings.policy, parent, sweep_folder))
+                stage.run(study, Resources(*where, settings.policy, parent, sweep_folder))
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import contextlib
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -16,8 +15,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from runback.brief import duration, short_names, short_value
-from runback.sweeping import messages
-from runback.sweeping.coordinator import ENDED_BY, FAILURE, Budget
+from runback.sweeping import endings, messages
+from runback.sweeping.coordinator import Budget
 from runback.sweeping.space import Space
 from runback.sweeping.study import FINISHED, best_trials
 
@@ -145,18 +144,13 @@ class Table:
         return Group(table, Text(self._counts_line()))
 
     def _counts_line(self) -> str:
-        counts = self._counts()
-        failures = self._failures()
-        pruned = counts[TrialState.PRUNED] + counts[TrialState.FAIL] - failures.total()
         parts = [f"{len(self._running)} running"] if self._running else []
-        parts += [f"{counts[TrialState.COMPLETE]} done", f"{pruned} pruned"]
-        parts += [f"{failures.total()} failed{_in_brackets(failures)}"]
-        parts += [f"{counts[TrialState.WAITING]} to go on"] if counts[TrialState.WAITING] else []
+        parts += endings.counts(self._study.get_trials(deepcopy=False))
         best = best_trials(self._study, 1)
         if best and len(self._study.directions) == 1:
             word = "highest" if self._study.direction == StudyDirection.MAXIMIZE else "lowest"
             parts.append(f"{word} so far {best[0].value:.4f} (trial {best[0].number})")
-        left = self._seconds_left(counts)
+        left = self._seconds_left(self._counts())
         if self._running and left is not None:
             parts.append(f"about {duration(left)} left")
         elapsed = time.monotonic() - self._started
@@ -169,13 +163,6 @@ class Table:
     def _counts(self) -> dict[TrialState, int]:
         trials = self._study.get_trials(deepcopy=False)
         return {state: sum(trial.state == state for trial in trials) for state in TrialState}
-
-    def _failures(self) -> Counter[str]:
-        """Return how many trials failed for good, by kind."""
-        failed = (TrialState.FAIL, TrialState.PRUNED)
-        trials = self._study.get_trials(deepcopy=False, states=failed)
-        final = [trial for trial in trials if trial.state == TrialState.FAIL or ENDED_BY in trial.user_attrs]
-        return Counter(str(trial.user_attrs.get(FAILURE, "lost")).split(":")[0] for trial in final)
 
     def _seconds_left(self, counts: Mapping[TrialState, int]) -> float | None:
         finished = sum(counts[state] for state in FINISHED)
@@ -202,9 +189,3 @@ def told(outcome: messages.Outcome) -> str:
             return "pruned"
         case messages.Failed(kind, reason):
             return f"failed  {kind}: {reason}"
-
-
-def _in_brackets(failures: Counter[str]) -> str:
-    if not failures:
-        return ""
-    return f" ({', '.join(f'{count} {kind}' for kind, count in sorted(failures.items()))})"

@@ -60,11 +60,35 @@ class Run:
         self._courier = Courier(self._deliver, self._say_away)
         self._refused: set[Path] = set()
         self._ended = False
+        self._waits = True
 
     @property
     def last_step(self) -> int | None:
         """The highest step of the metrics logged so far; those of other processes count after a recovery."""
         return self._curves.last_step
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something that was logged still waits for the store; curves do not count."""
+        return self._outbox is not None and bool(self._outbox.entries())
+
+    @contextlib.contextmanager
+    def in_background(self) -> Iterator[None]:
+        """Bring to the store what is logged in this block, curves excepted, without waiting for it."""
+        self._waits = False
+        try:
+            yield
+        finally:
+            self._waits = True
+
+    def experiment_id(self) -> str:
+        """Return the ID of its experiment. Raises StoreError."""
+        with told(self.store, f"run {self.id}"):
+            return str(self.store.client.get_run(self.id).info.experiment_id)
+
+    def describe(self, markdown: str) -> None:
+        """Replace the run's description; one longer than 8,000 characters is cut, visibly."""
+        self.set_tags({mlflow_tags.MLFLOW_RUN_NOTE: markdown})
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Log flat params by their dotted names; a value longer than 6,000 characters is cut, visibly."""
@@ -194,7 +218,7 @@ class Run:
         if self._outbox is not None:
             with _written(what):
                 yield self._outbox
-            self._courier.bring()
+            (self._courier.bring if self._waits else self._courier.order)()
             return
         with tempfile.TemporaryDirectory(prefix="runback-") as folder:
             outbox = Outbox(Path(folder))

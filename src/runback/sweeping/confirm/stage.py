@@ -49,7 +49,7 @@ VERDICT_TAG = "runback.verdict"
 
 
 @dataclass(frozen=True)
-class Place:
+class Resources:
     """What a stage shares with its search: where its trainings run, and what they are given."""
 
     engine: Engine
@@ -121,7 +121,7 @@ class Stage:
         for line in [] if result is None else terminal_lines(result):
             Progress(str).say(line)
 
-    def run(self, study: Study, place: Place) -> None:
+    def run(self, study: Study, resources: Resources) -> None:
         """Train what is missing, compare, and report: to the terminal, the sweep's run and the registry.
 
         On Ctrl-C as `Coordinator.run`. What has failed for another reason than its params is tried again when
@@ -139,39 +139,39 @@ class Stage:
             f"confirming {n} {'finalist' if n == 1 else 'finalists'} on {len(plan.seeds)} fresh seeds: "
             f"{len(plan.points)} trainings"
         )
-        self._coordinator(study, own, plan, place, progress).run()
+        self._coordinator(study, own, plan, resources, progress).run()
         result = confirmed(own, plan, self.sweep)
         for line in terminal_lines(result):
             progress.say(line)
-        is_registered = _report(result, place, progress.say, step=len(own.get_trials(deepcopy=False)))
+        is_registered = _report(result, resources, progress.say, step=len(own.get_trials(deepcopy=False)))
         if is_registered and _is_whole(own, plan):
             keep_reported(own, plan)
 
     def _coordinator(
-        self, study: Study, own: Study, plan: Plan, place: Place, progress: Progress
+        self, study: Study, own: Study, plan: Plan, resources: Resources, progress: Progress
     ) -> Coordinator:
         failed = [trial.number for trial in own.get_trials(deepcopy=False) if trial.state == TrialState.FAIL]
         return Coordinator(
             study=own,
             decisions=Decisions(own, Points(plan.points, failed), lambda: pruner_for(None)),
-            engine=place.engine,
-            budget=Budget(None, None, place.n_workers),
-            policy=place.policy,
-            job=self._jobs(study, place),
-            observers=[place.parent.of_confirm(own), progress],
-            devices=place.devices,
+            engine=resources.engine,
+            budget=Budget(None, None, resources.n_workers),
+            policy=resources.policy,
+            job=self._jobs(study, resources),
+            observers=[resources.parent.of_confirm(own), progress],
+            devices=resources.devices,
         )
 
     def _jobs(
-        self, study: Study, place: Place
+        self, study: Study, resources: Resources
     ) -> Callable[[int, dict[str, Any], str | None, str | None], Job]:
         trials = study.get_trials(deepcopy=False)
 
         def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
             overrides = self._overrides(trials[params["trial"]].params, params["seed"])
             label = confirm_label(params)
-            facts: dict[str, Any] = {"sweep": self.sweep, "threads": place.threads, "label": label}
-            facts |= {"parent": place.parent.id, "begun": begun, "device": device}
+            facts: dict[str, Any] = {"sweep": self.sweep, "threads": resources.threads, "label": label}
+            facts |= {"parent": resources.parent.id, "begun": begun, "device": device}
             return self.composer.job(number, overrides, label.folder, **facts)
 
         return job
@@ -189,16 +189,16 @@ def _is_whole(own: Study, plan: Plan) -> bool:
     return all(point in settled for point in plan.points)
 
 
-def _report(result: Confirmed, place: Place, say: Callable[[str], None], step: int) -> bool:
+def _report(result: Confirmed, resources: Resources, say: Callable[[str], None], step: int) -> bool:
     """Register the winner and give the results to the sweep's run; return whether that needs no other try.
 
     `step` has to grow from one report to the next.
     """
-    registered, is_registered = _registered(result, place)
+    registered, is_registered = _registered(result, resources)
     if registered is not None:
         say(registered)
-    run = place.parent.run
-    folder = place.folder / CONFIRM
+    run = resources.parent.run
+    folder = resources.folder / CONFIRM
     for name, text in files(result, registered).items():
         folder.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
@@ -222,13 +222,13 @@ def _metrics(best: Standing) -> dict[str, float]:
     return found if chance is None else {**found, "confirm.probability_best": chance}
 
 
-def _registered(result: Confirmed, place: Place) -> tuple[str | None, bool]:
+def _registered(result: Confirmed, resources: Resources) -> tuple[str | None, bool]:
     """Return what the registry has of the winner, and whether it needs no other try."""
-    run = place.parent.run
+    run = resources.parent.run
     if run is None:
         return None, True
-    place.parent.settle()
+    resources.parent.settle()
     try:
         return register_winner(run.store, result), True
     except InputError as error:
-        return f"Not registered: {error}", not (isinstance(error, StoreError) or waits(place.folder))
+        return f"Not registered: {error}", not (isinstance(error, StoreError) or waits(resources.folder))

@@ -1,0 +1,74 @@
+"""The best trial's config as a file: parts and values, as those of conf/experiment."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from runback.provenance.secrecy import redacted, secret_variable
+from runback.sweeping.hydra_job import Composer, app_config
+
+BEST_CONFIG = "best_config.yaml"
+
+
+def best_config(composer: Composer, overrides: list[str], about: str) -> str:
+    """Return YAML that turns the app's own config into that of the trial with these overrides.
+
+    It names the choice in each group, and the values that those choices do not have. What the config takes
+    from elsewhere, such as environment variables, it still takes from there. `about` is its opening comment.
+    """
+    composed = composer.compose(0, overrides)
+    plain = _composed(composer, composed, [])
+    chosen = {
+        group: choice
+        for group, choice in sorted(composed.hydra.runtime.choices.items())
+        if group in plain.hydra.runtime.choices and _is_part(str(group), composed) and choice is not None
+    }
+    base = _composed(composer, composed, [f"{group}={choice}" for group, choice in chosen.items()])
+    content = {
+        **(
+            {"defaults": [{f"override /{group}": choice} for group, choice in chosen.items()]}
+            if chosen
+            else {}
+        ),
+        **_changed(_container(base), _container(composed)),
+    }
+    heading = "".join(f"# {line}\n" for line in ["@package _global_", *about.splitlines()])
+    return heading + OmegaConf.to_yaml(OmegaConf.create(content))
+
+
+def _composed(composer: Composer, like: DictConfig, overrides: list[str]) -> DictConfig:
+    return composer.reading_once.load_configuration(str(like.hydra.job.config_name), overrides, RunMode.RUN)
+
+
+def _is_part(group: str, config: DictConfig) -> bool:
+    """Tell whether a group fills a key of its own, and not, as conf/experiment does, others' keys."""
+    package = group.partition("@")[2] or group.replace("/", ".")
+    return package != "hydra" and not package.startswith("hydra.") and package.split(".")[0] in config
+
+
+def _container(config: DictConfig) -> Any:
+    return OmegaConf.to_container(app_config(config))
+
+
+def _changed(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] = {}
+    for name, value in own.items():
+        known = base.get(name)
+        if isinstance(value, dict) and isinstance(known, dict):
+            if inner := _changed(known, value):
+                changed[name] = inner
+        elif name not in base or value != known:
+            changed[name] = _without_secrets(name, value)
+    return changed
+
+
+def _without_secrets(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_secrets(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(name, inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    return "***" if secret_variable(name) and not value.startswith("${") else redacted(value)

@@ -1,0 +1,62 @@
+"""The commands that go on from a sweep: a person copies them from its note."""
+
+import shlex
+from pathlib import Path
+
+from omegaconf import DictConfig
+from optuna.study import Study
+
+from runback.sweeping.coordinator import Budget
+from runback.sweeping.report import shown
+from runback.sweeping.study import best_trials, finished_count
+
+OWN = (
+    "+sweeps",
+    "+given",
+    "hydra.sweeper.name",
+    "hydra.sweeper.extend",
+    "hydra.sweeper.n_trials",
+    "hydra.mode",
+)
+"""Overrides that commands give another way."""
+
+
+def commands(study: Study, budget: Budget, config: DictConfig, best_config: Path) -> list[tuple[str, str]]:
+    """Return pairs of what a command does and the command; none for trials without runs of their own.
+
+    `config` is the sweep's, with Hydra's part; `best_config` the file with the best trial's.
+    """
+    best = best_trials(study, 1)
+    run_id = best[0].user_attrs.get("run_id") if best else None
+    if run_id is None:
+        return []
+    name = shlex.quote(study.study_name)
+    return [
+        ("go on", _go_on(study, budget, config)),
+        ("all trials in one table", f"runback compare --sweep {name}"),
+        (
+            "the best trial: on the test split, trained again and compared, its config",
+            f"runback evaluate {run_id}",
+        ),
+        ("", f"runback reproduce {run_id}"),
+        ("", f"runback train --config {shlex.quote(shown.path(best_config))}"),
+    ]
+
+
+def _go_on(study: Study, budget: Budget, config: DictConfig) -> str:
+    hydra = config.hydra
+    given = [str(override) for override in (*hydra.overrides.hydra, *hydra.overrides.task)]
+    kept = [_without_secrets(override) for override in given if override.partition("=")[0] not in OWN]
+    if budget.n_trials is not None:
+        count = budget.n_trials * (2 if finished_count(study) >= budget.n_trials else 1)
+        kept.append(f"hydra.sweeper.n_trials={count}")
+    name = study.study_name
+    verb = ["sweep", name]
+    if "sweeps" not in hydra.runtime.choices:
+        verb = ["train", "--multirun", f"hydra.sweeper.name={name}"]
+    return shlex.join(["runback", *verb, *kept])
+
+
+def _without_secrets(override: str) -> str:
+    key, _, value = override.partition("=")
+    return f"{key}={shown.param(key, value)}"
