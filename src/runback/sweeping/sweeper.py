@@ -33,9 +33,9 @@ from runback.sweeping.parent import ParentRun
 from runback.sweeping.policy import RETRIES
 from runback.sweeping.process import Job
 from runback.sweeping.proposer import Proposer
-from runback.sweeping.report.best_config import best_config
-from runback.sweeping.report.note import Place
-from runback.sweeping.report.reporter import Reporter
+from runback.sweeping.reporting.best_config import best_config
+from runback.sweeping.reporting.note import Place
+from runback.sweeping.reporting.reporter import Reporter
 from runback.sweeping.search import Search
 from runback.sweeping.settings import SweeperSettings
 from runback.sweeping.space import Space

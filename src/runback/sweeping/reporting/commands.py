@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from optuna.study import Study
 
 from runback.sweeping.coordinator import Budget
-from runback.sweeping.report import shown
+from runback.sweeping.reporting import shown
 from runback.sweeping.study import best_trials, finished_count
 
 OWN = (

@@ -1,6 +1,6 @@
 import itertools
 
-from runback.sweeping.report.slots import slots
+from runback.sweeping.reporting.slots import slots
 
 
 def test_trials_that_overlap_have_slots_of_their_own(make_study):

@@ -44,7 +44,7 @@ class Artist:
         with (self._folder / LOG).open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 # -P: what lies in the working directory is not imported
-                [sys.executable, "-P", "-m", "runback.sweeping.report.drawing", *arguments],
+                [sys.executable, "-P", "-m", "runback.sweeping.reporting.drawing", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,

@@ -5,7 +5,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
-from runback.sweeping.report.trials import trials_csv
+from runback.sweeping.reporting.trials import trials_csv
 
 
 def read(study):

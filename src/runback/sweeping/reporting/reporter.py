@@ -19,14 +19,14 @@ from runback.sweeping import messages
 from runback.sweeping.confirm.results import find_confirmed
 from runback.sweeping.confirm.text import confirm_section
 from runback.sweeping.coordinator import Budget
-from runback.sweeping.report import shown
-from runback.sweeping.report.artist import Artist
-from runback.sweeping.report.best_config import BEST_CONFIG
-from runback.sweeping.report.commands import commands
-from runback.sweeping.report.look import PAGE
-from runback.sweeping.report.note import Place, note
-from runback.sweeping.report.plots import WORTH_DRAWING
-from runback.sweeping.report.trials import trials_csv
+from runback.sweeping.reporting import shown
+from runback.sweeping.reporting.artist import Artist
+from runback.sweeping.reporting.best_config import BEST_CONFIG
+from runback.sweeping.reporting.commands import commands
+from runback.sweeping.reporting.look import PAGE
+from runback.sweeping.reporting.note import Place, note
+from runback.sweeping.reporting.plots import WORTH_DRAWING
+from runback.sweeping.reporting.trials import trials_csv
 from runback.sweeping.study import best_trials
 
 WRITE_SECONDS = 30.0

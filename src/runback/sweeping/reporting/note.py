@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from runback.brief import duration, short_value
 from runback.sweeping import endings
 from runback.sweeping.coordinator import Budget
-from runback.sweeping.report import shown
+from runback.sweeping.reporting import shown
 from runback.sweeping.study import best_trials, finished_count
 
 BEST = 5

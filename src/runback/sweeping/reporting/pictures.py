@@ -12,10 +12,10 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as visualization
 
-from runback.sweeping.report.axis import Axis, axis_of
-from runback.sweeping.report.look import BEST, DONE, PRUNED, ROW, STATES
-from runback.sweeping.report.slots import slots
-from runback.sweeping.report.view import MATRIX_PARAMS, View, for_matrix
+from runback.sweeping.reporting.axis import Axis, axis_of
+from runback.sweeping.reporting.look import BEST, DONE, PRUNED, ROW, STATES
+from runback.sweeping.reporting.slots import slots
+from runback.sweeping.reporting.view import MATRIX_PARAMS, View, for_matrix
 
 NAMES = {state: state.name.lower() for state in TrialState} | {
     TrialState.COMPLETE: "done",

@@ -1,4 +1,4 @@
-"""Draws a sweep's plots in a process of its own: `python -m runback.sweeping.report.drawing STUDY NAME OUT`.
+"""Draws a sweep's plots in a process of its own: `python -m runback.sweeping.reporting.drawing STUDY NAME OUT`.
 
 It reads the study and writes `report.html` and `plots/*.png` into OUT. The coordinator imports none of it.
 """
@@ -12,9 +12,9 @@ from pathlib import Path
 import optuna
 from optuna.study import Study
 
-from runback.sweeping.report.look import PAGE
-from runback.sweeping.report.plots import Plot, possible
-from runback.sweeping.report.view import View, views
+from runback.sweeping.reporting.look import PAGE
+from runback.sweeping.reporting.plots import Plot, possible
+from runback.sweeping.reporting.view import View, views
 from runback.sweeping.study import read_study
 
 PICTURES = "plots"
@@ -38,8 +38,8 @@ def draw(study: Study, folder: Path) -> list[str]:
 
 
 def _write_page(name: str, found: Sequence[View], file: Path, missing: list[str]) -> None:
-    from runback.sweeping.report import interactive
-    from runback.sweeping.report.page import page, section
+    from runback.sweeping.reporting import interactive
+    from runback.sweeping.reporting.page import page, section
 
     sections: list[str] = []
 
@@ -57,7 +57,7 @@ def _write_pictures(found: Sequence[View], folder: Path, missing: list[str]) -> 
     mpl.use("agg")  # before pyplot looks for a display
     from matplotlib import pyplot
 
-    from runback.sweeping.report import pictures
+    from runback.sweeping.reporting import pictures
 
     def save(plot: Plot, view: View, stem: str) -> None:
         figure = getattr(pictures, plot.name)(view)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
-from runback.sweeping.report.view import View
+from runback.sweeping.reporting.view import View
 
 WORTH_DRAWING = 5
 """Trials done or pruned, from which on there is something to see."""

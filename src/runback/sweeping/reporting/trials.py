@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial
 from runback.provenance.secrecy import redacted
 from runback.sweeping import endings
 from runback.sweeping.coordinator import FAILURE
-from runback.sweeping.report import shown
+from runback.sweeping.reporting import shown
 
 
 def trials_csv(study: Study) -> str:

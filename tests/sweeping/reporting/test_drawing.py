@@ -6,7 +6,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 from PIL import Image
 
-from runback.sweeping.report.drawing import draw
+from runback.sweeping.reporting.drawing import draw
 
 EVERY = {
     "history",

@@ -6,9 +6,9 @@ import plotly.graph_objects as go
 from optuna import visualization
 from optuna.trial import TrialState
 
-from runback.sweeping.report.look import BEST, DONE, PRUNED, ROW, STATES
-from runback.sweeping.report.slots import slots
-from runback.sweeping.report.view import MATRIX_PARAMS, View, for_matrix
+from runback.sweeping.reporting.look import BEST, DONE, PRUNED, ROW, STATES
+from runback.sweeping.reporting.slots import slots
+from runback.sweeping.reporting.view import MATRIX_PARAMS, View, for_matrix
 
 HEIGHT = 420
 

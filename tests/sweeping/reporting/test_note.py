@@ -6,7 +6,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from runback.sweeping.coordinator import Budget
-from runback.sweeping.report.note import Place, note
+from runback.sweeping.reporting.note import Place, note
 
 PLACE = Place("7", "f" * 32)
 COMMANDS = [("go on", "runback sweep digits"), ("", "runback compare --sweep digits")]

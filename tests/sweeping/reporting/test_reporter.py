@@ -12,9 +12,9 @@ from omegaconf import OmegaConf
 from runback.errors import StoreError
 from runback.sweeping import messages
 from runback.sweeping.coordinator import Budget
-from runback.sweeping.report import reporter as module
-from runback.sweeping.report.note import Place
-from runback.sweeping.report.reporter import Reporter
+from runback.sweeping.reporting import reporter as module
+from runback.sweeping.reporting.note import Place
+from runback.sweeping.reporting.reporter import Reporter
 from runback.sweeping.search import Search
 from runback.sweeping.study import close_study, open_study
 from runback.tracking.find import artifacts, read_text

@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from runback.sweeping.report import shown
+from runback.sweeping.reporting import shown
 
 MATRIX_TRIALS = 100
 """Trials in a matrix of contours: what Optuna puts into the page for each grows with their square."""
