@@ -267,8 +267,9 @@ def test_ctrl_c_leaves_no_run_running_and_no_process(project):
     ):
         time.sleep(0.2)
     project.interrupt(process)
-    process.communicate(timeout=40)
+    _, err = process.communicate(timeout=40)
     assert process.returncode == 130
+    assert "sweep tiny training.epochs=100000 hydra/sweeper/pruner=none" in err  # how to go on
     parent, children = parent_and_children(project)
     assert {run.info.status for run in [parent, *children]} == {"KILLED"}
     with sqlite3.connect(project.folder / "mlruns" / "sweeps" / "tiny" / "study.db") as database:
@@ -403,6 +404,9 @@ BAD_SWEEPS = {
     ("sweep", "quickstart", "hydra.sweeper.sampler=random"): "hydra/sweeper/sampler=random",
     ("sweep", "quickstart", "tracking.experiment=a/b"): "tracking.experiment must be usable",
     ("best", "quickstart"): "no sweeps yet",
+    (
+        "train", "-m", "model.dense_width=interval(4,17)", "hydra.sweeper.n_trials=2",
+    ): "should be a valid integer",
 }  # fmt: skip
 
 
@@ -421,6 +425,27 @@ def test_a_bad_sweep_is_refused_in_one_line_before_its_first_trial(refusals, arg
     assert out == ""
     assert BAD_SWEEPS[arguments] in err
     assert err.count("\n") == 1
+
+
+def test_files_that_are_not_what_they_should_be_are_named(project):
+    project.own_sweeps(broken="training:\n  epochs: [1\n", gone=TINY_SWEEP, damaged=TINY_SWEEP)
+    sweeps, studies = project.folder / "sweeps", project.folder / "mlruns" / "sweeps"
+    (sweeps / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    (studies / "gone" / "0").mkdir(parents=True)
+    (studies / "damaged").mkdir()
+    (studies / "damaged" / "study.db").write_bytes(b"no database " * 1000)
+    commands = {
+        ("sweep", "broken"): "broken.yaml, line 3, column 1: no YAML: ",
+        ("sweep", "binary"): "binary.yaml is no text in UTF-8",
+        ("sweep", "gone"): "holds trials, and study.db knows none",
+        ("sweep", "damaged"): "study.db",
+        ("best", "damaged"): "study.db",
+    }
+    for (code, out, err), told in zip(project.run_many(*commands), commands.values(), strict=True):
+        assert (code, out) == (2, ""), err
+        assert told in err
+        assert err.count("\n") == 1
+    assert project.runs() == []
 
 
 def test_refused_sweeps_leave_nothing_in_the_stores(refusals):

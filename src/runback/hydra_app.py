@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
@@ -51,6 +52,8 @@ def run(
             main()
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(_one_line(error, root)) from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(_unreadable(error, root)) from error
         except (ValueError, OSError) as error:
             # What a single job raises is kept: this is Hydra itself, at composing or making the run's folder.
             if {"-m", "--multirun"} & set(arguments):
@@ -153,6 +156,24 @@ def _one_line(error: Exception, root: Path) -> str:
         return f"{found[1]} must be set: it has no default"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(dict.fromkeys(lines[:2]))
+
+
+def _unreadable(error: yaml.YAMLError | UnicodeDecodeError, root: Path) -> str:
+    """Say which config file is no YAML, and where."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: no YAML: {error.problem}"
+    files = [file for folder in ("conf", "sweeps") for file in sorted((root / folder).rglob("*.yaml"))]
+    named = next((str(file) for file in files if not _is_text(file)), "a config file")
+    return f"{named} is no text in UTF-8"
+
+
+def _is_text(file: Path) -> bool:
+    try:
+        file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _unknown_choice(group: str, name: str, root: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runback import hydra_app, train
 from runback.arguments import Parser
-from runback.errors import InputError
+from runback.errors import InputError, Stopped
 from runback.sweeping.space import quoted
 from runback.tracking.layout import Layout, project_root
 
@@ -37,7 +37,12 @@ def main(argv: list[str]) -> int:
     arguments = ["--multirun", f"+sweeps={file}", *overrides, f"hydra.sweeper.name={quoted(name)}"]
     if options.extend:
         arguments.append("hydra.sweeper.extend=true")
-    hydra_app.run(train.job, arguments, name="runback sweep")
+    try:
+        hydra_app.run(train.job, arguments, name="runback sweep")
+    except (KeyboardInterrupt, Stopped):
+        again = shlex.join([name, *overrides, *(["--extend"] if options.extend else [])])
+        sys.stderr.write(f"to go on: {_command()} sweep {again}\n")
+        raise
     _print_next_steps(layout.sweep(name), name)
     return 0
 

@@ -358,7 +358,7 @@ def test_a_second_ctrl_c_kills(tmp_path, engine):
     with pytest.raises(KeyboardInterrupt):
         coordinator.run()
     assert time.monotonic() - began < STOP_GRACE
-    assert seen.put_backs[0][1].kind == "lost"
+    assert seen.put_backs[0][1] == messages.Failed("stopped", "killed when the sweep was stopped")
     assert states(study) == [TrialState.WAITING]
 
 
@@ -388,7 +388,7 @@ def test_a_trial_that_ignores_the_request_to_stop_is_killed(tmp_path, engine, mo
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         coordinator.run()
-    assert seen.put_backs[0][1].kind == "lost"
+    assert seen.put_backs[0][1] == messages.Failed("stopped", "killed when the sweep was stopped")
     assert states(study) == [TrialState.WAITING]
 
 

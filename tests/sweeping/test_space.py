@@ -57,11 +57,15 @@ def test_an_added_key_keeps_its_plus_sign():
     assert space.overrides({"new": 1}) == ["+new=1"]
 
 
-def test_corners_hold_every_choice_and_both_ends():
-    space = parse({"a": "choice(x, y, z)", "b": "interval(0, 1)"}, [], None)
+def test_corners_hold_every_choice_both_ends_and_no_whole_number_only():
+    space = parse({"a": "choice(x, y, z)", "b": "interval(4, 17)", "c": "range(1, 9)"}, [], None)
     points = space.corner_values()
     assert {p["a"] for p in points} == {"x", "y", "z"}
-    assert {p["b"] for p in points} == {0.0, 1.0}
+    low, high, within = dict.fromkeys(p["b"] for p in points)
+    assert (low, high) == (4.0, 17.0)
+    assert low < within < high
+    assert not within.is_integer()
+    assert {p["c"] for p in points} == {1, 8}
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,8 @@ class Coordinator:
     def _settle(self, entry: Entry, outcome: messages.Outcome, *, is_recovered: bool = False) -> None:
         """Put a trial's outcome into the study, or the trial back."""
         outcome = self._checked(outcome)
+        if self._stopping and isinstance(outcome, messages.Failed) and outcome.kind == "lost":
+            outcome = messages.Failed("stopped", "killed when the sweep was stopped")
         if is_recovered and not isinstance(outcome, messages.Failed):
             for observer in self.observers:
                 observer.recovered(entry.number, outcome)
@@ -306,7 +308,7 @@ class Coordinator:
         return outcome
 
     def _is_tried_again(self, entry: Entry, kind: str) -> bool:
-        if kind == "stopped" or (self._stopping and kind == "lost"):
+        if kind == "stopped":
             return True
         attempts = {**entry.attributes.get(ATTEMPTS, {})}
         attempts[kind] = attempts.get(kind, 0) + 1

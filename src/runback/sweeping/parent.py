@@ -180,7 +180,8 @@ class ParentRun:
         label = self._label(trial)
         run_id = self._tracked.run_of(trial, label)
         kind = None if failure.kind == "stopped" else failure.kind
-        self._tracked.close_trial(self._sweep, label, run_id, "FAILED", failure.reason, kind)
+        status = "KILLED" if kind is None else "FAILED"
+        self._tracked.close_trial(self._sweep, label, run_id, status, failure.reason, kind)
         if run_id is None and kind is not None:
             return self._tracked.failed_trial(self._sweep, label, trial.params, failure)
         return run_id

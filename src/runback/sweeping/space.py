@@ -23,6 +23,10 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./\-]*")
 _NOT_STRINGS = {"null", "true", "false", "nan", "inf"}
 
 
+WITHIN = 0.618034
+"""How far along a continuous range the value lies that is tried besides its ends."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One axis of the search space.
@@ -46,9 +50,15 @@ class Parameter:
         return f"{self.key}={value if value in self.labels else quoted(value)}"
 
     def corners(self) -> list[Any]:
-        """Return the values that bound this axis: every choice, or both ends of a range."""
+        """Return the values that bound this axis: every choice, or both ends of a range.
+
+        Of a continuous one also a value in between, which is no whole number where the ends are.
+        """
         if isinstance(self.distribution, CategoricalDistribution):
             return list(self.distribution.choices)
+        if isinstance(self.distribution, FloatDistribution) and self.distribution.step is None:
+            low, high = self.distribution.low, self.distribution.high
+            return list(dict.fromkeys([low, high, low + (high - low) * WITHIN]))
         if isinstance(self.distribution, IntDistribution | FloatDistribution):
             return list(dict.fromkeys([self.distribution.low, self.distribution.high]))
         raise TypeError(f"unknown distribution {self.distribution}")

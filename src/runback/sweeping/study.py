@@ -11,7 +11,7 @@ import optuna
 from optuna.pruners import BasePruner, NopPruner
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
 from runback import targets
@@ -223,7 +223,7 @@ def readable_errors(path: Path) -> Iterator[None]:
     """Turn what the study's database raises into one line. Errors: StoreError, DiskFull."""
     try:
         yield
-    except (OperationalError, optuna.exceptions.StorageInternalError) as error:
+    except (DatabaseError, optuna.exceptions.StorageInternalError) as error:
         raise _store_error(path, str(error.__cause__ or error)) from error
 
 

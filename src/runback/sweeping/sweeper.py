@@ -98,6 +98,8 @@ def sweep(
 
     with ExitStack() as ends:
         is_known = (sweep_folder / STUDY).exists()
+        if not is_known:
+            _refuse_without_study(sweep_folder)
         if is_known:  # what does not fit it is refused before anything is started
             study = ends.enter_context(_opened(sweep_folder, name, search, settings, slots))
         is_over, is_done = _progress(study, budget, stage) if is_known else (False, False)
@@ -167,10 +169,21 @@ def _opened(
     with alone_in(sweep_folder, f"sweep {name}"):
         study = open_study(sweep_folder, name, search, extend=settings.extend)
         try:
+            if not study.get_trials(deepcopy=False):
+                _refuse_without_study(sweep_folder)
             keep_order(study, settings, slots.n_workers, slots.threads)
             yield study
         finally:
             close_study(study)
+
+
+def _refuse_without_study(sweep_folder: Path) -> None:
+    """Refuse a folder with trials of a study that is gone: new ones would be taken for them."""
+    if any(trial.name.isdigit() for trial in sweep_folder.glob("*/")):
+        raise InputError(
+            f"{sweep_folder} holds trials, and {STUDY} knows none: put it back, move the folder away, "
+            "or start a fresh study with --new"
+        )
 
 
 def divide(settings: SweeperSettings) -> Slots:

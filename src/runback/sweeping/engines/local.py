@@ -68,6 +68,7 @@ class LocalEngine:
         self._running: dict[int, _Running] = {}
         self._leaving: list[_Running] = []  # they have succeeded, and tear themselves down
         self._waiting: _Forked | None = None  # forked ahead of the next job
+        self._expects_next = False
         if start_method == "forkserver":
             self._context.set_forkserver_preload([*PRELOADED, *preload])
             # The server imports while the coordinator opens its stores. What imports have to say about
@@ -83,6 +84,7 @@ class LocalEngine:
     def start(self, job: Job) -> None:
         """Start a process for this job; returns at once, unless another one has yet to leave its device."""
         self._see_off([leaving for leaving in self._leaving if leaving.job.device == job.device is not None])
+        self._expects_next = True
         waiting, self._waiting = self._waiting, None
         try:
             self._send(job, waiting or self._fork())
@@ -105,7 +107,7 @@ class LocalEngine:
             watched[running.process.sentinel] = number
             if running.open:
                 watched[running.connection] = number
-        if self._waiting is None:
+        if self._waiting is None and self._expects_next:
             self._waiting = self._fork(self._warm_up)
         self._see_off([leaving for leaving in self._leaving if leaving.process.exitcode is not None])
         numbers = dict.fromkeys(watched[ready] for ready in wait(list(watched), timeout))
@@ -126,10 +128,12 @@ class LocalEngine:
 
     def stop(self, number: int) -> None:
         """Ask a trial to stop."""
+        self._expects_next = False
         self._signal(number, signal.SIGTERM)
 
     def kill(self, number: int) -> None:
         """End a trial's process at once."""
+        self._expects_next = False  # whatever forks processes may be gone too
         self._signal(number, signal.SIGKILL)
 
     def _send(self, job: Job, forked: _Forked) -> None:

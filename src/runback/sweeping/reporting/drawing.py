@@ -1,4 +1,4 @@
-"""Draws a sweep's plots in a process of its own: `python -m runback.sweeping.reporting.drawing STUDY NAME OUT`.
+"""Draws a sweep's plots in a process of its own: `-m runback.sweeping.reporting.drawing STUDY NAME OUT`.
 
 It reads the study and writes `report.html` and `plots/*.png` into OUT. The coordinator imports none of it.
 """
