@@ -521,6 +521,7 @@ def test_every_trial_of_a_sweep_reproduces_bit_identically_the_pruned_ones_inclu
         assert f"5 metrics of epochs 1 to {last}, 8 tensors, predictions" in printed
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_early_reproduces_with_its_best_weights(project):
     # Nothing is learned: the second epoch is no better, and the weights are those of the first.
     [(code, printed, err)] = project.run_many(

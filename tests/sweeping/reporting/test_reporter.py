@@ -114,6 +114,7 @@ def test_while_trials_run_the_note_is_rewritten_now_and_then(make_reporter, monk
     wait_for(lambda: described(run) != first)
 
 
+@pytest.mark.slow
 def test_while_trials_run_plots_are_drawn_beside_them(make_reporter, monkeypatch):
     monkeypatch.setattr(module, "DRAW_SECONDS", 0.0)
     reporter, run = make_reporter(8)
