@@ -160,4 +160,15 @@ def test_5_the_sweeps_run_has_a_note(page: Page, swept: Any) -> None:
         f"#/experiments/{sweep.info.experiment_id}/runs/{sweep.info.run_id}",
     )
     expect(page.get_by_text("with trials running")).to_be_visible()
+    page.get_by_text("Show more").click()
+    expect(page.get_by_text("runback reproduce")).to_be_visible()
     shoot(page, "8-note")
+
+
+def test_6_its_report_has_plots(page: Page) -> None:
+    link = page.get_by_role("link", name="report.html").first  # it opens another tab
+    page.evaluate("address => location.hash = address", link.get_attribute("href"))
+    plots = page.frame_locator("iframe").locator(".js-plotly-plot")
+    expect(plots.first).to_be_visible()
+    expect(plots.nth(2)).to_be_attached()
+    shoot(page, "9-report")
