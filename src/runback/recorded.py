@@ -139,8 +139,8 @@ class RecordedRun:
 def find_recorded(reference: str, layout: Layout) -> RecordedRun:
     """Return the run that `reference` names.
 
-    That is a run ID, 6 or more characters of its beginning, `best:SWEEP`, the address of a run's page in the
-    MLflow UI, or the path of an exported bundle. Errors: InputError, StoreError.
+    That is a run ID, 6 or more characters of its beginning, `best:SWEEP`, `SWEEP@champion`, the address of a
+    run's page in the MLflow UI, or the path of an exported bundle. Errors: InputError, StoreError.
     """
     if is_bundle(reference):
         return from_bundle(open_bundle(Path(reference)))

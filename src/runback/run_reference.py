@@ -1,4 +1,4 @@
-"""What a person may call runs: a run by its ID, a sweep's best or a page of the UI; a sweep by its name."""
+"""What a person may call runs: by their IDs, a sweep's best or champion, or a page of the UI."""
 
 import re
 from pathlib import Path
@@ -23,10 +23,13 @@ def is_bundle(reference: str) -> bool:
 def run_id(reference: str, layout: Layout) -> str:
     """Return the run ID, or the beginning of one, in `reference`.
 
-    Errors: InputError for an unknown sweep or one with several best trials, and for another address.
+    Errors: InputError for an unknown sweep, one with several best trials or without a champion, and for
+    another address.
     """
     if reference.startswith("best:"):
         return _best(reference.removeprefix("best:"), layout)
+    if "@" in reference and "/" not in reference:
+        return _champion(reference, layout)
     if "/" in reference:
         found = re.search(r"/runs/([0-9a-f]{32})(?![0-9a-f])", reference)
         if found is None:
@@ -61,3 +64,22 @@ def _best(sweep: str, layout: Layout) -> str:
             f"such as {', '.join(found[:3])}"
         )
     return found[0]
+
+
+def _champion(reference: str, layout: Layout) -> str:
+    from runback.tracking import registry
+    from runback.tracking.store import open_store
+
+    sweep, _, alias = reference.rpartition("@")
+    if alias != registry.ALIAS or not sweep:
+        raise InputError(f"expected SWEEP@{registry.ALIAS}; got {reference!r}")
+    name = registry.model_name(sweep)
+    found = registry.champion(open_store(layout), name)
+    if found is None:
+        raise InputError(
+            f"sweep {sweep} has no champion: expected a registered model {name} with the alias "
+            f"{registry.ALIAS}; `runback promote` makes a run one"
+        )
+    if not found.run_id:
+        raise InputError(f"{name}@{registry.ALIAS} is version {found.number}, which belongs to no run")
+    return found.run_id

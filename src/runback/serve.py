@@ -15,15 +15,12 @@ from omegaconf import DictConfig
 from runback import targets
 from runback.arguments import Parser
 from runback.chatter import silenced
-from runback.errors import InputError, Stopped
+from runback.errors import Stopped
 from runback.interruption import stop_on_signals
 from runback.network import NETWORK, read_network
-from runback.recorded import RecordedRun, find_recorded, from_store
-from runback.run_reference import is_bundle
+from runback.recorded import RecordedRun, find_recorded
 from runback.tracking.layout import Layout, project_root
-from runback.tracking.registry import ALIAS, champion, model_name
 from runback.tracking.server import HOST, choose_port
-from runback.tracking.store import open_store
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -45,14 +42,14 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "run",
         metavar="RUN",
-        help=f"a run ID (or 6 characters of it), SWEEP@{ALIAS}, best:SWEEP, a run's address, a bundle",
+        help="a run ID (or 6 characters of it), SWEEP@champion, best:SWEEP, a run's address, a bundle",
     )
     parser.add_argument("--port", type=int, help=f"port on {HOST} (default: {PORT}, or a free one)")
     options = parser.parse_args(argv)
     layout = Layout(project_root())
     port = choose_port(options.port, PORT)
     with stop_on_signals(), _listening(port) as listener:
-        recorded = _find(options.run, layout)
+        recorded = find_recorded(options.run, layout)
         classifier = _load(recorded, targets.declared_modules(layout.root))
         app = _app(classifier)
         _print(_announcement(recorded, classifier, port))
@@ -71,25 +68,6 @@ def _listening(port: int) -> Iterator[socket.socket]:
         listener.bind((HOST, port))
         listener.listen()
         yield listener
-
-
-def _find(reference: str, layout: Layout) -> RecordedRun:
-    """Return the run that `reference` names. Errors: InputError, StoreError."""
-    sweep, at, alias = reference.rpartition("@")
-    if not at or "/" in reference or is_bundle(reference):
-        return find_recorded(reference, layout)
-    if alias != ALIAS or not sweep:
-        raise InputError(f"expected SWEEP@{ALIAS}; got {reference!r}")
-    store, name = open_store(layout), model_name(sweep)
-    found = champion(store, name)
-    if found is None:
-        raise InputError(
-            f"sweep {sweep} has no champion: expected a registered model {name} with the alias {ALIAS}; "
-            f"best:{sweep} names its best trial"
-        )
-    if not found.run_id:
-        raise InputError(f"{name}@{ALIAS} is version {found.number}, which belongs to no run")
-    return from_store(store, found.run_id)
 
 
 def _load(recorded: RecordedRun, declared: tuple[str, ...]) -> "Classifier":

@@ -75,14 +75,16 @@ def _named(overrides: list[str]) -> str | None:
 
 
 def _print_next_steps(folder: Path, name: str) -> None:
+    from runback.sweeping.confirm.winner import winners_run
     from runback.sweeping.study import best_trials, read_study
 
-    best = best_trials(read_study(folder, name), 1)
-    run_id = best[0].user_attrs.get("run_id") if best else None
+    study = read_study(folder, name)
+    best, winner = best_trials(study, 1), winners_run(study)
+    run_id = winner or (best[0].user_attrs.get("run_id") if best else None)
     if run_id is None:
         return
     lines = [
-        f"best run {run_id}",
+        f"best run {run_id}" if winner is None else f"winner's run {run_id}, on a fresh seed",
         f"  measure it on the test split   {_command()} evaluate {run_id}",
         f"  run it back, and prove it      {_command()} reproduce {run_id}",
         f"  see all runs                   {_command()} ui",

@@ -8,7 +8,9 @@ from runback.tracking.layout import Layout
 from runback.tracking.saved_view import VIEW_TAG, View, save_view
 from runback.tracking.store import experiment_id, open_store
 
-VIEW = View("s: best first", "tags.`runback.sweep` = 's'", ["val_loss"], ["optimizer.name", "seed"], True)
+VIEW = View(
+    "s: best first", "tags.`runback.sweep` = 's'", ["val_loss"], ["optimizer.name"], True, ["runback.reason"]
+)
 
 
 @pytest.fixture
@@ -30,6 +32,10 @@ def test_a_view_is_kept_as_mlflows_pages_keep_one_in_place_of_the_one_before(sto
     method, packed = content["state"].split(";")
     state = json.loads(zlib.decompress(base64.b64decode(packed)))
     assert method == "deflate"
-    assert state["selectedColumns"] == ["metrics.`val_loss`", "params.`optimizer.name`", "params.`seed`"]
+    assert state["selectedColumns"] == [
+        "metrics.`val_loss`",
+        "params.`optimizer.name`",
+        "tags.`runback.reason`",
+    ]
     assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`val_loss`", True)
     assert state["searchFilter"] == "tags.`runback.sweep` = 's'"

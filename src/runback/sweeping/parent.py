@@ -278,6 +278,7 @@ def _view(sweep: str, settings: SweeperSettings, space: Space, groups: Collectio
         metrics=settings.objectives,
         params=[f"{name}.name" if name in groups else name for name in space.distributions],
         ascending=settings.directions[0] == "minimize",
+        tags=["runback.reason"],  # MLflow shows a pruned run like a failed one
     )
 
 

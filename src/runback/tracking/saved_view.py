@@ -18,7 +18,7 @@ VIEW_TAG = "mlflow.sharedViewState."
 class View:
     """Which runs of an experiment are shown, in which order, and with which columns.
 
-    Metrics and params are columns in this order; runs are sorted by the first metric.
+    Metrics, params and tags are columns in this order; runs are sorted by the first metric.
     """
 
     name: str
@@ -27,13 +27,12 @@ class View:
     metrics: Sequence[str]
     params: Sequence[str]
     ascending: bool
+    tags: Sequence[str] = ()
 
     def state(self) -> dict[str, Any]:
         """Return it as MLflow 3.17 keeps it; what it lacks is as it is for a person who comes first."""
-        columns = [
-            *(f"metrics.`{name}`" for name in self.metrics),
-            *(f"params.`{name}`" for name in self.params),
-        ]
+        parts = {"metrics": self.metrics, "params": self.params, "tags": self.tags}
+        columns = [f"{part}.`{name}`" for part, names in parts.items() for name in names]
         return {
             "searchFilter": self.where,
             "orderByKey": columns[0],

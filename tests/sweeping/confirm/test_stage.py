@@ -176,7 +176,7 @@ def test_trials_that_differ_only_in_their_seed_are_one_configuration(told, folde
     [one] = folder.facts("seeds")["finalists"]
     assert len(one["differ_only_in_seed"]) == 2
     assert one["optimism"] == pytest.approx(one["search"] - sum(one["values"]) / 2)
-    assert "confirming 1 finalist on 2 fresh seeds: 2 trainings" in told["seeds"]
+    assert "confirming 1 finalist (of 3 asked for) on 2 fresh seeds: 2 trainings" in told["seeds"]
 
 
 def test_a_confirmed_sweep_is_finished_and_shows_its_results_again(told, folder):

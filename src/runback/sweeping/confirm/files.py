@@ -10,13 +10,15 @@ from runback.sweeping.confirm.results import Confirmed
 from runback.sweeping.confirm.standings import CONFIDENCE, Interval, Standing
 from runback.sweeping.confirm.text import confirm_section, verdict
 
+SECTION = "confirm.md"
+
 
 def files(result: Confirmed, registered: str | None) -> dict[str, str]:
     """Return the texts of confirm.json, confirm.csv and confirm.md by their names."""
     return {
         "confirm.json": json.dumps(as_dict(result, registered), indent=1) + "\n",
         "confirm.csv": as_csv(result),
-        "confirm.md": confirm_section(result, registered) + "\n",
+        SECTION: confirm_section(result, registered) + "\n",
     }
 
 

@@ -136,8 +136,8 @@ class Stage:
         progress = Progress(lambda number: confirm_label(own.get_trials(deepcopy=False)[number].params).name)
         n = len(plan.finalists)
         progress.say(
-            f"confirming {n} {'finalist' if n == 1 else 'finalists'} on {len(plan.seeds)} fresh seeds: "
-            f"{len(plan.points)} trainings"
+            f"confirming {n} {'finalist' if n == 1 else 'finalists'}{_of(n, self.settings.top)} on "
+            f"{len(plan.seeds)} fresh seeds: {len(plan.points)} trainings in all"
         )
         self._coordinator(study, own, plan, resources, progress).run()
         result = confirmed(own, plan, self.sweep)
@@ -181,6 +181,10 @@ class Stage:
         key = self.settings.seed_key
         overrides = self.searched.overrides({**params, key: seed})
         return overrides if key in params else [*overrides, f"{key}={seed}"]
+
+
+def _of(count: int, asked: int) -> str:
+    return "" if count == asked else f" (of {asked} asked for)"
 
 
 def _is_whole(own: Study, plan: Plan) -> bool:

@@ -1,5 +1,7 @@
 """The results of a confirm stage in words: for a terminal, and as Markdown."""
 
+from collections.abc import Sequence
+
 from runback.brief import short_names, short_value
 from runback.sweeping.confirm.plan import Finalist
 from runback.sweeping.confirm.results import Confirmed
@@ -59,7 +61,9 @@ def confirm_section(result: Confirmed, registered: str | None = None) -> str:
         f"The search's best trials were trained again on {n} fresh seeds, the same for all: {seeds}. A value "
         "in the search is one of many and the best of them; the optimism is by how much it looked too good.",
         "",
-        "| trial | mean | 95 % interval | in the search | optimism | the best one's lead | P(best) |",
+        _line(
+            ["trial", "mean", "95 % interval", "in the search", "optimism", "the best one's lead", "P(best)"]
+        ),
         "|--:|--:|---|--:|--:|---|--:|",
         *(_row(one) for one in result.standings),
         "",
@@ -70,7 +74,7 @@ def confirm_section(result: Confirmed, registered: str | None = None) -> str:
         lines += [f"{_method(m * (m - 1) // 2)}\n"]
     if registered:
         lines += [f"{registered}\n"]
-    lines += ["| trial | params |", "|--:|---|", *(_params(one) for one in result.plan.finalists)]
+    lines += [_line(["trial", "params"]), "|--:|---|", *(_params(one) for one in result.plan.finalists)]
     return "\n".join(lines)
 
 
@@ -105,7 +109,12 @@ def _row(one: Standing) -> str:
     lead = "the best" if one.lead is None else _lead(one.lead)
     cells = [f"{one.mean.mean:.4f}", f"{one.mean.low:.4f} to {one.mean.high:.4f}", f"{one.search:.4f}"]
     cells += [f"{one.optimism:+.4f}", lead, _chance(one) or "unknown"]
-    return f"| {one.trial} | {' | '.join(cells)} |"
+    return _line([str(one.trial), *cells])
+
+
+def _line(cells: Sequence[str]) -> str:
+    """Write a row; MLflow's page leaves no room between columns."""
+    return f"| {'&ensp; | '.join(cells)} |"
 
 
 def _lead(lead: Interval) -> str:
@@ -117,7 +126,7 @@ def _lead(lead: Interval) -> str:
 
 def _params(one: Finalist) -> str:
     names = short_names(one.params)
-    return f"| {one.trial} | {' '.join(f'{names[k]}={short_value(v)}' for k, v in one.params.items())} |"
+    return _line([str(one.trial), " ".join(f"{names[k]}={short_value(v)}" for k, v in one.params.items())])
 
 
 def _missing(result: Confirmed, one: Finalist) -> str:

@@ -4,7 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from runback.sweeping.confirm.results import Confirmed, Training
+from optuna.study import Study
+
+from runback.sweeping.confirm.results import Confirmed, Training, find_confirmed
 from runback.sweeping.confirm.standings import welch
 from runback.sweeping.confirm.text import verdict
 
@@ -48,6 +50,13 @@ def register_winner(store: "Store", result: Confirmed) -> str | None:
         return f"{what}, the champion now: better than version {before.number} beyond noise."
     by_hand = f"runback promote {run.run_id[:8]}"
     return f"{what}; version {before.number} stays the champion: {reason}. By hand: {by_hand}"
+
+
+def winners_run(search: Study) -> str | None:
+    """Return the run that stands for the winner of a sweep's confirm stage, None where there is none."""
+    result = find_confirmed(search)
+    run = None if result is None else median_run(result)
+    return None if run is None else run.run_id
 
 
 def median_run(result: Confirmed) -> Training | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from optuna.study import Study
 
+from runback.sweeping.confirm.winner import winners_run
 from runback.sweeping.coordinator import Budget
 from runback.sweeping.reporting import shown
 from runback.sweeping.study import best_trials, finished_count
@@ -26,20 +27,21 @@ def commands(study: Study, budget: Budget, config: DictConfig, best_config: Path
 
     `config` is the sweep's, with Hydra's part; `best_config` the file with the best trial's.
     """
-    best = best_trials(study, 1)
-    run_id = best[0].user_attrs.get("run_id") if best else None
+    best, winner = best_trials(study, 1), winners_run(study)
+    run_id = winner or (best[0].user_attrs.get("run_id") if best else None)
     if run_id is None:
         return []
+    which = "best trial" if winner is None else "winner"
     name = shlex.quote(study.study_name)
     return [
         ("go on", _go_on(study, budget, config)),
         ("all trials in one table", f"runback compare --sweep {name}"),
-        (
-            "the best trial: on the test split, trained again and compared, its config",
-            f"runback evaluate {run_id}",
-        ),
+        (f"the {which}: on the test split, trained again and compared", f"runback evaluate {run_id}"),
         ("", f"runback reproduce {run_id}"),
-        ("", f"runback train --config {shlex.quote(shown.path(best_config))}"),
+        (
+            "the config of the search's best trial",
+            f"runback train --config {shlex.quote(shown.path(best_config))}",
+        ),
     ]
 
 

@@ -16,8 +16,7 @@ from runback.data.atomic import publish
 from runback.errors import Stopped
 from runback.provenance.secrecy import redacted
 from runback.sweeping import messages
-from runback.sweeping.confirm.results import find_confirmed
-from runback.sweeping.confirm.text import confirm_section
+from runback.sweeping.confirm.files import SECTION
 from runback.sweeping.coordinator import Budget
 from runback.sweeping.reporting import shown
 from runback.sweeping.reporting.artist import Artist
@@ -28,6 +27,7 @@ from runback.sweeping.reporting.note import Place, note
 from runback.sweeping.reporting.plots import WORTH_DRAWING
 from runback.sweeping.reporting.trials import trials_csv
 from runback.sweeping.study import best_trials
+from runback.tracking.layout import CONFIRM
 
 WRITE_SECONDS = 30.0
 """Seconds from one note to the next while the sweep runs."""
@@ -141,7 +141,6 @@ class Reporter:
         self._describe()
 
     def _describe(self) -> None:
-        confirmed = find_confirmed(self.study)
         text = note(
             self.study,
             self.place,
@@ -152,9 +151,14 @@ class Reporter:
                 *([PAGE] if self._has_page else []),
                 *("trials.csv", *([BEST_CONFIG] if self._best is not None else [])),
             ],
-            confirmed="" if confirmed is None else confirm_section(confirmed),
+            confirmed=self._confirmed(),
         )
         self.run.describe(text)
+
+    def _confirmed(self) -> str:
+        """Return what the confirm stage has written about itself, if it has ended."""
+        file = self.folder / CONFIRM / SECTION
+        return file.read_text(encoding="utf-8") if file.exists() else ""
 
     def _write_best_config(self) -> None:
         """Write the file where its command expects it, and log it, if another trial is best now."""
