@@ -1,6 +1,7 @@
 """Real processes; the tasks need no TensorFlow."""
 
 import contextlib
+import importlib.util
 import os
 import signal
 import sys
@@ -156,3 +157,9 @@ def test_an_abort_for_want_of_memory_is_told_by_its_last_words(engine, tmp_path)
     assert outcome_of(engine, tmp_path, aborts).kind == "out_of_memory"
     again = outcome_of(engine, tmp_path, only_aborts)  # its log goes on after the words of the first one
     assert again == messages.Failed("lost", "its process was killed by SIGABRT")
+
+
+def test_what_is_imported_ahead_is_there():
+    """A server that forks processes passes over what it cannot import."""
+    for name in local.PRELOADED:
+        assert importlib.util.find_spec(name) is not None
