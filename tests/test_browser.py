@@ -72,7 +72,8 @@ def address(swept: Any) -> Iterator[str]:
 def page(address: str) -> Iterator[Page]:
     """Return the browser of someone who has not been here before, on the list of experiments."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]  # what a container lacks
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         page.set_default_timeout(60_000)
         expect.set_options(timeout=60_000)
