@@ -18,7 +18,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from runback.arguments import Parser
 from runback.errors import InputError
@@ -67,7 +66,7 @@ def _given(file: Path) -> str:
     """Make a config file known to Hydra, and return the override that adds it. Errors: InputError."""
     try:
         config = OmegaConf.load(file)
-    except (OSError, YAMLError) as error:
+    except (OSError, yaml.YAMLError) as error:
         reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
         raise InputError(f"cannot read the config {file}: {reason}") from error
     if not isinstance(config, DictConfig):

@@ -98,9 +98,10 @@ def sweep(
 
     with ExitStack() as ends:
         is_known = (sweep_folder / STUDY).exists()
+        # What does not fit is refused before anything is started.
         if not is_known:
             _refuse_without_study(sweep_folder)
-        if is_known:  # what does not fit it is refused before anything is started
+        else:
             study = ends.enter_context(_opened(sweep_folder, name, search, settings, slots))
         is_over, is_done = _progress(study, budget, stage) if is_known else (False, False)
         if not is_done:

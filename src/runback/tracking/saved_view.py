@@ -62,8 +62,3 @@ def save_view(store: Store, experiment: str, key: str, view: View) -> None:
         store.client.set_experiment_tag(
             experiment_id(store, experiment), f"{VIEW_TAG}{key}", json.dumps(content)
         )
-
-
-def view_path(experiment_id: str, key: str) -> str:
-    """Return the address of a view within MLflow's web interface."""
-    return f"#/experiments/{experiment_id}/runs?viewStateShareKey={key}"

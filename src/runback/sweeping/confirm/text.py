@@ -1,11 +1,10 @@
 """The results of a confirm stage in words: for a terminal, and as Markdown."""
 
-from collections.abc import Sequence
-
 from runback.brief import short_names, short_value
 from runback.sweeping.confirm.plan import Finalist
 from runback.sweeping.confirm.results import Confirmed
 from runback.sweeping.confirm.standings import Interval, Standing
+from runback.sweeping.markdown import table_row
 
 NAMED = 5
 """Trials that are named in a row."""
@@ -61,7 +60,7 @@ def confirm_section(result: Confirmed, registered: str | None = None) -> str:
         f"The search's best trials were trained again on {n} fresh seeds, the same for all: {seeds}. A value "
         "in the search is one of many and the best of them; the optimism is by how much it looked too good.",
         "",
-        _line(
+        table_row(
             ["trial", "mean", "95 % interval", "in the search", "optimism", "the best one's lead", "P(best)"]
         ),
         "|--:|--:|---|--:|--:|---|--:|",
@@ -74,7 +73,7 @@ def confirm_section(result: Confirmed, registered: str | None = None) -> str:
         lines += [f"{_method(m * (m - 1) // 2)}\n"]
     if registered:
         lines += [f"{registered}\n"]
-    lines += [_line(["trial", "params"]), "|--:|---|", *(_params(one) for one in result.plan.finalists)]
+    lines += [table_row(["trial", "params"]), "|--:|---|", *(_params(one) for one in result.plan.finalists)]
     return "\n".join(lines)
 
 
@@ -109,12 +108,7 @@ def _row(one: Standing) -> str:
     lead = "the best" if one.lead is None else _lead(one.lead)
     cells = [f"{one.mean.mean:.4f}", f"{one.mean.low:.4f} to {one.mean.high:.4f}", f"{one.search:.4f}"]
     cells += [f"{one.optimism:+.4f}", lead, _chance(one) or "unknown"]
-    return _line([str(one.trial), *cells])
-
-
-def _line(cells: Sequence[str]) -> str:
-    """Write a row; MLflow's page leaves no room between columns."""
-    return f"| {'&ensp; | '.join(cells)} |"
+    return table_row([str(one.trial), *cells])
 
 
 def _lead(lead: Interval) -> str:
@@ -126,7 +120,9 @@ def _lead(lead: Interval) -> str:
 
 def _params(one: Finalist) -> str:
     names = short_names(one.params)
-    return _line([str(one.trial), " ".join(f"{names[k]}={short_value(v)}" for k, v in one.params.items())])
+    return table_row(
+        [str(one.trial), " ".join(f"{names[k]}={short_value(v)}" for k, v in one.params.items())]
+    )
 
 
 def _missing(result: Confirmed, one: Finalist) -> str:

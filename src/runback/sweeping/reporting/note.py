@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from runback.brief import duration, short_value
 from runback.sweeping import endings
 from runback.sweeping.coordinator import Budget
+from runback.sweeping.markdown import table_row
 from runback.sweeping.reporting import shown
 from runback.sweeping.study import best_trials, finished_count
 
@@ -80,15 +81,10 @@ def _table(study: Study, place: Place) -> str:
     objectives = map(_objective, shown.objectives(study), study.directions)
     heads = ["trial", *objectives, *map(_text, params.values()), "time"]
     rows = [heads, *(_row(trial, list(params), place) for trial in best)]
-    lines = [_line(cells) for cells in rows]
+    lines = [table_row(cells) for cells in rows]
     lines.insert(1, "|" + " --- |" * len(heads))
     name = "" if len(study.directions) == 1 else "Trials that no other one beats in every objective:\n\n"
     return name + "\n".join(lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    """Write a row; MLflow's page leaves no room between columns."""
-    return f"| {'&ensp; | '.join(cells)} |"
 
 
 def _objective(name: str, direction: StudyDirection) -> str:
