@@ -1,6 +1,6 @@
 import pytest
 
-from runback.brief import LONGEST_NAME, duration, run_name, short_names, visible
+from runback.brief import LONGEST_NAME, duration, run_name, short_names
 
 
 def test_a_name_is_short_where_no_other_is_like_it():
@@ -13,10 +13,6 @@ def test_a_name_is_short_where_no_other_is_like_it():
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s")])
 def test_a_duration_is_in_minutes_and_seconds(seconds, text):
     assert duration(seconds) == text
-
-
-def test_what_would_move_a_cursor_is_spelled_out():
-    assert visible("a\x1b[2Jä\n") == "a\\x1b[2Jä\\n"
 
 
 def test_a_run_is_named_by_what_is_special_about_it():

@@ -47,8 +47,3 @@ def duration(seconds: float) -> str:
     """Return a duration: `42 s`, `1 min 05 s`."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def visible(text: str) -> str:
-    """Return the text with each character that would do something to a terminal spelled out."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
-from runback.brief import visible
+from runback.escape import for_terminal
 from runback.provenance.difference import Difference
 
 UNLIMITED = 100_000
@@ -26,7 +26,7 @@ def print_differences(
     table.add_column(then, overflow="fold")
     table.add_column(now, overflow="fold")
     for one in found:
-        table.add_row(*(visible(text) for text in (one.part, one.what, one.then, one.now)))
+        table.add_row(*(for_terminal(text) for text in (one.part, one.what, one.then, one.now)))
     if console.is_terminal:
         console.print(table)
         return

@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from runback.brief import duration, short_names, short_value, visible
+from runback.brief import duration, short_names, short_value
 from runback.comparison.table import RunTable
+from runback.escape import for_terminal
 
 LOW, HIGH = "_low", "_high"
 
@@ -62,7 +63,7 @@ def _metric(value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    return visible(short_value(value))
+    return for_terminal(short_value(value))
 
 
 def _size(value: Any) -> str:

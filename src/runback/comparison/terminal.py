@@ -6,9 +6,9 @@ import pandas as pd
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 
-from runback.brief import visible
 from runback.comparison.cells import Column, text_columns
 from runback.comparison.table import RunTable
+from runback.escape import for_terminal
 
 SHOWN = 40
 """Runs that are shown on a terminal unless it is said how many."""
@@ -88,12 +88,14 @@ def _states(rows: pd.DataFrame) -> list[str]:
 def _state(status: str, failure: str, reason: str) -> str:
     if status == "KILLED":
         return "pruned" if reason.startswith("pruned") else "stopped"
-    return f"failed: {visible(failure)}" if status == "FAILED" and failure else status.lower()
+    return f"failed: {for_terminal(failure)}" if status == "FAILED" and failure else status.lower()
 
 
 def _reasons(rows: pd.DataFrame) -> list[str]:
     """Return why runs failed, a line each."""
     failed = rows[rows["status"] == "FAILED"].reindex(columns=["run", "reason"]).dropna()
-    lines = [f"{run[:ID_LENGTH]} failed: {visible(reason)}" for run, reason in failed.itertuples(index=False)]
+    lines = [
+        f"{run[:ID_LENGTH]} failed: {for_terminal(reason)}" for run, reason in failed.itertuples(index=False)
+    ]
     more = [f"and {len(lines) - REASONS:,} more that failed"] if len(lines) > REASONS else []
     return lines[:REASONS] + more

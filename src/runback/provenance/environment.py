@@ -6,7 +6,7 @@ import re
 from importlib.metadata import Distribution, distributions
 from typing import Any
 
-from runback.provenance.secrecy import redacted, secret_variable
+from runback.secrecy import redacted, secret_variable
 
 VARIABLES = (
     *("CUBLAS_WORKSPACE_CONFIG", "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "PYTHONHASHSEED", "XLA_FLAGS"),

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from runback.provenance.git import GitError, git
-from runback.provenance.secrecy import secret_file, without_credentials
 from runback.provenance.tree_zip import TreeFile, pack_tree
 from runback.provenance.untracked import LeftOut, left_out_secret, read_untracked
+from runback.secrecy import secret_file, without_credentials
 
 LIMIT = 10 * 2**20
 """Bytes of untracked files that a record takes in all."""

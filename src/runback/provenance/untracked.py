@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from runback.provenance.secrecy import secret_file
 from runback.provenance.tree_zip import EXECUTABLE, LINK, PLAIN, TreeFile, leaves_tree
+from runback.secrecy import secret_file
 
 LISTED = 100
 """Files left out that are named one by one; more are told by folder."""

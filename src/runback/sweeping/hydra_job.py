@@ -19,7 +19,7 @@ from hydra.plugins.config_source import ConfigResult
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runback.provenance.secrecy import redacted, secret_variable
+from runback.secrecy import redacted, secret_variable
 from runback.sweeping.process import Job
 
 

@@ -211,9 +211,9 @@ class _Tracked:
         self, sweep: str, label: Label, params: dict[str, Any], failure: messages.Failed
     ) -> str | None:
         """Store a run for a trial that ended before it had one; return its ID, None if that fails."""
+        from runback.secrecy import redacted
         from runback.tracking.run import start_run
         from runback.tracking.tags import FAILURE_TAG
-        from runback.tracking.text import redacted
 
         try:
             run = start_run(

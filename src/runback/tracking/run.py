@@ -23,6 +23,7 @@ from mlflow.utils import mlflow_tags
 
 from runback.errors import DiskFull, RunbackError, Stopped, StoreAway, StoreError, TrialPruned
 from runback.disk import is_full
+from runback.secrecy import redacted
 from runback.tracking.courier import Courier
 from runback.tracking.curves import Curves
 from runback.tracking.delivery import END, deliver, send_end, send_params
@@ -32,7 +33,7 @@ from runback.tracking.moved import refuse_moved
 from runback.tracking.outbox import Outbox
 from runback.tracking.store import Store, experiment_id, patiently, told
 from runback.tracking.tags import FAILURE_TAG, REASON_TAG
-from runback.tracking.text import PARAM_LIMIT, TAG_LIMIT, cut, first_line, redacted
+from runback.tracking.text import PARAM_LIMIT, TAG_LIMIT, cut, first_line
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 

@@ -17,11 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from runback.disk import is_full
 from runback.errors import DiskFull, InputError, RunbackError, StoreAway, StoreError
+from runback.secrecy import redacted
 from runback.tracking.database import prepare
 from runback.tracking.layout import Layout, folder_name, store_uri
 from runback.tracking.moved import refuse_moved
 from runback.tracking.sqlite_file import file_of
-from runback.tracking.text import first_line, redacted
+from runback.tracking.text import first_line
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 """Stores that this process writes itself; behind any other URI a server does."""

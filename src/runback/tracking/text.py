@@ -2,6 +2,8 @@
 
 import re
 
+from runback.secrecy import redacted
+
 NAME_LIMIT = 250
 """Characters of a param's, metric's or tag's name (mlflow.utils.validation.MAX_ENTITY_KEY_LENGTH)."""
 
@@ -31,8 +33,3 @@ def first_line(text: str) -> str:
     if len(lines) > 1 and lines[0].startswith("(raised as a result of"):
         lines = lines[1:]  # SQLAlchemy's preface
     return cut(redacted(lines[0]), REASON_LIMIT) if lines else ""
-
-
-def redacted(text: str) -> str:
-    """Return `text` with the user and password of every URL in it replaced by `***`."""
-    return re.sub(r"(?<=://)[^/\s'\"]+@", "***@", text)

@@ -6,7 +6,7 @@ from typing import Any
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from runback.provenance.secrecy import redacted, secret_variable
+from runback.secrecy import redacted, secret_variable
 from runback.sweeping.hydra_job import Composer, app_config
 
 BEST_CONFIG = "best_config.yaml"

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from runback.data.atomic import publish
 from runback.errors import Stopped
-from runback.provenance.secrecy import redacted
+from runback.secrecy import redacted
 from runback.sweeping import messages
 from runback.sweeping.confirm.files import SECTION
 from runback.sweeping.coordinator import Budget

@@ -8,7 +8,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from runback.brief import short_names
-from runback.provenance.secrecy import redacted, secret_variable
+from runback.secrecy import redacted, secret_variable
 from runback.sweeping.coordinator import PRUNED_AT
 
 

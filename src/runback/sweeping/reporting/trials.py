@@ -5,7 +5,7 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from runback.provenance.secrecy import redacted
+from runback.secrecy import redacted
 from runback.sweeping import endings
 from runback.sweeping.coordinator import FAILURE
 from runback.sweeping.reporting import shown

@@ -1,6 +1,6 @@
 import pytest
 
-from runback.provenance.secrecy import redacted, secret_file, secret_variable, without_credentials
+from runback.secrecy import redacted, secret_file, secret_variable, without_credentials
 
 
 @pytest.mark.parametrize(
