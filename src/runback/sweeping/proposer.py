@@ -14,6 +14,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from runback.errors import InputError
+from runback.sweeping.cmaes_state import read_safely
 from runback.sweeping.space import Space
 from runback.sweeping.study import part
 from runback.sweeping.view import JOURNAL, View
@@ -41,6 +42,8 @@ class Proposer:
             raise InputError(
                 "sampler gp needs PyTorch, which is missing: pip install torch, or use sampler tpe"
             )
+        if target.endswith(".CmaEsSampler"):
+            read_safely()
         self._points: list[dict[str, Any]] | None = None
         if target.startswith("runback."):
             self._points = part(spec, "hydra.sweeper.sampler", distributions=space.distributions, seed=seed)
