@@ -1,4 +1,4 @@
-"""The state of Optuna's CMA-ES, which it keeps as a pickle in the study: read without running what is in it."""
+"""The state that Optuna keeps of CMA-ES, a pickle in the study: read without running what is in it."""
 
 import io
 import pickle
