@@ -180,7 +180,7 @@ def test_a_zip_of_something_else_is_refused(tmp_path):
         (b"", "manifest.json must be JSON"),
         (b'{"format": "runback-bundle-2"}', "manifest.json: format must be 'runback-bundle-1'"),
         (b'{"files": [], "format": "runback-bundle-1", "run": {}}', "manifest.json: files must be an object"),
-        (b" " * 17 * MEBIBYTE, "manifest.json must have at most 16777216 bytes"),
+        (b" " * 17 * MEBIBYTE, "manifest.json must have at most 6291456 bytes"),
     ],
 )
 def test_a_manifest_of_another_form_is_refused(forge, manifest, said):
