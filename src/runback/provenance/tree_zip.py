@@ -1,5 +1,6 @@
 """Files of a source tree in a zip: their bytes, whether they can be executed, and symbolic links."""
 
+import hashlib
 import io
 import re
 import stat
@@ -93,6 +94,29 @@ def read_tree(content: bytes, path: str, most: int) -> bytes | None:
     with _reading(content) as archive:
         found = [info for info in archive.infolist() if info.filename == path and info.file_size <= most]
         return b"".join(_pieces(archive, found[0])) if len(found) == 1 else None
+
+
+def tree_files(content: bytes, *, max_bytes: int = MAX_BYTES) -> Iterator[tuple[TreeEntry, bytes]]:
+    """Yield each file of a zip, checked as `unpack_tree` does, with its content. Raises InputError."""
+    with _reading(content) as archive:
+        for entry, info in _checked(archive, len(content), max_bytes):
+            yield entry, b"".join(_pieces(archive, info))
+
+
+def tree_sums(content: bytes, prefix: str) -> dict[str, str]:
+    """Return the SHA-256 of each file of a zip whose path begins with `prefix`. Raises InputError."""
+    with _reading(content) as archive:
+        found = [
+            info for info in archive.infolist() if info.filename.startswith(prefix) and not info.is_dir()
+        ]
+        return {info.filename: _sum(archive, info) for info in found}
+
+
+def _sum(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str:
+    digest = hashlib.sha256()
+    for piece in _pieces(archive, info):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 @contextmanager
