@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from runback import foreign_config, targets
 from runback.errors import InputError
+from runback.locked_environment import refuse_version
 from runback.provenance import lock_file
 from runback.provenance.checkout import knows_commit
 from runback.provenance.environment import python
@@ -114,8 +115,10 @@ class _Code:
 
     def python(self) -> Iterator[str]:
         version = self.recorded.record["python"]["version"]
-        if self.recorded.optional(LOCK) is not None and version != python()["version"]:
-            yield f"{version}: uv takes it from this machine, or downloads it"
+        if self.recorded.optional(LOCK) is None or version == python()["version"]:
+            return
+        refuse_version(version)
+        yield f"{version}: uv takes it from this machine, or downloads it"
 
     def _conf(self) -> Iterator[str]:
         """Tell how many files of `conf/` are not as they are here."""

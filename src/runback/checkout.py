@@ -16,13 +16,16 @@ from runback.errors import InputError, Stopped, TrainingError
 from runback.escape import for_terminal
 from runback.locked_environment import Terms, locked_python
 from runback.provenance.checkout import knows_commit, toplevel, unpacked, worktree
-from runback.provenance.tree_zip import tree_files
+from runback.provenance.tree_zip import tree_entries, tree_files
 from runback.recorded import CODE, LOCK, PATCH, UNTRACKED, RecordedRun
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, folder_name
 
 GRACE = 60.0
 """Seconds that a training gets to end after a signal; it needs those of one step and one checkpoint."""
 
+
+SHORT = 2**15
+"""Bytes of changes that may fit on a screen."""
 
 AGREED_VARIABLE = "RUNBACK_AGREED"
 """The environment variable by which a process is told the fingerprint of the bundle that was agreed to."""
@@ -57,6 +60,14 @@ def reproduce(
         if recorded.is_bundle:
             variables[AGREED_VARIABLE] = recorded.fingerprint
         return _run(command, _working_folder(recorded, layout, project), variables)
+
+
+def is_short(recorded: RecordedRun) -> bool:
+    """Say whether the changes and the untracked files of a run may be few lines."""
+    code = recorded.record["code"]
+    size = len(recorded.files.read(PATCH)) if code["patch_sha256"] else 0
+    untracked = tree_entries(recorded.files.read(UNTRACKED)) if code["untracked"] else []
+    return size + sum(one.size for one in untracked) <= SHORT
 
 
 def texts(recorded: RecordedRun) -> Iterator[str]:

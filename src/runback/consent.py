@@ -22,12 +22,12 @@ RIGHTS = "What you agree to runs with your rights: it can read, change and send 
 
 
 def ask(
-    found: Sequence[Brought], texts: Sequence[str], fingerprint: str, console: Console, *, agreed: bool
+    found: Sequence[Brought], texts: Sequence[str] | None, fingerprint: str, console: Console, *, agreed: bool
 ) -> None:
     """Show what a bundle brings; unless it is `agreed` to, a person at the terminal has to say yes.
 
-    `texts` are the first SCREEN lines of its changes and files, harmless to a terminal; they are shown if all
-    fit on the screen. Errors: InputError where nobody agrees.
+    `texts` are the first SCREEN lines of its changes and files, harmless to a terminal, None where they are
+    too long; they are shown if all fit on the screen. Errors: InputError where nobody agrees.
     """
     width = console.width if console.is_terminal else UNLIMITED
     for line in screen(found, texts, fingerprint, width):
@@ -47,13 +47,13 @@ def ask(
         raise InputError("not agreed to: nothing was run")
 
 
-def screen(found: Sequence[Brought], texts: Sequence[str], fingerprint: str, width: int) -> list[str]:
+def screen(found: Sequence[Brought], texts: Sequence[str] | None, fingerprint: str, width: int) -> list[str]:
     """Return what a bundle brings as lines of a terminal of that width."""
     head = ("This bundle brings what is not yours, with the fingerprint", fingerprint)
     told = [cut(line, width) for line in (*head, *lines(found))]
-    is_whole = len(told) + len(texts) + 1 <= SCREEN and all(cell_len(one) <= width for one in texts)
-    more = texts if is_whole else [cut("--show prints all of it, with every changed line.", width)]
-    return [*told, *(more if texts else []), cut(RIGHTS, width)]
+    if texts is None or len(told) + len(texts) + 1 > SCREEN or any(cell_len(one) > width for one in texts):
+        texts = [cut("--show prints all of it, with every changed line.", width)]
+    return [*told, *texts, cut(RIGHTS, width)]
 
 
 def lines(found: Sequence[Brought]) -> Iterator[str]:

@@ -28,6 +28,8 @@ MAX_EXPERIMENT = 250
 OURS = ("runback.", "keras.")
 """How the names begin of what every project may build."""
 
+_VARIABLE = re.compile(r"\$\{oc\.env:(\w+)(?:,([^${}]*))?\}")
+
 _OUTSIDE = re.compile(r"[/~\\]|.*(^|/)\.\.(/|$)|.*://", re.DOTALL)
 """A path that leads out of the folder that one works in, or an address."""
 
@@ -83,19 +85,31 @@ def check(config: DictConfig, what: str) -> None:
 
 
 def reach(config: DictConfig, what: str) -> Reach:
-    """Return what a checked config reaches for. Errors: InputError where a reference leads nowhere."""
+    """Return what a checked config reaches for; the environment is not read for that.
+
+    Errors: InputError where a reference leads nowhere.
+    """
+    raw = OmegaConf.to_container(config)
+    named = [(name, key) for key, names in interpolation.variables(raw).items() for name in names]
     try:
-        tree, reads = interpolation.resolved(config)
+        tree = OmegaConf.to_container(OmegaConf.create(_without_environment(raw)), resolve=True)
     except (OmegaConfBaseException, RecursionError) as error:
         raise InputError(f"{what} cannot be used: {(str(error).splitlines() or [''])[0]}") from error
-    named = [(name, key) for key, names in interpolation.variables(tree).items() for name in names]
-    used = [(name, key) for key, names in reads.items() for name in names]
     texts = [(text, key) for key, text in _leaves(tree) if isinstance(text, str)]
     return Reach(
-        tuple(dict.fromkeys([*named, *used])),
+        tuple(named),
         tuple((text, key) for text, key in texts if not _is_target(key) and _OUTSIDE.match(text)),
         tuple((text, key) for text, key in texts if _is_target(key) and not text.startswith(OURS)),
     )
+
+
+def _without_environment(tree: Any) -> Any:
+    """Return a config's tree with a variable's default, or its name, for each that is read."""
+    if isinstance(tree, dict):
+        return {key: _without_environment(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_without_environment(value) for value in tree]
+    return _VARIABLE.sub(lambda found: found[2] or found[1], tree) if isinstance(tree, str) else tree
 
 
 def _refuse_event(event: Any, what: str) -> None:

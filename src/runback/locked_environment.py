@@ -47,7 +47,7 @@ def locked_python(
     installed. `version` is the run's Python. `terms` are those for a stranger's project. An environment that
     exists is used again. Errors: InputError, where uv is not there or cannot make it.
     """
-    _refuse_version(version)
+    refuse_version(version)
     uv = _Uv(_find_uv(), project, terms)
     chosen = _extras(uv, project, packages)
     lock = (project / "uv.lock").read_bytes()
@@ -59,7 +59,7 @@ def locked_python(
     return environment / "bin" / "python"
 
 
-def _refuse_version(version: str) -> None:
+def refuse_version(version: str) -> None:
     """Raise InputError for what is no version of Python that runback runs on; uv would run any path."""
     supported = metadata("runback")["Requires-Python"]
     if not VERSION.fullmatch(version) or not SpecifierSet(supported).contains(version, prereleases=True):

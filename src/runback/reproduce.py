@@ -94,8 +94,15 @@ def _agree(recorded: RecordedRun, layout: Layout, console: Console, *, in_place:
     """Ask about what a bundle brings, if it brings anything. Errors: InputError."""
     found = brought(recorded, layout, in_place=in_place)
     if found:
-        texts = itertools.islice([] if in_place else checkout.texts(recorded), consent.SCREEN)
-        consent.ask(found, list(texts), recorded.fingerprint, console, agreed=agreed)
+        texts = [] if in_place else _first_lines(recorded)
+        consent.ask(found, texts, recorded.fingerprint, console, agreed=agreed)
+
+
+def _first_lines(recorded: RecordedRun) -> list[str] | None:
+    """Return what may fit on a screen of a run's changes; None where they are too long for it."""
+    if not checkout.is_short(recorded):
+        return None
+    return list(itertools.islice(checkout.texts(recorded), consent.SCREEN))
 
 
 def _show(recorded: RecordedRun, layout: Layout, options: argparse.Namespace) -> None:
