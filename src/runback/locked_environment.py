@@ -72,7 +72,7 @@ def _careful(lock: bytes, terms: Terms | None) -> list[str]:
         return []
     # Under a registry's name a file from elsewhere would be in uv's cache for every project.
     alone = ["--no-cache"] if read_lock(lock).elsewhere else []
-    return alone if terms.build else [*alone, "--no-build", "--no-install-local"]
+    return alone if terms.build else [*alone, "--no-build", "--no-install-workspace"]
 
 
 def _find_uv() -> str:

@@ -206,7 +206,7 @@ def _write(folder: Path, entry: TreeEntry, archive: zipfile.ZipFile, info: zipfi
 
 def _is_private(parts: Iterable[str]) -> bool:
     """Say whether a path leads into git's own folder, in any spelling that a filesystem may accept."""
-    return any(PRIVATE.fullmatch(_as_opened(part)) for part in parts)
+    return any(PRIVATE.fullmatch(_as_opened(one)) for part in parts for one in part.split("\\"))
 
 
 def _as_opened(part: str) -> str:
