@@ -7,6 +7,7 @@ import pty
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -316,6 +317,7 @@ def hostile() -> dict[str, tuple[dict, str]]:
         "id": ({"run": {"id": "../" * 10 + "ab"}}, "id"),
         "tags": ({"run": {"tags": {"a": ["b"]}}}, "tags"),
         "target": (target, "os.system"),
+        "no model": ({"whole_config": b"model: 3\n"}, "it has no model._target_"),
         "resolver": ({"config": "x: ${oc.decode:1}\n"}, "interpolation"),
         "experiment": (
             {"whole_config": b"tracking:\n  experiment: ${oc.env:MY_TOKEN}\n"},
@@ -333,7 +335,8 @@ def hostile() -> dict[str, tuple[dict, str]]:
 
 
 HOSTILE = (
-    *("commit", "option", "tree", "python", "old python", "status", "id", "tags", "target", "resolver"),
+    *("commit", "option", "tree", "python", "old python", "status", "id", "tags", "target", "no model"),
+    *("resolver",),
     *("experiment", "folder", "alias", "history", "lock", "patch", "bomb", "untracked", "project"),
 )
 
@@ -520,3 +523,57 @@ def test_verify_and_compare_print_a_strangers_text_as_text(exported, tmp_path):
     for _, printed, errors in results:
         assert all(line.isprintable() for line in (printed + errors).splitlines())
         assert "\\x1b[8m" in printed + errors
+
+
+def test_nothing_is_written_through_a_link_of_a_bundle(exported, clone, tmp_path):
+    outside = tmp_path / "outside"
+    head = "diff --git a/uv.lock b/uv.lock\nnew file mode 120000\n--- /dev/null\n+++ b/uv.lock\n"
+    patch = f"{head}@@ -0,0 +1 @@\n+{outside}\n\\ No newline at end of file\n".encode()
+    bundle = forged(exported.bundle, tmp_path / "link.zip", patch=patch, lock=b"version = 1\n")
+    done = clone.run("reproduce", str(bundle), "--yes")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert not os.path.lexists(outside)
+    assert not list(clone.folder.glob("mlruns/checkouts/*"))
+
+
+BACKEND = """
+import pathlib
+pathlib.Path({trace!r}).write_text("built")
+"""
+
+SOURCE = """[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "dep"
+version = "1.0"
+"""
+
+
+def test_a_lock_file_that_git_ignores_builds_no_package_unasked(exported, clone, tmp_path):
+    lock = LOCK.replace('git = "https://evil.example/dep#0123"', 'path = "dep-1.0.tar.gz"')
+    facts = 'name = "own"\nversion = "1.0"\nsource = { virtual = "." }\ndependencies = [{ name = "dep" }]'
+    project = '[project]\nname = "own"\nversion = "1.0"\nrequires-python = ">=3.11"\ndependencies = ["dep"]\n'
+    backend = BACKEND.format(trace=str(tmp_path / "trace"))
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for name, text in (("pyproject.toml", SOURCE), ("backend.py", backend), ("PKG-INFO", METADATA)):
+            info = tarfile.TarInfo(f"dep-1.0/{name}")
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
+    package = TreeFile("sub/dep-1.0.tar.gz", archive.getvalue())
+    files = pack_tree([package, TreeFile("sub/pyproject.toml", project.encode())])
+    code = {"patch_sha256": None, "project": "sub"}
+    lock_file = f'requires-python = ">=3.11"\n{lock}\n[[package]]\n{facts}\n'.encode()
+    bundle = forged(exported.bundle, tmp_path / "lock.zip", code=code, untracked=files, lock=lock_file)
+    done = clone.run("reproduce", str(bundle), "--yes", UV_OFFLINE="1", UV_CACHE_DIR=str(tmp_path / "cache"))
+    assert done.returncode == 2, done.stderr
+    [line] = done.stderr.splitlines()
+    assert line.endswith("; --build lets it run its build code")
+    assert "only with --build: dep (path dep-1.0.tar.gz)" in done.stdout
+    assert not (tmp_path / "trace").exists()
+
+
+METADATA = "Metadata-Version: 2.1\nName: dep\nVersion: 1.0\n"

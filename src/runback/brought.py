@@ -140,6 +140,7 @@ def _config(recorded: RecordedRun, layout: Layout, shown: int, *, in_place: bool
     declared = targets.declared_modules(layout.root) if in_place else _declared(recorded, layout)
     if declared is not None:
         targets.check(OmegaConf.to_container(recorded.config), declared)
+    foreign_config.refuse_incomplete(recorded.config, f"{CONFIG} of run {recorded.id}")
     for told, pairs in (
         ("reads of the environment", found.variables),
         ("reads outside the working folder", found.paths),

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from omegaconf import OmegaConf
 from rich.console import Console
 
 from runback.brought import is_code_ours, is_lock_ours
@@ -144,7 +145,8 @@ def _working_folder(recorded: RecordedRun, layout: Layout, project: Path) -> Pat
     That is where the user is, because images are seldom under version control; where they are, it is the
     same place in the checkout.
     """
-    here, path = Path.cwd(), recorded.config.data.get("path")
+    here = Path.cwd()
+    path = OmegaConf.select(recorded.config, "data.path", throw_on_resolution_failure=False)
     if not isinstance(path, str) or path.startswith(("/", "~")) or not here.is_relative_to(layout.root):
         return here
     there = project / here.relative_to(layout.root)

@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runback import interpolation
 from runback.errors import InputError
+from runback.prepare import GROUPS, SPLIT_KNOBS
 from runback.tracking.layout import folder_name
 
 MAX_BYTES = 128 * 2**10
@@ -82,6 +83,19 @@ def check(config: DictConfig, what: str) -> None:
         if isinstance(text, str) and "${" in text:
             raise InputError(f"{what}: {key} must be a plain value; got {text!r}")
     _check_experiment(tracking.get("experiment") if isinstance(tracking, dict) else None, what)
+
+
+def refuse_incomplete(config: DictConfig, what: str) -> None:
+    """Raise InputError for a config that lacks what every training needs; `what` opens the message."""
+    tree = OmegaConf.to_container(config)
+    for group in GROUPS:
+        key, kind = ("layers", list) if group == "augmentation" else ("_target_", str)
+        part = tree.get(group) if isinstance(tree, dict) else None
+        if not isinstance(part, dict) or not isinstance(part.get(key), kind):
+            raise InputError(f"{what} cannot be used: it has no {group}.{key}")
+    missing = [knob for knob in SPLIT_KNOBS if knob not in tree["data"]]  # type: ignore[index, call-overload]
+    if missing:
+        raise InputError(f"{what} cannot be used: it has no data.{missing[0]}")
 
 
 def reach(config: DictConfig, what: str) -> Reach:
