@@ -14,6 +14,7 @@ from runback.errors import InputError
         ("a: !!python/object/apply:os.system [true]", "tag"),
         ("a: !!binary aGVsbG8=", "tag"),
         ("[" * 40, "too deep"),
+        ("[" + "[]," * 5_000 + "]", "more than 10,000 keys and values"),
         ("a: " + "x" * 10_001, "10,001 characters"),
         ("a: ${oc.decode:x}", "interpolation"),
         ("a: ${hydra:runtime.cwd}", "interpolation"),

@@ -18,6 +18,7 @@ MAX_BYTES = 128 * 2**10
 """A config has some 2,000 bytes; YAML is read at about 100 KB a second."""
 
 MAX_DEPTH = 30
+MAX_VALUES = 10_000
 MAX_TEXT = 10_000
 """Characters of one value."""
 
@@ -57,7 +58,9 @@ def refuse_harmful(content: bytes, what: str) -> None:
         raise InputError(f"{what} has {len(content):,} bytes; expected at most {MAX_BYTES:,}")
     try:
         depth, references = 0, 0
-        for event in yaml.parse(content.decode(), Loader=yaml.SafeLoader):
+        for count, event in enumerate(yaml.parse(content.decode(), Loader=yaml.SafeLoader)):
+            if count > MAX_VALUES:
+                raise InputError(f"{what} has more than {MAX_VALUES:,} keys and values")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
                 raise InputError(f"{what} is nested too deep: expected at most {MAX_DEPTH} levels")

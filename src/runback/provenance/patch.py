@@ -38,6 +38,8 @@ def patched_files(patch: bytes) -> list[PatchedFile]:
     """Return the files that a patch changes. Applies nothing. Raises InputError where git cannot read it."""
     if len(patch) > MAX_BYTES:
         raise InputError(f"the changes have {len(patch):,} bytes; expected at most {MAX_BYTES:,}")
+    if not patch.startswith(b"diff --git "):  # git would skip what comes before, and show none of it
+        raise InputError("the recorded changes cannot be read: they begin with no change of a file")
     refuse_bomb([int(size) for size in _BINARY.findall(patch)], len(patch), RATIO, "a binary change")
     # Within a repository git would leave out what lies above the folder that it runs in.
     with tempfile.TemporaryDirectory(prefix="runback-") as folder:
