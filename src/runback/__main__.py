@@ -5,6 +5,7 @@ import importlib
 import sys
 
 from runback.errors import RunbackError, Stopped
+from runback.escape import for_terminal
 
 VERBS = {
     "train": "train one model, or sweep over overrides with --multirun, or go on with resume=RUN",
@@ -57,7 +58,8 @@ def _usage() -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"runback: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - this is the command line
+    # It may quote what somebody else wrote.
+    print(f"runback: {for_terminal(' '.join(message.split()))}", file=sys.stderr)  # noqa: T201 - this is the command line
     return code
 
 

@@ -1,23 +1,23 @@
 """Reproduces a run whose code is not the code here: in a working tree and with packages of its own."""
 
 import contextlib
-import io
 import os
 import secrets
 import signal
 import subprocess
 import sys
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from omegaconf import OmegaConf
 from rich.console import Console
 
+from runback.brought import is_code_ours, is_lock_ours
 from runback.errors import InputError, Stopped, TrainingError
-from runback.locked_environment import locked_python
+from runback.escape import for_terminal
+from runback.locked_environment import Terms, locked_python
 from runback.provenance.checkout import knows_commit, toplevel, unpacked, worktree
-from runback.provenance.snapshot import LIMIT
+from runback.provenance.tree_zip import tree_entries, tree_files
 from runback.recorded import CODE, LOCK, PATCH, UNTRACKED, RecordedRun
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, folder_name
 
@@ -25,32 +25,61 @@ GRACE = 60.0
 """Seconds that a training gets to end after a signal; it needs those of one step and one checkpoint."""
 
 
+SHORT = 2**15
+"""Bytes of changes that may fit on a screen."""
+
+AGREED_VARIABLE = "RUNBACK_AGREED"
+"""The environment variable by which a process is told the fingerprint of the bundle that was agreed to."""
+
+
+def refuse_without_commit(recorded: RecordedRun) -> None:
+    """Raise InputError for a run whose code was in no repository."""
+    if recorded.record["code"]["commit"] is None:
+        raise InputError(f"the code of run {recorded.id} is in no git repository: use --in-place")
+
+
 def reproduce(
-    recorded: RecordedRun, layout: Layout, flags: Sequence[str], console: Console, *, ask: bool
+    recorded: RecordedRun, layout: Layout, flags: Sequence[str], console: Console, *, build: bool
 ) -> int:
     """Run `runback reproduce` with the run's own code and packages; return its exit code.
 
-    `flags` are this command's other options; with `ask` a person has to agree to a bundle's code. The user's
-    checkout, its index and its environment stay as they are; everything new lies under mlruns/. Errors:
-    InputError when that code cannot be had.
+    `flags` are this command's other options; what a bundle brings was agreed to, and with `build` also that
+    its packages run code to be installed. The user's checkout, its index and its environment stay as they
+    are; everything new lies under mlruns/. Errors: InputError when that code cannot be had.
     """
     code = recorded.record["code"]
-    if code["commit"] is None:
-        raise InputError(f"the code of run {recorded.id} is in no git repository: use --in-place")
-    is_all_ours = (
-        knows_commit(layout.root, code["commit"]) and not code["patch_sha256"] and not code["untracked"]
-    )
-    if recorded.is_bundle and ask and not is_all_ours:
-        _ask(recorded, layout, console)
     for one in code["left_out"]:
-        console.print(f"not in the record, so not in the checkout: {one.get('path')}", soft_wrap=True)
+        told = for_terminal(str(one.get("path")))
+        console.print(f"not in the record, so not in the checkout: {told}", soft_wrap=True)
     console.print(f"training in a checkout of commit {code['commit']}", soft_wrap=True)
     with _checkout(recorded, layout) as folder:
         project = _project(folder, code["project"])
-        python = _python(project, recorded, layout, console)
+        python = _python(project, recorded, layout, console, build=build)
         console.file.flush()
         command = [str(python), "-P", "-m", "runback", "reproduce", recorded.reference, "--in-place", *flags]
-        return _run(command, _working_folder(recorded, layout, project), _variables(project, folder, layout))
+        variables = _variables(project, folder, layout)
+        if recorded.is_bundle:
+            variables[AGREED_VARIABLE] = recorded.fingerprint
+        return _run(command, _working_folder(recorded, layout, project), variables)
+
+
+def is_short(recorded: RecordedRun) -> bool:
+    """Say whether the changes and the untracked files of a run may be few lines."""
+    code = recorded.record["code"]
+    size = len(recorded.files.read(PATCH)) if code["patch_sha256"] else 0
+    untracked = tree_entries(recorded.files.read(UNTRACKED)) if code["untracked"] else []
+    return size + sum(one.size for one in untracked) <= SHORT
+
+
+def texts(recorded: RecordedRun) -> Iterator[str]:
+    """Yield the changes and the untracked files of a run, line by line, harmless to a terminal."""
+    code = recorded.record["code"]
+    if code["patch_sha256"]:
+        yield from _lines(recorded.files.read(PATCH))
+    if code["untracked"]:
+        for entry, text in tree_files(recorded.files.read(UNTRACKED)):
+            yield f"untracked file {for_terminal(entry.path)}"
+            yield from (f"+{line}" for line in _lines(text))
 
 
 @contextlib.contextmanager
@@ -61,10 +90,10 @@ def _checkout(recorded: RecordedRun, layout: Layout) -> Iterator[Path]:
     folder = layout.checkouts / f"{folder_name(recorded.id, 'a run ID')[:12]}-{secrets.token_hex(3)}"
     patch = recorded.files.read(PATCH) if code["patch_sha256"] else b""
     untracked = recorded.files.read(UNTRACKED) if code["untracked"] else None
-    archive = recorded.optional(CODE)
+    is_unknown = CODE in recorded.files.names and not knows_commit(layout.root, code["commit"])
     try:
-        if archive is not None and not knows_commit(layout.root, code["commit"]):
-            made = unpacked(archive, folder, patch, untracked, tree=code["tree"])
+        if is_unknown:
+            made = unpacked(recorded.files.read(CODE), folder, patch, untracked, tree=code["tree"])
         else:
             made = worktree(layout.root, code["commit"], folder, patch, untracked)
         with made:
@@ -81,16 +110,33 @@ def _project(folder: Path, within: str | None) -> Path:
     return project
 
 
-def _python(project: Path, recorded: RecordedRun, layout: Layout, console: Console) -> Path:
-    """Return the Python that has the packages of the run's lock file; without one, this Python."""
+def _python(project: Path, recorded: RecordedRun, layout: Layout, console: Console, *, build: bool) -> Path:
+    """Return the Python that has the packages of the run's lock file; without one, this Python.
+
+    A bundle's lock file is the one that was asked about, whatever else its code has in the place of it.
+    """
     lock, file = recorded.optional(LOCK), project / "uv.lock"
-    if lock is not None and not file.exists():  # git ignores it
-        file.write_bytes(lock)
-    if not file.is_file():
+    if lock is not None:
+        _replace(file, lock)
+    elif recorded.is_bundle or not file.is_file():
         return Path(sys.executable)
     console.print("making its environment: uv sync --frozen", soft_wrap=True)
     record = recorded.record
-    return locked_python(project, record["packages"], record["python"]["version"], layout.environments)
+    is_ours = not recorded.is_bundle or (is_code_ours(recorded, layout) and is_lock_ours(recorded, layout))
+    terms = None if is_ours else Terms(recorded.fingerprint, build=build)
+    return locked_python(project, record["packages"], record["python"]["version"], layout.environments, terms)
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Give a file this content; a link in its place is removed, not followed."""
+    if file.is_file() and not file.is_symlink() and file.read_bytes() == content:
+        return
+    try:
+        file.unlink(missing_ok=True)
+        with file.open("xb") as stream:
+            stream.write(content)
+    except OSError as error:
+        raise InputError(f"the run's {file.name} cannot be written: {error.strerror}") from error
 
 
 def _working_folder(recorded: RecordedRun, layout: Layout, project: Path) -> Path:
@@ -99,7 +145,8 @@ def _working_folder(recorded: RecordedRun, layout: Layout, project: Path) -> Pat
     That is where the user is, because images are seldom under version control; where they are, it is the
     same place in the checkout.
     """
-    here, path = Path.cwd(), recorded.config.data.get("path")
+    here = Path.cwd()
+    path = OmegaConf.select(recorded.config, "data.path", throw_on_resolution_failure=False)
     if not isinstance(path, str) or path.startswith(("/", "~")) or not here.is_relative_to(layout.root):
         return here
     there = project / here.relative_to(layout.root)
@@ -157,51 +204,8 @@ def _run(command: Sequence[str], folder: Path, variables: dict[str, str]) -> int
     return code
 
 
-def _ask(recorded: RecordedRun, layout: Layout, console: Console) -> None:
-    """Show what a bundle brings of its own, and have a person agree to run it."""
-    code = recorded.record["code"]
-    if not knows_commit(layout.root, code["commit"]):
-        console.print(
-            f"commit {code['commit']} is unknown here: all code is the bundle's, in its {CODE}",
-            soft_wrap=True,
-        )
-    changes = _lines(recorded.files.read(PATCH)) if code["patch_sha256"] else []
-    if code["untracked"]:
-        changes += _untracked_lines(recorded.files.read(UNTRACKED))
-    for line in changes or ["(no uncommitted change)"]:
-        console.print(line, soft_wrap=True)
-    if not sys.stdin.isatty():
-        raise InputError("this bundle brings code of its own: read it, then say --yes to run it")
-    try:
-        answer = console.input("run this code? [y/N] ", markup=False)
-    except EOFError:
-        answer = ""
-    if answer.strip().lower() not in ("y", "yes"):
-        raise InputError("not run")
-
-
-def _untracked_lines(content: bytes) -> list[str]:
-    """Return the untracked files as a patch would show them."""
-    lines = []
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for entry in archive.infolist():
-                with archive.open(entry) as stream:
-                    text = stream.read(LIMIT + 1)
-                lines += [
-                    f"untracked file {ascii(entry.filename)[1:-1]}",
-                    *(f"+{one}" for one in _lines(text)),
-                ]
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
-        raise InputError(f"{UNTRACKED} is damaged: {error}") from error
-    return lines
-
-
-def _lines(content: bytes) -> list[str]:
-    """Return a text's lines, harmless to a terminal: what could hide some of them is spelled out."""
-    if len(content) > LIMIT:
-        raise InputError(f"the bundle changes more than {LIMIT:,} bytes of code, too much to be read")
-    return [
-        "".join(one if one.isprintable() or one == "\t" else ascii(one)[1:-1] for one in line)
-        for line in content.decode(errors="backslashreplace").removesuffix("\n").split("\n")
-    ]
+def _lines(content: bytes) -> Iterator[str]:
+    """Yield a text's lines, harmless to a terminal: what could hide some of them is spelled out."""
+    for line in content.removesuffix(b"\n").split(b"\n"):
+        parts = line.decode(errors="backslashreplace").split("\t")
+        yield "\t".join(for_terminal(part) for part in parts)

@@ -19,7 +19,7 @@ def print_differences(
     found: Iterable[Difference], console: Console, heads: tuple[str, str, str, str] = HEADS
 ) -> None:
     """Print a row for each difference: its part, what differs in it, and its two values."""
-    part, what, then, now = heads
+    part, what, then, now = (for_terminal(head) for head in heads)
     table = Table(box=None, pad_edge=False)
     table.add_column(part, no_wrap=True)
     table.add_column(what, overflow="fold")

@@ -12,8 +12,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel
 
+from runback import foreign_config
 from runback.errors import DataError, InputError
 from runback.prepare import Plan, TrainConfig
+from runback.provenance import lock_file, patch, snapshot, tree_zip
 from runback.provenance.bundle import Bundle, open_bundle
 from runback.provenance.difference import Difference
 from runback.provenance.record_form import BundleForm, HistoryForm, RecordForm, ResultForm, check_form
@@ -38,6 +40,14 @@ CODE = "code.zip"
 
 HISTORY = "history.json"
 """In a bundle: the metrics of each epoch."""
+
+LARGEST = {
+    **dict.fromkeys((CONFIG, OVERRIDES), foreign_config.MAX_BYTES),
+    **dict.fromkeys((RECORD, RESULT, HISTORY), 8 * 2**20),
+    **{PATCH: patch.MAX_BYTES, UNTRACKED: 2 * snapshot.LIMIT, LOCK: lock_file.MAX_BYTES},
+    CODE: tree_zip.MAX_BYTES,
+}
+"""Bytes of the files of a bundle that are read into memory."""
 
 
 class Files(Protocol):
@@ -86,6 +96,11 @@ class RecordedRun:
     def is_bundle(self) -> bool:
         """Whether it was exported, perhaps by somebody else."""
         return isinstance(self.files, Bundle)
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the bundle that the run is in, empty for a run in the store."""
+        return self.files.fingerprint if isinstance(self.files, Bundle) else ""
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -167,9 +182,10 @@ def from_store(store: Store, reference: str) -> RecordedRun:
 
 
 def from_bundle(bundle: Bundle) -> RecordedRun:
-    """Return the run in an exported bundle. Errors: InputError."""
+    """Return the run in an exported bundle, of which record and config were looked at. Errors: InputError."""
     check_form(BundleForm, bundle.run, f"manifest.json of {bundle.path}")
-    return RecordedRun(
+    _refuse_large(bundle)
+    recorded = RecordedRun(
         id=bundle.run["id"],
         name=bundle.run["name"],
         status=bundle.run["status"],
@@ -178,6 +194,19 @@ def from_bundle(bundle: Bundle) -> RecordedRun:
         history=_json(bundle.read(HISTORY), HistoryForm, f"{HISTORY} of {bundle.path}"),
         reference=str(bundle.path.absolute()),
     )
+    for name in {CONFIG, OVERRIDES} & set(bundle.names):
+        foreign_config.refuse_harmful(bundle.read(name), f"{name} of run {recorded.id}")
+    foreign_config.check(recorded.config, f"{CONFIG} of run {recorded.id}")
+    return recorded
+
+
+def _refuse_large(bundle: Bundle) -> None:
+    """Raise InputError where a file that is read into memory is larger than any run makes it."""
+    for name, most in LARGEST.items():
+        if name in bundle.files and bundle.files[name].bytes > most:
+            raise InputError(
+                f"{name} of {bundle.path} has {bundle.files[name].bytes:,} bytes; expected at most {most:,}"
+            )
 
 
 def refuse_incomplete(recorded: RecordedRun) -> None:

@@ -1,29 +1,43 @@
 """`runback reproduce RUN`: trains a recorded run again and says whether it came out the same, bit for bit."""
 
 import argparse
+import itertools
 import json
 import logging
 import math
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
 
-from runback import checkout, record
+from runback import checkout, consent, record
 from runback.arguments import Parser
+from runback.brought import brought
 from runback.difference_table import print_differences
 from runback.errors import InputError, StoreError
+from runback.escape import for_terminal
 from runback.hydra_app import enter_project
 from runback.interruption import stop_on_signals
+from runback.provenance.bundle import Bundle
 from runback.provenance.changes import code_differences
 from runback.provenance.difference import Difference, differences
 from runback.provenance.page import reproduction_page
 from runback.provenance.verdict import Verdict, judge
-from runback.recorded import RecordedRun, find_recorded, refuse_incomplete, refuse_other_data, refuse_running
+from runback.recorded import (
+    RECORD,
+    RecordedRun,
+    find_recorded,
+    refuse_incomplete,
+    refuse_other_data,
+    refuse_running,
+)
+from runback.tracking.find import read_bytes
 from runback.tracking.layout import Layout
+from runback.tracking.store import Store
 from runback.train import Trained, train
 
 REPRODUCES = "runback.reproduces"
@@ -47,12 +61,58 @@ def main(argv: list[str]) -> int:
         if recorded.last_epoch == 0:
             raise InputError(f"run {recorded.id} completed no epoch: there is no result to compare with")
         refuse_incomplete(recorded)
+        if options.show:
+            _show(recorded, layout, options)
+            return 0
         here = {"code": record.code_here().as_dict()}
         changes = code_differences(recorded.record, here, layout.root)
-        if options.checkout or (changes and not options.in_place):
+        is_elsewhere = options.checkout or bool(changes and not options.in_place)
+        if is_elsewhere:
+            checkout.refuse_without_commit(recorded)
+        if not _is_agreed_already(recorded):
+            _agree(recorded, layout, console, in_place=not is_elsewhere, agreed=options.yes)
+        if is_elsewhere:
             print_differences(changes, console)
-            return checkout.reproduce(recorded, layout, _flags(options), console, ask=not options.yes)
+            return checkout.reproduce(recorded, layout, _flags(options), console, build=options.build)
         return _reproduce(recorded, layout, options, console, stream)
+
+
+def _is_agreed_already(recorded: RecordedRun) -> bool:
+    """Say whether nothing is to be asked: a run of ours, or the bundle that a parent process asked about.
+
+    Errors: InputError where that was changed since.
+    """
+    if not isinstance(recorded.files, Bundle):
+        return True
+    asked = os.environ.get(checkout.AGREED_VARIABLE)
+    if asked not in (None, recorded.files.fingerprint):
+        raise InputError(f"{recorded.reference} was changed after it was agreed to")
+    return asked is not None
+
+
+def _agree(recorded: RecordedRun, layout: Layout, console: Console, *, in_place: bool, agreed: bool) -> None:
+    """Ask about what a bundle brings, if it brings anything. Errors: InputError."""
+    found = brought(recorded, layout, in_place=in_place)
+    if found:
+        texts = [] if in_place else _first_lines(recorded)
+        consent.ask(found, texts, recorded.fingerprint, console, agreed=agreed)
+
+
+def _first_lines(recorded: RecordedRun) -> list[str] | None:
+    """Return what may fit on a screen of a run's changes; None where they are too long for it."""
+    if not checkout.is_short(recorded):
+        return None
+    return list(itertools.islice(checkout.texts(recorded), consent.SCREEN))
+
+
+def _show(recorded: RecordedRun, layout: Layout, options: argparse.Namespace) -> None:
+    """Print all that a bundle brings: every name, the changes and the untracked files line by line."""
+    if not recorded.is_bundle:
+        raise InputError(f"--show is for a bundle; {recorded.id} is a run of yours")
+    found = brought(recorded, layout, in_place=options.in_place, shown=sys.maxsize)
+    texts: Iterable[str] = [] if options.in_place else checkout.texts(recorded)
+    for line in itertools.chain(consent.lines(found), texts):
+        print(line)  # noqa: T201 - the command's result
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
@@ -70,7 +130,10 @@ def _options(argv: list[str]) -> argparse.Namespace:
         "--tolerance", type=float, metavar="X", help="how far val_accuracy may be off on another device"
     )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
-    parser.add_argument("--yes", action="store_true", help="run a bundle's code without asking")
+    parser.add_argument("--yes", action="store_true", help="use what a bundle brings without asking")
+    parser.add_argument("--show", action="store_true", help="print what a bundle brings, and do nothing else")
+    build = "let packages of a bundle that have no wheel run their build code"
+    parser.add_argument("--build", action="store_true", help=build)
     options = parser.parse_args(argv)
     if options.threads is not None and options.threads < 1:
         raise InputError(f"--threads must be at least 1; got {options.threads}")
@@ -113,7 +176,7 @@ def _reproduce(
     facts = _facts(recorded, trained, found, verdict)
     _log(facts, layout, recorded, folder, trained.run_id)
     for line in verdict.explain():
-        console.print(line, soft_wrap=True)
+        console.print(for_terminal(line), soft_wrap=True)
     console.print(f"run {trained.run_id}")
     print(json.dumps(facts, indent=2) if options.json else verdict.name)  # noqa: T201 - the command's result
     return verdict.exit_code
@@ -150,8 +213,18 @@ def _log(facts: Mapping[str, Any], layout: Layout, recorded: RecordedRun, folder
     run.set_tags({"runback.verdict": facts["verdict"]})
     run.close()
     try:
-        if has_run(store, recorded.id):
+        if has_run(store, recorded.id) and _is_of_the_store(recorded, store):
             before = find_run(store, recorded.id).data.tags.get(REPRODUCED_BY, "")
             Run(store, recorded.id).set_tags({REPRODUCED_BY: f"{before} {run_id}".lstrip()})
     except StoreError as error:  # the verdict stands
         _logger.warning("run %s is not told of its reproduction: %s", recorded.id, error)
+
+
+def _is_of_the_store(recorded: RecordedRun, store: Store) -> bool:
+    """Say whether the recorded run is the one of its ID in this store; a bundle can bear any ID."""
+    if not recorded.is_bundle:
+        return True
+    try:
+        return read_bytes(store, recorded.id, RECORD) == recorded.files.read(RECORD)
+    except InputError:
+        return False

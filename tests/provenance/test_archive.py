@@ -4,6 +4,7 @@ import hashlib
 import json
 import stat
 import struct
+import time
 import tracemalloc
 import warnings
 import zipfile
@@ -180,7 +181,7 @@ def test_a_zip_of_something_else_is_refused(tmp_path):
         (b"", "manifest.json must be JSON"),
         (b'{"format": "runback-bundle-2"}', "manifest.json: format must be 'runback-bundle-1'"),
         (b'{"files": [], "format": "runback-bundle-1", "run": {}}', "manifest.json: files must be an object"),
-        (b" " * 17 * MEBIBYTE, "manifest.json must have at most 16777216 bytes"),
+        (b" " * 17 * MEBIBYTE, "manifest.json must have at most 6291456 bytes"),
     ],
 )
 def test_a_manifest_of_another_form_is_refused(forge, manifest, said):
@@ -369,3 +370,50 @@ def test_a_bundle_packed_anew_by_another_program_is_told(bundle, tmp_path):
             target.writestr(name, source.read(name))
     assert "written anew outside its files" in refusal(anew)
     assert inspect_bundle(anew).fingerprint == inspect_bundle(bundle).fingerprint
+
+
+def sparse(forge, sizes):
+    """A bundle of files of zeros, which deflate packs a thousand times smaller."""
+    contents = {f"zeros{number}.txt": bytes(size) for number, size in enumerate(sizes)}
+    return forge([*FILES.items(), *contents.items()], FILES | contents)
+
+
+def test_a_bundle_that_unpacks_to_many_times_its_size_is_refused_before_it_is_unpacked(forge):
+    path = sparse(forge, [40 * MEBIBYTE] * 4)
+    tracemalloc.start()
+    began = time.process_time()
+    line = refusal(path)
+    assert time.process_time() - began < 1
+    assert tracemalloc.get_traced_memory()[1] < 5 * MEBIBYTE
+    tracemalloc.stop()
+    assert line.startswith("the bundle unpacks to 167,772,")
+    assert inspect_bundle(path).files == {}
+
+
+def test_what_is_small_may_be_packed_as_well_as_it_can(forge):
+    assert verify(sparse(forge, [10 * MEBIBYTE])) == []
+
+
+def test_more_files_than_any_bundle_has_are_refused(forge):
+    files = [(f"{number}", b"") for number in range(10_000)]
+    assert "at most 10,000 files" in refusal(forge([*FILES.items(), *files], FILES))
+
+
+@pytest.mark.timeout(60)
+def test_a_directory_as_large_as_the_file_is_refused_before_it_is_read(bundle):
+    # 64 MiB of a directory of which each entry has the shortest name.
+    entry = b"PK\1\2" + bytes(42)
+    end = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 64 * MEBIBYTE, 0, 64)
+    bundle.write_bytes(entry * (64 * MEBIBYTE // 46) + b"x" * (64 * MEBIBYTE % 46) + end + b"0" * 64)
+    reseal(bundle)
+    tracemalloc.start()
+    line = refusal(bundle)
+    assert tracemalloc.get_traced_memory()[1] < 10 * MEBIBYTE
+    tracemalloc.stop()
+    assert "its directory has 67,108,864 bytes; expected at most" in line
+
+
+def test_a_bundle_that_would_be_refused_is_not_written(tmp_path):
+    with pytest.raises(InputError, match="the bundle unpacks to"):
+        write_bundle(tmp_path / "run.zip", {}, {"zeros.txt": bytes(65 * MEBIBYTE)})
+    assert list(tmp_path.iterdir()) == []

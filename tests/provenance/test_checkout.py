@@ -21,6 +21,7 @@ from runback.provenance.checkout import (
 from runback.provenance.commit_zip import commit_zip
 from runback.provenance.difference import same_code
 from runback.provenance.snapshot import take_snapshot
+from runback.provenance.tree_zip import TreeFile, pack_tree
 
 HOLD = """
 import sys
@@ -459,6 +460,27 @@ def test_a_patch_cannot_write_through_a_link(repository, tmp_path):
     commit = repository.commit()
     refused(worktree(repository.root, commit, tmp_path / "code", adding("link/escaped")))
     assert not list(tmp_path.rglob("escaped"))
+
+
+@KINDS
+def test_a_patch_cannot_write_through_a_link_of_its_own(repository, tmp_path, kind):
+    link = (
+        f"diff --git a/to b/to\nnew file mode 120000\n--- /dev/null\n+++ b/to\n@@ -0,0 +1 @@\n+{tmp_path}\n"
+    )
+    patch = f"{link}\\ No newline at end of file\n".encode() + adding("to/escaped")
+    refused(make(kind, repository, replace(take_snapshot(repository.root), patch=patch), tmp_path / "code"))
+    assert not list(tmp_path.rglob("escaped"))
+
+
+def test_unpacked_code_has_no_command_of_the_user_run_on_it(repository, tmp_path, monkeypatch):
+    trace = tmp_path / "trace"
+    settings = tmp_path / "settings"
+    settings.write_text(f'[filter "own"]\nclean = touch {trace}; cat\nsmudge = touch {trace}; cat\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    files = [TreeFile(".gitattributes", b"* filter=own\n"), TreeFile("a.py", b"a = 1\n")]
+    with unpacked(pack_tree(files), tmp_path / "code", adding("b.py")):
+        pass
+    assert not trace.exists()
 
 
 def adding(name):

@@ -53,7 +53,7 @@ def test_a_fact_that_json_cannot_hold_is_refused(value):
         (b"[]", "format must be 'runback-bundle-1'; got []"),
         (b"{}", "format must be 'runback-bundle-1'; got None"),
         (manifest(format="runback-bundle-2"), "format must be 'runback-bundle-1'; got 'runback-bundle-2'"),
-        (manifest(format=["x"] * 10**6), "format must be"),
+        (manifest(format=["x"] * 500_000), "format must be"),
         (manifest(run=[]), "run must be an object; got []"),
         (manifest(files=["config.yaml"]), "files must be an object; got ['config.yaml']"),
         (manifest(more=1), "must have the keys files, format, run; got 'files, format, more, run'"),
@@ -75,7 +75,7 @@ def test_a_fact_that_json_cannot_hold_is_refused(value):
         (manifest({"a": {"sha256": SUM, "bytes": True}}), "must be a whole number from 0; got True"),
         (manifest({"a": {"sha256": SUM, "bytes": "1"}}), "must be a whole number from 0; got '1'"),
         (manifest({"a": {"sha256": SUM, "bytes": 2**32 + 1}}), "at most 4294967296 bytes; got 4294967297"),
-        (b" " * (MAX_MANIFEST_BYTES + 1), "must have at most 16777216 bytes"),
+        (b" " * (MAX_MANIFEST_BYTES + 1), "must have at most 6291456 bytes"),
     ],
 )
 def test_another_form_is_refused_in_one_line(data, said):
@@ -149,11 +149,11 @@ def test_two_names_for_one_place_are_refused(one, other):
 
 
 def seconds_to_decode(prefix):
-    files = {f"{prefix}{i:05d}": {"sha256": SUM, "bytes": 1} for i in range(24_000)}
+    files = {f"{prefix}{i:05d}": {"sha256": SUM, "bytes": 1} for i in range(9_500)}
     data = manifest(files)
     assert len(data) > 0.8 * MAX_MANIFEST_BYTES
     begin = time.process_time()
-    assert len(decode(data).files) == 24_000
+    assert len(decode(data).files) == 9_500
     return time.process_time() - begin
 
 

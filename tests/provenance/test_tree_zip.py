@@ -1,11 +1,27 @@
 import io
+import os
 import stat
+import tracemalloc
 import zipfile
 
 import pytest
 
 from runback.errors import InputError
-from runback.provenance.tree_zip import EXECUTABLE, LINK, TreeFile, leaves_tree, pack_tree, unpack_tree
+from runback.provenance.tree_zip import (
+    EXECUTABLE,
+    LINK,
+    TreeFile,
+    leaves_tree,
+    pack_tree,
+    tree_entries,
+    unpack_tree,
+)
+
+PRIVATE = (
+    *(".git ", ".git.", ".git. . ", ".git::$INDEX_ALLOCATION/x", ".git:x", "git~1/x", "GIT~2"),
+    *(".g\u200cit/x", "a/.gi\ufefft", ".\uff47it/x", "a\\.git\\x"),
+)
+"""Git's folder, as some filesystem takes it."""
 
 
 def zip_of(*entries):
@@ -52,7 +68,8 @@ def test_the_order_of_the_files_changes_no_byte():
 
 
 @pytest.mark.parametrize(
-    "name", ["/etc/x", "../x", "a/../../x", "a/./x", "a//x", ".git/hooks/x", "a/.GIT/config", ".git"]
+    "name",
+    ["/etc/x", "../x", "a/../../x", "a/./x", "a//x", ".git/hooks/x", "a/.GIT/config", ".git", *PRIVATE],
 )
 def test_an_unsafe_name_is_refused_before_anything_is_written(tmp_path, name):
     folder = tmp_path / "folder"
@@ -134,3 +151,28 @@ def test_a_changed_byte_is_refused(tmp_path):
 
 def test_a_torn_zip_is_refused(tmp_path):
     refused(pack_tree([TreeFile("a", b"x" * 300)])[:-30], tmp_path)
+
+
+def test_what_unpacks_to_many_times_its_size_is_refused(tmp_path):
+    packed = zip_of(("zeros", bytes(100 * 2**20), 0o100644))
+    assert "unpacks to 104,857,600 bytes" in refused(packed, tmp_path)
+    with pytest.raises(InputError, match="unpacks to"):
+        tree_entries(packed)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_to_a_very_long_place_is_refused(tmp_path):
+    assert "is no link" in refused(zip_of(("link", "x" * 5000, stat.S_IFLNK | 0o777)), tmp_path)
+
+
+def test_no_file_gets_a_mode_that_git_does_not_know(tmp_path):
+    unpack_tree(zip_of(("a", "", stat.S_IFREG | 0o6777)), tmp_path)
+    assert (tmp_path / "a").stat().st_mode & 0o7000 == 0
+
+
+def test_a_large_tree_is_never_held_whole(tmp_path):
+    packed = pack_tree([TreeFile(f"{n}", os.urandom(2**20)) for n in range(40)])
+    tracemalloc.start()
+    unpack_tree(packed, tmp_path)
+    assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    tracemalloc.stop()

@@ -30,6 +30,7 @@ from runback.provenance.archive import (
     sum_of,
     unpack,
 )
+from runback.provenance.bounded_zip import opened, refuse_bomb
 from runback.provenance.manifest import (
     MANIFEST,
     MAX_MANIFEST_BYTES,
@@ -39,6 +40,9 @@ from runback.provenance.manifest import (
     decode,
     encode,
 )
+
+RATIO = 4
+"""How many times its own size a large bundle may unpack to: what is large in one, a model, is stored."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ class Bundle:
     def _chunks(self, name: str) -> Iterator[bytes]:
         stated = self._stated(name)
         try:
-            with zipfile.ZipFile(self.path) as archive:
+            with opened(self.path) as archive:
                 yield from unpack(archive, _entry(archive, name), stated)
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from error
@@ -140,6 +144,7 @@ def write_bundle(
             for name in sorted(files):
                 pack(archive, name, files[name], sums[name])
         seal(stream)
+        refuse_bomb([one.bytes for one in sums.values()], stream.seek(0, os.SEEK_END), RATIO, "the bundle")
     return _sha256(manifest)
 
 
@@ -168,17 +173,19 @@ def inspect_bundle(path: Path) -> Inspection:
     if size > limit:
         return Inspection((f"the file is too large for a bundle: at most {limit} bytes; it has {size}",))
     try:
-        with zipfile.ZipFile(path) as archive:
-            found = _inspected(archive)
+        with opened(path) as archive:
+            found = _inspected(archive, size)
         if found.problems or is_sealed(path):
             return found
+    except InputError as error:
+        return Inspection((str(error),))
     except DAMAGED as error:
         return Inspection((f"the file is no zip, or a damaged one: {reason(error)}",))
     changed = "the zip was changed or written anew outside its files: its last 64 characters are not its sum"
     return Inspection((changed,), found.fingerprint, found.run, found.files)
 
 
-def _inspected(archive: zipfile.ZipFile) -> Inspection:
+def _inspected(archive: zipfile.ZipFile, size: int) -> Inspection:
     infos = archive.infolist()
     problems, usable = entries(infos)
     there = {info.orig_filename for info in infos}
@@ -189,6 +196,7 @@ def _inspected(archive: zipfile.ZipFile) -> Inspection:
     try:
         data = manifest_bytes(archive, usable.pop(MANIFEST))
         manifest = decode(data)
+        refuse_bomb([file.bytes for file in manifest.files.values()], size, RATIO, "the bundle")
     except InputError as error:
         return Inspection((str(error), *problems))
     problems += [f"{name} is missing" for name in sorted(manifest.files.keys() - there)]

@@ -25,6 +25,9 @@ UNMARKED = 86_400.0
 OWNER = "runback"
 """The file in `.git` of an unpacked tree that says which process made it."""
 
+ATTRIBUTES = "* -filter\n"
+"""What unpacked code cannot overrule: its own attributes could have commands of the user's run on it."""
+
 NOBODY = {
     **dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "runback"),
     **dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "runback@localhost"),
@@ -46,7 +49,8 @@ def knows_commit(repository: Path, commit: str | None) -> bool:
     if commit is None or not COMMIT.fullmatch(commit):
         return False
     try:
-        git(repository, "cat-file", "-e", f"{commit}^{{commit}}")
+        # A clone that lacks some objects by choice would ask its remote for a commit that nobody has.
+        git(repository, "cat-file", "-e", f"{commit}^{{commit}}", variables={"GIT_NO_LAZY_FETCH": "1"})
     except GitError:
         return False
     return True
@@ -224,6 +228,8 @@ def _init(folder: Path) -> None:
         git(folder, "-c", "init.defaultBranch=recorded", "init", "--quiet", "--template=")
         git(folder, "config", "core.autocrlf", "false")
         (folder / ".git" / OWNER).write_text(this_process())
+        (folder / ".git" / "info").mkdir(exist_ok=True)
+        (folder / ".git" / "info" / "attributes").write_text(ATTRIBUTES)
     except (GitError, OSError) as error:
         raise InputError(f"the code cannot be put into {folder}: {error}") from error
 

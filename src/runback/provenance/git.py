@@ -12,6 +12,8 @@ SETTINGS = {
     "core.quotepath": "false",  # names as they are, not "\303\274.py"
     "core.fsmonitor": "false",  # starts no daemon and no hook
     "core.hooksPath": os.devnull,
+    "core.protectHFS": "true",  # no `.git` in a spelling that only some filesystem takes for it
+    "core.protectNTFS": "true",
     "color.ui": "false",
     "diff.autoRefreshIndex": "false",  # or `git diff` rewrites the index, whatever GIT_OPTIONAL_LOCKS says
     "diff.relative": "false",

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from runback.errors import InputError
+from runback.provenance.bounded_zip import MAX_ENTRIES
 
 FORMAT = "runback-bundle-1"
 
 MANIFEST = "manifest.json"
 """The manifest's own name in the bundle."""
 
-MAX_MANIFEST_BYTES = 16 * 2**20
-"""Room for some 100,000 files."""
+MAX_MANIFEST_BYTES = 6 * 2**20
+"""Room for as many files as a bundle may hold, with long names."""
 
 MAX_TOTAL_BYTES = 4 * 2**30
 """All files of a bundle together, unpacked."""
@@ -70,6 +71,8 @@ def decode(data: bytes) -> Manifest:
         raise InputError(f"{MANIFEST}: format must be {FORMAT!r}; got {reprlib.repr(given)}")
     _expect_keys(content, {"format", "run", "files"}, MANIFEST)
     run, files = _object(content["run"], "run"), _object(content["files"], "files")
+    if len(files) > MAX_ENTRIES:
+        raise InputError(f"{MANIFEST}: a bundle holds at most {MAX_ENTRIES:,} files; got {len(files):,}")
     manifest = Manifest(run, {name: _file_sum(name, value) for name, value in files.items()})
     _check_names(manifest.files)
     _check_total(manifest.files)

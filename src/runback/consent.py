@@ -1,0 +1,68 @@
+"""Shows what a bundle brings, on one screen, and has a person agree to it."""
+
+import sys
+from collections.abc import Iterator, Sequence
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+
+from runback.brought import Brought
+from runback.errors import InputError
+from runback.escape import for_terminal
+
+KIND_WIDTH = 11
+
+SCREEN = 40
+"""Lines that are read at once."""
+
+UNLIMITED = 200
+"""Columns where no terminal limits them."""
+
+RIGHTS = "What you agree to runs with your rights: it can read, change and send whatever you can."
+
+
+def ask(
+    found: Sequence[Brought], texts: Sequence[str] | None, fingerprint: str, console: Console, *, agreed: bool
+) -> None:
+    """Show what a bundle brings; unless it is `agreed` to, a person at the terminal has to say yes.
+
+    `texts` are the first SCREEN lines of its changes and files, harmless to a terminal, None where they are
+    too long; they are shown if all fit on the screen. Errors: InputError where nobody agrees.
+    """
+    width = console.width if console.is_terminal else UNLIMITED
+    for line in screen(found, texts, fingerprint, width):
+        console.file.write(f"{line}\n")
+    console.file.flush()
+    if agreed:
+        return
+    if not sys.stdin.isatty():
+        raise InputError(
+            "this bundle brings what is not yours: see it with --show, read it, then say --yes to run it"
+        )
+    try:
+        answer = console.input("run it? [y/N] ", markup=False)
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        raise InputError("not agreed to: nothing was run")
+
+
+def screen(found: Sequence[Brought], texts: Sequence[str] | None, fingerprint: str, width: int) -> list[str]:
+    """Return what a bundle brings as lines of a terminal of that width."""
+    head = ("This bundle brings what is not yours, with the fingerprint", fingerprint)
+    told = [cut(line, width) for line in (*head, *lines(found))]
+    if texts is None or len(told) + len(texts) + 1 > SCREEN or any(cell_len(one) > width for one in texts):
+        texts = [cut("--show prints all of it, with every changed line.", width)]
+    return [*told, *texts, cut(RIGHTS, width)]
+
+
+def lines(found: Sequence[Brought]) -> Iterator[str]:
+    """Return a line for each thing that a bundle brings, harmless to a terminal."""
+    for one in found:
+        for number, line in enumerate(one.lines):
+            yield f"{'' if number else one.kind:<{KIND_WIDTH}}{for_terminal(line)}"
+
+
+def cut(line: str, width: int) -> str:
+    """Return a line that fits on a terminal; the end of a longer one is `...`."""
+    return line if cell_len(line) <= width else f"{set_cell_size(line, max(width, 4) - 3)}..."
