@@ -246,7 +246,7 @@ BAD_OVERRIDES = {
     "epochs": "expected KEY=VALUE; got 'epochs'",
     "model._target_=os.system": "not allowed",
     "model._target_=keras.layers.Lambda": "not allowed",
-    "model._target_=runback.models.nope.net": "does not exist",
+    "model._target_=runback.models.nope.net": "not allowed: expected a network",
 }
 
 

@@ -48,7 +48,7 @@ def read_network(file: Path, factory: str, declared: tuple[str, ...], what: str)
         import keras
 
         # A custom layer registers itself when its module is imported: the one of the network's factory.
-        targets.resolve(factory, declared)
+        targets.resolve(factory, "model", declared)
         try:
             return keras.saving.load_model(file, compile=False)
         except (KeyError, OSError, TypeError, ValueError) as error:
