@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runback.arguments import Parser
+from runback.config_file import read_config
 from runback.errors import InputError
 from runback.interruption import stop_on_signals
 from runback.sweeping import trial as trials
@@ -64,13 +65,7 @@ def run(
 
 def _given(file: Path) -> str:
     """Make a config file known to Hydra, and return the override that adds it. Errors: InputError."""
-    try:
-        config = OmegaConf.load(file)
-    except (OSError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise InputError(f"cannot read the config {file}: {reason}") from error
-    if not isinstance(config, DictConfig):
-        raise InputError(f"the config {file} must hold keys and values")
+    config = read_config(file)
     ConfigStore.instance().store(
         group=GIVEN, name="file", node=config, package="_global_", provider="runback"
     )

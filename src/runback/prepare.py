@@ -239,7 +239,9 @@ def load_data(spec: Mapping[str, Any], declared: tuple[str, ...]) -> "tuple[Data
 def _require(built: Any, kind: type, group: str) -> None:
     """Refuse what a function of the project's own made for another group. Errors: InputError."""
     if not isinstance(built, kind):
-        raise InputError(f"{group}: expected a keras {kind.__name__}; its {targets.TARGET} made {built!r:.80}")
+        raise InputError(
+            f"{group}: expected a keras {kind.__name__}; its {targets.TARGET} made {built!r:.80}"
+        )
 
 
 SPLIT_KNOBS = ("limit", "validation_fraction", "validation_split", "validation_seed")
