@@ -32,6 +32,9 @@ KEYS = tuple(field.name for field in dataclasses.fields(TrainConfig))
 _CHOICE = re.compile(r"(?:override )?/?(?P<group>\w+)(?:/\w+)*(?:@(?P<package>\w+)(?:\.\w+)*)?")
 """A key of a defaults list: a config group, and where its choice goes."""
 
+_OWN_REFERENCE = re.compile(rf"\$\{{(?:\.\w|(?:{'|'.join(KEYS)})\b)")
+"""How a reference to a key of the app's begins, or to a neighbour."""
+
 _NAME = re.compile(r"\w[\w-]*(?:\.[\w-]+)*")
 """A choice: a file's name without .yaml."""
 
@@ -112,15 +115,33 @@ def _check_content(content: Mapping[Any, Any]) -> None:
     for key, value in content.items():
         if key != "defaults":
             _check_keys(value, str(key))
-    used = foreign(content)
+    _check_values(content)
+    for choice in _choices(content.get("defaults")):
+        _check_choice(*choice)
+
+
+def _check_values(content: Mapping[Any, Any]) -> None:
+    used = foreign(content) or _references(content)
     if used:
         key, text = used[0]
         raise InputError(
             f"{key:.80} may refer to other keys only, as ${{seed}}; got {text!a:.80}: "
             "what comes from elsewhere belongs on the command line"
         )
-    for choice in _choices(content.get("defaults")):
-        _check_choice(*choice)
+
+
+def _references(content: Mapping[Any, Any]) -> list[tuple[str, str]]:
+    """Return the texts, with the key that they are under, that refer to what is none of the app's keys."""
+    texts = [(str(key), text) for key, value in content.items() for text in _texts(value)]
+    return [(key, text) for key, text in texts if "${" in _OWN_REFERENCE.sub("", text)]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
+    elif isinstance(value, str):
+        yield value
 
 
 def _check_keys(value: Any, where: str) -> None:

@@ -26,6 +26,12 @@ from runback.interruption import stop_on_signals
 from runback.sweeping import trial as trials
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable, project_root
 
+CHOICE = re.compile(r"\+*(\w[\w/]*)(?:@[^=]*)?=(.*)")
+"""An override that may choose from a config group."""
+
+NAMES = re.compile(r"[^\s,'\"()\[\]]+")
+"""The names in what an override chooses."""
+
 GIVEN = "given"
 """The config group of a file that the command line names."""
 
@@ -124,6 +130,14 @@ def _check_form(arguments: list[str], name: str) -> None:
     for override in parser.parse_intermixed_args(arguments).overrides:
         if "=" not in override and not override.startswith("~"):
             raise InputError(f"expected KEY=VALUE; got '{override}'")
+        _refuse_climbing(override)
+
+
+def _refuse_climbing(override: str) -> None:
+    """Refuse a choice of a config group that Hydra would take from outside the group's folder."""
+    found = CHOICE.fullmatch(override)
+    if found and any(path.startswith("/") or ".." in path.split("/") for path in NAMES.findall(found[2])):
+        raise InputError(f"{found[1]} must be a choice of conf/{found[1]}/; got '{found[2]}'")
 
 
 def _one_line(error: Exception, root: Path) -> str:
