@@ -288,7 +288,7 @@ def _invalid(error: ValidationError, where: str, known_as: Mapping[str, str]) ->
     first = error.errors()[0]
     key = ".".join([where, *(str(part) for part in first["loc"])])
     key = known_as.get(str(first["loc"][0]), key)
-    return f"{key}: {first['msg'][:1].lower()}{first['msg'][1:]}; got {first['input']!r}"
+    return f"{key}: {first['msg'][:1].lower()}{first['msg'][1:]}; got {first['input']!r:.200}"
 
 
 def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
