@@ -82,7 +82,7 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
 
 def _check_object(one: dict[str, Any], declared: tuple[str, ...]) -> None:
     name, module = one["class_name"], one.get("module")
-    if name in VALUES and "module" not in one:
+    if isinstance(name, str) and name in VALUES and "module" not in one:
         return
     registered = sys.modules["keras"].saving.get_custom_objects()
     used = one.get("config") if name == "function" else one.get("registered_name", name)
@@ -90,7 +90,7 @@ def _check_object(one: dict[str, Any], declared: tuple[str, ...]) -> None:
         (registered[key] for key in (used, name) if isinstance(key, str) and key in registered), None
     )
     fine = _is_listed(module, name, one) if found is None else _is_own(found, declared)
-    if not fine or "module" not in one:
+    if not fine or "module" not in one:  # without, Keras takes it for an older form, with rules of its own
         raise InputError(
             f"it holds {name!a:.80} of module {module!a:.80}, which is neither on runback's list "
             "nor registered by a module under [tool.runback] modules in pyproject.toml"
