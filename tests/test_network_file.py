@@ -293,4 +293,4 @@ def test_weights_in_a_circle_are_refused_and_not_followed_for_ever(plain, tmp_pa
 
 
 def test_a_network_that_fits_no_memory_is_refused(plain, tmp_path):
-    refusal(with_argument(plain, tmp_path, "units", 2**40))
+    refusal(with_argument(plain, tmp_path, "units", 2**50))
