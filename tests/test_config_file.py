@@ -25,7 +25,8 @@ def refusal(file: Path) -> str:
 def test_a_file_as_a_sweep_writes_it_is_read(file):
     file.write_text(
         "# @package _global_\n# The best trial.\ndefaults:\n- override /model: deep_cnn\n"
-        "- override /data: null\n- _self_\nseed: 3\ntraining:\n  epochs: 2\n  objective: [val_accuracy, loss]\n"
+        "- override /data: null\n- _self_\nseed: 3\n"
+        "training:\n  epochs: 2\n  objective: [val_accuracy, loss]\n"
         "model: {dense_width: 16, weights: {0: 1.5}}\noptimizer: {learning_rate: 1e-3}\n"
         "data: {path: '${tracking.experiment}/x', limit: '${.again}', again: 5}\n"
     )
