@@ -246,7 +246,23 @@ BAD_OVERRIDES = {
     "epochs": "expected KEY=VALUE; got 'epochs'",
     "model._target_=os.system": "not allowed",
     "model._target_=keras.layers.Lambda": "not allowed",
-    "model._target_=runback.models.nope.net": "does not exist",
+    "model._target_=runback.data.digits.load": "model: _target_ 'runback.data.digits.load' is not allowed",
+    "optimizer._target_=runback.data.digits.load": "expected an optimizer",
+    "augmentation.layers=[{_target_: keras.layers.Lambda.from_config, safe_mode: false, config: {}}]": (
+        "augmentation.layers.0: _target_ 'keras.layers.Lambda.from_config' is not allowed"
+    ),
+    "augmentation.layers=[{_target_: keras.layers.TFSMLayer.from_config, config: {}}]": "not allowed",
+    "augmentation.layers=[{_target_: runback.augmentation.stack.resolve, declared: [os]}]": "not allowed",
+    "augmentation.layers=[{_target_: keras.layers.TimeDistributed, layer: {class_name: Lambda}}]": (
+        "augmentation.layers.0.layer: an object is named by _target_, not by class_name"
+    ),
+    "data._target_=runback.data.download.archive": "not allowed",
+    "+data.url={_target_: runback.data.atomic.publish}": "data.url: _target_",
+    "+model.inner={_target_: runback.models.deep_cnn.deep_cnn}": "not allowed",
+    "+model.inner={1: {_target_: 5}}": "model.inner.1: _target_ 5 is not allowed",
+    "model=../model/deep_cnn": "model must be a choice of conf/model/; got '../model/deep_cnn'",
+    "experiment='../../x'": "experiment must be a choice of conf/experiment/",
+    "model._target_=runback.models.nope.net": "not allowed: expected a network",
 }
 
 
@@ -256,6 +272,11 @@ BAD_FILES = {
     "- a": "must hold keys and values",
     "trainin: {epochs: 3}": "did you mean 'training'?",
     "defaults: [{override /model: deep_cn}]": "did you mean 'deep_cnn'?",
+    "hydra: {callbacks: {x: {_target_: os.system, command: touch pwned}}}": "unknown key 'hydra'",
+    "defaults: [{override /hydra/launcher: basic}]": "got 'override /hydra/launcher'",
+    "tracking: {experiment: '${oc.env:HOME}'}": "tracking.experiment may refer to other keys only",
+    "model: &a {x: *a}": "line 1: an anchor is not allowed",
+    "seed: 1\nseed: 2": "found duplicate key seed",
 }
 
 

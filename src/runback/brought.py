@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from runback import foreign_config, targets
 from runback.errors import InputError
 from runback.locked_environment import refuse_version
+from runback.prepare import GROUPS
 from runback.provenance import lock_file
 from runback.provenance.checkout import knows_commit
 from runback.provenance.environment import python
@@ -138,9 +139,10 @@ class _Code:
 def _config(recorded: RecordedRun, layout: Layout, shown: int, *, in_place: bool) -> Iterator[str]:
     found = foreign_config.reach(recorded.config, f"{CONFIG} of run {recorded.id}")
     declared = targets.declared_modules(layout.root) if in_place else _declared(recorded, layout)
-    if declared is not None:
-        targets.check(OmegaConf.to_container(recorded.config), declared)
     foreign_config.refuse_incomplete(recorded.config, f"{CONFIG} of run {recorded.id}")
+    if declared is not None:
+        for group in GROUPS:
+            targets.check(OmegaConf.to_container(recorded.config[group]), group, declared)
     for told, pairs in (
         ("reads of the environment", found.variables),
         ("reads outside the working folder", found.paths),

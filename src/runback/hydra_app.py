@@ -20,10 +20,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runback.arguments import Parser
+from runback.config_file import read_config
 from runback.errors import InputError
 from runback.interruption import stop_on_signals
 from runback.sweeping import trial as trials
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable, project_root
+
+CHOICE = re.compile(r"\+*(\w[\w/]*)(?:@[^=]*)?=(.*)")
+"""An override that may choose from a config group."""
+
+NAMES = re.compile(r"[^\s,'\"()\[\]]+")
+"""The names in what an override chooses."""
 
 GIVEN = "given"
 """The config group of a file that the command line names."""
@@ -64,13 +71,7 @@ def run(
 
 def _given(file: Path) -> str:
     """Make a config file known to Hydra, and return the override that adds it. Errors: InputError."""
-    try:
-        config = OmegaConf.load(file)
-    except (OSError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise InputError(f"cannot read the config {file}: {reason}") from error
-    if not isinstance(config, DictConfig):
-        raise InputError(f"the config {file} must hold keys and values")
+    config = read_config(file)
     ConfigStore.instance().store(
         group=GIVEN, name="file", node=config, package="_global_", provider="runback"
     )
@@ -129,6 +130,14 @@ def _check_form(arguments: list[str], name: str) -> None:
     for override in parser.parse_intermixed_args(arguments).overrides:
         if "=" not in override and not override.startswith("~"):
             raise InputError(f"expected KEY=VALUE; got '{override}'")
+        _refuse_climbing(override)
+
+
+def _refuse_climbing(override: str) -> None:
+    """Refuse a choice of a config group that Hydra would take from outside the group's folder."""
+    found = CHOICE.fullmatch(override)
+    if found and any(path.startswith("/") or ".." in path.split("/") for path in NAMES.findall(found[2])):
+        raise InputError(f"{found[1]} must be a choice of conf/{found[1]}/; got '{found[2]}'")
 
 
 def _one_line(error: Exception, root: Path) -> str:

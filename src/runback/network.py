@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from runback import targets
 from runback.chatter import silenced
 from runback.errors import InputError
+from runback.network_file import check_network_file
 from runback.tracking.find import artifacts, download, read_text
 from runback.tracking.store import Store
 from runback.tracking.text import first_line
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 CONFIG = "config.yaml"
 NETWORK = "model.keras"
+
+UNLOADABLE = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, NotImplementedError),
+    *(OSError, RecursionError, RuntimeError, TypeError, ValueError),
+)
+"""What Keras raises for a damaged network, besides the errors of TensorFlow."""
 
 
 def stored_config(store: Store, run_id: str) -> dict[str, Any]:
@@ -35,21 +42,24 @@ def load_network(store: Store, run_id: str, declared: tuple[str, ...]) -> "keras
 
     Keras' safe mode is on. Errors: InputError, StoreError.
     """
-    factory = stored_config(store, run_id)["model"]["_target_"]
+    model = stored_config(store, run_id)["model"]
+    factory = model.get("_target_") if isinstance(model, dict) else None
     return read_network(download(store, run_id, NETWORK), factory, declared, f"{NETWORK} of run {run_id}")
 
 
-def read_network(file: Path, factory: str, declared: tuple[str, ...], what: str) -> "keras.Model":
+def read_network(file: Path, factory: Any, declared: tuple[str, ...], what: str) -> "keras.Model":
     """Return the network in a .keras file that the function at the dotted path `factory` made.
 
     See `load_network`; `what` opens the message. Errors: InputError.
     """
     with silenced():
         import keras
+        import tensorflow
 
         # A custom layer registers itself when its module is imported: the one of the network's factory.
-        targets.resolve(factory, declared)
+        targets.resolve(factory, "model", declared)
+        check_network_file(file, declared, what)
         try:
-            return keras.saving.load_model(file, compile=False)
-        except (KeyError, OSError, TypeError, ValueError) as error:
+            return keras.saving.load_model(file, compile=False, safe_mode=True)
+        except (*UNLOADABLE, tensorflow.errors.OpError) as error:
             raise InputError(f"{what} cannot be loaded: {first_line(str(error))}") from error

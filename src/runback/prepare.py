@@ -166,7 +166,7 @@ def prepare(cfg: DictConfig) -> Prepared:
     for group in GROUPS:
         if not isinstance(config.get(group), dict):
             raise InputError(f"{group} must be set to one of the choices in conf/{group}/")
-        targets.check(config[group], declared)
+        targets.check(config[group], group, declared)
     if not isinstance(config["augmentation"].get("layers"), list):
         raise InputError("augmentation.layers must be a list of Keras layers; [] for none")
     if "learning_rate" not in config["optimizer"]:
@@ -197,6 +197,7 @@ def prepare(cfg: DictConfig) -> Prepared:
         )
     except (MemoryError, tensorflow.errors.ResourceExhaustedError) as error:
         raise InputError("model: the network's weights do not fit into memory") from error
+    _require(network, keras.Model, "model")
     augmentation = build_stack(config["augmentation"]["layers"], shape, seed=cfg.seed, declared=declared)
     schedule = targets.build(
         config["schedule"],
@@ -210,6 +211,7 @@ def prepare(cfg: DictConfig) -> Prepared:
     optimizer = targets.build(
         config["optimizer"], where="optimizer", declared=declared, learning_rate=schedule
     )
+    _require(optimizer, keras.optimizers.Optimizer, "optimizer")
     return Prepared(options, threads, train, validation, network, augmentation, optimizer)
 
 
@@ -225,10 +227,21 @@ def load_data(spec: Mapping[str, Any], declared: tuple[str, ...]) -> "tuple[Data
         raise DataError(
             f"data: {spec['_target_']}: {(str(error).splitlines() or [type(error).__name__])[0]}"
         ) from error
+    from runback.data.split import split
+
+    unset = [key for key in SPLIT_KNOBS if key not in spec]
+    if unset:
+        raise InputError(f"data.{unset[0]} must be set")
     knobs = {key: spec[key] for key in SPLIT_KNOBS}
-    return targets.build(  # type: ignore[no-any-return]
-        {"_target_": "runback.data.split.split", **knobs}, where="data", dataset=dataset
-    )
+    return targets.call(split, knobs, where="data", dataset=dataset)  # type: ignore[no-any-return]
+
+
+def _require(built: Any, kind: type, group: str) -> None:
+    """Refuse what a function of the project's own made for another group. Errors: InputError."""
+    if not isinstance(built, kind):
+        raise InputError(
+            f"{group}: expected a keras {kind.__name__}; its {targets.TARGET} made {built!r:.80}"
+        )
 
 
 SPLIT_KNOBS = ("limit", "validation_fraction", "validation_split", "validation_seed")

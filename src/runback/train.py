@@ -202,7 +202,9 @@ def warm_up(cfg: DictConfig, threads: int) -> None:
 def _names_only_our_own(cfg: DictConfig) -> bool:
     """Tell whether a config names no code of the user's, whose modules a trial has to find untouched."""
     try:
-        targets.check(OmegaConf.to_container(cfg, resolve=True))
+        config: Any = OmegaConf.to_container(cfg, resolve=True)
+        for group in GROUPS:
+            targets.check(config.get(group), group)
     except InputError:
         return False
     return True

@@ -116,7 +116,7 @@ def test_layers_without_a_seed_are_left_alone() -> None:
         ({"_target_": "keras.layers.Lambda", "function": "x"}, "is not allowed"),
         ({"_target_": "keras.layers.RandomCrop", "height": 4, "width": 4}, "must keep the images' shape"),
         ({"_target_": "keras.layers.ZeroPadding3D"}, "augmentation.layers cannot take images of shape"),
-        ({"_target_": "keras.regularizers.L2"}, "makes L2, not a Keras layer"),
+        ({"_target_": "keras.regularizers.L2"}, "is not allowed: expected a layer"),
     ],
 )
 def test_what_cannot_augment_is_refused_in_one_line(spec: Any, message: str) -> None:

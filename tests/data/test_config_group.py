@@ -47,7 +47,7 @@ def test_every_source_opens_with_its_command_and_shares_the_split(composed, name
 def test_every_knob_is_a_parameter_with_the_same_default(composed, name):
     config = composed(f"data={name}")
     knobs = {key: value for key, value in config.items() if key not in {*RUN_LEVEL, "_target_"}}
-    parameters = inspect.signature(resolve(config["_target_"])).parameters
+    parameters = inspect.signature(resolve(config["_target_"], "data")).parameters
     assert {key: parameters[key].default for key in knobs} == knobs
     left_out = parameters.keys() - knobs - {"split", "cache"}
     assert left_out <= {"url", "sha256"}

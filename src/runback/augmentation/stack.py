@@ -59,9 +59,9 @@ def _layer(spec: Mapping[str, Any], index: int, seed: int, declared: tuple[str, 
     if not isinstance(spec, Mapping) or "_target_" not in spec:
         raise InputError(f"{where} must name a layer, as in _target_: keras.layers.RandomFlip; got {spec!r}")
     given: dict[str, Any] = {}
-    if _accepts(spec, "dtype", declared):
+    if _accepts(spec, "dtype", where, declared):
         given["dtype"] = "float32"
-    if spec.get("seed") is None and _accepts(spec, "seed", declared, by_name=True):
+    if spec.get("seed") is None and _accepts(spec, "seed", where, declared, by_name=True):
         given["seed"] = int(np.random.SeedSequence([seed, index]).generate_state(1)[0] >> 1)
     layer = build({k: v for k, v in spec.items() if k not in given}, where=where, declared=declared, **given)
     if not isinstance(layer, keras.layers.Layer):
@@ -69,7 +69,9 @@ def _layer(spec: Mapping[str, Any], index: int, seed: int, declared: tuple[str, 
     return layer
 
 
-def _accepts(spec: Mapping[str, Any], name: str, declared: tuple[str, ...], *, by_name: bool = False) -> bool:
-    parameters = inspect.signature(resolve(str(spec["_target_"]), declared)).parameters
+def _accepts(
+    spec: Mapping[str, Any], name: str, where: str, declared: tuple[str, ...], *, by_name: bool = False
+) -> bool:
+    parameters = inspect.signature(resolve(spec["_target_"], where, declared)).parameters
     any_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     return name in parameters or (any_name and not by_name)

@@ -190,7 +190,7 @@ def _direction(name: str) -> StudyDirection:
 def part(spec: Mapping[str, Any], where: str, **given: Any) -> Any:
     """Build a sampler or a pruner from its config. Errors: InputError."""
     with _without_experimental_warnings():
-        return targets.build(spec, where=where, declared=("optuna", "runback.sweeping"), **given)
+        return targets.build(spec, where=where, **given)
 
 
 @contextlib.contextmanager
