@@ -177,7 +177,9 @@ def test_6_its_report_has_plots(page: Page) -> None:
     shoot(page, "9-report")
 
 
-def test_7_the_file_that_opens_a_browser_leads_to_the_experiments(page: Page, address: str, tmp_path: Path) -> None:
+def test_7_the_file_that_opens_a_browser_leads_to_the_experiments(
+    page: Page, address: str, tmp_path: Path
+) -> None:
     """To a browser the file is another site: it keeps back the cookie that it has just been given."""
     context = page.context.browser.new_context()
     with _leading_to(f"{address}#/experiments", tmp_path) as file:

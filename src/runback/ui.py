@@ -18,7 +18,7 @@ from runback.tracking.layout import Layout, project_root
 from runback.tracking.server import HOST, choose_port, serving
 from runback.tracking.store import open_store
 
-WITHOUT_TOKEN = (
+OPEN_TO_ALL = (
     "--no-token: every user of this machine can read and change all runs here, and read and write artifacts"
 )
 
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
         ends.enter_context(_signals_interrupt())
         server = ends.enter_context(serving(store, port, token))
         if token is None:
-            sys.stderr.write(WITHOUT_TOKEN + "\n")
+            sys.stderr.write(OPEN_TO_ALL + "\n")
         _print(address)
         if not options.no_browser and has_browser():
             webbrowser.open(ends.enter_context(_leading_to(f"{address}#/experiments", layout.mlruns)))

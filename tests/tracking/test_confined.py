@@ -1,7 +1,6 @@
 """What MLflow's server reads and writes of artifacts; the server itself is asked in tests/test_ui.py."""
 
 import inspect
-import os
 import re
 import subprocess
 import sys
@@ -77,7 +76,7 @@ def test_no_link_is_followed_outside(root, tmp_path):
     refused(artifacts.log_artifact, str(tmp_path / "new" / "traces.json"), "folder")
     assert (outside / "traces.json").read_text() == '{"secret": 1}'
     assert [found.path for found in artifacts.list_artifacts()] == ["plain.txt"]
-    assert os.listdir(outside) == ["traces.json"]
+    assert [path.name for path in outside.iterdir()] == ["traces.json"]
 
 
 def test_what_is_no_path_lies_nowhere(root):
@@ -87,7 +86,9 @@ def test_what_is_no_path_lies_nowhere(root):
     refused(Confined, f"{root}\0", root)
 
 
-@pytest.mark.parametrize("scheme", ["s3", "gs", "http", "https", "ftp", "sftp", "dbfs", "runs", "models", "hdfs"])
+@pytest.mark.parametrize(
+    "scheme", ["s3", "gs", "http", "https", "ftp", "sftp", "dbfs", "runs", "models", "hdfs"]
+)
 def test_nothing_but_files_is_read(root, scheme):
     refused(ConfinedRegistry(root).get_artifact_repository, f"{scheme}://somewhere/key")
 

@@ -8,6 +8,7 @@ registry that is replaced here; tests/tracking/test_confined.py fails when MLflo
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mlflow.entities import FileInfo
 from mlflow.exceptions import MlflowException
@@ -16,7 +17,6 @@ from mlflow.store.artifact import artifact_repository_registry
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-from mlflow.utils.uri import get_uri_scheme
 
 from runback.escape import for_terminal
 from runback.secrecy import redacted
@@ -28,9 +28,9 @@ class Confined(LocalArtifactRepository):
     """Artifacts in a folder inside `root`; what lies elsewhere, by whatever way, is refused with 403."""
 
     def __init__(self, artifact_uri: str, root: Path) -> None:
-        if get_uri_scheme(artifact_uri) not in ("", "file"):
+        if _scheme(artifact_uri) not in ("", "file"):
             raise _refused(artifact_uri, root)
-        super().__init__(artifact_uri)
+        super().__init__(artifact_uri)  # type: ignore[no-untyped-call]
         self._root = root
         self._location = artifact_uri
         self._check("")
@@ -41,17 +41,17 @@ class Confined(LocalArtifactRepository):
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:  # noqa: D102
         self._check(path)
-        return [found for found in super().list_artifacts(path) if self._is_inside(found.path)]
+        return [found for found in super().list_artifacts(path) if self._is_inside(found.path)]  # type: ignore[no-untyped-call]
 
     def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
         """Copy a folder's files one by one: MLflow's own would write where a link leads."""
         for file in sorted(path for path in Path(local_dir).rglob("*") if path.is_file()):
             parts = (artifact_path or "", file.parent.relative_to(local_dir).as_posix())
-            self.log_artifact(str(file), os.path.normpath("/".join(part for part in parts if part)))
+            self.log_artifact(str(file), os.path.normpath("/".join(part for part in parts if part)))  # type: ignore[no-untyped-call]
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:  # noqa: D102
         self._check(artifact_path)
-        super().delete_artifacts(artifact_path)
+        super().delete_artifacts(artifact_path)  # type: ignore[no-untyped-call]
 
     def download_trace_data(self) -> dict[str, Any]:  # noqa: D102
         self._check("traces.json")
@@ -59,7 +59,7 @@ class Confined(LocalArtifactRepository):
 
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
         self._check(remote_file_path)
-        super()._download_file(remote_file_path, local_path)
+        super()._download_file(remote_file_path, local_path)  # type: ignore[no-untyped-call]
 
     def _get_destination_artifact_path(
         self, artifact_file_name: str, artifact_path: str | None = None
@@ -70,7 +70,7 @@ class Confined(LocalArtifactRepository):
         return folder, file
 
     def _is_directory(self, artifact_path: str | None) -> bool:
-        return self._is_inside(artifact_path) and bool(super()._is_directory(artifact_path))
+        return self._is_inside(artifact_path) and bool(super()._is_directory(artifact_path))  # type: ignore[no-untyped-call]
 
     def _check(self, path: str | None) -> None:
         if not self._is_inside(path):
@@ -84,7 +84,7 @@ class ConfinedRegistry(_Registry):
     """Makes a `Confined` repository of every location: no other kind of store can be asked."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._root = root
 
     def get_artifact_repository(
@@ -99,7 +99,7 @@ def confine(root: Path) -> None:
 
     A new experiment has its location there as well: what trains in it later writes where that says.
     """
-    artifact_repository_registry._artifact_repository_registry = ConfinedRegistry(root)
+    artifact_repository_registry._artifact_repository_registry = ConfinedRegistry(root)  # type: ignore[no-untyped-call]
     create = SqlAlchemyStore.create_experiment
 
     def create_experiment(
@@ -107,9 +107,16 @@ def confine(root: Path) -> None:
     ) -> str:
         if artifact_location:
             Confined(artifact_location, root)
-        return str(create(store, name, artifact_location, tags))
+        return str(create(store, name, artifact_location, tags))  # type: ignore[no-untyped-call]
 
-    SqlAlchemyStore.create_experiment = create_experiment
+    SqlAlchemyStore.create_experiment = create_experiment  # type: ignore[method-assign]
+
+
+def _scheme(uri: str) -> str:
+    try:
+        return urlsplit(uri).scheme
+    except ValueError:  # a host that is none
+        return "?"
 
 
 def is_inside(path: Path, folder: Path) -> bool:

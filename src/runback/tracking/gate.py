@@ -34,6 +34,7 @@ class Gate:
         self.token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
@@ -74,6 +75,7 @@ class NoAssistant:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         is_assistant = scope["type"] == "http" and scope["path"].startswith(ASSISTANT)
         await (_plain(NO_ASSISTANT) if is_assistant else self.app)(scope, receive, send)
 

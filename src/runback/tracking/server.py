@@ -52,8 +52,8 @@ def choose_port(wanted: int | None, default: int = 5000) -> int:
 def serving(store: Store, port: int, token: str | None) -> Iterator[subprocess.Popen[bytes]]:
     """Run `mlflow server` on a project's own database while the body runs; no process of it survives.
 
-    It answers when the body begins, to who knows the token; to everybody where that is None. Raises StoreError
-    when it does not start.
+    It answers when the body begins: those who know the token, or everybody where that is None. Raises
+    StoreError when it does not start.
     """
     process = subprocess.Popen(  # noqa: S603 - our own interpreter, and arguments from here
         _command(store, port),
@@ -105,7 +105,7 @@ def _is_free(port: int) -> bool:
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, token: str | None) -> None:
-    health = urllib.request.Request(f"http://{HOST}:{port}/health")  # noqa: S310 - loopback
+    health = urllib.request.Request(f"http://{HOST}:{port}/health")
     if token is not None:
         health.add_header("Authorization", f"Bearer {token}")
     deadline = time.monotonic() + START_TIMEOUT
@@ -113,7 +113,7 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, token: s
         if process.poll() is not None:
             raise StoreError(f"MLflow's server ended at once, with exit code {process.returncode}")
         if _listens(process, port):
-            with contextlib.suppress(OSError), urllib.request.urlopen(health, timeout=2):  # noqa: S310
+            with contextlib.suppress(OSError), urllib.request.urlopen(health, timeout=2):  # noqa: S310 - loopback
                 return
         time.sleep(0.1)
     raise StoreError(f"MLflow's server did not answer within {START_TIMEOUT:.0f} s")
