@@ -65,7 +65,13 @@ class Connection(H11Protocol):
     def pause_writing(self) -> None:
         """Begin to wait for the client to take its answer."""
         super().pause_writing()
-        self._limit(ANSWER_SECONDS)
+        self._left = math.inf
+        self._mark()
+
+    def resume_writing(self) -> None:
+        """Go on, the client having taken its answer."""
+        super().resume_writing()
+        self._mark()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the time."""
@@ -94,11 +100,12 @@ class Connection(H11Protocol):
 
     def _mark(self) -> None:
         """Give the client the time for what it is to send now; each further byte of it gives no more."""
-        phase = self.transport.is_closing(), self.conn.their_state, self.cycle
+        must_take = self.transport.is_closing() or self.flow.write_paused
+        phase = must_take, self.conn.their_state, self.cycle
         if phase != self._phase:
             self._phase, self._waited_since = phase, self.loop.time()
             seconds = {h11.IDLE: HEADER_SECONDS, h11.SEND_BODY: BODY_SECONDS}
-            self._limit(ANSWER_SECONDS if phase[0] else seconds.get(self.conn.their_state))
+            self._limit(ANSWER_SECONDS if must_take else seconds.get(self.conn.their_state))
 
     def _limit(self, seconds: float | None) -> None:
         if self._timer is not None:
