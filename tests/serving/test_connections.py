@@ -33,7 +33,8 @@ from runback.serving.app import make_app
 
 for name, value in json.loads(sys.argv[1]).items():
     setattr(connections, name, value)
-classifier = SimpleNamespace(shape=(224, 224, 3), answers=lambda images: [len(images)])
+answers = lambda images: ["x" * 2**24] if len(images) == 2 else [len(images)]
+classifier = SimpleNamespace(shape=(224, 224, 3), answers=answers)
 with serve._listening(0) as listener:
     print(listener.getsockname()[1], flush=True)
     serve._run(make_app(classifier, "3"), listener)
@@ -170,7 +171,7 @@ def test_a_body_in_pieces_takes_no_more_memory_either(served):
     assert served.memory - before < 150 * 2**20
 
 
-@pytest.mark.parametrize("piece", [b"[],", b"[[0]],", b"[", b"0,", b" ", b'"",', b"{},", b"true,", b"9"])
+@pytest.mark.parametrize("piece", [b"[],", b"[", b"0,", b" "])
 def test_large_json_is_refused_quickly_while_others_are_answered(piece, served):
     slow = []
     for size, expected in ((60 * 10**6, 413), (15 * 2**20, 400)):
@@ -230,23 +231,23 @@ def test_a_client_that_keeps_to_its_time_may_be_slow_and_come_again(hasty):
             assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
-def test_clients_that_take_no_answers_are_given_up(hasty):
-    """They ask again and again, and read nothing, so that answers pile up."""
-    request = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100
-    with hasty.connect() as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(20)
-        assert not isinstance(flooded(connection, request), TimeoutError)
-    assert hasty.ping() < 5
+def test_a_client_that_takes_no_answer_is_given_up_and_a_slow_one_is_not(hasty):
+    body = npy(2)  # its answer has 16 MiB, more than the system keeps for a client
+    with hasty.connect() as idle, hasty.connect() as slow:
+        for connection in (idle, slow):
+            connection.sendall(BODY + b"%d\r\n\r\n" % len(body) + body)
+        assert received(slow, pause=0.1) > 2**24
+        assert received(idle, pause=0) < 2**24
 
 
-def flooded(connection: socket.socket, request: bytes) -> OSError:
-    """Send requests until that fails; return the error."""
-    while True:
-        try:
-            connection.sendall(request)
-        except OSError as error:
-            return error
+def received(connection: socket.socket, pause: float) -> int:
+    """Read to the end, with pauses; return how many bytes there were."""
+    total = 0
+    with contextlib.suppress(ConnectionError):
+        while piece := connection.recv(2**19, socket.MSG_WAITALL):
+            total += len(piece)
+            time.sleep(pause)
+    return total
 
 
 MALFORMED = {

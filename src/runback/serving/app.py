@@ -37,9 +37,9 @@ def make_app(classifier: Classifier, version: str) -> Starlette:
     async def invocations(request: Request) -> Response:
         content_type = request.headers.get("content-type", "")
         try:
-            _refuse_encoded(request)
-            with Body(memory, most_bytes(content_type, classifier.shape)) as body:
-                content = await body.read(request)
+            async with Body(memory, request) as body:
+                _refuse_encoded(request)
+                content = await body.read(most_bytes(content_type, classifier.shape))
                 async with turn:
                     return await run_in_threadpool(_answer, classifier, content, content_type)
         except asyncio.CancelledError:  # the server ends, and has waited for this request long enough
