@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from runback.ui import _leading_to
+
 CHROMIUM = os.environ.get("RUNBACK_CHROMIUM") or shutil.which("chromium")
 
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
@@ -77,7 +79,7 @@ def page(address: str) -> Iterator[Page]:
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         page.set_default_timeout(60_000)
         expect.set_options(timeout=60_000)
-        page.goto(f"{address}/#/experiments")
+        page.goto(f"{address}#/experiments")
         yield page
         browser.close()
 
@@ -173,3 +175,16 @@ def test_6_its_report_has_plots(page: Page) -> None:
     expect(plots.first).to_be_visible()
     expect(plots.nth(2)).to_be_attached()
     shoot(page, "9-report")
+
+
+def test_7_the_file_that_opens_a_browser_leads_to_the_experiments(
+    page: Page, address: str, tmp_path: Path
+) -> None:
+    """To a browser the file is another site: it keeps back the cookie that it has just been given."""
+    context = page.context.browser.new_context()
+    with _leading_to(f"{address}#/experiments", tmp_path) as file:
+        tab = context.new_page()
+        tab.goto(file)
+        expect(tab.get_by_role("link", name="look", exact=True)).to_be_visible()
+        assert "token" not in tab.url
+    context.close()

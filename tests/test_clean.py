@@ -146,7 +146,7 @@ def test_on_a_server_only_files_of_this_machine_are_deleted(project, start, layo
     deleted, _ = start("runs/deleted", "FINISHED")
     project.client().delete_run(deleted)
     port = choose_port(None, default=5999)
-    with serving(open_store(layout), port):
+    with serving(open_store(layout), port, token=None):
         uri = f"http://{HOST}:{port}"
         told = project.run("doctor", MLFLOW_TRACKING_URI=uri)
         done = project.run("clean", "--yes", MLFLOW_TRACKING_URI=uri)

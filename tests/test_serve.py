@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from mlflow.version import VERSION
@@ -236,6 +237,31 @@ def piece_by_piece():
     """A body that does not say how large it is; one byte more than the server takes."""
     yield from [bytes(2**20)] * 64
     yield b"1"
+
+
+def test_clients_that_send_half_or_far_too_much_hold_up_nobody(champion, trained):
+    memory = psutil.Process(champion.process.pid).memory_info
+    before, body = memory().rss, bytes(59 * 2**20)
+    with contextlib.ExitStack() as stack:
+        for _ in range(300):
+            half = stack.enter_context(socket.create_connection(("127.0.0.1", champion.port)))
+            half.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\nX-Half: ")
+        begin = time.monotonic()
+        assert answered(champion, trained)
+        assert time.monotonic() - begin < 5
+    with ThreadPoolExecutor(10) as pool:
+        asked = [pool.submit(champion.post, body, NPY) for _ in range(10)]
+        assert answered(champion, trained)
+        assert {one.result()[0] for one in asked} == {413}
+    assert champion.post(b'{"inputs": [' + b"[]," * 20_000_000, JSON)[0] == 413
+    assert memory().rss - before < 200 * 2**20
+    assert answered(champion, trained)
+
+
+def answered(served: Served, trained: Trained) -> bool:
+    """Ask about an image as anybody does; tell whether the answer is right."""
+    code, answer = served.post(json.dumps({"inputs": trained.images[:1].tolist()}).encode(), JSON)
+    return code == 200 and np.allclose(probabilities(answer), trained.expected[:1], rtol=0, atol=1e-6)
 
 
 def test_only_this_machine_under_its_own_name_is_answered(champion):

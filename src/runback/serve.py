@@ -7,6 +7,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,9 +94,8 @@ def _load(recorded: RecordedRun, declared: tuple[str, ...]) -> "Classifier":
 
 def _app(classifier: "Classifier") -> "ASGIApp":
     from runback.serving.app import make_app
-    from runback.tracking.scoring import scoring_app
 
-    return make_app(classifier, scoring_app(classifier.network, classifier.class_names))
+    return make_app(classifier, version("mlflow"))
 
 
 def _announcement(recorded: RecordedRun, classifier: "Classifier", port: int) -> str:
@@ -116,9 +116,15 @@ def _run(app: "ASGIApp", listener: socket.socket) -> None:
     """Serve until a signal; a SIGHUP that is ignored, as under nohup, stays so."""
     import uvicorn
 
+    from runback.serving.connections import IDLE_SECONDS, MOST, Connection
+
     server = uvicorn.Server(
         uvicorn.Config(
             app,
+            http=Connection,
+            loop="asyncio",
+            backlog=MOST,
+            timeout_keep_alive=IDLE_SECONDS,
             log_level="warning",
             lifespan="off",
             ws="none",

@@ -5,12 +5,14 @@ import io
 import json
 import os
 import pickle
+import time
 
 import numpy as np
 import pytest
 
 from runback.errors import DataError
 from runback.serving.images import MAX_IMAGES, TooMany, read_images
+from runback.serving.nested_lists import SMALL
 
 SHAPE = (4, 5, 3)
 JSON, NPY = "application/json", "application/x-npy"
@@ -97,7 +99,12 @@ PIXELS = "expected raw pixels, "
         (with_pixel("1"), PIXELS),
         (with_pixel(None), PIXELS),
         (with_pixel({}), PIXELS),
+        (with_pixel(True), PIXELS),
+        (with_pixel("x" * 100_000), PIXELS),
+        (with_pixel(0).replace(b"[0", b"[true", 1).decode().encode("utf-16"), "the body is no JSON"),
         (as_json(np.zeros((2, *SHAPE), bool)), PIXELS),
+        (b'{"inputs": [], "inputs": []}', "the body is no JSON: a key occurs twice"),
+        (b'{"inputs": [Infinity]}', SHAPES),
     ],
 )  # fmt: skip
 def test_json_that_holds_no_images_is_told_so(body, told):
@@ -124,6 +131,11 @@ class _Runs:
         (npy_with_header("(" * 110), "the body is no .npy file"),
         (npy_with_header(PIXEL_HEADER % "(10000000000000, 4, 5, 3)"), "at most 1024 images"),
         (npy_with_header(PIXEL_HEADER % "(-1, 4, 5, 3)"), SHAPES),
+        (npy_with_header(PIXEL_HEADER % "(True, 4, 5, 3)", bytes(60)), SHAPES + r"\(True, 4, 5, 3\)"),
+        (npy_with_header(PIXEL_HEADER % "(1.0, 4, 5, 3)", bytes(60)), "the body is no .npy file"),
+        (npy_with_header(PIXEL_HEADER.replace("False", "0") % "(1, 4, 5, 3)", bytes(60)), "no .npy file"),
+        (b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(100), "the body is no .npy file"),
+        (b"\x93NUMPY\x01\x00\xff\xff" + b" " * 70_000, "the body is no .npy file"),
         (npy_with_header(PIXEL_HEADER % "(2, 4, 5, 3)", b"short"), "holds 5 pixels, its header says 120"),
         (npy_with_header(PIXEL_HEADER % "()"), SHAPES + r"\(\)"),
         (npy(np.zeros((2, *SHAPE), np.uint8)) + b"more", "holds 124 pixels, its header says 120"),
@@ -137,6 +149,64 @@ class _Runs:
 )  # fmt: skip
 def test_bytes_that_hold_no_images_are_told_so(body, told):
     refused(body, NPY, told)
+
+
+def test_a_shape_with_true_in_it_is_refused_where_a_side_is_1():
+    body = npy_with_header(PIXEL_HEADER % "(1, True, 28, 1)", bytes(28))
+    with pytest.raises(DataError, match=r"got \(1, True, 28, 1\)"):
+        read_images(body, NPY, (1, 28, 1))
+
+
+LARGE = (64, 64, 3)
+
+
+def test_large_json_is_read_as_json_reads_it():
+    images = np.random.default_rng(0).integers(0, 256, (9, *LARGE), dtype=np.uint8)
+    for options in ({}, {"indent": 1}, {"separators": (",", ":")}):
+        body = json.dumps({"instances": images.tolist()}, **options).encode()
+        assert len(body) > SMALL
+        np.testing.assert_array_equal(read_images(bytearray(body), JSON, LARGE), images)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (b"[7,", b"[256,", "from 0 to 255; got 256"),
+        (b"[7,", b"[-1,", "lists of whole numbers"),
+        (b"[7,", b"[0.5,", "lists of whole numbers"),
+        (b"[7,", b"[true,", "lists of whole numbers"),
+        (b"[7,", b"[1_0,", "lists of whole numbers"),
+        (b"[7,", b'["7",', "lists of whole numbers"),
+        (b"[7,", b"[,", "the body is no JSON"),
+        (b"[7,", b"[1 2,", "the body is no JSON"),
+        (b"[7,", b"[07,", "the body is no JSON"),
+        (b"[7,", b"[" + b"9" * 30 + b",", "the body is no JSON"),
+        (b"[7,", b"[" + b"9" * 5000 + b",", "the body is no JSON"),
+        (b"[7, 7, 7]", b"[7, 7]", "of one length each"),
+        (b"[7, 7, 7]", b"[7, 7], [7]", "of one length each"),
+        (b"[7, 7, 7]", b"7, 7, 7", "of one length each"),
+        (b"[7, 7, 7]", b"[[7], 7, 7]", "of one length each"),
+        (b"]}", b"]", "lists of whole numbers"),
+        (b"]}", b'], "a": 1}', "lists of whole numbers"),
+        (b"inputs", b"input", "lists of whole numbers"),
+    ],
+)
+def test_large_json_that_holds_no_images_is_told_so(old, new, told):
+    body = json.dumps({"inputs": np.full((9, *LARGE), 7).tolist()}).encode()
+    body = new.join(body.rsplit(old, 1))
+    assert len(body) > SMALL
+    with pytest.raises(DataError, match=told) as error:
+        read_images(body, JSON, LARGE)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 2**24, b" " * 2**24, b'{"inputs":' + b" " * 2**24, b'{"inputs":[' + b"9" * 2**24]
+)
+def test_no_large_body_takes_long_to_refuse(body):
+    begin = time.monotonic()
+    refused(body, JSON, "expected")
+    assert time.monotonic() - begin < 5
 
 
 def test_an_archive_of_arrays_is_not_opened():

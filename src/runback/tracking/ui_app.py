@@ -1,14 +1,20 @@
 """MLflow's server, whose pages begin with the training of models: by default they do with generative AI.
 
-MLflow finds it by the entry point `runback` among its apps.
+Who asks it has to know its token, and its artifacts are those of one folder. MLflow finds it by the entry
+point `runback` among its apps.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
 from flask import Response
 from mlflow.server import app as pages
-from mlflow.server.fastapi_app import app as app  # what the entry point names
+from mlflow.server.fastapi_app import app as server
+
+from runback.tracking.confined import confine
+from runback.tracking.gate import Gate, NoAssistant
+from runback.tracking.server import ARTIFACTS_VARIABLE, TOKEN_VARIABLE
 
 PREFERENCES = """<script>
 for (const [key, value] of Object.entries({
@@ -29,3 +35,9 @@ def _index() -> Any:
 
 
 pages.view_functions["serve"] = _index
+
+_token = os.environ[TOKEN_VARIABLE]
+confine(Path(os.environ[ARTIFACTS_VARIABLE]))
+
+app = Gate(server, _token) if _token else NoAssistant(server)
+"""What the entry point names."""
