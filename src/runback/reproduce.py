@@ -10,8 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.console import Console
-
 from runback import checkout, record
 from runback.arguments import Parser
 from runback.difference_table import print_differences
@@ -23,6 +21,7 @@ from runback.provenance.difference import Difference, differences
 from runback.provenance.page import reproduction_page
 from runback.provenance.verdict import Verdict, judge
 from runback.recorded import RecordedRun, find_recorded, refuse_incomplete, refuse_other_data, refuse_running
+from runback.screen import Screen
 from runback.tracking.layout import Layout
 from runback.train import Trained, train
 
@@ -39,7 +38,7 @@ def main(argv: list[str]) -> int:
     """Run `runback reproduce`; 0: bit-identical or within tolerance, 1: different, 2: it cannot be tried."""
     options = _options(argv)
     stream = sys.stderr if options.json else sys.stdout
-    console = Console(file=stream, highlight=False, markup=False)
+    console = Screen(stream)
     layout = enter_project()
     with stop_on_signals():
         recorded = find_recorded(options.run, layout)
@@ -89,7 +88,7 @@ def _flags(options: argparse.Namespace) -> list[str]:
 
 
 def _reproduce(
-    recorded: RecordedRun, layout: Layout, options: argparse.Namespace, console: Console, stream: TextIO
+    recorded: RecordedRun, layout: Layout, options: argparse.Namespace, console: Screen, stream: TextIO
 ) -> int:
     folder = layout.runs / f"{datetime.now():%Y-%m-%d_%H-%M-%S_%f}"
     plan = recorded.plan(folder, f"reproduction of {recorded.name}")
@@ -103,7 +102,7 @@ def _reproduce(
     if recorded.record["code"]["commit"] is None:
         console.print("the run's code was in no git repository: what is here may be other code")
     refuse_other_data(found)
-    console.print(f"training {recorded.last_epoch} of {plan.config.training.epochs} epochs of {recorded.id}")
+    console.say(f"training {recorded.last_epoch} of {plan.config.training.epochs} epochs of {recorded.id}")
     tags = {REPRODUCES: recorded.id}
     # One that ended by itself does so again: only then early stopping goes back to the best weights.
     stopped_after = None if recorded.result["finished"] else recorded.last_epoch
@@ -113,8 +112,8 @@ def _reproduce(
     facts = _facts(recorded, trained, found, verdict)
     _log(facts, layout, recorded, folder, trained.run_id)
     for line in verdict.explain():
-        console.print(line, soft_wrap=True)
-    console.print(f"run {trained.run_id}")
+        console.say(line)
+    console.say(f"run {trained.run_id}")
     print(json.dumps(facts, indent=2) if options.json else verdict.name)  # noqa: T201 - the command's result
     return verdict.exit_code
 

@@ -14,6 +14,7 @@ from runback.prepare import Plan, prepare
 from runback.provenance.difference import differences
 from runback.record import code_here, record
 from runback.recorded import RECORD, RecordedRun, find_recorded, refuse_other_data
+from runback.terminal import say
 from runback.tracking.layout import FOLDER_TAG, Layout
 from runback.tracking.lock import alone_in
 from runback.train import train
@@ -35,7 +36,7 @@ def main(argv: list[str]) -> int:
     layout = enter_project()
     with stop_on_signals():
         run_id = resume(argv[0].removeprefix("resume="), layout)
-    print(f"run {run_id}")  # noqa: T201 - the command's result
+    say(f"run {run_id}")
     return 0
 
 

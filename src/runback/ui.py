@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from runback.arguments import Parser
+from runback.terminal import say
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.server import HOST, choose_port, serving
 from runback.tracking.store import open_store
@@ -62,5 +63,4 @@ def _signals_interrupt() -> Iterator[None]:
 
 
 def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    say(line)

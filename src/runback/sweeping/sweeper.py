@@ -18,6 +18,7 @@ from optuna.study import Study
 
 from runback import seeding
 from runback.errors import InputError, TrainingError
+from runback.escape import lines_for_terminal
 from runback.sweeping import messages, space
 from runback.sweeping.confirm.stage import Resources, Stage
 from runback.sweeping.coordinator import Budget, Coordinator, Observer
@@ -50,6 +51,7 @@ from runback.sweeping.study import (
     readable_errors,
 )
 from runback.sweeping.table import Table
+from runback.terminal import say
 from runback.tracking.lock import alone_in
 
 MEMORY_PER_TRIAL = 1_500_000_000
@@ -106,8 +108,7 @@ def sweep(
         is_over, is_done = _progress(study, budget, stage) if is_known else (False, False)
         if not is_done:
             if sys.stdout.isatty():  # what is imported and checked now takes seconds
-                sys.stdout.write(f"sweep {name}: getting ready, {slots.n_workers} trials at once\n")
-                sys.stdout.flush()
+                say(f"sweep {name}: getting ready, {slots.n_workers} trials at once")
             engine = ends.enter_context(
                 closing(LocalEngine(settings.start_method, settings.preload, composer.warm_up(slots.threads)))
             )
@@ -257,5 +258,5 @@ def _raise_if_failed(outcome: messages.Outcome) -> None:
         case messages.Failed("input" | "data" | "out_of_memory", reason):
             raise InputError(reason)
         case messages.Failed(kind, reason, traceback):
-            sys.stderr.write(traceback)
+            sys.stderr.write(lines_for_terminal(traceback))
             raise TrainingError(f"the check before the first trial failed ({kind}): {reason}")
