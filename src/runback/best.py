@@ -52,4 +52,4 @@ def study_folder(layout: Layout, name: str) -> Path:
             f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(known) or 'no sweeps yet'}"
         )
         raise InputError(f"unknown sweep '{name}': {hint}")
-    return layout.sweep(name)
+    return layout.inside(layout.sweep(name) / "study.db", f"the study of sweep {name}").parent

@@ -58,7 +58,8 @@ def _checkout(recorded: RecordedRun, layout: Layout) -> Iterator[Path]:
     """Give the folder with the run's code; it is gone afterwards."""
     code = recorded.record["code"]
     # Two reproductions of one run may go on at once.
-    folder = layout.checkouts / f"{folder_name(recorded.id, 'a run ID')[:12]}-{secrets.token_hex(3)}"
+    name = f"{folder_name(recorded.id, 'a run ID')[:12]}-{secrets.token_hex(3)}"
+    folder = layout.inside(layout.checkouts / name, "the folder of a checkout")
     patch = recorded.files.read(PATCH) if code["patch_sha256"] else b""
     untracked = recorded.files.read(UNTRACKED) if code["untracked"] else None
     archive = recorded.optional(CODE)

@@ -59,6 +59,7 @@ class _Plan:
 
 
 def _plan(layout: Layout, older_than: float, *, every_checkpoint: bool) -> _Plan:
+    layout.refuse_links()
     leftovers, deleted, notes = of_dead_processes(layout, older_than), DeletedRuns([], [], None), []
     store, database = _open(layout)
     if store is not None:

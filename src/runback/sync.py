@@ -73,8 +73,10 @@ def _deliver_one(store: "Store", folder: Path) -> None:
     """Deliver one run's outbox and say how that went. Raises StoreAway."""
     from runback.tracking.delivery import deliver_folder
 
-    outbox = Outbox(folder)
+    outbox, layout = Outbox(folder), store.layout
     try:
+        if folder.is_relative_to(layout.mlruns):
+            layout.inside(folder, f"the folder of run {outbox.run_id}")
         with alone_in(folder, f"run {outbox.run_id}"):
             troubles: list[RunbackError] = deliver_folder(store, folder)
     except StoreAway:

@@ -189,7 +189,7 @@ def _stop_without_coordinator(descriptor: int) -> None:
 
 def _redirect_output(log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     # At the level of file descriptors: TensorFlow's C++ writes past sys.stderr.
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

@@ -1,6 +1,7 @@
 """A whole sweep, from Hydra's config to the summary."""
 
 import gc
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -52,6 +53,8 @@ from runback.sweeping.study import (
 )
 from runback.sweeping.table import Table
 from runback.terminal import say
+from runback.tracking.inside import inside, refuse_links_out
+from runback.tracking.layout import MLRUNS_VARIABLE
 from runback.tracking.lock import alone_in
 
 MEMORY_PER_TRIAL = 1_500_000_000
@@ -168,6 +171,7 @@ def _opened(
     sweep_folder: Path, name: str, search: Search, settings: SweeperSettings, slots: Slots
 ) -> Iterator[Study]:
     """Hold the sweep's folder, and open its study unless another config was asked for."""
+    _refuse_links(sweep_folder, name)
     with alone_in(sweep_folder, f"sweep {name}"):
         study = open_study(sweep_folder, name, search, extend=settings.extend)
         try:
@@ -177,6 +181,14 @@ def _opened(
             yield study
         finally:
             close_study(study)
+
+
+def _refuse_links(sweep_folder: Path, name: str) -> None:
+    """Refuse a folder in mlruns/ through which trials would write, or read, outside."""
+    mlruns = Path(os.environ.get(MLRUNS_VARIABLE, os.devnull))
+    if sweep_folder.is_relative_to(mlruns):
+        inside(mlruns, sweep_folder, f"the folder of sweep {name}")
+        refuse_links_out(sweep_folder, mlruns, f"the folder of sweep {name}")
 
 
 def _refuse_without_study(sweep_folder: Path) -> None:

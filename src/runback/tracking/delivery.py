@@ -86,7 +86,7 @@ def deliver_folder(store: Store, folder: Path) -> list[RunbackError]:
 
 
 def _refuse_strange(store: Store, run_id: str, folder: Path) -> None:
-    """Raise InputError for a folder that says it is of a run which has another, or with links that lead out."""
+    """Raise InputError for a folder that says it is of a run with another one, or has links that lead out."""
     what = f"the folder of run {run_id}"
     if folder.is_relative_to(store.layout.mlruns):
         store.layout.inside(folder, what)

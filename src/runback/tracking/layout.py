@@ -1,5 +1,6 @@
 """Where a project lives and where everything that runback writes lies in it."""
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -114,6 +115,13 @@ class Layout:
         """
         return inside(self.mlruns, path, what)
 
+    def refuse_links(self) -> None:
+        """Raise InputError where one of the folders and files in mlruns/ is a link that leads out."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for entry in os.scandir(self.mlruns):
+                if entry.is_symlink():
+                    self.inside(entry.name, f"mlruns/{entry.name}")
+
     def run_folder(self, tags: Mapping[str, str], run_id: str) -> Path | None:
         """Return the folder that a run's tags name; None where they name none.
 
@@ -152,10 +160,14 @@ def store_uri(layout: Layout) -> str:
 
 
 def check_writable(layout: Layout) -> None:
-    """Raise StoreError unless mlruns/ can be written to; creates nothing where it does not exist yet."""
+    """Raise StoreError unless mlruns/ can be written to; creates nothing where it does not exist yet.
+
+    Errors also: InputError where a link in it leads out.
+    """
     folder = layout.mlruns
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder} must be a folder; it is a file: move it away")
+    layout.refuse_links()
     refuse_unwritable(folder if folder.exists() else folder.parent)
 
 

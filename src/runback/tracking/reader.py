@@ -41,6 +41,7 @@ def open_reader(layout: Layout) -> Iterator[Reader]:
 
     Errors: InputError where there is no database yet, StoreError.
     """
+    layout.refuse_links()
     database = file_of(store_uri(layout))
     if database is None:
         from runback.tracking.store import open_store

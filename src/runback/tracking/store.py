@@ -62,7 +62,7 @@ class Store:
         return urlsplit(self.uri).scheme.split("+")[0] not in DATABASES
 
     def place(self, location: str | None, what: str) -> Path | None:
-        """Return the folder that an artifact location names, links resolved; None where it is on no disk here.
+        """Return the folder that an artifact location names, links resolved; None for none on a disk here.
 
         Behind a server it is the server that decides. Else raises InputError for one outside mlruns/, and for
         another kind of place where the store is a file: somebody else may have written it. `what` opens the
@@ -86,6 +86,7 @@ def open_store(layout: Layout, *, is_prepared: bool = False) -> Store:
     Several processes may do so at once. Raises StoreError when the store cannot be used: not writable, locked
     for longer than 15 s, damaged, or of an unknown version; StoreAway for a server that does not answer.
     """
+    layout.refuse_links()
     uri = store_uri(layout)
     database = file_of(uri)
     if database is not None and not is_prepared:
