@@ -6,6 +6,7 @@ from pathlib import Path
 from runback.arguments import Parser
 from runback.errors import InputError
 from runback.provenance.bundle import inspect_bundle
+from runback.terminal import say
 
 
 def main(argv: list[str]) -> int:
@@ -28,7 +29,7 @@ def main(argv: list[str]) -> int:
         more = f" (and {len(found.problems) - 1} more: see --json)" if found.problems[1:] else ""
         raise InputError(f"{options.file}: {found.problems[0]}{more}")
     if not options.json:
-        print(  # noqa: T201 - the command's result
+        say(
             f"intact: {len(found.files)} files, {found.total_bytes:,} bytes, run {found.run.get('id')}, "
             f"fingerprint {found.fingerprint}"
         )

@@ -43,7 +43,7 @@ def deleted_runs(store: "Store") -> DeletedRuns:
     try:
         artifacts = [Leftover.of("artifacts", path, why) for path, why in places(store, found)]
     except InputError as error:
-        return _nothing(str(error))
+        return _nothing(f"artifacts of deleted runs lie outside {mlruns}, or are not theirs alone: {error}")
     folders = list(_folders(store, found))
     for one in folders:
         if is_held(one.path, mlruns):

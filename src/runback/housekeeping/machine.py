@@ -8,6 +8,7 @@ import psutil
 
 from runback import seeding
 from runback.chatter import NVIDIA_DRIVER
+from runback.errors import InputError
 from runback.housekeeping.check import Check, ok
 from runback.housekeeping.versions import missing_cuda
 from runback.provenance import hardware

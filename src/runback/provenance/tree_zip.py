@@ -110,7 +110,8 @@ def _write(folder: Path, file: TreeFile) -> None:
     with path.open("xb") as stream:
         stream.write(file.content)
     if file.mode == EXECUTABLE:
-        path.chmod(0o755)
+        mode = path.stat().st_mode
+        path.chmod(mode | (mode & 0o444) >> 2)  # whoever may read it may run it
 
 
 def _is_private(parts: Iterable[str]) -> bool:

@@ -73,7 +73,7 @@ def confirm_section(result: Confirmed, registered: str | None = None) -> str:
     if m > 1:
         lines += [f"{_method(m * (m - 1) // 2)}\n"]
     if registered:
-        lines += [f"{registered}\n"]
+        lines += [f"{for_markdown(registered)}\n"]
     lines += [table_row(["trial", "params"]), "|--:|---|", *(_params(one) for one in result.plan.finalists)]
     return "\n".join(lines)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from optuna.study import Study
 
+from runback.escape import for_markdown
 from runback.sweeping.confirm.results import Confirmed, Training, find_confirmed
 from runback.sweeping.confirm.standings import welch
 from runback.sweeping.confirm.text import verdict
@@ -113,7 +114,7 @@ def _description(result: Confirmed, run: Training) -> str:
     best, n = result.standings[0], len(result.plan.seeds)
     seeds = ", ".join(map(str, result.plan.seeds))
     return (
-        f"Trial {best.trial} of sweep **{result.sweep}**, trained on {n} fresh seeds ({seeds}): mean "
-        f"**{best.mean.mean:.4f}**, 95 % interval {best.mean.low:.4f} to {best.mean.high:.4f}. This is the "
-        f"run with the median value, {run.value:.4f} on seed {run.seed}. {verdict(result)}"
+        f"Trial {best.trial} of sweep **{for_markdown(result.sweep)}**, trained on {n} fresh seeds ({seeds}): "
+        f"mean **{best.mean.mean:.4f}**, 95 % interval {best.mean.low:.4f} to {best.mean.high:.4f}. This is the "
+        f"run with the median value, {run.value:.4f} on seed {run.seed}. {for_markdown(verdict(result))}"
     )
