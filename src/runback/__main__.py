@@ -5,7 +5,7 @@ import importlib
 import sys
 
 from runback.errors import RunbackError, Stopped
-from runback.escape import for_terminal
+from runback.terminal import guard, say
 
 VERBS = {
     "train": "train one model, or sweep over overrides with --multirun, or go on with resume=RUN",
@@ -27,9 +27,10 @@ VERBS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit code (0 fine, 1 failed, 2 bad input, 130 Ctrl-C)."""
+    guard()
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_usage())  # noqa: T201 - this is the command line
+        say(*_usage().split("\n"))
         return 0
     try:
         return _run(arguments[0], arguments[1:])
@@ -58,8 +59,7 @@ def _usage() -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    # It may quote what somebody else wrote.
-    print(f"runback: {for_terminal(' '.join(message.split()))}", file=sys.stderr)  # noqa: T201 - this is the command line
+    say(f"runback: {' '.join(message.split())}", stream=sys.stderr)
     return code
 
 

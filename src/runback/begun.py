@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from runback.errors import InputError
 from runback.record import STORE_PATIENCE
 from runback.sweeping.trial import Trial
+from runback.terminal import say
 from runback.tracking.layout import MIRROR, OUTBOX, SAMPLES, Layout, project_root
 from runback.tracking.tags import RETRY_TAG
 
@@ -96,7 +97,7 @@ def go_on(
     run, before = patiently(reopened, patience)
     where = "its beginning" if checkpoint is None else f"epoch {checkpoint.epoch}, step {checkpoint.step}"
     run.set_tags({RESUMED_TAG: where if before is None else f"{before}; {where}"})
-    print(f"going on from {where}")  # noqa: T201 - the command's result
+    say(f"going on from {where}")
     # A power failure can take metrics with it that the checkpoint, flushed to the disk, still has.
     for step, metrics in enumerate(checkpoint.history if checkpoint else [], 1):
         run.log_epoch(step, metrics)

@@ -7,6 +7,7 @@ from typing import Any
 
 from runback.arguments import Parser
 from runback.errors import InputError
+from runback.terminal import say
 from runback.tracking.layout import Layout, project_root
 
 
@@ -17,7 +18,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="run ID, trial number, values and parameters")
     options = parser.parse_args(argv)
     for run in best_runs(Layout(project_root()), options.name):
-        print(json.dumps(run) if options.json else run["run_id"])  # noqa: T201 - the command's result
+        say(json.dumps(run) if options.json else run["run_id"])
     return 0
 
 
@@ -51,4 +52,4 @@ def study_folder(layout: Layout, name: str) -> Path:
             f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(known) or 'no sweeps yet'}"
         )
         raise InputError(f"unknown sweep '{name}': {hint}")
-    return layout.sweep(name)
+    return layout.inside(layout.sweep(name) / "study.db", f"the study of sweep {name}").parent

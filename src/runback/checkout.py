@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from omegaconf import OmegaConf
-from rich.console import Console
 
 from runback.brought import is_code_ours, is_lock_ours
 from runback.errors import InputError, Stopped, TrainingError
@@ -19,6 +18,7 @@ from runback.locked_environment import Terms, locked_python
 from runback.provenance.checkout import knows_commit, toplevel, unpacked, worktree
 from runback.provenance.tree_zip import tree_entries, tree_files
 from runback.recorded import CODE, LOCK, PATCH, UNTRACKED, RecordedRun
+from runback.screen import Screen
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, folder_name
 
 GRACE = 60.0
@@ -39,7 +39,7 @@ def refuse_without_commit(recorded: RecordedRun) -> None:
 
 
 def reproduce(
-    recorded: RecordedRun, layout: Layout, flags: Sequence[str], console: Console, *, build: bool
+    recorded: RecordedRun, layout: Layout, flags: Sequence[str], console: Screen, *, build: bool
 ) -> int:
     """Run `runback reproduce` with the run's own code and packages; return its exit code.
 
@@ -87,7 +87,8 @@ def _checkout(recorded: RecordedRun, layout: Layout) -> Iterator[Path]:
     """Give the folder with the run's code; it is gone afterwards."""
     code = recorded.record["code"]
     # Two reproductions of one run may go on at once.
-    folder = layout.checkouts / f"{folder_name(recorded.id, 'a run ID')[:12]}-{secrets.token_hex(3)}"
+    name = f"{folder_name(recorded.id, 'a run ID')[:12]}-{secrets.token_hex(3)}"
+    folder = layout.inside(layout.checkouts / name, "the folder of a checkout")
     patch = recorded.files.read(PATCH) if code["patch_sha256"] else b""
     untracked = recorded.files.read(UNTRACKED) if code["untracked"] else None
     is_unknown = CODE in recorded.files.names and not knows_commit(layout.root, code["commit"])
@@ -110,7 +111,7 @@ def _project(folder: Path, within: str | None) -> Path:
     return project
 
 
-def _python(project: Path, recorded: RecordedRun, layout: Layout, console: Console, *, build: bool) -> Path:
+def _python(project: Path, recorded: RecordedRun, layout: Layout, console: Screen, *, build: bool) -> Path:
     """Return the Python that has the packages of the run's lock file; without one, this Python.
 
     A bundle's lock file is the one that was asked about, whatever else its code has in the place of it.

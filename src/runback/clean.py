@@ -7,7 +7,6 @@ of `runback reproduce`, and for good what was deleted in MLflow. No folder is to
 import json
 import math
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from runback.arguments import Parser
 from runback.errors import InputError, StoreError
 from runback.housekeeping.deleted_runs import DeletedRuns, deleted_runs
 from runback.housekeeping.leftovers import OLD, Leftover, checkpoints, of_dead_processes, remove
+from runback.terminal import say
 from runback.tracking import moved
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.sqlite_file import file_of
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     done = _delete(layout, plan) if options.yes else ((one, "would delete") for one in plan.all)
     if options.json:
         listed = [_as_dict(layout, one, what) for one, what in done]
-        _line(json.dumps({"dry": not options.yes, "items": listed, "notes": plan.notes}, indent=2))
+        say(*json.dumps({"dry": not options.yes, "items": listed, "notes": plan.notes}, indent=2).split("\n"))
     else:
         _print(layout, plan, done, is_dry=not options.yes)
     return 0
@@ -59,6 +59,7 @@ class _Plan:
 
 
 def _plan(layout: Layout, older_than: float, *, every_checkpoint: bool) -> _Plan:
+    layout.refuse_links()
     leftovers, deleted, notes = of_dead_processes(layout, older_than), DeletedRuns([], [], None), []
     store, database = _open(layout)
     if store is not None:
@@ -109,22 +110,17 @@ def _as_dict(layout: Layout, leftover: Leftover, what: str) -> dict[str, Any]:
 def _print(layout: Layout, plan: _Plan, done: Iterator[tuple[Leftover, str]], *, is_dry: bool) -> None:
     count = total = 0
     for one, what in done:
-        _line(f"{what}  {_megabytes(one.size):>11}  {one.kind}  {_shown(layout, one)}  ({one.why})")
+        say(f"{what}  {_megabytes(one.size):>11}  {one.kind}  {_shown(layout, one)}  ({one.why})")
         if not what.startswith("kept"):
             count, total = count + 1, total + one.size
     for note in plan.notes:
-        _line(note)
+        say(note)
     if not plan.all:
-        _line("nothing to delete")
+        say("nothing to delete")
     elif is_dry:
-        _line(f"{_megabytes(total)} in {count} places; `runback clean --yes` deletes them")
+        say(f"{_megabytes(total)} in {count} places; `runback clean --yes` deletes them")
     else:
-        _line(f"{_megabytes(total)} freed")
-
-
-def _line(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+        say(f"{_megabytes(total)} freed")
 
 
 def _megabytes(size: int) -> str:

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
 
 from runback.brought import Brought
 from runback.errors import InputError
 from runback.escape import for_terminal
+from runback.screen import Screen
 
 KIND_WIDTH = 11
 
@@ -22,7 +22,7 @@ RIGHTS = "What you agree to runs with your rights: it can read, change and send 
 
 
 def ask(
-    found: Sequence[Brought], texts: Sequence[str] | None, fingerprint: str, console: Console, *, agreed: bool
+    found: Sequence[Brought], texts: Sequence[str] | None, fingerprint: str, console: Screen, *, agreed: bool
 ) -> None:
     """Show what a bundle brings; unless it is `agreed` to, a person at the terminal has to say yes.
 

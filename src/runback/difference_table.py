@@ -8,6 +8,7 @@ from rich.table import Table
 
 from runback.escape import for_terminal
 from runback.provenance.difference import Difference
+from runback.screen import Screen
 
 UNLIMITED = 100_000
 """Columns where no terminal limits them: a file or a pipe gets each row on one line, whole."""
@@ -30,7 +31,7 @@ def print_differences(
     if console.is_terminal:
         console.print(table)
         return
-    whole = Console(file=io.StringIO(), width=UNLIMITED, highlight=False, markup=False)
+    whole = Screen(io.StringIO(), width=UNLIMITED)
     with whole.capture() as captured:
         whole.print(table)
     for line in captured.get().splitlines():

@@ -10,6 +10,7 @@ from runback.housekeeping.leftovers import leftovers_check
 from runback.housekeeping.machine import machine_checks
 from runback.housekeeping.stores import store_checks
 from runback.housekeeping.versions import version_checks
+from runback.terminal import say
 from runback.tracking.layout import Layout, project_root
 
 
@@ -47,11 +48,11 @@ def _problems(checks: Sequence[Check]) -> int:
 def _print(checks: Sequence[Check], *, as_json: bool) -> None:
     if as_json:
         report = {"problems": _problems(checks), "checks": [check.as_dict() for check in checks]}
-        lines = [json.dumps(report, indent=2)]
+        lines = json.dumps(report, indent=2).split("\n")
     else:
         width = max(len(check.name) for check in checks)
         lines = [_line(check, width) for check in checks]
-    sys.stdout.write("\n".join(lines) + "\n")
+    say(*lines)
 
 
 def _line(check: Check, width: int) -> str:

@@ -3,9 +3,11 @@
 import html
 import re
 
-_FORMULA = re.compile(r"\s*[=+\-@|%]|[\t\r\n]")
-"""How a cell begins that a spreadsheet may calculate instead of showing it
+_FORMULA = re.compile(r"\s*[=+\-@|%\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+"""How a cell begins that a spreadsheet may calculate instead of showing it, full-width signs included
 (https://owasp.org/www-community/attacks/CSV_Injection)."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 def for_terminal(text: str) -> str:
@@ -13,16 +15,31 @@ def for_terminal(text: str) -> str:
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
+def lines_for_terminal(text: str) -> str:
+    """Return several lines as `for_terminal` does one: they stay lines."""
+    return "\n".join(map(for_terminal, text.split("\n")))
+
+
 def for_csv(cell: str) -> str:
-    """Return a cell's text such that no spreadsheet takes it for a formula."""
-    return f"'{cell}" if _FORMULA.match(cell) else cell
+    """Return a cell's text such that no spreadsheet takes it for a formula; a number stays one."""
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 
 def for_html(text: str) -> str:
     """Return text that HTML shows as it is, in an element or between quotes."""
-    return html.escape(text)
+    return html.escape(lines_for_terminal(text))
 
 
 def for_markdown(text: str) -> str:
     """Return text that Markdown, and the HTML in it, take for nothing else, on one line."""
     return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", html.escape(for_terminal(text), quote=False))
+
+
+def for_plotly(text: str) -> str:
+    """Return text that Plotly, which takes tags and knows few entities, shows as it is."""
+    return html.escape(for_terminal(text), quote=False)
+
+
+def for_picture(text: str) -> str:
+    """Return text that matplotlib draws as it is: no dollar signs begin mathematics, or an error."""
+    return for_terminal(text).replace("$", r"\$")

@@ -5,15 +5,17 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from runback import targets
 from runback.arguments import Parser
 from runback.chatter import silenced
 from runback.errors import InputError
+from runback.escape import for_terminal
 from runback.network import load_network, stored_config
 from runback.run_reference import run_id
+from runback.screen import Screen
+from runback.terminal import say
 from runback.tracking.find import find_run, read_text
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.run import Run
@@ -101,16 +103,17 @@ def class_metrics(report: "Report") -> dict[str, float]:
 def _show(report: Mapping[str, Any], as_json: bool, note: str = "") -> None:
     """Print the report to stdout, the note to stderr."""
     if note:
-        sys.stderr.write(note + "\n")
+        say(note, stream=sys.stderr)
     if as_json:
-        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        say(*json.dumps(report, indent=2).split("\n"))
         return
     low, high = report["test_accuracy_interval_95"]
     table = Table("class", "images", "accuracy", "95 % interval", box=None, pad_edge=False)
     for one in report["classes"]:
         interval = "{:.3f} to {:.3f}".format(*one["interval_95"]) if one["n"] else ""
-        table.add_row(one["name"], f"{one['n']:,}", f"{one['accuracy']:.3f}" if one["n"] else "", interval)
-    console = Console(highlight=False, markup=False)
+        name, share = for_terminal(one["name"]), f"{one['accuracy']:.3f}" if one["n"] else ""
+        table.add_row(name, f"{one['n']:,}", share, interval)
+    console = Screen()
     console.print(table)
     console.print(f"test accuracy {report['test_accuracy']:.4f} (95 %: {low:.4f} to {high:.4f})")
     console.print(f"test loss     {report['test_loss']:.4f}   images {report['n']:,}   run {report['run']}")

@@ -9,6 +9,7 @@ from runback.errors import InputError
 from runback.provenance.bundle import write_bundle
 from runback.provenance.commit_zip import commit_zip
 from runback.recorded import CODE, HISTORY, RecordedRun, find_recorded, refuse_incomplete, refuse_running
+from runback.terminal import say
 from runback.tracking.layout import Layout, project_root
 
 FILES = ("config.yaml", "overrides.yaml", "model.keras", "architecture.json", "curves.png")
@@ -35,7 +36,7 @@ def main(argv: list[str]) -> int:
         options.file, facts(recorded), files(recorded, layout), overwrite=options.overwrite
     )
     size = options.file.stat().st_size
-    print(f"{options.file}  {size:,} bytes  fingerprint {fingerprint}")  # noqa: T201 - the command's result
+    say(f"{options.file}  {size:,} bytes  fingerprint {fingerprint}")
     return 0
 
 

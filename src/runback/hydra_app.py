@@ -128,6 +128,8 @@ def _check_form(arguments: list[str], name: str) -> None:
     parser.add_argument("--package", "-p")
     parser.add_argument("overrides", nargs="*")
     for override in parser.parse_intermixed_args(arguments).overrides:
+        if any("\ud800" <= one <= "\udfff" for one in override):
+            raise InputError(f"expected an override in UTF-8; got {override!r}")
         if "=" not in override and not override.startswith("~"):
             raise InputError(f"expected KEY=VALUE; got '{override}'")
         _refuse_climbing(override)

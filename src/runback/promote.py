@@ -4,6 +4,7 @@ import json
 
 from runback.arguments import Parser
 from runback.run_reference import find_in
+from runback.terminal import say
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.reader import open_reader
 
@@ -21,7 +22,7 @@ def main(argv: list[str]) -> int:
     with open_reader(layout) as reader:
         run_id = find_in(reader, options.run, layout)
     told = promote(layout, run_id)
-    print(json.dumps(told) if options.json else _sentence(told))  # noqa: T201 - the command's result
+    say(json.dumps(told) if options.json else _sentence(told))
     return 0
 
 

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runback import targets
 from runback.chatter import silenced
+from runback.escape import for_markdown
 from runback.prepare import Plan, Prepared, TrainingConfig, load_data, threads_for
 from runback.provenance import environment, hardware
 from runback.provenance.checkout import toplevel
@@ -313,7 +314,7 @@ def _tags(facts: Mapping[str, Any], layout: Layout, folder: Path, trial: "Trial 
 
 def _description(plan: Plan, prepared: Prepared) -> str:
     options = prepared.options
-    choices = plan.choices
+    choices = {group: for_markdown(name) for group, name in plan.choices.items()}
     augmented = "" if prepared.augmentation is None else f", augmented by **{choices['augmentation']}**"
     return (
         f"**{choices['model']}** ({prepared.network.count_params():,} parameters) trained with "

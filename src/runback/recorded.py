@@ -22,7 +22,7 @@ from runback.provenance.record_form import BundleForm, HistoryForm, RecordForm, 
 from runback.record import RESULTS, epochs
 from runback.run_reference import is_bundle, run_id
 from runback.tracking.find import artifact_files, curves, find_run, read_bytes
-from runback.tracking.layout import FOLDER_TAG, Layout
+from runback.tracking.layout import Layout
 from runback.tracking.lock import alone_in
 from runback.tracking.store import Store, open_store
 from runback.tracking.tags import KIND_TAG, TRAININGS
@@ -220,11 +220,11 @@ def refuse_incomplete(recorded: RecordedRun) -> None:
 
 def refuse_running(recorded: RecordedRun, layout: Layout) -> None:
     """Raise InputError where the run's process still trains on this machine; a killed one's does not."""
-    named = recorded.tags.get(FOLDER_TAG)
-    if recorded.is_bundle or recorded.status != "RUNNING" or named is None:
+    if recorded.is_bundle or recorded.status != "RUNNING":
         return
-    if (layout.mlruns / named).is_dir():
-        with alone_in(layout.mlruns / named, f"run {recorded.id}"):
+    folder = layout.run_folder(recorded.tags, recorded.id)
+    if folder is not None and folder.is_dir():
+        with alone_in(folder, f"run {recorded.id}"):
             pass
 
 

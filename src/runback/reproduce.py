@@ -12,14 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.console import Console
-
 from runback import checkout, consent, record
 from runback.arguments import Parser
 from runback.brought import brought
 from runback.difference_table import print_differences
 from runback.errors import InputError, StoreError
-from runback.escape import for_terminal
 from runback.hydra_app import enter_project
 from runback.interruption import stop_on_signals
 from runback.provenance.bundle import Bundle
@@ -35,6 +32,8 @@ from runback.recorded import (
     refuse_other_data,
     refuse_running,
 )
+from runback.screen import Screen
+from runback.terminal import say
 from runback.tracking.find import read_bytes
 from runback.tracking.layout import Layout
 from runback.tracking.store import Store
@@ -53,7 +52,7 @@ def main(argv: list[str]) -> int:
     """Run `runback reproduce`; 0: bit-identical or within tolerance, 1: different, 2: it cannot be tried."""
     options = _options(argv)
     stream = sys.stderr if options.json else sys.stdout
-    console = Console(file=stream, highlight=False, markup=False)
+    console = Screen(stream)
     layout = enter_project()
     with stop_on_signals():
         recorded = find_recorded(options.run, layout)
@@ -90,7 +89,7 @@ def _is_agreed_already(recorded: RecordedRun) -> bool:
     return asked is not None
 
 
-def _agree(recorded: RecordedRun, layout: Layout, console: Console, *, in_place: bool, agreed: bool) -> None:
+def _agree(recorded: RecordedRun, layout: Layout, console: Screen, *, in_place: bool, agreed: bool) -> None:
     """Ask about what a bundle brings, if it brings anything. Errors: InputError."""
     found = brought(recorded, layout, in_place=in_place)
     if found:
@@ -112,7 +111,7 @@ def _show(recorded: RecordedRun, layout: Layout, options: argparse.Namespace) ->
     found = brought(recorded, layout, in_place=options.in_place, shown=sys.maxsize)
     texts: Iterable[str] = [] if options.in_place else checkout.texts(recorded)
     for line in itertools.chain(consent.lines(found), texts):
-        print(line)  # noqa: T201 - the command's result
+        say(line)
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
@@ -152,7 +151,7 @@ def _flags(options: argparse.Namespace) -> list[str]:
 
 
 def _reproduce(
-    recorded: RecordedRun, layout: Layout, options: argparse.Namespace, console: Console, stream: TextIO
+    recorded: RecordedRun, layout: Layout, options: argparse.Namespace, console: Screen, stream: TextIO
 ) -> int:
     folder = layout.runs / f"{datetime.now():%Y-%m-%d_%H-%M-%S_%f}"
     plan = recorded.plan(folder, f"reproduction of {recorded.name}")
@@ -166,7 +165,7 @@ def _reproduce(
     if recorded.record["code"]["commit"] is None:
         console.print("the run's code was in no git repository: what is here may be other code")
     refuse_other_data(found)
-    console.print(f"training {recorded.last_epoch} of {plan.config.training.epochs} epochs of {recorded.id}")
+    console.say(f"training {recorded.last_epoch} of {plan.config.training.epochs} epochs of {recorded.id}")
     tags = {REPRODUCES: recorded.id}
     # One that ended by itself does so again: only then early stopping goes back to the best weights.
     stopped_after = None if recorded.result["finished"] else recorded.last_epoch
@@ -176,8 +175,8 @@ def _reproduce(
     facts = _facts(recorded, trained, found, verdict)
     _log(facts, layout, recorded, folder, trained.run_id)
     for line in verdict.explain():
-        console.print(for_terminal(line), soft_wrap=True)
-    console.print(f"run {trained.run_id}")
+        console.say(line)
+    console.say(f"run {trained.run_id}")
     print(json.dumps(facts, indent=2) if options.json else verdict.name)  # noqa: T201 - the command's result
     return verdict.exit_code
 

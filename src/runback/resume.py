@@ -14,7 +14,8 @@ from runback.prepare import Plan, prepare
 from runback.provenance.difference import differences
 from runback.record import code_here, record
 from runback.recorded import RECORD, RecordedRun, find_recorded, refuse_other_data
-from runback.tracking.layout import FOLDER_TAG, Layout
+from runback.terminal import say
+from runback.tracking.layout import Layout
 from runback.tracking.lock import alone_in
 from runback.train import train
 
@@ -35,7 +36,7 @@ def main(argv: list[str]) -> int:
     layout = enter_project()
     with stop_on_signals():
         run_id = resume(argv[0].removeprefix("resume="), layout)
-    print(f"run {run_id}")  # noqa: T201 - the command's result
+    say(f"run {run_id}")
     return 0
 
 
@@ -74,12 +75,12 @@ def _folder(recorded: RecordedRun, layout: Layout) -> Path:
     if recorded.is_bundle:
         raise InputError("a bundle cannot be resumed: only a run in mlruns/ has checkpoints")
     _refuse_finished(recorded)
-    named = recorded.tags.get(FOLDER_TAG)
-    if named is None:
+    folder = layout.run_folder(recorded.tags, recorded.id)
+    if folder is None:
         raise InputError(f"run {recorded.id} cannot be resumed: its folder lies outside mlruns/")
-    if not (layout.mlruns / named).is_dir():
-        raise InputError(f"run {recorded.id} cannot be resumed: its folder {layout.mlruns / named} is gone")
-    return layout.mlruns / named
+    if not folder.is_dir():
+        raise InputError(f"run {recorded.id} cannot be resumed: its folder {folder} is gone")
+    return folder
 
 
 def _refuse_finished(recorded: RecordedRun) -> None:

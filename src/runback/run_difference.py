@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import OmegaConf
-from rich.console import Console
 
 from runback.difference_table import print_differences
 from runback.provenance.changes import code_differences
 from runback.provenance.difference import Difference, differences
 from runback.recorded import PATCH, RecordedRun, find_recorded
+from runback.screen import Screen
 from runback.tracking.layout import Layout
 
 IGNORED = ("training.threads", "training.checkpoint.every")
@@ -130,7 +130,7 @@ def _numbers(first: float, second: float) -> tuple[str, str]:
 
 
 def _show(first: RecordedRun, second: RecordedRun, found: list[Difference]) -> None:
-    console = Console(highlight=False, markup=False)
+    console = Screen()
     if not found:
         console.print("nothing differs: the same data, config, code, packages, machine and results")
         return

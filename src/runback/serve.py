@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -20,6 +19,7 @@ from runback.errors import Stopped
 from runback.interruption import stop_on_signals
 from runback.network import NETWORK, read_network
 from runback.recorded import RecordedRun, find_recorded
+from runback.terminal import say
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.server import HOST, choose_port
 
@@ -139,5 +139,4 @@ def _run(app: "ASGIApp", listener: socket.socket) -> None:
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    say(*text.split("\n"))

@@ -12,6 +12,7 @@ from runback import hydra_app, train
 from runback.arguments import Parser
 from runback.errors import InputError, Stopped
 from runback.sweeping.space import quoted
+from runback.terminal import say
 from runback.tracking.layout import Layout, project_root
 
 
@@ -33,7 +34,7 @@ def main(argv: list[str]) -> int:
     name = _named(overrides) or options.name
     if options.new:
         name = _unused(layout, _named(overrides) or file)
-        print(f"sweep {name}", flush=True)  # noqa: T201 - what to call it by, to go on with it
+        say(f"sweep {name}")  # what to call it by, to go on with it
     arguments = ["--multirun", f"+sweeps={file}", *overrides, f"hydra.sweeper.name={quoted(name)}"]
     if options.extend:
         arguments.append("hydra.sweeper.extend=true")
@@ -41,7 +42,7 @@ def main(argv: list[str]) -> int:
         hydra_app.run(train.job, arguments, name="runback sweep")
     except (KeyboardInterrupt, Stopped):
         again = shlex.join([name, *overrides, *(["--extend"] if options.extend else [])])
-        sys.stderr.write(f"to go on: {_command()} sweep {again}\n")
+        say(f"to go on: {_command()} sweep {again}", stream=sys.stderr)
         raise
     _print_next_steps(layout.sweep(name), name)
     return 0
@@ -83,13 +84,14 @@ def _print_next_steps(folder: Path, name: str) -> None:
     run_id = winner or (best[0].user_attrs.get("run_id") if best else None)
     if run_id is None:
         return
+    named = shlex.quote(str(run_id))
     lines = [
         f"best run {run_id}" if winner is None else f"winner's run {run_id}, on a fresh seed",
-        f"  measure it on the test split   {_command()} evaluate {run_id}",
-        f"  run it back, and prove it      {_command()} reproduce {run_id}",
+        f"  measure it on the test split   {_command()} evaluate {named}",
+        f"  run it back, and prove it      {_command()} reproduce {named}",
         f"  see all runs                   {_command()} ui",
     ]
-    print("\n".join(lines))  # noqa: T201 - the command's result
+    say(*lines)
 
 
 def _command() -> str:

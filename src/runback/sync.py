@@ -1,12 +1,12 @@
 """`runback sync [RUN_FOLDER|SWEEP]`: delivers what runs have recorded while their store was away."""
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runback.arguments import Parser
 from runback.errors import InputError, RunbackError, StoreAway
+from runback.terminal import say
 from runback.tracking.layout import Layout, project_root, training_folders
 from runback.tracking.lock import alone_in
 from runback.tracking.outbox import RUN, Outbox, waiting
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     layout = Layout(project_root())
     folders = _folders(parser.parse_args(argv).what, layout)
     if not folders:
-        _print("nothing waits")
+        say("nothing waits")
         return 0
     return _deliver(folders, layout)
 
@@ -63,9 +63,9 @@ def _deliver(folders: list[Path], layout: Layout) -> int:
         for folder in folders:
             _deliver_one(store, folder)
     except StoreAway as away:
-        _print(f"the store is away: {away}")
+        say(f"the store is away: {away}")
     left = len(waiting(folders))
-    _print(f"{len(folders) - left} delivered, {left} still waiting" if left else f"{len(folders)} delivered")
+    say(f"{len(folders) - left} delivered, {left} still waiting" if left else f"{len(folders)} delivered")
     return 1 if left else 0
 
 
@@ -73,8 +73,10 @@ def _deliver_one(store: "Store", folder: Path) -> None:
     """Deliver one run's outbox and say how that went. Raises StoreAway."""
     from runback.tracking.delivery import deliver_folder
 
-    outbox = Outbox(folder)
+    outbox, layout = Outbox(folder), store.layout
     try:
+        if folder.is_relative_to(layout.mlruns):
+            layout.inside(folder, f"the folder of run {outbox.run_id}")
         with alone_in(folder, f"run {outbox.run_id}"):
             troubles: list[RunbackError] = deliver_folder(store, folder)
     except StoreAway:
@@ -83,11 +85,6 @@ def _deliver_one(store: "Store", folder: Path) -> None:
         troubles = [error]
     where = "" if outbox.store in (None, str(store)) else f" (it was begun in {outbox.store})"
     for trouble in troubles:
-        _print(f"run {outbox.run_id} waits: {trouble}{where}")
+        say(f"run {outbox.run_id} waits: {trouble}{where}")
     if not troubles:
-        _print(f"run {outbox.run_id} is stored whole")
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()  # a person watches
+        say(f"run {outbox.run_id} is stored whole")

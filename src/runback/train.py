@@ -24,6 +24,7 @@ from runback.chatter import silenced
 from runback.errors import InputError, StoreError, TrialPruned
 from runback.prepare import GROUPS, Plan, prepare
 from runback.sweeping import trial as trials
+from runback.terminal import say
 from runback.tracking.layout import MIRROR, Layout, project_root
 from runback.tracking.lock import LOCK, alone_in
 
@@ -56,7 +57,7 @@ def job(cfg: DictConfig) -> float | tuple[float, ...]:
     plan = Plan(name, cfg, choices, list(hydra.overrides.task), Path(hydra.runtime.output_dir))
     trained = train(plan) if trial is None or trial.begun is None else _go_on_as(plan, trial)
     if trial is None:
-        print(f"run {trained.run_id}")  # noqa: T201 - the command's result
+        say(f"run {trained.run_id}")
     return trained.values[0] if len(trained.values) == 1 else trained.values
 
 

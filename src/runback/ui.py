@@ -13,6 +13,7 @@ from types import FrameType
 
 from runback.arguments import Parser
 from runback.escape import for_html
+from runback.terminal import say
 from runback.tracking.gate import QUERY
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.server import HOST, choose_port, serving
@@ -37,7 +38,7 @@ def main(argv: list[str]) -> int:
     port = choose_port(options.port)
     store = open_store(layout)
     if store.is_server:
-        _print(str(store))
+        say(str(store))
         return 0
     token = None if options.no_token else secrets.token_hex(32)
     address = f"http://{HOST}:{port}" + (f"/?{QUERY}={token}" if token else "")
@@ -47,7 +48,7 @@ def main(argv: list[str]) -> int:
         server = ends.enter_context(serving(store, port, token))
         if token is None:
             sys.stderr.write(OPEN_TO_ALL + "\n")
-        _print(address)
+        say(address)
         if not options.no_browser and has_browser():
             webbrowser.open(ends.enter_context(_leading_to(f"{address}#/experiments", layout.mlruns)))
         return server.wait()
@@ -87,8 +88,3 @@ def _signals_interrupt() -> Iterator[None]:
     finally:
         for number, handler in replaced.items():
             signal.signal(number, handler)
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

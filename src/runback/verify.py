@@ -5,8 +5,8 @@ from pathlib import Path
 
 from runback.arguments import Parser
 from runback.errors import InputError
-from runback.escape import for_terminal
 from runback.provenance.bundle import inspect_bundle
+from runback.terminal import say
 
 ID_LENGTH = 32
 """Characters of a run's ID; what a stranger wrote in its place may be longer."""
@@ -32,8 +32,8 @@ def main(argv: list[str]) -> int:
         more = f" (and {len(found.problems) - 1} more: see --json)" if found.problems[1:] else ""
         raise InputError(f"{options.file}: {found.problems[0]}{more}")
     if not options.json:
-        run_id = for_terminal(str(found.run.get("id"))[:ID_LENGTH])
-        print(  # noqa: T201 - the command's result
+        run_id = str(found.run.get("id"))[:ID_LENGTH]
+        say(
             f"intact: {len(found.files)} files, {found.total_bytes:,} bytes, run {run_id}, "
             f"fingerprint {found.fingerprint}"
         )

@@ -149,3 +149,9 @@ def test_a_missing_path_says_what_was_expected(cache, path, got):
 def test_a_test_fraction_out_of_range_is_named(animals, cache, fraction):
     with pytest.raises(InputError, match=rf"data.test_fraction must lie in \(0, 1\) .*; got {fraction}"):
         load("train", cache=cache, path=animals, test_fraction=fraction)
+
+
+def test_a_class_folder_whose_name_is_no_text_is_refused(animals, cache):
+    (animals / "cat").rename(animals / "\udcff")  # the byte 0xff
+    with pytest.raises(DataError, match=r"expected class names in UTF-8; got '\\udcff'"):
+        load("train", cache=cache, path=animals)

@@ -355,7 +355,7 @@ def test_what_was_unpacked_for_a_killed_process_is_gone_the_next_time(repository
 
 
 def test_removing_leftovers_outside_a_repository_does_nothing(nobody, tmp_path):
-    remove_abandoned_worktrees(tmp_path)
+    remove_abandoned_worktrees(tmp_path, tmp_path)
 
 
 def refused(context):

@@ -3,7 +3,6 @@ import re
 
 import pytest
 from optuna.trial import TrialState
-from rich.console import Console
 
 from runback.sweeping import messages
 from runback.sweeping.coordinator import Budget
@@ -80,7 +79,7 @@ def test_the_summary_lists_the_best_trials_with_their_runs(study):
 
 
 def test_the_table_draws_on_a_narrow_terminal(study, monkeypatch):
-    monkeypatch.setattr("runback.sweeping.table.Console", lambda **k: Console(**{**k, "width": 30}))
+    monkeypatch.setenv("COLUMNS", "30")
     stream = _Terminal()
     table = Table(study, Budget(4, None, 2), SPACE, stream)
     with table.live():

@@ -46,7 +46,7 @@ def test_a_purge_takes_a_deleted_run_its_artifacts_and_its_network_and_nothing_e
     found = deleted(store)
     assert {one.info.run_id for one in found.runs} == {run, old}
     assert found.experiments == ["old"]
-    paths = [local_path(location) for location, _ in places(found)]
+    paths = [path for path, _ in places(store, found)]
     assert len(paths) == 4
     assert all(path.is_dir() for path in paths)
 

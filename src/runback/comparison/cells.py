@@ -25,7 +25,7 @@ class Column:
 
 def text_columns(table: RunTable) -> list[Column]:
     """Return the columns to show; the two ends of an interval are one column."""
-    heads = short_names(table.columns)
+    heads = {name: for_terminal(head) for name, head in short_names(table.columns).items()}
     ends = {f"{name}{LOW}": f"{name}{HIGH}" for name in table.columns}
     intervals = {low: high for low, high in ends.items() if {low, high} <= set(table.columns)}
     return [

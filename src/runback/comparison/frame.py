@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from runback.comparison.columns import curve_columns, typed, whole
 from runback.comparison.results import results
 from runback.errors import InputError
+from runback.tracking.inside import inside
 from runback.tracking.moved import local_path
 from runback.tracking.reader import Reader
 from runback.tracking.rows import Runs
@@ -23,6 +25,9 @@ CODE_AND_DATA = {
     "validation_data": "runback.data_hash.validation",
 }
 """Columns with what a run is made from besides its config, and their tags."""
+
+NETWORK = "model.keras"
+"""The artifact with the network, whose size is the column `model_bytes`."""
 
 HASH_LENGTH = 12
 """Characters of a hash that are enough to tell it from another."""
@@ -47,7 +52,7 @@ def read_runs(reader: Reader, ids: list[str]) -> RunFrame:
     runs = reader.runs(ids)
     _refuse_sweeps(runs)
     outcome = results(reader, runs)
-    known = {**_facts(runs), **outcome, **_size(runs)}
+    known = {**_facts(runs), **outcome, **_size(runs, reader.mlruns)}
     params = {name: typed(values) for name, values in sorted(_params(runs).items()) if name != SIZE}
     causes = {f"params.{name}" if name in known else name: column for name, column in params.items()}
     causes |= {name: _cut(runs.tag(tag)) for name, tag in CODE_AND_DATA.items()}
@@ -91,19 +96,19 @@ def _facts(runs: Runs) -> dict[str, pd.Series]:
     }
 
 
-def _size(runs: Runs) -> dict[str, pd.Series]:
+def _size(runs: Runs, mlruns: Path) -> dict[str, pd.Series]:
     return {
         "parameters": typed(runs.param(SIZE)),
-        "model_bytes": whole([_bytes(uri) for uri in runs.artifact_uris]),
+        "model_bytes": whole([_bytes(uri, mlruns) for uri in runs.artifact_uris]),
     }
 
 
-def _bytes(artifact_uri: str) -> int | None:
-    """Return the size of a run's model.keras where that is a file on this machine."""
+def _bytes(artifact_uri: str, mlruns: Path) -> int | None:
+    """Return the size of a run's model.keras where that is a file in mlruns/."""
     folder = local_path(artifact_uri)
     try:
-        return None if folder is None else (folder / "model.keras").stat().st_size
-    except OSError:
+        return None if folder is None else inside(mlruns, folder / NETWORK, NETWORK).stat().st_size
+    except (OSError, InputError):
         return None
 
 

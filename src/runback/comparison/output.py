@@ -1,10 +1,11 @@
 """A table of runs for a file or a pipe: whole lines of text, CSV, JSON, or a page."""
 
 import json
-from html import escape
 
 from runback.comparison.cells import text_columns
 from runback.comparison.table import RunTable
+from runback.escape import for_html
+from runback.frame_csv import frame_csv
 from runback.provenance.page import html_table
 
 STYLE = """
@@ -25,7 +26,7 @@ def as_text(table: RunTable) -> str:
 
 def as_csv(table: RunTable) -> str:
     """Return the shown columns as they are in the frame: a header, then a line for each run."""
-    return str(table.rows[table.columns].to_csv(index=False))
+    return frame_csv(table.rows[table.columns])
 
 
 def as_json(table: RunTable) -> str:
@@ -44,6 +45,6 @@ def as_html(table: RunTable, title: str) -> str:
     """Return a page with the table, without anything from elsewhere."""
     columns = text_columns(table)
     rows = zip(*(column.cells for column in columns), strict=True)
-    head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title>"
+    head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{for_html(title)}</title>"
     body = html_table([column.head for column in columns], rows)
-    return f"{head}\n<style>{STYLE}</style>\n<h1>{escape(title)}</h1>\n{body}\n"
+    return f"{head}\n<style>{STYLE}</style>\n<h1>{for_html(title)}</h1>\n{body}\n"

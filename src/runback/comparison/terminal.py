@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pandas as pd
-from rich.console import Console, JustifyMethod
+from rich.console import JustifyMethod
 from rich.table import Table
 
 from runback.comparison.cells import Column, text_columns
 from runback.comparison.table import RunTable
-from runback.escape import for_terminal
+from runback.screen import Screen
 
 SHOWN = 40
 """Runs that are shown on a terminal unless it is said how many."""
@@ -30,7 +30,7 @@ UNLIMITED = 100_000
 
 def show(table: RunTable) -> None:
     """Print the table, how many runs there are besides, and why runs failed."""
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = Screen()
     columns = _condensed(table) if table.is_default else text_columns(table)
     drawn = _draw(columns)
     unlimited = console.options.update(width=UNLIMITED)
@@ -38,10 +38,10 @@ def show(table: RunTable) -> None:
         drawn = _draw(_in_one(columns, [*table.varying, *SIZES]))
     console.print(drawn)
     part = "" if len(table.rows) == table.of else f"{len(table.rows):,} of "
-    console.print(f"{part}{table.of:,} runs, ordered by {table.by}")
+    console.say(f"{part}{table.of:,} runs, ordered by {table.by}")
     if table.is_default:
         for line in _reasons(table.rows):
-            console.print(line)
+            console.say(line)
 
 
 def _draw(columns: list[Column]) -> Table:
@@ -88,14 +88,12 @@ def _states(rows: pd.DataFrame) -> list[str]:
 def _state(status: str, failure: str, reason: str) -> str:
     if status == "KILLED":
         return "pruned" if reason.startswith("pruned") else "stopped"
-    return f"failed: {for_terminal(failure)}" if status == "FAILED" and failure else status.lower()
+    return f"failed: {failure}" if status == "FAILED" and failure else status.lower()
 
 
 def _reasons(rows: pd.DataFrame) -> list[str]:
     """Return why runs failed, a line each."""
     failed = rows[rows["status"] == "FAILED"].reindex(columns=["run", "reason"]).dropna()
-    lines = [
-        f"{run[:ID_LENGTH]} failed: {for_terminal(reason)}" for run, reason in failed.itertuples(index=False)
-    ]
+    lines = [f"{run[:ID_LENGTH]} failed: {reason}" for run, reason in failed.itertuples(index=False)]
     more = [f"and {len(lines) - REASONS:,} more that failed"] if len(lines) > REASONS else []
     return lines[:REASONS] + more

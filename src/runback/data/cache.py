@@ -87,6 +87,8 @@ def _write_images(file: BinaryIO, decoding: Decoding, name: str, cache: Path) ->
 
 
 def _opened(entry: Path) -> Dataset:
+    if any(path.is_symlink() for path in (entry, *entry.iterdir())):
+        raise DataError(f"the cached images {entry} are links, which runback never makes: delete that folder")
     try:
         images = np.load(entry / "images.npy", mmap_mode="r", allow_pickle=False)
         labels = np.load(entry / "labels.npy", allow_pickle=False)

@@ -48,12 +48,15 @@ class Dataset:
 
 
 def check_class_names(class_names: tuple[str, ...], where: str = "") -> None:
-    """Raise DataError unless there are at least two class names, all different.
+    """Raise DataError unless there are at least two class names, all different, and all text.
 
     `where` opens the message: `"birds.parquet: "`.
     """
     if len(class_names) < 2:
         raise DataError(f"{where}expected at least two classes; got {len(class_names)}: {class_names}")
+    raw = [name for name in class_names if any("\ud800" <= one <= "\udfff" for one in name)]
+    if raw:  # a folder's name may hold any bytes
+        raise DataError(f"{where}expected class names in UTF-8; got {raw[0]!r}")
     twice = sorted({name for name in class_names if class_names.count(name) > 1})
     if twice:
         raise DataError(f"{where}expected different class names; got {twice[0]!r} more than once")

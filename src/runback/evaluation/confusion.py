@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from runback.escape import for_picture
+
 COUNTS_UP_TO = 25
 """Classes up to which a cell has room for its count."""
 
@@ -22,9 +24,9 @@ def confusion_figure(confusion: np.ndarray, class_names: Sequence[str]) -> Figur
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     size = max(6.0, min(10.0, 320.0 / k))
-    names = [name if len(name) <= 20 else name[:19] + "…" for name in class_names]
-    axes.set_xticks(range(k), names, rotation=90 if k > 5 else 0, fontsize=size, parse_math=False)
-    axes.set_yticks(range(k), names, fontsize=size, parse_math=False)
+    names = [for_picture(name if len(name) <= 20 else name[:19] + "…") for name in class_names]
+    axes.set_xticks(range(k), names, rotation=90 if k > 5 else 0, fontsize=size)
+    axes.set_yticks(range(k), names, fontsize=size)
     axes.set_xlabel("answer")
     axes.set_ylabel("true class")
     axes.set_title(f"{confusion.trace() / max(1, confusion.sum()):.1%} of {confusion.sum():,} images right")

@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runback.errors import InputError
 from runback.housekeeping.leftovers import Leftover
 from runback.tracking.layout import waits
 from runback.tracking.lock import is_held
-from runback.tracking.moved import local_path
 
 if TYPE_CHECKING:
     from runback.tracking.deleted import Deleted
@@ -39,12 +39,11 @@ def deleted_runs(store: "Store") -> DeletedRuns:
     found = deleted(store)
     if not found:
         return DeletedRuns([], [], None)
-    mlruns, artifacts = store.layout.mlruns, []
-    for location, why in places(found):
-        path = local_path(location)
-        if path is None or not path.is_relative_to(mlruns):
-            return _nothing(f"artifacts of deleted runs lie outside {mlruns}, as in {location}")
-        artifacts.append(Leftover.of("artifacts", path, why))
+    mlruns = store.layout.mlruns
+    try:
+        artifacts = [Leftover.of("artifacts", path, why) for path, why in places(store, found)]
+    except InputError as error:
+        return _nothing(f"artifacts of deleted runs lie outside {mlruns}, or are not theirs alone: {error}")
     folders = list(_folders(store, found))
     for one in folders:
         if is_held(one.path, mlruns):

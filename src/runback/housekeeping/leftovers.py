@@ -68,9 +68,13 @@ def checkpoints(store: "Store", *, every: bool = False) -> list[Leftover]:
 
 
 def remove(layout: Layout, leftover: Leftover) -> bool:
-    """Remove it, unless a living process has taken its folder up meanwhile; return whether it is gone."""
+    """Remove it, unless a living process has taken its folder up meanwhile; return whether it is gone.
+
+    Raises InputError for what a link in mlruns/ has led to.
+    """
     path = leftover.path
-    if leftover.kind == "checkout":
+    layout.inside(path.parent / "it", f"the place of {path.name}")  # a link itself may go
+    if leftover.kind == "checkout" and not path.is_symlink():
         remove_checkout(layout.root, path)
         return not path.exists()
     with contextlib.ExitStack() as held:

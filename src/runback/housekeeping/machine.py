@@ -8,7 +8,7 @@ import psutil
 
 from runback import seeding
 from runback.chatter import NVIDIA_DRIVER
-from runback.errors import StoreError
+from runback.errors import InputError
 from runback.housekeeping.check import Check, ok
 from runback.housekeeping.versions import missing_cuda
 from runback.provenance import hardware
@@ -37,7 +37,7 @@ def disk_check(layout: Layout) -> Check:
     """Check that mlruns/ can be written to and that there is space for it."""
     try:
         check_writable(layout)
-    except StoreError as error:
+    except InputError as error:  # StoreError is one
         return Check("disk", "problem", str(error))
     there = next(one for one in (layout.mlruns, *layout.mlruns.parents) if one.exists())
     free = shutil.disk_usage(there).free

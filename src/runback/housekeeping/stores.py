@@ -76,6 +76,7 @@ def _study_check(layout: Layout, database: Path) -> tuple[Check, set[str]]:
     try:
         from runback.sweeping.unattended import study_facts
 
+        layout.inside(database, f"the study of sweep {folder.name}")
         revision(database, PATIENCE)
         check = _soundness(database)
         if check.state == "problem":

@@ -68,7 +68,7 @@ def worktree(
     """
     _check_repository(repository)
     _check_commit(repository, commit)
-    remove_abandoned_worktrees(repository)
+    remove_abandoned_worktrees(repository, folder.parent)
     _check_free(folder)
     try:
         _add_worktree(repository, commit, folder)
@@ -106,8 +106,11 @@ def unpacked(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_abandoned_worktrees(repository: Path) -> None:
-    """Remove the worktrees of `repository` that `worktree` made for processes which no longer run."""
+def remove_abandoned_worktrees(repository: Path, within: Path) -> None:
+    """Remove the worktrees of `repository` that `worktree` made in a folder for processes now gone.
+
+    Elsewhere nothing is removed: anybody who has written to the repository can have named any folder there.
+    """
     try:
         listed = os.fsdecode(git(repository, "worktree", "list", "--porcelain"))
     except GitError:
@@ -115,8 +118,9 @@ def remove_abandoned_worktrees(repository: Path) -> None:
     for entry in listed.split("\n\n"):
         lines = entry.splitlines()
         locked = next((line.removeprefix("locked ") for line in lines if line.startswith("locked ")), "")
-        if is_abandoned(locked):
-            remove_checkout(repository, Path(lines[0].removeprefix("worktree ")))
+        folder = Path(lines[0].removeprefix("worktree ")) if lines else within
+        if is_abandoned(locked) and folder.parent.resolve() == within.resolve() and not folder.is_symlink():
+            remove_checkout(repository, folder)
 
 
 def abandoned_checkouts(folder: Path) -> list[Path]:
@@ -127,6 +131,8 @@ def abandoned_checkouts(folder: Path) -> list[Path]:
     """
     found = []
     for path in sorted(folder.glob("*")):
+        if path.is_symlink():  # nobody made that here
+            continue
         mark = _mark(path)
         if is_abandoned(mark) if mark is not None else _age(path) > UNMARKED:
             found.append(path)

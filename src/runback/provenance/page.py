@@ -1,8 +1,9 @@
 """A reproduction as a page for a person, in one HTML file without anything from elsewhere."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
+
+from runback.escape import for_html
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -18,11 +19,11 @@ def reproduction_page(facts: Mapping[str, Any]) -> str:
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><title>reproduction</title>",
         f"<style>{STYLE}</style>",
-        f'<h1>Reproduction: <span class="{kind}">{escape(facts["verdict"])}</span></h1>',
-        f"<p>Run <code>{escape(facts['run'])}</code> was trained again as ",
-        f"<code>{escape(facts['reproduction'])}</code>.</p>",
+        f'<h1>Reproduction: <span class="{kind}">{for_html(facts["verdict"])}</span></h1>',
+        f"<p>Run <code>{for_html(facts['run'])}</code> was trained again as ",
+        f"<code>{for_html(facts['reproduction'])}</code>.</p>",
         "<ul>",
-        *(f"<li>{escape(line)}</li>" for line in facts["explanation"]),
+        *(f"<li>{for_html(line)}</li>" for line in facts["explanation"]),
         "</ul>",
         _differences(facts["differences"]),
     ]
@@ -38,6 +39,6 @@ def _differences(found: Sequence[Mapping[str, Any]]) -> str:
 
 def html_table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     """Return a table in HTML; texts are escaped."""
-    lines = ["<table><tr>" + "".join(f"<th>{escape(name)}" for name in head)]
-    lines += ["<tr>" + "".join(f"<td>{escape(str(cell))}" for cell in row) for row in rows]
+    lines = ["<table><tr>" + "".join(f"<th>{for_html(name)}" for name in head)]
+    lines += ["<tr>" + "".join(f"<td>{for_html(str(cell))}" for cell in row) for row in rows]
     return "\n".join(lines) + "</table>"

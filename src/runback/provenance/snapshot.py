@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runback.escape import for_terminal
 from runback.provenance.git import GitError, git
 from runback.provenance.tree_zip import TreeFile, pack_tree
 from runback.provenance.untracked import LeftOut, left_out_secret, read_untracked
@@ -71,7 +72,7 @@ class Snapshot:
         """One line that names what was left out, None where nothing was."""
         if not self.left_out:
             return None
-        shown = ", ".join(f"{_on_one_line(one.path)} ({one.reason})" for one in self.left_out[:SHOWN])
+        shown = ", ".join(f"{for_terminal(one.path)} ({one.reason})" for one in self.left_out[:SHOWN])
         more = len(self.left_out) - SHOWN
         return f"the record of the code leaves out {shown}" + (f" and {more:,} more" if more > 0 else "")
 
@@ -179,7 +180,3 @@ def _remote(root: Path) -> str | None:
 
 def _names(output: bytes) -> list[str]:
     return [os.fsdecode(name) for name in output.split(b"\0") if name]
-
-
-def _on_one_line(name: str) -> str:
-    return name if name.isprintable() else ascii(name)

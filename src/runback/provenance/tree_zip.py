@@ -201,7 +201,8 @@ def _write(folder: Path, entry: TreeEntry, archive: zipfile.ZipFile, info: zipfi
         for chunk in _pieces(archive, info):
             stream.write(chunk)
     if entry.mode == EXECUTABLE:
-        path.chmod(0o755)
+        mode = path.stat().st_mode
+        path.chmod(mode | (mode & 0o444) >> 2)  # whoever may read it may run it
 
 
 def _is_private(parts: Iterable[str]) -> bool:

@@ -53,4 +53,4 @@ class _Pickle:
 
 def read_safely() -> None:
     """Make Optuna's CMA-ES sampler read its state from a study as data; to be called before it reads one."""
-    optuna_cmaes.pickle = _Pickle  # type: ignore[assignment]
+    optuna_cmaes.pickle = _Pickle  # type: ignore[assignment,attr-defined]

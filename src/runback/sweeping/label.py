@@ -26,6 +26,6 @@ def trial_label(number: int, params: Mapping[str, Any]) -> Label:
 
 def confirm_label(params: Mapping[str, int]) -> Label:
     """Return what the training of finalist `trial` on a fresh `seed` is called."""
-    trial, seed = params["trial"], params["seed"]
+    trial, seed = int(params["trial"]), int(params["seed"])  # they name a folder
     tags = {KIND_TAG: "confirm", CONFIRMED_TAG: str(trial), CONFIRM_SEED_TAG: str(seed)}
     return Label(f"trial {trial} seed {seed}", f"{CONFIRM}/{trial}-{seed}", tags)

@@ -10,6 +10,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from runback.errors import RunbackError, StoreError
+from runback.escape import for_markdown
 from runback.sweeping import messages
 from runback.sweeping.label import Label, confirm_label, trial_label
 from runback.sweeping.settings import SweeperSettings
@@ -103,7 +104,7 @@ class ParentRun:
             folder=folder,
             params=_params(settings, space),
             tags={"runback.sweep": sweep, "runback.kind": "sweep", **layout.folder_tags(folder)},
-            description=f"Sweep **{sweep}**: every trial is a child run.",
+            description=f"Sweep **{for_markdown(sweep)}**: every trial is a child run.",
         )
         study.set_user_attr(PARENT_RUN, run.id)
         with contextlib.suppress(StoreError):

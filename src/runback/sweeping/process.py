@@ -35,6 +35,7 @@ from runback.sweeping import trial as trials
 from runback.sweeping.devices import VARIABLE as DEVICES
 from runback.sweeping.label import Label, trial_label
 from runback.sweeping.memory import is_out_of_memory
+from runback.terminal import guard, say
 
 ORPHANED = "its coordinator is gone"
 
@@ -81,6 +82,7 @@ def run(connection: Connection, warm_up: bytes | None, settling: float) -> None:
     # What was imported before the fork lives as long as the process: no search for garbage in it, which
     # takes long and would copy every page of it.
     gc.freeze()
+    guard()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the same
     is_warm = False
@@ -110,7 +112,7 @@ def _do(job: Job, connection: Connection, *, may_be_unfit: bool) -> None:
         trial.attribute(PROCESS, this_process())
     outcome = _outcome(job, may_be_unfit=may_be_unfit)
     if isinstance(outcome, messages.Failed):
-        print(outcome.traceback or outcome.reason, file=sys.stderr)  # noqa: T201 - it goes to output.log
+        say(*(outcome.traceback or outcome.reason).split("\n"), stream=sys.stderr)  # it goes to output.log
     with contextlib.suppress(OSError):
         connection.send(outcome)
     sys.stdout.flush()
@@ -124,6 +126,7 @@ def _warm_up(call: bytes) -> None:
         cloudpickle.loads(call)()
     gc.collect()
     gc.freeze()
+    guard()
 
 
 def _outcome(job: Job, *, may_be_unfit: bool) -> messages.Outcome | messages.Unfit:
@@ -186,7 +189,7 @@ def _stop_without_coordinator(descriptor: int) -> None:
 
 def _redirect_output(log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     # At the level of file descriptors: TensorFlow's C++ writes past sys.stderr.
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

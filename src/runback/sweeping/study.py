@@ -18,6 +18,7 @@ from runback import targets
 from runback.disk import is_full
 from runback.errors import DiskFull, InputError, RunbackError, StoreError
 from runback.sweeping.search import Search, refuse_other
+from runback.tracking.sqlite_file import make
 
 STUDY = "study.db"
 """In the sweep's folder: the study."""
@@ -210,6 +211,7 @@ def _storage(path: Path, **pool: Any) -> optuna.storages.RDBStorage:
 def _switch_to_wal(path: Path) -> None:
     """Let readers read while the coordinator writes; the mode is kept in the file."""
     try:
+        make(path)
         with contextlib.closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("BEGIN IMMEDIATE")

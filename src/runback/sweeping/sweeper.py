@@ -1,6 +1,7 @@
 """A whole sweep, from Hydra's config to the summary."""
 
 import gc
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from optuna.study import Study
 
 from runback import seeding
 from runback.errors import InputError, TrainingError
+from runback.escape import lines_for_terminal
 from runback.sweeping import messages, space
 from runback.sweeping.confirm.stage import Resources, Stage
 from runback.sweeping.coordinator import Budget, Coordinator, Observer
@@ -50,6 +52,9 @@ from runback.sweeping.study import (
     readable_errors,
 )
 from runback.sweeping.table import Table
+from runback.terminal import say
+from runback.tracking.inside import inside, refuse_links_out
+from runback.tracking.layout import MLRUNS_VARIABLE
 from runback.tracking.lock import alone_in
 
 MEMORY_PER_TRIAL = 1_500_000_000
@@ -106,8 +111,7 @@ def sweep(
         is_over, is_done = _progress(study, budget, stage) if is_known else (False, False)
         if not is_done:
             if sys.stdout.isatty():  # what is imported and checked now takes seconds
-                sys.stdout.write(f"sweep {name}: getting ready, {slots.n_workers} trials at once\n")
-                sys.stdout.flush()
+                say(f"sweep {name}: getting ready, {slots.n_workers} trials at once")
             engine = ends.enter_context(
                 closing(LocalEngine(settings.start_method, settings.preload, composer.warm_up(slots.threads)))
             )
@@ -167,6 +171,7 @@ def _opened(
     sweep_folder: Path, name: str, search: Search, settings: SweeperSettings, slots: Slots
 ) -> Iterator[Study]:
     """Hold the sweep's folder, and open its study unless another config was asked for."""
+    _refuse_links(sweep_folder, name)
     with alone_in(sweep_folder, f"sweep {name}"):
         study = open_study(sweep_folder, name, search, extend=settings.extend)
         try:
@@ -176,6 +181,14 @@ def _opened(
             yield study
         finally:
             close_study(study)
+
+
+def _refuse_links(sweep_folder: Path, name: str) -> None:
+    """Refuse a folder in mlruns/ through which trials would write, or read, outside."""
+    mlruns = Path(os.environ.get(MLRUNS_VARIABLE, os.devnull))
+    if sweep_folder.is_relative_to(mlruns):
+        inside(mlruns, sweep_folder, f"the folder of sweep {name}")
+        refuse_links_out(sweep_folder, mlruns, f"the folder of sweep {name}")
 
 
 def _refuse_without_study(sweep_folder: Path) -> None:
@@ -257,5 +270,5 @@ def _raise_if_failed(outcome: messages.Outcome) -> None:
         case messages.Failed("input" | "data" | "out_of_memory", reason):
             raise InputError(reason)
         case messages.Failed(kind, reason, traceback):
-            sys.stderr.write(traceback)
+            sys.stderr.write(lines_for_terminal(traceback))
             raise TrainingError(f"the check before the first trial failed ({kind}): {reason}")

@@ -9,12 +9,13 @@ from typing import Any, TextIO
 
 from optuna.study import Study, StudyDirection
 from optuna.trial import TrialState
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table as RichTable
-from rich.text import Text
 
 from runback.brief import duration, short_names, short_value
+from runback.escape import for_terminal
+from runback.screen import Screen
 from runback.sweeping import endings, messages
 from runback.sweeping.coordinator import Budget
 from runback.sweeping.space import Space
@@ -43,7 +44,7 @@ class Table:
         self._study = study
         self._budget = budget
         self._names = short_names(space.distributions)
-        self._console = Console(file=stream or sys.stdout, highlight=False)
+        self._console = Screen(stream or sys.stdout)
         self._running: dict[int, _Running] = {}
         self._started = time.monotonic()
         self._already = self._counts()
@@ -81,7 +82,7 @@ class Table:
         if self._live is None:
             self._print(line)
         else:
-            self._live.console.print(Text(line, style="yellow"))
+            self._console.say(line, style="yellow")
 
     def recovered(self, number: int, outcome: messages.Outcome) -> None:
         """Do nothing: the result is shown when it is in the study."""
@@ -91,7 +92,7 @@ class Table:
         running = self._running.pop(number, None)
         if self._live is not None:
             if isinstance(outcome, messages.Failed):
-                self._live.console.print(Text(f"trial {number}: {told(outcome)}", style="red"))
+                self._console.say(f"trial {number}: {told(outcome)}", style="red")
             self._draw()
             return
         params = "" if running is None else " ".join(self._params(running.params))
@@ -121,7 +122,7 @@ class Table:
             self._print(f"  {values}  trial {trial.number:>3}{run}  {' '.join(self._params(trial.params))}")
 
     def _print(self, line: str) -> None:
-        self._console.print(line, soft_wrap=True, markup=False)
+        self._console.say(line)
 
     def _draw(self) -> None:
         now = time.monotonic()
@@ -141,7 +142,7 @@ class Table:
         for trial in best_trials(self._study, SHOWN):
             values = ", ".join(f"{value:.4f}" for value in trial.values)
             table.add_row(str(trial.number), "done", "", values, " ".join(self._params(trial.params)))
-        return Group(table, Text(self._counts_line()))
+        return Group(table, self._counts_line())
 
     def _counts_line(self) -> str:
         parts = [f"{len(self._running)} running"] if self._running else []
@@ -177,7 +178,8 @@ class Table:
         return by_trials if by_time is None else min(by_trials, by_time)
 
     def _params(self, params: Mapping[str, Any]) -> list[str]:
-        return [f"{self._names.get(name, name)}={short_value(value)}" for name, value in params.items()]
+        shown = (f"{self._names.get(name, name)}={short_value(value)}" for name, value in params.items())
+        return [for_terminal(one) for one in shown]
 
 
 def told(outcome: messages.Outcome) -> str:

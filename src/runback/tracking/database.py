@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from runback.errors import StoreError
 from runback.tracking.layout import refuse_unwritable
 from runback.tracking.schema import refuse_unknown
-from runback.tracking.sqlite_file import back_up, revision, shown, sqlite_uri, write_ahead
+from runback.tracking.sqlite_file import back_up, make, revision, shown, sqlite_uri, write_ahead
 from runback.tracking.text import first_line
 
 CREATION_TIMEOUT = 120.0
@@ -81,6 +81,7 @@ def _create(database: Path, artifacts: Path) -> None:
     fresh = database.with_suffix(".new")
     for leftover in fresh.parent.glob(fresh.name + "*"):
         leftover.unlink()
+    make(fresh)
     store = SqlAlchemyStore(sqlite_uri(fresh), artifacts.as_uri())  # type: ignore[no-untyped-call]
     store.engine.dispose()
     write_ahead(fresh)

@@ -39,7 +39,8 @@ POINTS = """
 class DatabaseReader:
     """Reads a consistent state of the database, also while others write to it."""
 
-    def __init__(self, database: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, database: Path, mlruns: Path, connection: sqlite3.Connection) -> None:
+        self.mlruns = mlruns
         self._database = database
         self._connection = connection
 
@@ -95,9 +96,9 @@ class DatabaseReader:
 
 
 @contextlib.contextmanager
-def reading(database: Path) -> Iterator[DatabaseReader]:
+def reading(database: Path, mlruns: Path) -> Iterator[DatabaseReader]:
     """Open the database to read it. Errors: StoreError, also while it is read."""
     with connected(database, read_only=True) as connection:
         connection.execute("CREATE TEMP TABLE wanted (position INTEGER PRIMARY KEY, run_uuid TEXT)")
         connection.execute("BEGIN")
-        yield DatabaseReader(database, connection)
+        yield DatabaseReader(database, mlruns, connection)

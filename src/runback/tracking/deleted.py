@@ -14,9 +14,8 @@ from mlflow.entities import LoggedModel, ViewType
 from mlflow.entities import Run as FoundRun
 from mlflow.exceptions import MlflowException
 
-from runback.errors import StoreError
+from runback.errors import InputError, StoreError
 from runback.tracking.find import search
-from runback.tracking.moved import local_path
 from runback.tracking.store import Store
 from runback.tracking.text import first_line
 
@@ -56,13 +55,17 @@ def deleted(store: Store) -> Deleted:
     return Deleted(runs, [model for model in found if model is not None], experiments)
 
 
-def places(found: Deleted) -> Iterator[tuple[str, str]]:
-    """Give the places of artifacts that go with what is deleted, each with what it is of."""
+def places(store: Store, found: Deleted) -> Iterator[tuple[Path, str]]:
+    """Give the folders of artifacts that go with what is deleted, each with what it is of.
+
+    Raises InputError for a place outside mlruns/, and for one that holds more than those artifacts.
+    """
     for run in found.runs:
-        yield run.info.artifact_uri, f"run {run.info.run_id} was deleted"
+        yield _own(store, run.info.artifact_uri, run.info.run_id), f"run {run.info.run_id} was deleted"
     for model in found.models:
         of = f"of run {model.source_run_id} " if model.source_run_id else ""
-        yield model.artifact_location, f"model {model.model_id} {of}was deleted"
+        why = f"model {model.model_id} {of}was deleted"
+        yield _own(store, model.artifact_location, model.model_id), why
 
 
 def purge(store: Store, found: Deleted) -> None:
@@ -70,6 +73,7 @@ def purge(store: Store, found: Deleted) -> None:
 
     Killed in the middle it leaves what was not deleted yet as it is: the next time goes on.
     """
+    folders = [folder for folder, _ in places(store, found)]
     for model in found.models:
         with contextlib.suppress(MlflowException):  # it is deleted already
             store.client.delete_logged_model(model.model_id)
@@ -84,8 +88,8 @@ def purge(store: Store, found: Deleted) -> None:
     if done.returncode:
         told = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise StoreError(f"mlflow gc failed: {first_line(told[-1])}")
-    for location, _ in places(found):
-        _remove_empty(local_path(location))
+    for folder in folders:
+        _remove_empty(folder)
 
 
 def _models_of(run: FoundRun) -> list[str]:
@@ -105,8 +109,15 @@ def _model(backend: object, model_id: str) -> LoggedModel | None:
     return None
 
 
-def _remove_empty(artifacts: Path | None) -> None:
+def _own(store: Store, location: str, owner: str) -> Path:
+    """Return the folder that MLflow removes with a run or a model: below one that is called after it."""
+    folder = store.place(location, f"the folder of the artifacts of {owner}")
+    if folder is None or owner not in folder.relative_to(store.layout.mlruns).parts[:-1]:
+        raise InputError(f"the folder of the artifacts of {owner} must be its own; got {location}")
+    return folder
+
+
+def _remove_empty(artifacts: Path) -> None:
     """Remove the folder around a run's artifacts, in which nothing else is."""
-    if artifacts is not None:
-        with contextlib.suppress(OSError):
-            artifacts.parent.rmdir()
+    with contextlib.suppress(OSError):
+        artifacts.parent.rmdir()

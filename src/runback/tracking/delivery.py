@@ -11,10 +11,12 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Param, RunTag
 
-from runback.errors import DiskFull, RunbackError, StoreAway, StoreError
+from runback.errors import DiskFull, InputError, RunbackError, StoreAway, StoreError
 from runback.tracking import logged_model
+from runback.tracking.artifact_place import of_run
 from runback.tracking.curves import Curves
-from runback.tracking.layout import MIRROR
+from runback.tracking.inside import refuse_links_out
+from runback.tracking.layout import FOLDER_TAG, MIRROR
 from runback.tracking.outbox import RESERVE, Entry, Outbox
 from runback.tracking.store import Store, told
 from runback.tracking.tags import REASON_TAG
@@ -75,11 +77,35 @@ def deliver_folder(store: Store, folder: Path) -> list[RunbackError]:
     run_id = outbox.run_id
     if run_id is None:
         raise StoreError(f"{folder} does not say which run it belongs to")
+    _refuse_strange(store, run_id, folder)
     outbox.make_room()
     troubles = deliver(store, run_id, outbox, Curves(store.client, run_id, folder).recover)
     if not troubles:
         outbox.close()
     return troubles
+
+
+def _refuse_strange(store: Store, run_id: str, folder: Path) -> None:
+    """Raise InputError for a folder that says it is of a run with another one, or has links that lead out."""
+    what = f"the folder of run {run_id}"
+    if folder.is_relative_to(store.layout.mlruns):
+        store.layout.inside(folder, what)
+        refuse_links_out(folder, store.layout.mlruns, what)
+    named = _folder_tag(store, run_id)
+    if named is not None and named != store.layout.folder_tags(folder).get(FOLDER_TAG):
+        raise InputError(f"{folder} says that it is of run {run_id}, whose folder is {named} in mlruns/")
+
+
+def _folder_tag(store: Store, run_id: str) -> str | None:
+    """Return which folder a run's process held; None where that, or the run, is not known. StoreAway."""
+    try:
+        with told(store, f"anything of run {run_id}"):
+            found: str | None = store.client.get_run(run_id).data.tags.get(FOLDER_TAG)
+    except StoreAway:
+        raise
+    except StoreError:  # what is delivered will say so
+        return None
+    return found
 
 
 def send_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> None:
@@ -117,13 +143,14 @@ def _send(store: Store, run_id: str, entry: Entry) -> None:
         case "tags":
             send_tags(client, run_id, entry.content)
         case "artifact":
+            of_run(store, run_id)  # or it refuses to write there
             _refuse_full(store, entry)
             for file in entry.files:
                 parent = file.parent.relative_to(entry.path).as_posix()
                 client.log_artifact(run_id, str(file), None if parent == "." else parent)
         case "model":
             _refuse_full(store, entry)
-            logged_model.send(client, run_id, entry.path)
+            logged_model.send(store, run_id, entry.path)
         case "end":
             send_end(client, run_id, entry.content)
         case _:

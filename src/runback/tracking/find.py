@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils import get_results_from_paginated_fn
 
 from runback.errors import InputError, StoreAway, StoreError
+from runback.tracking.artifact_place import of_artifact
 from runback.tracking.delivery import send_end
 from runback.tracking.layout import FOLDER_TAG
 from runback.tracking.run import Status
@@ -75,7 +76,11 @@ def has_run(store: Store, run_id: str) -> bool:
 
 
 def artifacts(store: Store, run_id: str, folder: str = "") -> list[str]:
-    """Return the paths of a run's artifacts in one of its folders (default: the top)."""
+    """Return the paths of a run's artifacts in one of its folders (default: the top).
+
+    Errors: InputError for a place outside mlruns/, StoreError.
+    """
+    of_artifact(store, run_id, folder)
     try:
         return [file.path for file in store.client.list_artifacts(run_id, folder or None)]
     except (MlflowException, OSError) as error:
@@ -90,6 +95,7 @@ def download(store: Store, run_id: str, artifact_file: str) -> Path:
     parent = str(PurePosixPath(artifact_file).parent)
     if artifact_file not in artifacts(store, run_id, "" if parent == "." else parent):
         raise InputError(f"run {run_id} has no artifact {artifact_file!r}")
+    of_artifact(store, run_id, artifact_file)
     try:
         return Path(store.client.download_artifacts(run_id, artifact_file))
     except (MlflowException, OSError) as error:
@@ -97,7 +103,11 @@ def download(store: Store, run_id: str, artifact_file: str) -> Path:
 
 
 def artifact_files(store: Store, run_id: str, folder: str = "") -> list[str]:
-    """Return the paths of all files among a run's artifacts. Raises StoreError."""
+    """Return the paths of all files among a run's artifacts.
+
+    Errors: InputError for a place outside mlruns/, StoreError.
+    """
+    of_artifact(store, run_id, folder)
     try:
         listed = store.client.list_artifacts(run_id, folder or None)
     except (MlflowException, OSError) as error:

@@ -1,10 +1,13 @@
 """Where a project lives and where everything that runback writes lies in it."""
 
+import contextlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from runback.errors import InputError, StoreError
+from runback.tracking.inside import inside, refuse_links_out
 from runback.tracking.sqlite_file import sqlite_uri
 
 ROOT_VARIABLE = "RUNBACK_ROOT"
@@ -59,9 +62,9 @@ class Layout:
 
     @property
     def mlruns(self) -> Path:
-        """The folder of all that is written."""
+        """The folder of all that is written, links resolved."""
         named = os.environ.get(MLRUNS_VARIABLE)
-        return Path(named).expanduser().resolve() if named else self.root / "mlruns"
+        return (Path(named).expanduser() if named else self.root / "mlruns").resolve()
 
     @property
     def database(self) -> Path:
@@ -99,8 +102,40 @@ class Layout:
         return self.mlruns / "data"
 
     def sweep(self, name: str) -> Path:
-        """Return the folder of one sweep; raises InputError when `name` cannot be a folder's name."""
-        return self.sweeps / folder_name(name, "a sweep's name")
+        """Return the folder of one sweep.
+
+        Raises InputError when `name` cannot be a folder's name, or that folder leads out of mlruns/.
+        """
+        return self.inside(self.sweeps / folder_name(name, "a sweep's name"), f"the folder of sweep {name}")
+
+    def inside(self, path: str | PurePath, what: str) -> Path:
+        """Return where something in mlruns/ is, links resolved: `path` is absolute, or from there.
+
+        Whoever wrote it down, it stays in there, or raises InputError; `what` opens the message.
+        """
+        return inside(self.mlruns, path, what)
+
+    def refuse_links(self) -> None:
+        """Raise InputError where one of the folders and files in mlruns/ is a link that leads out."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for entry in os.scandir(self.mlruns):
+                if entry.is_symlink():
+                    self.inside(entry.name, f"mlruns/{entry.name}")
+
+    def run_folder(self, tags: Mapping[str, str], run_id: str) -> Path | None:
+        """Return the folder that a run's tags name; None where they name none.
+
+        Raises InputError for one outside mlruns/, or with links that lead out: anybody can write a tag.
+        """
+        named = tags.get(FOLDER_TAG)
+        if named is None:
+            return None
+        what = f"the folder of run {run_id}"
+        if PurePath(named).is_absolute():
+            raise InputError(f"{what} must be named from {self.mlruns}; got {named!r}")
+        folder = self.inside(named, what)
+        refuse_links_out(folder, self.mlruns, what)
+        return folder
 
     def folder_tags(self, folder: Path) -> dict[str, str]:
         """Return the tag that tells a run's folder; none where it lies outside mlruns/."""
@@ -125,10 +160,14 @@ def store_uri(layout: Layout) -> str:
 
 
 def check_writable(layout: Layout) -> None:
-    """Raise StoreError unless mlruns/ can be written to; creates nothing where it does not exist yet."""
+    """Raise StoreError unless mlruns/ can be written to; creates nothing where it does not exist yet.
+
+    Errors also: InputError where a link in it leads out.
+    """
     folder = layout.mlruns
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder} must be a folder; it is a file: move it away")
+    layout.refuse_links()
     refuse_unwritable(folder if folder.exists() else folder.parent)
 
 

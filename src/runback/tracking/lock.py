@@ -13,6 +13,9 @@ from runback.errors import InputError, StoreError
 LOCK = ".lock"
 """In the folder: the locked file, with the process that holds it."""
 
+_OPENING = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+"""A link is not followed: what it leads to would be emptied."""
+
 
 @contextlib.contextmanager
 def alone_in(folder: Path, what: str, patience: float = 0.0) -> Iterator[None]:
@@ -23,7 +26,7 @@ def alone_in(folder: Path, what: str, patience: float = 0.0) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("a+b", buffering=0)
+        lock = FileIO(os.open(folder / LOCK, _OPENING, 0o666), "a+")
     except OSError as error:
         raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
     with lock:

@@ -11,6 +11,7 @@ from mlflow.entities import Run as FoundRun
 from mlflow.models import Model
 
 from runback.tracking.flags import one_try
+from runback.tracking.store import Store
 
 MODEL_NAME = "model"
 """The logged model's name in MLflow, and its folder within what waits."""
@@ -19,13 +20,17 @@ ABOUT = "about.json"
 """Beside the model's folder: the step of its weights."""
 
 
-def send(client: MlflowClient, run_id: str, folder: Path) -> None:
-    """Log the model in `folder`, and link it with its run, in both directions. Errors: MLflow's, OSError.
+def send(store: Store, run_id: str, folder: Path) -> None:
+    """Log the model in `folder`, and link it with its run, in both directions.
+
+    Errors: InputError for a place outside mlruns/, MLflow's, OSError.
 
     A run that has one already, perhaps half of it, gets no second one: it is written again.
     """
+    client = store.client
     step = int(json.loads((folder / ABOUT).read_text())["step"])
     logged = _logged(client, client.get_run(run_id), step)
+    store.place(logged.artifact_location, f"the folder of model {logged.model_id} of run {run_id}")
     described = Model.load(str(folder / MODEL_NAME))
     described.artifact_path = logged.artifact_location
     described.run_id = run_id

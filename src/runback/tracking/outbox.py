@@ -43,8 +43,8 @@ class Entry:
 
     @property
     def files(self) -> list[Path]:
-        """The files of a folder."""
-        return sorted(file for file in self.path.rglob("*") if file.is_file())
+        """The files of a folder, and no links: what they lead to was not logged."""
+        return sorted(file for file in self.path.rglob("*") if file.is_file() and not file.is_symlink())
 
     def remove(self) -> None:
         """Remove it, delivered, in one step."""

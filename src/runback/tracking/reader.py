@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol
 
 from runback.errors import InputError
@@ -13,6 +14,10 @@ from runback.tracking.sqlite_file import file_of, shown
 
 class Reader(Protocol):
     """Reads many runs at once; deleted ones are not there."""
+
+    @property
+    def mlruns(self) -> Path:
+        """The folder that holds all that is read."""
 
     def of_sweep(self, sweep: str) -> list[str]:
         """Return the IDs of the runs of a sweep's trials, the oldest first, one a trial.
@@ -36,6 +41,7 @@ def open_reader(layout: Layout) -> Iterator[Reader]:
 
     Errors: InputError where there is no database yet, StoreError.
     """
+    layout.refuse_links()
     database = file_of(store_uri(layout))
     if database is None:
         from runback.tracking.store import open_store
@@ -45,5 +51,5 @@ def open_reader(layout: Layout) -> Iterator[Reader]:
         return
     if not database.exists():
         raise InputError(f"there are no runs yet: {shown(database)} does not exist")
-    with database_reader.reading(database) as reader:
+    with database_reader.reading(database, layout.mlruns) as reader:
         yield reader

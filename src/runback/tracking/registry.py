@@ -81,6 +81,7 @@ def register(store: Store, run_id: str, *, description: str, tags: Mapping[str, 
             if version.name == name:
                 return _version(version)
         model = client.get_logged_model(outputs[-1].model_id)
+        store.place(model.artifact_location, f"the folder of model {model.model_id} of run {run_id}")
         made = client.create_model_version(
             name,
             source=model.artifact_location,  # of `models:/ID` MLflow would ask the environment's store

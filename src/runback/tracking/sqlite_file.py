@@ -74,9 +74,18 @@ def write_ahead(database: Path) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
 
 
+def make(database: Path) -> None:
+    """Make an empty database unless there is one, readable and writable by whom the umask says.
+
+    SQLite itself would leave it to its owner alone to write it; the files beside it take its permissions.
+    """
+    database.touch()
+
+
 def back_up(database: Path, label: str) -> Path:
     """Copy a database, which may be in use, to `mlflow.db.<label>.bak` beside it; return that."""
     backup = database.with_name(f"{database.name}.{label}.bak")
+    make(backup)
     with (
         contextlib.closing(sqlite3.connect(database)) as source,
         contextlib.closing(sqlite3.connect(backup)) as copy,

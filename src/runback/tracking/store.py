@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from runback.errors import DiskFull, InputError, RunbackError, StoreAway, StoreE
 from runback.secrecy import redacted
 from runback.tracking.database import prepare
 from runback.tracking.layout import Layout, folder_name, store_uri
-from runback.tracking.moved import refuse_moved
+from runback.tracking.moved import local_path, refuse_moved
 from runback.tracking.sqlite_file import file_of
 from runback.tracking.text import first_line
 
@@ -60,6 +61,22 @@ class Store:
         """Whether a server keeps the runs, and their artifacts, rather than files and a database."""
         return urlsplit(self.uri).scheme.split("+")[0] not in DATABASES
 
+    def place(self, location: str | None, what: str) -> Path | None:
+        """Return the folder that an artifact location names, links resolved; None for none on a disk here.
+
+        Behind a server it is the server that decides. Else raises InputError for one outside mlruns/, and for
+        another kind of place where the store is a file: somebody else may have written it. `what` opens the
+        message.
+        """
+        if self.is_server:
+            return None
+        path = local_path(location or "")
+        if path is not None:
+            return self.layout.inside(path, what)
+        if file_of(self.uri) is not None:
+            raise InputError(f"{what} must lie in {self.layout.mlruns}; got {location!r}")
+        return None
+
 
 def open_store(layout: Layout, *, is_prepared: bool = False) -> Store:
     """Open `$MLFLOW_TRACKING_URI` when it is set, else the project's mlruns/mlflow.db, created if need be.
@@ -69,6 +86,7 @@ def open_store(layout: Layout, *, is_prepared: bool = False) -> Store:
     Several processes may do so at once. Raises StoreError when the store cannot be used: not writable, locked
     for longer than 15 s, damaged, or of an unknown version; StoreAway for a server that does not answer.
     """
+    layout.refuse_links()
     uri = store_uri(layout)
     database = file_of(uri)
     if database is not None and not is_prepared:
@@ -150,6 +168,7 @@ def experiment_id(store: Store, name: str) -> str:
         )
     if not store.is_server:
         refuse_moved(found.artifact_location, store.layout.mlruns)
+    store.place(found.artifact_location, f"the folder of the artifacts of experiment {name!r}")
     return str(found.experiment_id)
 
 

@@ -21,6 +21,7 @@ class StoreReader:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.mlruns = store.layout.mlruns
         self._known: dict[str, FoundRun] = {}
 
     def of_sweep(self, sweep: str) -> list[str]:

@@ -5,13 +5,13 @@ import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads i
 import contextlib
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mlflow.entities import Run as FoundRun
 
 from runback.errors import InputError
 from runback.tracking.find import find_run, search
-from runback.tracking.layout import FOLDER_TAG, waits
+from runback.tracking.layout import waits
 from runback.tracking.lock import alone_with, is_held
 from runback.tracking.run import Run
 from runback.tracking.store import Store
@@ -69,10 +69,10 @@ def close(store: Store, run: FoundRun) -> bool:
 
 def folder_of(store: Store, run: FoundRun) -> Path | None:
     """Return the folder in mlruns/ that the run's process holds; None where it has none there."""
-    named = PurePosixPath(run.data.tags.get(FOLDER_TAG, ""))
-    if not named.parts or named.is_absolute() or ".." in named.parts:  # anybody can write a tag
+    try:
+        return store.layout.run_folder(run.data.tags, run.info.run_id)
+    except InputError:
         return None
-    return store.layout.mlruns / named
 
 
 def _is_ours(store: Store, run: FoundRun, folder: Path, ours: Collection[str]) -> bool:

@@ -5,9 +5,11 @@ import time
 from types import TracebackType
 from typing import Self, TextIO
 
-from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
+
+from runback.screen import Screen
+from runback.terminal import say
 
 
 class Progress:
@@ -29,7 +31,7 @@ class Progress:
 
     def __enter__(self) -> Self:
         self._started = self._epoch_started = time.monotonic()
-        console = Console(file=self._stream)
+        console = Screen(self._stream)
         if console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
             self._bar = Bar(*columns, console=console, refresh_per_second=10)
@@ -52,9 +54,9 @@ class Progress:
         self._epoch_started = time.monotonic()
         line = f"epoch {step}/{self._epochs}  {_summary(metrics)}  {self._time_left(step)}".rstrip()
         if self._bar is None:
-            print(line, file=self._stream, flush=True)
+            say(line, stream=self._stream)
             return
-        self._bar.console.print(line, highlight=False)
+        self._bar.console.print(line)
         if step < self._epochs:
             self._bar.update(
                 self._bar.task_ids[0], description=f"epoch {step + 1}/{self._epochs}", completed=0, text=""

@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+from runback.escape import for_csv, for_terminal
 from runback.sweeping.confirm.results import Confirmed
 from runback.sweeping.confirm.standings import CONFIDENCE, Interval, Standing
 from runback.sweeping.confirm.text import confirm_section, verdict
@@ -42,7 +43,9 @@ def as_csv(result: Confirmed) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["trial", "seed", "value", "run"])
-    writer.writerows([one.trial, one.seed, one.value, one.run_id] for one in result.trainings)
+    writer.writerows(
+        [one.trial, one.seed, one.value, for_csv(for_terminal(one.run_id or ""))] for one in result.trainings
+    )
     return text.getvalue()
 
 

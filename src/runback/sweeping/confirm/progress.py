@@ -4,8 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from rich.console import Console
-
+from runback.screen import Screen
 from runback.sweeping import messages
 from runback.sweeping.table import told
 
@@ -16,11 +15,11 @@ class Progress:
     def __init__(self, name: Callable[[int], str], stream: TextIO | None = None) -> None:
         """`name` tells what a trial of the stage's study is called."""
         self._name = name
-        self._console = Console(file=stream or sys.stdout, highlight=False)
+        self._console = Screen(stream or sys.stdout)
 
     def say(self, line: str) -> None:
         """Print a line."""
-        self._console.print(line, soft_wrap=True, markup=False)
+        self._console.say(line)
 
     def asked(self, number: int, params: dict[str, Any]) -> None:
         """Do nothing: what has ended is shown."""

@@ -1,6 +1,7 @@
 """The results of a confirm stage in words: for a terminal, and as Markdown."""
 
 from runback.brief import short_names, short_value
+from runback.escape import for_markdown
 from runback.sweeping.confirm.plan import Finalist
 from runback.sweeping.confirm.results import Confirmed
 from runback.sweeping.confirm.standings import Interval, Standing
@@ -55,7 +56,7 @@ def confirm_section(result: Confirmed, registered: str | None = None) -> str:
     lines = [
         "## Confirmed on fresh seeds",
         "",
-        f"**{verdict(result)}**",
+        f"**{for_markdown(verdict(result))}**",
         "",
         f"The search's best trials were trained again on {n} fresh seeds, the same for all: {seeds}. A value "
         "in the search is one of many and the best of them; the optimism is by how much it looked too good.",
@@ -72,7 +73,7 @@ def confirm_section(result: Confirmed, registered: str | None = None) -> str:
     if m > 1:
         lines += [f"{_method(m * (m - 1) // 2)}\n"]
     if registered:
-        lines += [f"{registered}\n"]
+        lines += [f"{for_markdown(registered)}\n"]
     lines += [table_row(["trial", "params"]), "|--:|---|", *(_params(one) for one in result.plan.finalists)]
     return "\n".join(lines)
 
@@ -121,7 +122,10 @@ def _lead(lead: Interval) -> str:
 def _params(one: Finalist) -> str:
     names = short_names(one.params)
     return table_row(
-        [str(one.trial), " ".join(f"{names[k]}={short_value(v)}" for k, v in one.params.items())]
+        [
+            str(one.trial),
+            for_markdown(" ".join(f"{names[k]}={short_value(v)}" for k, v in one.params.items())),
+        ]
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from optuna.study import Study
 
+from runback.escape import for_markdown
 from runback.sweeping.confirm.results import Confirmed, Training, find_confirmed
 from runback.sweeping.confirm.standings import welch
 from runback.sweeping.confirm.text import verdict
@@ -112,8 +113,9 @@ def _tags(store: "Store", result: Confirmed, run_id: str) -> dict[str, str]:
 def _description(result: Confirmed, run: Training) -> str:
     best, n = result.standings[0], len(result.plan.seeds)
     seeds = ", ".join(map(str, result.plan.seeds))
+    mean = f"**{best.mean.mean:.4f}**, 95 % interval {best.mean.low:.4f} to {best.mean.high:.4f}"
     return (
-        f"Trial {best.trial} of sweep **{result.sweep}**, trained on {n} fresh seeds ({seeds}): mean "
-        f"**{best.mean.mean:.4f}**, 95 % interval {best.mean.low:.4f} to {best.mean.high:.4f}. This is the "
-        f"run with the median value, {run.value:.4f} on seed {run.seed}. {verdict(result)}"
+        f"Trial {best.trial} of sweep **{for_markdown(result.sweep)}**, trained on {n} fresh seeds "
+        f"({seeds}): mean {mean}. This is the run with the median value, {run.value:.4f} on seed {run.seed}. "
+        f"{for_markdown(verdict(result))}"
     )

@@ -4,8 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
+import uuid
 from pathlib import Path
 
 LOG = "log"
@@ -38,7 +38,8 @@ class Artist:
     def begin(self, *, urgent: bool) -> None:
         """Draw the study as it is now; unless `urgent` only while nobody else wants the processors."""
         self.drop()
-        self._folder = Path(tempfile.mkdtemp(prefix=FOLDER, dir=self._sweep_folder))
+        self._folder = self._sweep_folder / f"{FOLDER}{uuid.uuid4().hex}"
+        self._folder.mkdir()
         arguments = [str(self._sweep_folder), self._name, str(self._folder), *([] if urgent else ["idle"])]
         self._started = time.monotonic()
         with (self._folder / LOG).open("wb") as log:

@@ -6,6 +6,7 @@ from typing import Any
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from runback.escape import for_terminal
 from runback.secrecy import redacted, secret_variable
 from runback.sweeping.hydra_job import Composer, app_config
 
@@ -34,7 +35,8 @@ def best_config(composer: Composer, overrides: list[str], about: str) -> str:
         ),
         **_changed(_container(base), _container(composed)),
     }
-    heading = "".join(f"# {line}\n" for line in ["@package _global_", *about.splitlines()])
+    lines = ["@package _global_", *map(for_terminal, about.splitlines())]  # YAML takes nothing else
+    heading = "".join(f"# {line}\n" for line in lines)
     return heading + OmegaConf.to_yaml(OmegaConf.create(content))
 
 

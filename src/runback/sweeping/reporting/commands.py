@@ -32,12 +32,12 @@ def commands(study: Study, budget: Budget, config: DictConfig, best_config: Path
     if run_id is None:
         return []
     which = "best trial" if winner is None else "winner"
-    name = shlex.quote(study.study_name)
+    name, named = shlex.quote(study.study_name), shlex.quote(str(run_id))
     return [
         ("go on", _go_on(study, budget, config)),
         ("all trials in one table", f"runback compare --sweep {name}"),
-        (f"the {which}: on the test split, trained again and compared", f"runback evaluate {run_id}"),
-        ("", f"runback reproduce {run_id}"),
+        (f"the {which}: on the test split, trained again and compared", f"runback evaluate {named}"),
+        ("", f"runback reproduce {named}"),
         (
             "the config of the search's best trial",
             f"runback train --config {shlex.quote(shown.path(best_config))}",

@@ -12,6 +12,7 @@ from pathlib import Path
 import optuna
 from optuna.study import Study
 
+from runback.escape import for_picture, for_plotly
 from runback.sweeping.reporting.look import PAGE
 from runback.sweeping.reporting.plots import Plot, possible
 from runback.sweeping.reporting.view import View, views
@@ -31,9 +32,8 @@ def draw(study: Study, folder: Path) -> list[str]:
     (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna's about what is experimental, matplotlib's about layouts
-        found = views(study)
-        _write_page(study.study_name, found, folder / PAGE, missing)
-        _write_pictures(found, folder / PICTURES, missing)
+        _write_page(study.study_name, views(study, for_plotly), folder / PAGE, missing)
+        _write_pictures(views(study, for_picture), folder / PICTURES, missing)
     return missing
 
 
@@ -44,7 +44,7 @@ def _write_page(name: str, found: Sequence[View], file: Path, missing: list[str]
     sections: list[str] = []
 
     def add(plot: Plot, view: View, stem: str) -> None:
-        heading = f"{plot.title}: {view.objective}" if stem != plot.name else plot.title
+        heading = f"{plot.title}: {view.title}" if stem != plot.name else plot.title
         sections.append(section(stem, heading, plot.reading, getattr(interactive, plot.name)(view)))
 
     _each(found, add, missing)

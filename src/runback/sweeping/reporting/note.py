@@ -1,18 +1,18 @@
 """The description of a sweep's run: Markdown, read in MLflow."""
 
-import html
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from runback.brief import duration, short_value
+from runback.escape import for_markdown, for_terminal
 from runback.sweeping import endings
 from runback.sweeping.coordinator import Budget
-from runback.sweeping.markdown import table_row
+from runback.sweeping.markdown import code_block, table_row
 from runback.sweeping.reporting import shown
 from runback.sweeping.study import best_trials, finished_count
 
@@ -32,11 +32,11 @@ class Place:
 
     def trial(self, run_id: str) -> str:
         """Return the address of a trial's run in MLflow's page."""
-        return f"#/experiments/{self.experiment_id}/runs/{run_id}"
+        return f"#/experiments/{quote(self.experiment_id, safe='')}/runs/{quote(run_id, safe='')}"
 
     def artifact(self, name: str) -> str:
         """Return the address of one of the sweep's own artifacts."""
-        return f"{self.trial(self.run_id)}/artifacts/{name}"
+        return f"{self.trial(self.run_id)}/artifacts/{quote(name)}"
 
 
 def note(
@@ -53,7 +53,7 @@ def note(
 
     `commands` are pairs of what a command does and the command, `confirmed` the confirm stage's own section.
     """
-    links = " · ".join(f"[{name}]({place.artifact(name)})" for name in artifacts)
+    links = " · ".join(f"[{for_markdown(name)}]({place.artifact(name)})" for name in artifacts)
     # MLflow shows about six lines until it is asked for more.
     paragraphs = [_progress(study, budget, elapsed), links, _table(study, place), confirmed]
     paragraphs.append(_commands(commands))
@@ -79,7 +79,7 @@ def _table(study: Study, place: Place) -> str:
         return ""
     params = dict(list(shown.param_names(study.get_trials(deepcopy=False)).items())[:PARAMS])
     objectives = map(_objective, shown.objectives(study), study.directions)
-    heads = ["trial", *objectives, *map(_text, params.values()), "time"]
+    heads = ["trial", *objectives, *map(for_markdown, params.values()), "time"]
     rows = [heads, *(_row(trial, list(params), place) for trial in best)]
     lines = [table_row(cells) for cells in rows]
     lines.insert(1, "|" + " --- |" * len(heads))
@@ -88,27 +88,23 @@ def _table(study: Study, place: Place) -> str:
 
 
 def _objective(name: str, direction: StudyDirection) -> str:
-    return f"{_text(name)} {'↑' if direction == StudyDirection.MAXIMIZE else '↓'}"
+    return f"{for_markdown(name)} {'↑' if direction == StudyDirection.MAXIMIZE else '↓'}"
 
 
 def _row(trial: FrozenTrial, params: Sequence[str], place: Place) -> list[str]:
     run_id = trial.user_attrs.get("run_id")
     link = str(trial.number) if run_id is None else f"[{trial.number}]({place.trial(run_id)})"
     values = [f"**{value:.4f}**" for value in trial.values]
-    chosen = [_text(short_value(shown.param(name, trial.params.get(name, "")))) for name in params]
+    chosen = [for_markdown(short_value(shown.param(name, trial.params.get(name, "")))) for name in params]
     return [link, *values, *chosen, duration(shown.seconds(trial) or 0.0)]
 
 
 def _commands(commands: Sequence[tuple[str, str]]) -> str:
     if not commands:
         return ""
-    lines = [f"# {purpose}\n{command}" if purpose else command for purpose, command in commands]
-    return "```sh\n" + "\n".join(lines) + "\n```"
-
-
-def _text(text: str) -> str:
-    """Return text that Markdown and HTML take for nothing else."""
-    return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", html.escape(text, quote=False))
+    shown = [(purpose, for_terminal(command)) for purpose, command in commands]
+    lines = [f"# {purpose}\n{command}" if purpose else command for purpose, command in shown]
+    return code_block("\n".join(lines))
 
 
 def _busy_seconds(trials: Sequence[FrozenTrial]) -> float:

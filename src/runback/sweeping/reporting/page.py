@@ -1,10 +1,11 @@
 """One page with all interactive plots, which needs no network: Plotly's script is in it, once."""
 
-import html
 from collections.abc import Sequence
 from typing import Any
 
 from plotly.offline import get_plotlyjs
+
+from runback.escape import for_html
 
 STYLE = """
 body { font: 15px/1.4 system-ui, sans-serif; margin: 0 auto; max-width: 1200px; color: #1b1f24; }
@@ -17,7 +18,7 @@ CONFIG = {"responsive": True, "displaylogo": False}
 
 def page(title: str, sections: Sequence[str]) -> str:
     """Return the page with these sections."""
-    name = html.escape(title)
+    name = for_html(title)
     return (
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
         f"<style>{STYLE}</style><script>{get_plotlyjs()}</script></head>"
@@ -37,4 +38,4 @@ def section(name: str, heading: str, reading: str, figures: Sequence[Any]) -> st
         )
         for i, figure in enumerate(figures)
     )
-    return f'<h2>{html.escape(heading)}</h2><p>{html.escape(reading)}</p><div class="wide">{drawn}</div>'
+    return f'<h2>{for_html(heading)}</h2><p>{for_html(reading)}</p><div class="wide">{drawn}</div>'

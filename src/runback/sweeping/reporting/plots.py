@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from optuna.trial import TrialState
 
 from runback.sweeping.reporting.view import View
+from runback.tracking.text import metric_name
 
 WORTH_DRAWING = 5
 """Trials done or pruned, from which on there is something to see."""
@@ -91,4 +92,4 @@ def possible(views: Sequence[View]) -> Iterator[tuple[Plot, View, str]]:
         for view in views if plot.is_of_objective else views[:1]:
             if plot.is_possible(view):
                 several = plot.is_of_objective and len(views) > 1
-                yield plot, view, f"{plot.name}_{view.objective}" if several else plot.name
+                yield plot, view, f"{plot.name}_{metric_name(view.title)}" if several else plot.name

@@ -5,6 +5,7 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from runback.frame_csv import frame_csv
 from runback.secrecy import redacted
 from runback.sweeping import endings
 from runback.sweeping.coordinator import FAILURE
@@ -33,7 +34,7 @@ def trials_csv(study: Study) -> str:
     ]
     frame = pd.DataFrame([_row(trial, objectives) for trial in trials], columns=columns)
     frame["pruned_at"] = frame["pruned_at"].astype("Int64")
-    return frame.to_csv(index=False)
+    return frame_csv(frame)
 
 
 def _row(trial: FrozenTrial, objectives: list[str]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """A study as plots need it: in memory, of one objective, with short names and without secrets."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import optuna
@@ -21,10 +22,15 @@ MATRIX_PARAMS = 3
 
 @dataclass(frozen=True)
 class View:
-    """One objective of a study. `params` are those that plots show, the most important first."""
+    """One objective of a study. `params` are those that plots show, the most important first.
+
+    Their names, texts among their values and `objective` are escaped for what they are drawn with.
+    """
 
     study: Study
     objective: str
+    title: str
+    """The objective's own name."""
     params: list[str]
     whole: Study
     """The study with all its objectives; the same where there is one."""
@@ -40,17 +46,18 @@ class View:
         return self.study.direction == StudyDirection.MAXIMIZE
 
 
-def views(study: Study) -> list[View]:
-    """Return a view of each objective."""
+def views(study: Study, escape: Callable[[str], str] = str) -> list[View]:
+    """Return a view of each objective, whose texts are escaped for what draws them."""
     trials = study.get_trials(deepcopy=False)
-    names = shown.param_names(trials)
-    shared = [_shown(trial, names) for trial in trials]
+    names = {name: escape(short) for name, short in shown.param_names(trials).items()}
+    shared = [_shown(trial, names, escape) for trial in trials]
     several = len(study.directions) > 1
-    whole = _study(shared, study.directions, shown.objectives(study))
+    titles = shown.objectives(study)
+    whole = _study(shared, study.directions, [escape(title) for title in titles])
     found = []
-    for i, (name, direction) in enumerate(zip(shown.objectives(study), study.directions, strict=True)):
+    for i, (title, direction) in enumerate(zip(titles, study.directions, strict=True)):
         one = _study([_of_objective(trial, i) for trial in shared], [direction], None) if several else whole
-        found.append(View(one, name, by_importance(one, list(names.values())), whole))
+        found.append(View(one, escape(title), title, by_importance(one, list(names.values())), whole))
     return found
 
 
@@ -82,20 +89,26 @@ def _study(trials: Sequence[FrozenTrial], directions: Sequence[Any], names: list
     return study
 
 
-def _shown(trial: FrozenTrial, names: Mapping[str, str]) -> FrozenTrial:
+def _shown(trial: FrozenTrial, names: Mapping[str, str], escape: Callable[[str], str]) -> FrozenTrial:
+    def value(name: str, raw: Any) -> Any:
+        told = shown.param(name, raw)
+        return escape(told) if isinstance(told, str) else told
+
     copied = copy.copy(trial)
     known = {name: axis for name, axis in trial.distributions.items() if name in names}
-    copied.distributions = {names[name]: _without_secrets(name, axis) for name, axis in known.items()}
-    copied.params = {names[name]: shown.param(name, trial.params[name]) for name in known}
+    copied.distributions = {
+        names[name]: _with_choices(axis, partial(value, name)) for name, axis in known.items()
+    }
+    copied.params = {names[name]: value(name, trial.params[name]) for name in known}
     copied.user_attrs = {}
     copied.system_attrs = {}
     return copied
 
 
-def _without_secrets(name: str, axis: BaseDistribution) -> BaseDistribution:
+def _with_choices(axis: BaseDistribution, value: Callable[[Any], Any]) -> BaseDistribution:
     if not isinstance(axis, CategoricalDistribution):
         return axis
-    return CategoricalDistribution(list(dict.fromkeys(shown.param(name, choice) for choice in axis.choices)))
+    return CategoricalDistribution(list(dict.fromkeys(map(value, axis.choices))))
 
 
 def _of_objective(trial: FrozenTrial, index: int) -> FrozenTrial:
