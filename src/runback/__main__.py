@@ -1,10 +1,14 @@
 """The command line: `runback VERB …` imports the verb's module and hands over."""
 
+import contextlib
 import difflib
 import importlib
 import sys
+import traceback
 
 from runback.errors import RunbackError, Stopped
+from runback.redacted_output import redacted_output
+from runback.secrecy import redacted
 
 VERBS = {
     "train": "train one model, or sweep over overrides with --multirun, or go on with resume=RUN",
@@ -24,12 +28,21 @@ VERBS = {
 }
 
 
+PAGES = ("serve", "ui")
+"""Commands that print the address of a page, in which a token may stand that is meant to be read."""
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit code (0 fine, 1 failed, 2 bad input, 130 Ctrl-C)."""
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_usage())  # noqa: T201 - this is the command line
         return 0
+    with contextlib.nullcontext() if arguments[0] in PAGES else redacted_output():
+        return _answered(arguments)
+
+
+def _answered(arguments: list[str]) -> int:
     try:
         return _run(arguments[0], arguments[1:])
     except RunbackError as error:
@@ -38,6 +51,9 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(stop.reason, stop.exit_code)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
+    except Exception:
+        traceback.print_exc()
+        return 1
 
 
 def _run(verb: str, arguments: list[str]) -> int:
@@ -57,7 +73,7 @@ def _usage() -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"runback: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - this is the command line
+    print(f"runback: {redacted(' '.join(message.split()))}", file=sys.stderr)  # noqa: T201 - this is the command line
     return code
 
 

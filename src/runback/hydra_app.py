@@ -15,6 +15,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -24,6 +25,9 @@ from runback.errors import InputError
 from runback.interruption import stop_on_signals
 from runback.sweeping import trial as trials
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable, project_root
+from runback.written_config import keep_composed
+
+OUTPUT_SUBDIR = "hydra.output_subdir"
 
 GIVEN = "given"
 """The config group of a file that the command line names."""
@@ -42,6 +46,8 @@ def run(
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
     _check_form(arguments, name)
     arguments = arguments if config is None else [_given(config), *arguments]
+    # Hydra would write what it composed with all the secrets in it; `_kept` writes it without.
+    arguments = [*arguments, f"{OUTPUT_SUBDIR}=null"]
     raised: list[Exception] = []
     main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
         _kept(task, raised)
@@ -97,6 +103,10 @@ def _kept(task: Callable[[DictConfig], Any], raised: list[Exception]) -> Callabl
     @functools.wraps(task)
     def keeping(cfg: DictConfig) -> Any:
         try:
+            if trials.current() is None:
+                hydra = HydraConfig.get()
+                composed = OmegaConf.merge({"hydra": hydra}, cfg)
+                keep_composed(composed, Path(hydra.runtime.output_dir))  # type: ignore[arg-type]
             return task(cfg)
         except Exception as error:
             if trials.current() is not None:

@@ -23,9 +23,11 @@ from runback.brief import run_name
 from runback.chatter import silenced
 from runback.errors import InputError, StoreError, TrialPruned
 from runback.prepare import GROUPS, Plan, prepare
+from runback.secrecy.config import masked_override
 from runback.sweeping import trial as trials
 from runback.tracking.layout import MIRROR, Layout, project_root
 from runback.tracking.lock import LOCK, alone_in
+from runback.written_config import resolved
 
 NUMBER = re.compile(r"\+*([\w.]+\.\w+)=([-+]?\d*\.?\d+(?:e[-+]?\d+)?)", re.IGNORECASE)
 """An override that gives a key of a group a number."""
@@ -62,7 +64,7 @@ def job(cfg: DictConfig) -> float | tuple[float, ...]:
 
 def _name(choices: Mapping[str, str], overrides: Sequence[str]) -> str:
     """Name a run after its model, its optimizer and the numbers asked for: `shallow_cnn adam epochs=5`."""
-    asked = [NUMBER.fullmatch(override) for override in overrides]
+    asked = [NUMBER.fullmatch(override) for override in map(masked_override, overrides)]
     numbers = {found[1]: float(found[2]) for found in asked if found}
     return run_name({"model": choices["model"], "optimizer": choices["optimizer"], **numbers})
 
@@ -202,7 +204,7 @@ def warm_up(cfg: DictConfig, threads: int) -> None:
 def _names_only_our_own(cfg: DictConfig) -> bool:
     """Tell whether a config names no code of the user's, whose modules a trial has to find untouched."""
     try:
-        targets.check(OmegaConf.to_container(cfg, resolve=True))
+        targets.check(resolved(cfg))
     except InputError:
         return False
     return True

@@ -74,8 +74,8 @@ def refuse_environment(cfg: DictConfig) -> None:
     for key, names in written(cfg).environment.items():
         if key.split(".")[0] == "tracking":
             raise InputError(
-                f"{key} must not come from the environment (here {', '.join(names)}): it names a folder and is "
-                "written; give its value"
+                f"{key} must not come from the environment (here {', '.join(names)}): it is written, and names "
+                "a folder; give its value"
             )
 
 

@@ -62,6 +62,10 @@ class RecordForm(Strict):
     data: DataForm
     choices: dict[str, str]
     config_sha256: str
+    variables: dict[str, list[str]]
+    """The environment variables that the config reads, by its keys."""
+    secrets: list[str]
+    """The config's keys whose values were left out."""
 
 
 class EpochForm(Strict):

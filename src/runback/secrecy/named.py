@@ -226,7 +226,8 @@ class _Named:
 
     def _is_prose(self, value: str) -> bool:
         is_word = value.isalpha() and value.islower() and len(value) <= 10
-        return is_word and (self.is_flag or (self.sign == ":" and not self.is_line_start))
+        is_said = self.sign == ":" and self.text[self.start - 1] in " \t" and not self.is_line_start
+        return is_word and (self.is_flag or is_said)
 
     def _span(self, start: int, end: int, quote: str) -> Span | None:
         value = self.text[start:end].strip()

@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from optuna.study import Study
 
+from runback.secrecy.config import masked_override
 from runback.sweeping.confirm.winner import winners_run
 from runback.sweeping.coordinator import Budget
 from runback.sweeping.reporting import shown
@@ -18,6 +19,7 @@ OWN = (
     "hydra.sweeper.extend",
     "hydra.sweeper.n_trials",
     "hydra.mode",
+    "hydra.output_subdir",
 )
 """Overrides that commands give another way."""
 
@@ -48,7 +50,7 @@ def commands(study: Study, budget: Budget, config: DictConfig, best_config: Path
 def _go_on(study: Study, budget: Budget, config: DictConfig) -> str:
     hydra = config.hydra
     given = [str(override) for override in (*hydra.overrides.hydra, *hydra.overrides.task)]
-    kept = [_without_secrets(override) for override in given if override.partition("=")[0] not in OWN]
+    kept = [masked_override(override) for override in given if override.partition("=")[0] not in OWN]
     if budget.n_trials is not None:
         count = budget.n_trials * (2 if finished_count(study) >= budget.n_trials else 1)
         kept.append(f"hydra.sweeper.n_trials={count}")
@@ -57,8 +59,3 @@ def _go_on(study: Study, budget: Budget, config: DictConfig) -> str:
     if "sweeps" not in hydra.runtime.choices:
         verb = ["train", "--multirun", f"hydra.sweeper.name={name}"]
     return shlex.join(["runback", *verb, *kept])
-
-
-def _without_secrets(override: str) -> str:
-    key, _, value = override.partition("=")
-    return f"{key}={shown.param(key, value)}"
