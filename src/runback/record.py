@@ -22,9 +22,8 @@ from runback.provenance import environment, hardware
 from runback.provenance.checkout import toplevel
 from runback.provenance.config_hash import text_hash
 from runback.provenance.snapshot import Snapshot, take_snapshot, tree_state
-from runback.secrecy.config import masked_override
 from runback.tracking.layout import Layout, project_root
-from runback.written_config import WrittenConfig, resolved, written
+from runback.written_config import WrittenConfig, resolved, written, written_overrides
 
 if TYPE_CHECKING:
     from runback.data.dataset import Dataset
@@ -205,7 +204,7 @@ def before_training(run: "Run", plan: Plan, prepared: Prepared, facts: Mapping[s
     root = project_root()
     config = written(plan.config)
     run.log_bytes(config_yaml(config, prepared.threads).encode(), "config.yaml")
-    run.log_text(OmegaConf.to_yaml([masked_override(one) for one in plan.overrides]), "overrides.yaml")
+    run.log_text(OmegaConf.to_yaml(written_overrides(plan.overrides)), "overrides.yaml")
     if code.snapshot.patch:
         run.log_bytes(code.snapshot.patch, "record/changes.patch")
     if code.snapshot.untracked:

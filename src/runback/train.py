@@ -23,11 +23,10 @@ from runback.brief import run_name
 from runback.chatter import silenced
 from runback.errors import InputError, StoreError, TrialPruned
 from runback.prepare import GROUPS, Plan, prepare
-from runback.secrecy.config import masked_override
 from runback.sweeping import trial as trials
 from runback.tracking.layout import MIRROR, Layout, project_root
 from runback.tracking.lock import LOCK, alone_in
-from runback.written_config import resolved
+from runback.written_config import resolved, written_overrides
 
 NUMBER = re.compile(r"\+*([\w.]+\.\w+)=([-+]?\d*\.?\d+(?:e[-+]?\d+)?)", re.IGNORECASE)
 """An override that gives a key of a group a number."""
@@ -54,8 +53,9 @@ def job(cfg: DictConfig) -> float | tuple[float, ...]:
     hydra = HydraConfig.get()
     choices = {group: str(hydra.runtime.choices.get(group)) for group in GROUPS}
     trial = trials.current()
-    name = _name(choices, hydra.overrides.task) if trial is None else trial.label.name
-    plan = Plan(name, cfg, choices, list(hydra.overrides.task), Path(hydra.runtime.output_dir))
+    overrides = written_overrides(hydra.overrides.task)
+    name = _name(choices, overrides) if trial is None else trial.label.name
+    plan = Plan(name, cfg, choices, overrides, Path(hydra.runtime.output_dir))
     trained = train(plan) if trial is None or trial.begun is None else _go_on_as(plan, trial)
     if trial is None:
         print(f"run {trained.run_id}")  # noqa: T201 - the command's result
@@ -64,7 +64,7 @@ def job(cfg: DictConfig) -> float | tuple[float, ...]:
 
 def _name(choices: Mapping[str, str], overrides: Sequence[str]) -> str:
     """Name a run after its model, its optimizer and the numbers asked for: `shallow_cnn adam epochs=5`."""
-    asked = [NUMBER.fullmatch(override) for override in map(masked_override, overrides)]
+    asked = [NUMBER.fullmatch(override) for override in overrides]
     numbers = {found[1]: float(found[2]) for found in asked if found}
     return run_name({"model": choices["model"], "optimizer": choices["optimizer"], **numbers})
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runback import interpolation
@@ -57,13 +57,20 @@ def unresolved(cfg: DictConfig) -> dict[str, Any]:
     return secrets.masked(OmegaConf.to_container(cfg))[0]  # type: ignore[no-any-return]
 
 
+def written_overrides(overrides: Sequence[str]) -> list[str]:
+    """Return Hydra's overrides, of which it keeps a ListConfig, as they were given, without secrets."""
+    # Looking at one of a ListConfig would follow the references in it.
+    given = OmegaConf.to_container(overrides) if isinstance(overrides, ListConfig) else overrides
+    return [secrets.masked_override(str(one)) for one in given]  # type: ignore[union-attr]
+
+
 def keep_composed(config: DictConfig, folder: Path) -> None:
     """Write what Hydra composed into a run's folder, as Hydra does, without the secrets in it."""
     kept = folder / HYDRA_FOLDER
     kept.mkdir(parents=True, exist_ok=True)
     tree = unresolved(config)
     hydra = tree.pop("hydra")
-    overrides = [secrets.masked_override(str(one)) for one in config.hydra.overrides.task]
+    overrides = written_overrides(config.hydra.overrides.task)
     hydra["overrides"]["task"] = overrides
     for name, content in (("config", tree), ("hydra", {"hydra": hydra}), ("overrides", overrides)):
         (kept / f"{name}.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(content)), encoding="utf-8")
@@ -74,8 +81,8 @@ def refuse_environment(cfg: DictConfig) -> None:
     for key, names in written(cfg).environment.items():
         if key.split(".")[0] == "tracking":
             raise InputError(
-                f"{key} must not come from the environment (here {', '.join(names)}): it is written, and names "
-                "a folder; give its value"
+                f"{key} must not come from the environment (here {', '.join(names)}): it names a folder; "
+                "give its value"
             )
 
 
