@@ -27,8 +27,6 @@ from runback.sweeping import trial as trials
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable, project_root
 from runback.written_config import keep_composed
 
-OUTPUT_SUBDIR = "hydra.output_subdir"
-
 GIVEN = "given"
 """The config group of a file that the command line names."""
 
@@ -46,8 +44,7 @@ def run(
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
     _check_form(arguments, name)
     arguments = arguments if config is None else [_given(config), *arguments]
-    # Hydra would write what it composed with all the secrets in it; `_kept` writes it without.
-    arguments = [*arguments, f"{OUTPUT_SUBDIR}=null"]
+    arguments = _with_override(arguments, "hydra.output_subdir=null")  # `_kept` writes it, without secrets
     raised: list[Exception] = []
     main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
         _kept(task, raised)
@@ -66,6 +63,13 @@ def run(
             raise InputError(_one_line(error, root)) from error
     if raised:
         raise raised[0]
+
+
+def _with_override(arguments: list[str], override: str) -> list[str]:
+    """Return the arguments with one more override, beside the others: Hydra takes no flag between them."""
+    are_overrides = [not one.startswith("-") and ("=" in one or one.startswith("~")) for one in arguments]
+    last = max((place for place, is_one in enumerate(are_overrides, 1) if is_one), default=len(arguments))
+    return [*arguments[:last], override, *arguments[last:]]
 
 
 def _given(file: Path) -> str:

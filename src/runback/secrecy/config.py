@@ -7,10 +7,9 @@ from typing import Any
 from runback.secrecy.formats import HIDDEN
 from runback.secrecy.known import SHORTEST, remember
 from runback.secrecy.names import is_strong, secret_key, secret_variable
-from runback.secrecy.text import redacted
+from runback.secrecy.text import WITH_DEFAULT, redacted
 
 _INTERPOLATION = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}")
-_WITH_DEFAULT = re.compile(r"\$\{oc\.env:(\w+),(?:[^{}]|\{[^{}]*\})*\}")
 _ADDRESS_KEYS = re.compile(r"dsn|url|uri|conn", re.IGNORECASE)
 
 
@@ -45,6 +44,9 @@ def left_out(tree: Any) -> list[str]:
 def _remember_secrets(tree: Any) -> None:
     for key, value in _leaves(tree, ""):
         text = str(value)
+        for variable, default in WITH_DEFAULT.findall(text):
+            if secret_variable(variable) or secret_key(key):
+                remember(default)
         if not secret_key(key, value) or _INTERPOLATION.search(text):
             continue
         if is_strong(key) or len(text) >= SHORTEST:
@@ -86,7 +88,7 @@ def _without_defaults(text: str, key: str) -> str:
         is_secret = secret_variable(found[1]) or secret_key(key)
         return f"${{oc.env:{found[1]}}}" if is_secret else found[0]
 
-    return _WITH_DEFAULT.sub(bare, text)
+    return WITH_DEFAULT.sub(bare, text)
 
 
 def _is_reference(text: str) -> bool:

@@ -50,6 +50,7 @@ _PLACEHOLDER = re.compile(
     r"(?:\{[^{}]*\}[^{}]*)*\}|\$\w+|"
     r"\$\([^()]*\)|%s|%r|%\(\w+\)s|\{\w*\}|<[\w -]*>|\?{3})+"
 )
+_DEFAULT = re.compile(r"\$\{oc\.env:\w+,[^{}]")
 _CODE = re.compile(
     r"(?:await[ \t]|lambda\b|not[ \t])?(?:[A-Za-z_][\w.]*[(\[]|(?:self|cls|os|cfg|config|args|options|"
     r"settings|request|kwargs)\.[\w.]+)"
@@ -236,8 +237,10 @@ class _Named:
 
     def _is_harmless(self, value: str) -> bool:
         word = value.lower().rstrip(".,;:!")
-        if not value or value.startswith(HIDDEN) or word in _PLAIN or _PLACEHOLDER.fullmatch(value[:1000]):
+        if not value or value.startswith(HIDDEN) or word in _PLAIN:
             return True
+        if _PLACEHOLDER.fullmatch(value[:1000]):
+            return _DEFAULT.search(value) is None
         if _NUMBER.fullmatch(value[:100]):
             return not self.is_strong or len(value) < 3
         last = self.name.rpartition(".")[2].replace("-", "_").lower()
