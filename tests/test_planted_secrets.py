@@ -1,6 +1,7 @@
-"""Secrets planted wherever a person may put one: none is in what `train`, `sweep` and `export` leave or say."""
+"""Secrets planted wherever a person may put one: none is in what commands write, or say."""
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -247,7 +248,7 @@ def test_no_secret_is_said(planted, where):
 
 
 def test_no_secret_is_written(planted):
-    kept = {name: content for name, content in _files(planted.project.folder / "mlruns")}
+    kept = dict(_files(planted.project.folder / "mlruns"))
     assert len(kept) > 100
     found = [
         (where, name)
@@ -260,8 +261,6 @@ def test_no_secret_is_written(planted):
 
 def test_what_is_left_out_is_named_and_code_is_not(planted):
     record = next((planted.project.folder / "mlruns").glob("artifacts/*/*/artifacts/record/record.json"))
-    import json
-
     code = json.loads(record.read_text())["code"]
     left_out = {one["path"] for one in code["left_out"]}
     assert left_out == {*UNTRACKED, "helper.py"} - {"harmless.py"}

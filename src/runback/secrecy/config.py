@@ -21,7 +21,7 @@ def masked(tree: Any) -> tuple[Any, list[str]]:
     """
     _remember_secrets(tree)
     left_out: list[str] = []
-    return _masked(tree, "", "", left_out), left_out
+    return _masked(tree, "", left_out), left_out
 
 
 def masked_override(override: str) -> str:
@@ -53,32 +53,31 @@ def _remember_secrets(tree: Any) -> None:
             remember(text)
 
 
-def _masked(node: Any, path: str, names: str, left_out: list[str]) -> Any:
-    """Return a node without secrets; `names` are the keys that lead to it, without numbers in lists."""
+def _masked(node: Any, path: str, left_out: list[str]) -> Any:
     if isinstance(node, dict):
-        return {
-            redacted(key) if isinstance(key, str) else key: _masked(
-                value, _join(path, key), _join(names, key), left_out
-            )
-            for key, value in node.items()
-        }
+        pairs = ((_shown_key(key), _masked(value, _join(path, key), left_out)) for key, value in node.items())
+        return dict(pairs)
     if isinstance(node, list | tuple):
-        return [_masked(value, _join(path, index), names, left_out) for index, value in enumerate(node)]
-    shown = _leaf(node, names)
+        return [_masked(value, _join(path, index), left_out) for index, value in enumerate(node)]
+    shown = _leaf(node, path)
     if shown != node and HIDDEN in str(shown):
         left_out.append(path)
     return shown
 
 
-def _leaf(value: Any, names: str) -> Any:
-    if names.endswith("_target_") or value in ("", "???"):
+def _shown_key(key: Any) -> Any:
+    return redacted(key) if isinstance(key, str) else key
+
+
+def _leaf(value: Any, path: str) -> Any:
+    if path.endswith("_target_") or value in ("", "???"):
         return value
     if not isinstance(value, str):
-        return HIDDEN if secret_key(names, value) else value
-    text = _without_defaults(value, names)
-    if not secret_key(names, value) or _is_reference(text):
+        return HIDDEN if secret_key(path, value) else value
+    text = _without_defaults(value, path)
+    if not secret_key(path, value) or _is_reference(text):
         return redacted(text)
-    if _INTERPOLATION.search(text) and _ADDRESS_KEYS.search(names.rpartition(".")[2]):
+    if _INTERPOLATION.search(text) and _ADDRESS_KEYS.search(path):
         return redacted(text)  # an address whose password comes from elsewhere
     return HIDDEN
 
@@ -105,15 +104,13 @@ def _parsed(text: str) -> object:
         return text
 
 
-def _leaves(node: Any, names: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from _leaves(value, _join(names, key))
-    elif isinstance(node, list | tuple):
-        for value in node:
-            yield from _leaves(value, names)
+def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict | list | tuple):
+        pairs = node.items() if isinstance(node, dict) else enumerate(node)
+        for key, value in pairs:
+            yield from _leaves(value, _join(path, key))
     else:
-        yield names, node
+        yield path, node
 
 
 def _join(path: str, key: object) -> str:

@@ -9,7 +9,6 @@ from runback.secrecy.named import without_named
 from runback.secrecy.names import secret_variable
 from runback.secrecy.urls import without_passwords
 
-
 WITH_DEFAULT = re.compile(r"\$\{oc\.env:(\w+),((?:[^{}]|\{[^{}]*\})*)\}")
 """A reference to an environment variable, with what it is where there is none."""
 

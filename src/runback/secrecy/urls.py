@@ -48,12 +48,9 @@ def password_in(url: str) -> str | None:
 
 def _hidden(found: re.Match[str]) -> str:
     """Hide what is secret in addresses that follow each other without a space, as in a list of servers."""
-    starts = [
-        0,
-        *(following.start() for following in _NEXT.finditer(found[0], len(found[1]) + 3)),
-        len(found[0]),
-    ]
-    parts = [found[0][start:end] for start, end in pairwise(starts)]
+    whole = found[0]
+    following = [one.start() for one in _NEXT.finditer(whole, len(found[1]) + 3)]
+    parts = [whole[start:end] for start, end in pairwise([0, *following, len(whole)])]
     return "".join(_one_hidden(*part.split("://", 1)) for part in parts)
 
 
