@@ -90,9 +90,10 @@ def refuse_left_out(tree: Mapping[str, Any]) -> None:
     """Raise InputError where a config lacks secrets, because it was read from where it had been written."""
     keys = secrets.left_out(tree)
     if keys:
+        # No colon behind a key: what follows one there is taken for its value.
         raise InputError(
-            f"{', '.join(keys)}: the value is a secret and was left out of what was recorded; a config that "
-            "is to be trained again takes it from the environment: ${oc.env:NAME}"
+            f"the config lacks {', '.join(keys)} because secrets are left out of what is written; a config that "
+            "is to be trained again takes them from the environment, as ${oc.env:NAME}"
         )
 
 
@@ -106,6 +107,5 @@ def _remember_read(reads: Mapping[str, Sequence[str]]) -> None:
 
 def _unresolvable(error: OmegaConfBaseException) -> InputError:
     key = getattr(error, "full_key", None)
-    told = str(error).splitlines()[0]
-    told = told.replace("Environment variable", "environment variable")
-    return InputError(f"{key}: {told}" if key else told)
+    told = str(error).splitlines()[0].replace("Environment variable", "environment variable")
+    return InputError(f"{told} (for {key})" if key else told)

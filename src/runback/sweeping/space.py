@@ -152,7 +152,7 @@ def _refuse_secrets(parameter: Parameter) -> None:
         masked_override(f"x={one}") != f"x={one}" for one in texts
     ):
         raise InputError(
-            f"cannot search over {parameter.name}: its values are secrets, and would be written; "
+            f"cannot search over {parameter.name}, because its values are secrets and would be written; "
             "give it one value, ${oc.env:NAME}"
         )
 

@@ -23,9 +23,8 @@ from mlflow.utils import mlflow_tags
 
 from runback.errors import DiskFull, RunbackError, Stopped, StoreAway, StoreError, TrialPruned
 from runback.disk import is_full
-from runback.secrecy import redacted, secret_key
+from runback.secrecy import redacted
 from runback.secrecy.config import masked
-from runback.secrecy.formats import HIDDEN
 from runback.secrecy.known import without_known
 from runback.tracking.courier import Courier
 from runback.tracking.curves import Curves
@@ -400,9 +399,10 @@ def _texts(values: Mapping[str, object], limit: int) -> dict[str, str]:
 
 
 def _text(name: str, value: object, limit: int) -> str:
-    text = str(masked({name: value})[0][name]) if isinstance(value, dict | list) else str(value)
     # What is cut off later need not be looked through.
-    return HIDDEN if secret_key(name, value) and text else cut(redacted(text[: limit + MARGIN]), limit)
+    begun = value[: limit + MARGIN] if isinstance(value, str) else value
+    (shown,) = masked({name: begun})[0].values()
+    return cut(str(shown), limit)
 
 
 @contextlib.contextmanager
