@@ -92,8 +92,8 @@ def refuse_left_out(tree: Mapping[str, Any]) -> None:
     if keys:
         # No colon behind a key: what follows one there is taken for its value.
         raise InputError(
-            f"the config lacks {', '.join(keys)} because secrets are left out of what is written; a config that "
-            "is to be trained again takes them from the environment, as ${oc.env:NAME}"
+            f"the config lacks {', '.join(keys)} because secrets are left out of what is written; a "
+            "config that is to be trained again takes them from the environment, as ${oc.env:NAME}"
         )
 
 
