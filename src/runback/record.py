@@ -22,6 +22,7 @@ from runback.provenance import environment, hardware
 from runback.provenance.checkout import toplevel
 from runback.provenance.config_hash import text_hash
 from runback.provenance.snapshot import Snapshot, take_snapshot, tree_state
+from runback.secrecy.files import secret_content
 from runback.tracking.layout import Layout, project_root
 from runback.written_config import WrittenConfig, resolved, written, written_overrides
 
@@ -209,8 +210,7 @@ def before_training(run: "Run", plan: Plan, prepared: Prepared, facts: Mapping[s
         run.log_bytes(code.snapshot.patch, "record/changes.patch")
     if code.snapshot.untracked:
         run.log_bytes(code.snapshot.untracked_zip(), "record/untracked.zip")
-    if (root / "uv.lock").is_file():
-        run.log_file(root / "uv.lock", "record")
+    _log_lock(run, root / "uv.lock")
     run.log_bytes(json.dumps(facts, indent=1).encode(), "record/record.json")  # the sign that it is complete
     code.warn()
     if config.left_out:
@@ -225,6 +225,17 @@ def before_training(run: "Run", plan: Plan, prepared: Prepared, facts: Mapping[s
         run.log_image(
             preview_sheet(prepared.augmentation, prepared.train.images[:PREVIEWED]), "augmentation.png"
         )
+
+
+def _log_lock(run: "Run", lock: Path) -> None:
+    """Log the lock file, unless an index in it is one with a password."""
+    if not lock.is_file():
+        return
+    told = secret_content(lock.read_bytes(), lock.name)
+    if told is None:
+        run.log_file(lock, "record")
+    else:
+        _logger.warning("the record leaves out %s (%s)", lock.name, told)
 
 
 def after_training(run: "Run", prepared: Prepared, history: Sequence[Mapping[str, float]]) -> None:
