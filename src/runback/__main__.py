@@ -1,10 +1,15 @@
 """The command line: `runback VERB …` imports the verb's module and hands over."""
 
+import contextlib
 import difflib
 import importlib
 import sys
+import traceback
 
 from runback.errors import RunbackError, Stopped
+from runback.escape import lines_for_terminal
+from runback.redacted_output import redacted_output
+from runback.secrecy import redacted
 from runback.terminal import guard, say
 
 VERBS = {
@@ -25,6 +30,10 @@ VERBS = {
 }
 
 
+PAGES = ("serve", "ui")
+"""Commands that print the address of a page, in which a token may stand that is meant to be read."""
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit code (0 fine, 1 failed, 2 bad input, 130 Ctrl-C)."""
     guard()
@@ -32,6 +41,11 @@ def main(argv: list[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         say(*_usage().split("\n"))
         return 0
+    with contextlib.nullcontext() if arguments[0] in PAGES else redacted_output():
+        return _answered(arguments)
+
+
+def _answered(arguments: list[str]) -> int:
     try:
         return _run(arguments[0], arguments[1:])
     except RunbackError as error:
@@ -40,6 +54,9 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(stop.reason, stop.exit_code)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
+    except Exception:
+        sys.stderr.write(lines_for_terminal(traceback.format_exc()))
+        return 1
 
 
 def _run(verb: str, arguments: list[str]) -> int:
@@ -59,7 +76,7 @@ def _usage() -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    say(f"runback: {' '.join(message.split())}", stream=sys.stderr)
+    say(f"runback: {redacted(' '.join(message.split()))}", stream=sys.stderr)
     return code
 
 

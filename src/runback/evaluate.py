@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import OmegaConf
 from rich.table import Table
 
 from runback import targets
@@ -22,6 +23,7 @@ from runback.tracking.run import Run
 from runback.tracking.store import Store, open_store
 from runback.tracking.tags import TEST_IMAGES_TAG
 from runback.tracking.text import metric_name
+from runback.written_config import refuse_left_out, resolved
 
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
     from runback.evaluation.classification import Report
@@ -61,6 +63,8 @@ def main(argv: list[str]) -> int:
 def _evaluate(store: Store, layout: Layout, run_id: str) -> dict[str, Any]:
     """Open the test split, log what the run's network does on it, and return the report."""
     config = stored_config(store, run_id)
+    refuse_left_out({"data": config["data"]})
+    config = resolved(OmegaConf.create(config))
     spec = {key: value for key, value in config["data"].items() if key not in TRAINING_KEYS}
     declared = targets.declared_modules(layout.root)
     test = targets.build(spec, where="data", declared=declared, split="test", cache=layout.data)

@@ -15,6 +15,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -25,6 +26,7 @@ from runback.errors import InputError
 from runback.interruption import stop_on_signals
 from runback.sweeping import trial as trials
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable, project_root
+from runback.written_config import keep_composed
 
 CHOICE = re.compile(r"\+*(\w[\w/]*)(?:@[^=]*)?=(.*)")
 """An override that may choose from a config group."""
@@ -49,6 +51,7 @@ def run(
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
     _check_form(arguments, name)
     arguments = arguments if config is None else [_given(config), *arguments]
+    arguments = _with_override(arguments, "hydra.output_subdir=null")  # `_kept` writes it, without secrets
     raised: list[Exception] = []
     main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
         _kept(task, raised)
@@ -67,6 +70,13 @@ def run(
             raise InputError(_one_line(error, root)) from error
     if raised:
         raise raised[0]
+
+
+def _with_override(arguments: list[str], override: str) -> list[str]:
+    """Return the arguments with one more override, beside the others: Hydra takes no flag between them."""
+    are_overrides = [not one.startswith("-") and ("=" in one or one.startswith("~")) for one in arguments]
+    last = max((place for place, is_one in enumerate(are_overrides, 1) if is_one), default=len(arguments))
+    return [*arguments[:last], override, *arguments[last:]]
 
 
 def _given(file: Path) -> str:
@@ -98,6 +108,10 @@ def _kept(task: Callable[[DictConfig], Any], raised: list[Exception]) -> Callabl
     @functools.wraps(task)
     def keeping(cfg: DictConfig) -> Any:
         try:
+            if trials.current() is None:
+                hydra = HydraConfig.get()
+                composed = OmegaConf.merge({"hydra": hydra}, cfg)
+                keep_composed(composed, Path(hydra.runtime.output_dir))  # type: ignore[arg-type]
             return task(cfg)
         except Exception as error:
             if trials.current() is not None:

@@ -27,7 +27,7 @@ UNLOADABLE = (
 
 
 def stored_config(store: Store, run_id: str) -> dict[str, Any]:
-    """Return the config of a run that has a network. Errors: InputError, StoreError."""
+    """Return the config, as it is written, of a run that has a network. Errors: InputError, StoreError."""
     missing = {CONFIG, NETWORK} - set(artifacts(store, run_id))
     if missing:
         raise InputError(f"run {run_id} has no network to load: it has no artifact {min(missing)}")

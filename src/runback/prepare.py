@@ -20,6 +20,7 @@ from runback.errors import DataError, InputError
 from runback.objectives import OBJECTIVES
 from runback.sweeping import trial as trials
 from runback.tracking.layout import Layout, folder_name, project_root
+from runback.written_config import refuse_environment, refuse_left_out, resolved
 
 if TYPE_CHECKING:
     import keras
@@ -160,8 +161,10 @@ class Prepared:
 
 def prepare(cfg: DictConfig) -> Prepared:
     """Build everything a training needs. Errors: InputError for whatever the config gets wrong."""
+    config = resolved(cfg)
     options: TrainingConfig = OmegaConf.to_object(cfg.training)  # type: ignore[assignment]
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    refuse_left_out(config)
+    refuse_environment(cfg)
     declared = targets.declared_modules(project_root())
     for group in GROUPS:
         if not isinstance(config.get(group), dict):

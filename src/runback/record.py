@@ -1,6 +1,7 @@
 """What a training run records: before its first epoch what it is made from, at its end what came out."""
 
 import contextlib
+import copy
 import functools
 import json
 import logging
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from runback import targets
 from runback.chatter import silenced
@@ -22,7 +23,9 @@ from runback.provenance import environment, hardware
 from runback.provenance.checkout import toplevel
 from runback.provenance.config_hash import text_hash
 from runback.provenance.snapshot import Snapshot, take_snapshot, tree_state
+from runback.secrecy.files import secret_content
 from runback.tracking.layout import Layout, project_root
+from runback.written_config import WrittenConfig, resolved, written, written_overrides
 
 if TYPE_CHECKING:
     from runback.data.dataset import Dataset
@@ -129,6 +132,7 @@ def record(plan: Plan, threads: int, train: "Dataset", validation: "Dataset", co
     """Return what has to be known to train this run again and to explain another result."""
     with silenced():
         tensorflow = environment.tensorflow_build()
+    config = written(plan.config)
     return {
         "format": RECORD_FORMAT,
         "code": code.as_dict(),
@@ -138,13 +142,15 @@ def record(plan: Plan, threads: int, train: "Dataset", validation: "Dataset", co
         "seeds": {"seed": plan.config.seed, "validation_seed": plan.config.data.get("validation_seed")},
         "data": {"train": data_facts(train), "validation": data_facts(validation)},
         "choices": dict(plan.choices),
-        "config_sha256": text_hash(OmegaConf.to_yaml(OmegaConf.create(_experiment(plan.config)))),
+        "config_sha256": text_hash(OmegaConf.to_yaml(OmegaConf.create(_experiment(config)))),
+        "variables": config.environment,
+        "secrets": config.left_out,
     }
 
 
 def record_now(plan: Plan, root: Path) -> dict[str, Any]:
     """Return the record that a training of `plan` here and now would have. Errors: InputError, DataError."""
-    config: dict[str, Any] = OmegaConf.to_container(plan.config, resolve=True)  # type: ignore[assignment]
+    config = resolved(plan.config)
     options: TrainingConfig = OmegaConf.to_object(plan.config.training)  # type: ignore[assignment]
     train, validation = load_data(config["data"], targets.declared_modules(root))
     return record(plan, threads_for(options), train, validation, code_here())
@@ -198,22 +204,39 @@ def start(
 def before_training(run: "Run", plan: Plan, prepared: Prepared, facts: Mapping[str, Any], code: Code) -> None:
     """Log what the run is made from: config, record, code, and what its augmentation does to images."""
     root = project_root()
-    run.log_text(resolved_yaml(plan.config, prepared.threads), "config.yaml")
-    run.log_text(OmegaConf.to_yaml(list(plan.overrides)), "overrides.yaml")
+    config = written(plan.config)
+    run.log_bytes(config_yaml(config, prepared.threads).encode(), "config.yaml")
+    run.log_text(OmegaConf.to_yaml(written_overrides(plan.overrides)), "overrides.yaml")
     if code.snapshot.patch:
         run.log_bytes(code.snapshot.patch, "record/changes.patch")
     if code.snapshot.untracked:
         run.log_bytes(code.snapshot.untracked_zip(), "record/untracked.zip")
-    if (root / "uv.lock").is_file():
-        run.log_file(root / "uv.lock", "record")
-    run.log_text(json.dumps(facts, indent=1), "record/record.json")  # the sign that the record is complete
+    _log_lock(run, root / "uv.lock")
+    run.log_bytes(json.dumps(facts, indent=1).encode(), "record/record.json")  # the sign that it is complete
     code.warn()
+    if config.left_out:
+        _logger.warning(
+            "secrets are left out of the record, which cannot be trained again: %s; write ${oc.env:NAME} "
+            "for them and set the variable NAME",
+            ", ".join(config.left_out),
+        )
     if prepared.augmentation is not None:
         from runback.augmentation.preview import preview_sheet
 
         run.log_image(
             preview_sheet(prepared.augmentation, prepared.train.images[:PREVIEWED]), "augmentation.png"
         )
+
+
+def _log_lock(run: "Run", lock: Path) -> None:
+    """Log the lock file, unless an index in it is one with a password."""
+    if not lock.is_file():
+        return
+    told = secret_content(lock.read_bytes(), lock.name)
+    if told is None:
+        run.log_file(lock, "record")
+    else:
+        _logger.warning("the record leaves out %s (%s)", lock.name, told)
 
 
 def after_training(run: "Run", prepared: Prepared, history: Sequence[Mapping[str, float]]) -> None:
@@ -245,7 +268,7 @@ def result(
         "predictions": array_hash(predictions.current()),
         "finished": finished,
     }
-    run.log_text(json.dumps(facts, indent=1), "record/result.json")
+    run.log_bytes(json.dumps(facts, indent=1).encode(), "record/result.json")
     return facts
 
 
@@ -257,23 +280,23 @@ def epochs(history: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
     ]
 
 
-def resolved_yaml(cfg: DictConfig, threads: int) -> str:
-    """Return the config that trains this run again: resolved, with the number of threads it had."""
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+def config_yaml(written: WrittenConfig, threads: int) -> str:
+    """Return the config that trains this run again, with the number of threads it had."""
+    config = copy.deepcopy(written.tree)
     config["training"]["threads"] = threads
     return OmegaConf.to_yaml(OmegaConf.create(config))
 
 
-def _experiment(cfg: DictConfig) -> dict[str, Any]:
-    """Return the resolved config without what leaves the experiment the same: threads and checkpoints."""
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+def _experiment(written: WrittenConfig) -> dict[str, Any]:
+    """Return the config without what leaves the experiment the same: threads and checkpoints."""
+    config = copy.deepcopy(written.tree)
     del config["training"]["threads"], config["training"]["checkpoint"]
     return config
 
 
 def _params(plan: Plan, prepared: Prepared) -> dict[str, object]:
     """Return what a person wants as columns: choices by name, scalars by dotted key."""
-    config = _experiment(plan.config)
+    config = _experiment(written(plan.config))
     config.pop("tracking")
     config["training"]["threads"] = prepared.threads
     params: dict[str, object] = {f"{group}.name": name for group, name in plan.choices.items()}

@@ -26,6 +26,7 @@ from runback.tracking.layout import Layout
 from runback.tracking.lock import alone_in
 from runback.tracking.store import Store, open_store
 from runback.tracking.tags import KIND_TAG, TRAININGS
+from runback.written_config import refuse_left_out, written, written_overrides
 
 CONFIG = "config.yaml"
 OVERRIDES = "overrides.yaml"
@@ -131,7 +132,9 @@ class RecordedRun:
         except OmegaConfBaseException as error:
             told = str(error).splitlines()[0]
             raise InputError(f"{CONFIG} of run {self.id} cannot be used: {told}") from error
-        overrides = [str(one) for one in self._yaml(OVERRIDES, ListConfig)]
+        refuse_left_out(OmegaConf.to_container(self.config))  # type: ignore[arg-type]
+        written(config)  # type: ignore[arg-type] # a variable that is missing is said before anything runs
+        overrides = written_overrides(self._yaml(OVERRIDES, ListConfig))
         return Plan(name, config, self.record["choices"], overrides, folder)  # type: ignore[arg-type]
 
     def optional(self, name: str) -> bytes | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from runback import hydra_app, train
 from runback.arguments import Parser
 from runback.errors import InputError, Stopped
+from runback.secrecy.config import masked_override
 from runback.sweeping.space import quoted
 from runback.terminal import say
 from runback.tracking.layout import Layout, project_root
@@ -41,7 +42,9 @@ def main(argv: list[str]) -> int:
     try:
         hydra_app.run(train.job, arguments, name="runback sweep")
     except (KeyboardInterrupt, Stopped):
-        again = shlex.join([name, *overrides, *(["--extend"] if options.extend else [])])
+        again = shlex.join(
+            [name, *map(masked_override, overrides), *(["--extend"] if options.extend else [])]
+        )
         say(f"to go on: {_command()} sweep {again}", stream=sys.stderr)
         raise
     _print_next_steps(layout.sweep(name), name)

@@ -27,6 +27,7 @@ from runback.sweeping import trial as trials
 from runback.terminal import say
 from runback.tracking.layout import MIRROR, Layout, project_root
 from runback.tracking.lock import LOCK, alone_in
+from runback.written_config import resolved, written_overrides
 
 NUMBER = re.compile(r"\+*([\w.]+\.\w+)=([-+]?\d*\.?\d+(?:e[-+]?\d+)?)", re.IGNORECASE)
 """An override that gives a key of a group a number."""
@@ -53,8 +54,9 @@ def job(cfg: DictConfig) -> float | tuple[float, ...]:
     hydra = HydraConfig.get()
     choices = {group: str(hydra.runtime.choices.get(group)) for group in GROUPS}
     trial = trials.current()
-    name = _name(choices, hydra.overrides.task) if trial is None else trial.label.name
-    plan = Plan(name, cfg, choices, list(hydra.overrides.task), Path(hydra.runtime.output_dir))
+    overrides = written_overrides(hydra.overrides.task)
+    name = _name(choices, overrides) if trial is None else trial.label.name
+    plan = Plan(name, cfg, choices, overrides, Path(hydra.runtime.output_dir))
     trained = train(plan) if trial is None or trial.begun is None else _go_on_as(plan, trial)
     if trial is None:
         say(f"run {trained.run_id}")
@@ -203,7 +205,7 @@ def warm_up(cfg: DictConfig, threads: int) -> None:
 def _names_only_our_own(cfg: DictConfig) -> bool:
     """Tell whether a config names no code of the user's, whose modules a trial has to find untouched."""
     try:
-        config: Any = OmegaConf.to_container(cfg, resolve=True)
+        config = resolved(cfg)
         for group in GROUPS:
             targets.check(config.get(group), group)
     except InputError:

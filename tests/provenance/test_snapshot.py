@@ -228,6 +228,30 @@ def test_a_secret_is_never_recorded(repository, name, is_tracked):
     assert b"+a = 5" in snapshot.patch
 
 
+def test_a_file_with_a_secret_in_it_is_left_out_and_named(repository):
+    token = "ghp_" + "a1B2" * 9
+    repository.write("client.py", f'API = "{token}"\n')
+    repository.write("notes.txt", f"use {token}\n")
+    repository.write("plain.py", "token = tokenizer(x)\n")
+    snapshot = take_snapshot(repository.root)
+    assert sorted(snapshot.untracked) == ["plain.py"]
+    assert [one.path for one in snapshot.left_out] == ["client.py", "notes.txt"]
+    assert {one.reason for one in snapshot.left_out} == {"it holds a private key or a token"}
+
+
+def test_a_tracked_files_change_with_a_secret_in_it_is_left_out_and_named(repository):
+    token = "ghp_" + "a1B2" * 9
+    repository.write("client.py", "API = None\n")
+    repository.commit()
+    repository.write("client.py", f'API = "{token}"\n')
+    repository.write("train.py", "a = 5\n")
+    snapshot = take_snapshot(repository.root)
+    assert token.encode() not in snapshot.patch
+    assert b"+a = 5" in snapshot.patch
+    assert [one.path for one in snapshot.left_out] == ["client.py"]
+    assert "a token" in snapshot.warning
+
+
 def test_code_about_secrets_is_code(repository):
     for name in ("tokenizer.py", "secrets.py", "keys.py", "environment.yaml"):
         repository.write(name, "")

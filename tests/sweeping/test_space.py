@@ -84,3 +84,22 @@ def test_a_space_that_cannot_be_searched_is_refused_in_one_line(params, argument
     with pytest.raises(InputError, match=message) as caught:
         parse(params, arguments, None)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("params", "arguments"),
+    [
+        ({"model.api_key": "choice(abc,def)"}, []),
+        ({}, ["+model.hf_token=abc,def"]),
+        ({}, ["model.credentials.user=me,you"]),
+        ({}, ["model={password:abc},{password:def}"]),
+        ({}, ["data.path=https://me:pw@a/x,https://me:pw@b/x"]),
+    ],
+)
+def test_secrets_are_not_searched_over(params, arguments):
+    with pytest.raises(InputError, match="its values are secrets"):
+        parse(params, arguments, None)
+
+
+def test_a_key_that_only_sounds_secret_is_searched_over():
+    assert parse({"model.num_tokens": "range(1,5)", "data.label_key": "choice(a,b)"}, [], None).parameters

@@ -121,6 +121,10 @@ class RecordForm(Strict):
     data: DataForm
     choices: dict[Choice, Choice] = Field(max_length=1000)
     config_sha256: Sum
+    variables: dict[Line, list[Line]] = Field(max_length=1000)
+    """The environment variables that the config reads, by its keys."""
+    secrets: list[Line] = Field(max_length=1000)
+    """The config's keys whose values were left out."""
 
 
 class EpochForm(Strict):

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from runback.provenance.git import GitError, git
 from runback.provenance.tree_zip import TreeFile, pack_tree
 from runback.provenance.untracked import LeftOut, left_out_secret, read_untracked
 from runback.secrecy import secret_file, without_credentials
+from runback.secrecy.files import secret_content
 
 LIMIT = 10 * 2**20
 """Bytes of untracked files that a record takes in all."""
@@ -154,12 +155,32 @@ def _changes(root: Path, top: Path) -> tuple[bytes, tuple[LeftOut, ...]]:
         lines = _names(git(root, *DIFF, "--numstat", "-z", "--", *everything))
         if not lines:
             return b"", ()
-        hidden = [name for name in (line.split("\t", 2)[2] for line in lines) if secret_file(name)]
-        rest = [f":(exclude,top,literal){name}" for name in hidden]
-        patch = git(root, *DIFF, *PATCH, "--", *everything, *rest)
+        names = [line.split("\t", 2)[2] for line in lines]
+        hidden = [left_out_secret(top, name) for name in names if secret_file(name)]
+        patch = _patch(root, everything, hidden)
+        if secret_content(patch, "changes.patch") is not None:
+            known = {one.path for one in hidden}
+            hidden += _with_secrets(root, top, [name for name in names if name not in known])
+            patch = _patch(root, everything, hidden)
     except GitError as error:
         return b"", (LeftOut("changes of tracked files", 0, str(error)),)
-    return patch, tuple(left_out_secret(top, name) for name in hidden)
+    return patch, tuple(hidden)
+
+
+def _patch(root: Path, everything: tuple[str, ...], hidden: Sequence[LeftOut]) -> bytes:
+    rest = [f":(exclude,top,literal){one.path}" for one in hidden]
+    return git(root, *DIFF, *PATCH, "--", *everything, *rest)
+
+
+def _with_secrets(root: Path, top: Path, names: Sequence[str]) -> list[LeftOut]:
+    """Return the tracked files whose changes hold what looks like a secret."""
+    found = []
+    for name in names:
+        change = git(root, *DIFF, *PATCH, "--", f":(top,literal){name}")
+        told = secret_content(change, name)
+        if told is not None:
+            found.append(left_out_secret(top, name, f"its change: {told}"))
+    return found
 
 
 def _untracked(root: Path, top: Path, limit: int) -> tuple[tuple[TreeFile, ...], tuple[LeftOut, ...]]:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from runback.provenance.tree_zip import EXECUTABLE, LINK, PLAIN, TreeFile, leaves_tree
 from runback.secrecy import secret_file
+from runback.secrecy.files import secret_content
 
 LISTED = 100
 """Files left out that are named one by one; more are told by folder."""
@@ -43,9 +44,9 @@ def read_untracked(
     return tuple(sorted(found, key=lambda f: f.path)), _shortened(sorted(out, key=lambda o: o.path))
 
 
-def left_out_secret(top: Path, name: str) -> LeftOut:
-    """Return what is said about a file that is left out for its name."""
-    return LeftOut(name, _size(top / name), SECRET)
+def left_out_secret(top: Path, name: str, reason: str = SECRET) -> LeftOut:
+    """Return what is said about a file that is left out for its name, or for what is in it."""
+    return LeftOut(name, _size(top / name), reason)
 
 
 def _read(top: Path, name: str, size: int, room: int, limit: int) -> TreeFile | LeftOut:
@@ -69,6 +70,9 @@ def _read(top: Path, name: str, size: int, room: int, limit: int) -> TreeFile | 
         return LeftOut(name, size, f"it cannot be read: {error.strerror}")
     if len(content) > room:
         return LeftOut(name, max(size, len(content)), f"over the limit of {limit / 2**20:g} MiB in all")
+    found = secret_content(content, name)
+    if found is not None:
+        return LeftOut(name, size, found)
     return TreeFile(name, content, EXECUTABLE if mode & stat.S_IXUSR else PLAIN)
 
 

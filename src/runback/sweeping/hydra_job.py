@@ -19,8 +19,8 @@ from hydra.plugins.config_source import ConfigResult
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runback.secrecy import redacted, secret_variable
 from runback.sweeping.process import Job
+from runback.written_config import keep_composed, unresolved, written
 
 
 class _ReadOnce(ConfigRepository):
@@ -65,7 +65,7 @@ class Composer:
     @property
     def base(self) -> dict[str, str]:
         """What all trials have in common: each key of the app's config before anything is searched."""
-        return _flat(OmegaConf.to_container(app_config(self.config)))
+        return _flat(unresolved(app_config(self.config)))
 
     @property
     def groups(self) -> frozenset[str]:
@@ -81,6 +81,7 @@ class Composer:
         with open_dict(composed):
             composed.hydra.job.id = str(number)
             composed.hydra.job.num = number
+            composed.hydra.output_subdir = None  # what it would write has secrets in it: `_run` writes it
             if within is not None:
                 composed.hydra.sweep.subdir = within
         return composed
@@ -111,11 +112,11 @@ class Composer:
 
 
 def _flat(value: Any, key: str = "") -> dict[str, str]:
-    """Return the values of nested config by their dotted keys, as texts without secrets."""
+    """Return the values of nested config by their dotted keys, as texts."""
     if isinstance(value, dict) and value:
         parts = [_flat(inner, f"{key}.{name}" if key else str(name)) for name, inner in value.items()]
         return {name: text for part in parts for name, text in part.items()}
-    return {key: "***" if secret_variable(key) and isinstance(value, str) else redacted(str(value))}
+    return {key: str(value)}
 
 
 def app_config(config: DictConfig) -> DictConfig:
@@ -130,6 +131,9 @@ def _run(task_function: TaskFunction, config: DictConfig, loader: ConfigLoader, 
 
     def task(cfg: DictConfig) -> None:
         try:
+            written(cfg)  # its secrets are known from here on
+            hydra = HydraConfig.get()
+            keep_composed(OmegaConf.merge({"hydra": hydra}, cfg), Path(hydra.runtime.output_dir))  # type: ignore[arg-type]
             returned.append(task_function(cfg))
         except Exception as error:
             raised.append(error)

@@ -212,7 +212,6 @@ class _Tracked:
         self, sweep: str, label: Label, params: dict[str, Any], failure: messages.Failed
     ) -> str | None:
         """Store a run for a trial that ended before it had one; return its ID, None if that fails."""
-        from runback.secrecy import redacted
         from runback.tracking.run import start_run
         from runback.tracking.tags import FAILURE_TAG
 
@@ -230,7 +229,7 @@ class _Tracked:
         except RunbackError:
             return None
         if failure.traceback:
-            run.log_text(redacted(failure.traceback), "traceback.txt")
+            run.log_text(failure.traceback, "traceback.txt")
         run.finish("FAILED", failure.reason)
         return run.id
 

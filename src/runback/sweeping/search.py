@@ -14,6 +14,7 @@ from optuna.distributions import (
 )
 
 from runback.errors import InputError
+from runback.secrecy.config import masked_override
 from runback.sweeping.space import Space, described
 
 SHOWN = 4
@@ -35,7 +36,12 @@ class Search:
     @classmethod
     def of(cls, space: Space, directions: Sequence[str], base: Mapping[str, str]) -> Self:
         """Return what a sweep is about to search. `base` has the value of each key of the shared config."""
-        return cls(tuple(directions), tuple(sorted(space.fixed)), space.distributions, dict(base))
+        return cls(
+            tuple(directions),
+            tuple(sorted(map(masked_override, space.fixed))),
+            space.distributions,
+            dict(base),
+        )
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:

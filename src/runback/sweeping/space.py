@@ -17,6 +17,8 @@ from optuna.distributions import (
 )
 
 from runback.errors import InputError
+from runback.secrecy import secret_key
+from runback.secrecy.config import masked_override
 
 # A string that Hydra's grammar reads back as the same string without quotes.
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./\-]*")
@@ -138,7 +140,21 @@ def parse(params: Mapping[str, Any] | None, arguments: Iterable[str], loader: Co
             "the search space is empty: nothing varies; give a choice(), range() or interval() under "
             "hydra.sweeper.params or on the command line, as in training.batch_size=32,64"
         )
+    for parameter in parameters:
+        _refuse_secrets(parameter)
     return Space(parameters, fixed)
+
+
+def _refuse_secrets(parameter: Parameter) -> None:
+    """Refuse to search over secrets: what is searched is written into the study, and shown."""
+    texts = [str(choice) for choice in getattr(parameter.distribution, "choices", ())]
+    if secret_key(parameter.name.partition("@")[0]) or any(
+        masked_override(f"x={one}") != f"x={one}" for one in texts
+    ):
+        raise InputError(
+            f"cannot search over {parameter.name}, because its values are secrets and would be written; "
+            "give it one value, ${oc.env:NAME}"
+        )
 
 
 def _parameter(override: Override) -> Parameter:

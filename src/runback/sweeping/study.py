@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from runback import targets
 from runback.disk import is_full
 from runback.errors import DiskFull, InputError, RunbackError, StoreError
+from runback.secrecy import redacted
 from runback.sweeping.search import Search, refuse_other
 from runback.tracking.sqlite_file import make
 
@@ -151,7 +152,8 @@ class Entry:
         return self._storage.get_trial(self.id).user_attrs
 
     def note(self, name: str, value: Any) -> None:
-        """Set a user attribute."""
+        """Set a user attribute; a text without secrets."""
+        value = redacted(value) if isinstance(value, str) else value
         self._storage.set_trial_user_attr(self.id, name, value)
 
     def annotate(self, attributes: Mapping[str, Any]) -> None:

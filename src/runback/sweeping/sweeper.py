@@ -14,12 +14,13 @@ from typing import Any
 import psutil
 from hydra.core.config_loader import ConfigLoader
 from hydra.types import TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 
 from runback import seeding
 from runback.errors import InputError, TrainingError
 from runback.escape import lines_for_terminal
+from runback.interpolation import variables
 from runback.sweeping import messages, space
 from runback.sweeping.confirm.stage import Resources, Stage
 from runback.sweeping.coordinator import Budget, Coordinator, Observer
@@ -28,7 +29,7 @@ from runback.sweeping.devices import devices
 from runback.sweeping.engines.engine import Ended
 from runback.sweeping.engines.local import LocalEngine
 from runback.sweeping.exhaustive import is_finite
-from runback.sweeping.hydra_job import Composer
+from runback.sweeping.hydra_job import Composer, app_config
 from runback.sweeping.label import trial_label
 from runback.sweeping.order import keep_order
 from runback.sweeping.parent import ParentRun
@@ -56,6 +57,7 @@ from runback.terminal import say
 from runback.tracking.inside import inside, refuse_links_out
 from runback.tracking.layout import MLRUNS_VARIABLE
 from runback.tracking.lock import alone_in
+from runback.written_config import refuse_environment
 
 MEMORY_PER_TRIAL = 1_500_000_000
 """Bytes that a trial may want: TensorFlow's share that forked processes do not have in common (about
@@ -85,6 +87,7 @@ def sweep(
     Errors: InputError before anything is stored; TrainingError when no trial ever finished.
     """
     settings.check()
+    _refuse_environment(config)
     searched = space.parse(settings.params, arguments, loader)
     settings = replace(settings, sampler=settings.sampler or _automatic_sampler(settings, searched))
     proposer = Proposer(settings.sampler, searched, settings.seed)
@@ -164,6 +167,17 @@ def sweep(
             if stage is not None:
                 where = (engine, slots.n_workers, order.threads, slots.devices)
                 stage.run(study, Resources(*where, settings.policy, parent, sweep_folder))
+
+
+def _refuse_environment(config: DictConfig) -> None:
+    """Refuse what the study keeps, or is called by, where it comes from the environment: it is written."""
+    for key, names in variables(OmegaConf.to_container(config.hydra.sweeper)).items():
+        if key.split(".")[0] in ("name", "experiment", "params"):
+            raise InputError(
+                f"hydra.sweeper.{key} must not come from the environment (here {', '.join(names)}): it is "
+                "written; a value that all trials share stands in the config itself: ${oc.env:NAME}"
+            )
+    refuse_environment(app_config(config))
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from runback.tracking.layout import FOLDER_TAG, MIRROR
 from runback.tracking.outbox import RESERVE, Entry, Outbox
 from runback.tracking.store import Store, told
 from runback.tracking.tags import REASON_TAG
+from runback.tracking.text import first_line
 
 BATCH_LIMIT = 100
 """Params or tags that MLflow takes in one call (mlflow.utils.validation.MAX_PARAMS_TAGS_PER_BATCH)."""
@@ -125,7 +126,7 @@ def send_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> Non
 def send_end(client: MlflowClient, run_id: str, end: Mapping[str, Any]) -> None:
     """Set a run's `status`, the time `ended_at` in ms, and its `reason` if it has one. Errors: MLflow's."""
     if end["reason"]:
-        client.set_tag(run_id, REASON_TAG, end["reason"])
+        client.set_tag(run_id, REASON_TAG, first_line(end["reason"]))
     client.set_terminated(run_id, end["status"], end["ended_at"])
 
 

@@ -16,6 +16,7 @@ from runback.tracking.outbox import Outbox, waiting
 from runback.tracking.run import SERVER_FINISH, Status
 from runback.tracking.store import Store
 from runback.tracking.tags import FAILURE_TAG
+from runback.tracking.text import first_line
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ class Rounds:
         has_ended = not waiting([folder]) or END in {entry.kind for entry in outbox.entries()}
         if has_run and not has_ended:
             ended_at = int(time.time() * 1000)
-            outbox.put(END, {"status": closing.status, "ended_at": ended_at, "reason": closing.reason})
+            reason = first_line(closing.reason) if closing.reason else None
+            outbox.put(END, {"status": closing.status, "ended_at": ended_at, "reason": reason})
         if closing.failure is not None and (has_run or run_id is not None):
             outbox.put("tags", {FAILURE_TAG: closing.failure})
 

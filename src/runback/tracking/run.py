@@ -24,6 +24,8 @@ from mlflow.utils import mlflow_tags
 from runback.errors import DiskFull, RunbackError, Stopped, StoreAway, StoreError, TrialPruned
 from runback.disk import is_full
 from runback.secrecy import redacted
+from runback.secrecy.config import masked
+from runback.secrecy.known import without_known
 from runback.tracking.courier import Courier
 from runback.tracking.curves import Curves
 from runback.tracking.delivery import END, deliver, send_end, send_params
@@ -39,6 +41,9 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 SERVER_FINISH = 5.0
 """Seconds that the end of a run waits for a server that is away."""
+
+MARGIN = 4_000
+"""Characters after the limit of a text in which a secret may end that begins before it."""
 
 LOCAL_FINISH = 60.0
 """Seconds that it waits for a local database that is locked."""
@@ -136,8 +141,10 @@ class Run:
             self._curves.send()
 
     def log_text(self, text: str, artifact_file: str) -> None:
-        """Store `text` as the artifact `artifact_file`."""
-        self.log_bytes(text.encode(), artifact_file)
+        """Store `text`, without secrets, as the artifact `artifact_file`."""
+        is_for_people = not artifact_file.endswith((".html", ".json"))
+        shown = redacted(text) if is_for_people else without_known(text)
+        self.log_bytes(shown.encode(errors="backslashreplace"), artifact_file)
 
     def log_bytes(self, content: bytes, artifact_file: str) -> None:
         """Store `content` as the artifact `artifact_file`."""
@@ -288,7 +295,7 @@ def start_run(
         with told(store, "the run"), one_try():
             created = _created_before(store, in_experiment, all_tags, started_at) if is_again else None
             if created is None:
-                run = store.client.create_run(in_experiment, started_at, all_tags, name)
+                run = store.client.create_run(in_experiment, started_at, all_tags, redacted(name))
                 created = run.info.run_id
         return created
 
@@ -372,7 +379,7 @@ def recording(run: Run) -> Iterator[Run]:
             run.finish("FAILED", str(error))
             raise
         with contextlib.suppress(RunbackError):
-            run.log_text(redacted(traceback.format_exc()), "traceback.txt")
+            run.log_text(traceback.format_exc(), "traceback.txt")
         run.finish("FAILED", f"{type(error).__name__}: {first_line(str(error))}")
         raise
     run.finish("FINISHED")
@@ -387,7 +394,15 @@ def _say(troubles: Sequence[RunbackError]) -> None:
 
 
 def _texts(values: Mapping[str, object], limit: int) -> dict[str, str]:
-    return {name: cut(str(value), limit) for name, value in values.items()}
+    """Return values as texts, cut, and without secrets."""
+    return {redacted(name): _text(name, value, limit) for name, value in values.items()}
+
+
+def _text(name: str, value: object, limit: int) -> str:
+    # What is cut off later need not be looked through.
+    begun = value[: limit + MARGIN] if isinstance(value, str) else value
+    (shown,) = masked({name: begun})[0].values()
+    return cut(str(shown), limit)
 
 
 @contextlib.contextmanager

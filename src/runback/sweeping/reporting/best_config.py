@@ -7,7 +7,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from runback.escape import for_terminal
-from runback.secrecy import redacted, secret_variable
+from runback.secrecy.config import masked
 from runback.sweeping.hydra_job import Composer, app_config
 
 BEST_CONFIG = "best_config.yaml"
@@ -37,7 +37,7 @@ def best_config(composer: Composer, overrides: list[str], about: str) -> str:
     }
     lines = ["@package _global_", *map(for_terminal, about.splitlines())]  # YAML takes nothing else
     heading = "".join(f"# {line}\n" for line in lines)
-    return heading + OmegaConf.to_yaml(OmegaConf.create(content))
+    return heading + OmegaConf.to_yaml(OmegaConf.create(masked(content)[0]))
 
 
 def _composed(composer: Composer, like: DictConfig, overrides: list[str]) -> DictConfig:
@@ -62,15 +62,5 @@ def _changed(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
             if inner := _changed(known, value):
                 changed[name] = inner
         elif name not in base or value != known:
-            changed[name] = _without_secrets(name, value)
+            changed[name] = value
     return changed
-
-
-def _without_secrets(name: str, value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_secrets(str(key), inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_secrets(name, inner) for inner in value]
-    if not isinstance(value, str):
-        return value
-    return "***" if secret_variable(name) and not value.startswith("${") else redacted(value)

@@ -10,6 +10,7 @@ from runback.sweeping.confirm.winner import winners_run
 from runback.sweeping.coordinator import Budget
 from runback.sweeping.reporting import shown
 from runback.sweeping.study import best_trials, finished_count
+from runback.written_config import written_overrides
 
 OWN = (
     "+sweeps",
@@ -18,6 +19,7 @@ OWN = (
     "hydra.sweeper.extend",
     "hydra.sweeper.n_trials",
     "hydra.mode",
+    "hydra.output_subdir",
 )
 """Overrides that commands give another way."""
 
@@ -47,8 +49,8 @@ def commands(study: Study, budget: Budget, config: DictConfig, best_config: Path
 
 def _go_on(study: Study, budget: Budget, config: DictConfig) -> str:
     hydra = config.hydra
-    given = [str(override) for override in (*hydra.overrides.hydra, *hydra.overrides.task)]
-    kept = [_without_secrets(override) for override in given if override.partition("=")[0] not in OWN]
+    given = [*written_overrides(hydra.overrides.hydra), *written_overrides(hydra.overrides.task)]
+    kept = [override for override in given if override.partition("=")[0] not in OWN]
     if budget.n_trials is not None:
         count = budget.n_trials * (2 if finished_count(study) >= budget.n_trials else 1)
         kept.append(f"hydra.sweeper.n_trials={count}")
@@ -57,8 +59,3 @@ def _go_on(study: Study, budget: Budget, config: DictConfig) -> str:
     if "sweeps" not in hydra.runtime.choices:
         verb = ["train", "--multirun", f"hydra.sweeper.name={name}"]
     return shlex.join(["runback", *verb, *kept])
-
-
-def _without_secrets(override: str) -> str:
-    key, _, value = override.partition("=")
-    return f"{key}={shown.param(key, value)}"

@@ -8,7 +8,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from runback.brief import short_names
-from runback.secrecy import redacted, secret_variable
+from runback.secrecy import redacted, secret_key
 from runback.sweeping.coordinator import PRUNED_AT
 
 
@@ -31,7 +31,7 @@ def param(name: str, value: Any) -> Any:
     """Return a param's value; of a text, without what is secret in it."""
     if not isinstance(value, str):
         return value
-    return "***" if secret_variable(name) else redacted(value)
+    return "***" if secret_key(name) else redacted(value)
 
 
 def seconds(trial: FrozenTrial) -> float | None:

@@ -1,0 +1,29 @@
+"""Takes the secrets out of text: the one redactor for all that is written or shown."""
+
+import re
+
+from runback.secrecy.formats import without_tokens
+from runback.secrecy.headers import without_headers
+from runback.secrecy.known import without_known
+from runback.secrecy.named import without_named
+from runback.secrecy.names import secret_variable
+from runback.secrecy.urls import without_passwords
+
+WITH_DEFAULT = re.compile(r"\$\{oc\.env:(\w+),((?:[^{}]|\{[^{}]*\})*)\}")
+"""A reference to an environment variable, with what it is where there is none."""
+
+
+def redacted(text: str) -> str:
+    """Return `text` with `***` in place of each secret in it; doing so again changes nothing.
+
+    Secrets are known by value (see `known.remember`), by their own form (private keys, tokens of well-known
+    services, passwords in addresses), and by the name that stands before them, in JSON, YAML, Python, a
+    command line, an environment or an HTTP header.
+    """
+    if "${oc.env:" in text:
+        text = WITH_DEFAULT.sub(_without_default, text)
+    return without_named(without_headers(without_passwords(without_tokens(without_known(text)))))
+
+
+def _without_default(found: re.Match[str]) -> str:
+    return f"${{oc.env:{found[1]}}}" if secret_variable(found[1]) else found[0]
