@@ -85,18 +85,19 @@ class Child:
         self.life.close()
 
 
-def start(context: BaseContext, *arguments: Any) -> Child:
+def start(context: BaseContext, *arguments: Any, tries: int = TRIES) -> Child:
     """Start a process that waits for a job (see `process.run`). Raises TrainingError if the system has none.
 
     A server that dies meanwhile is replaced.
     """
-    for _ in range(TRIES - 1):
-        with contextlib.suppress(EOFError, OSError):
-            return _start(context, *arguments)
     try:
         return _start(context, *arguments)
     except (EOFError, OSError) as error:
-        raise TrainingError(f"cannot start a process for a trial: {error}") from error
+        if tries == 1:
+            told = str(error) or type(error).__name__
+            raise TrainingError(f"cannot start a process for a trial: {told}") from error
+    fork_server.kill()  # it is of no use, or about to be gone
+    return start(context, *arguments, tries=tries - 1)
 
 
 def _start(context: BaseContext, *arguments: Any) -> Child:
