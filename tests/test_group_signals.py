@@ -38,7 +38,7 @@ SOONEST, LATEST = 2.0, 20.0
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(10))
 def test_a_sweep_that_timeout_ends_leaves_nothing_and_goes_on(project, seed):
     project.own_sweeps(short=SWEEP)
@@ -59,7 +59,7 @@ def test_a_sweep_that_timeout_ends_leaves_nothing_and_goes_on(project, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(10))
 def test_a_sweep_whose_process_group_is_killed_leaves_nothing_and_goes_on(project, seed):
     project.own_sweeps(short=SWEEP)
@@ -77,7 +77,7 @@ def test_a_sweep_whose_process_group_is_killed_leaves_nothing_and_goes_on(projec
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(10))
 def test_a_sweep_whose_fork_server_is_stopped_leaves_nothing_and_goes_on(project, seed):
     project.own_sweeps(short=SWEEP)
@@ -120,7 +120,7 @@ def check_stopped(project, group, *, is_killed=False):
 
 def check_continued(project):
     """The same command does exactly what is left, and leaves the truth about all of it."""
-    done = project.run("sweep", "short")
+    done = project.run("sweep", "short", timeout=500)
     assert done.returncode == 0, done.stderr
     trials = project.study("short").trials
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * TRIALS

@@ -22,7 +22,7 @@ INPUT_REASON = 2000
 TRACEBACK = 16_000
 """Characters of a traceback, so few that the pipe takes all of them at once."""
 
-PATIENCE = 2.0
+PATIENCE = 1.0
 """Seconds that an exception's own code gets each time it is asked what it says."""
 
 

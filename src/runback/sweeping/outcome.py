@@ -33,7 +33,7 @@ def kept(folder: Path) -> messages.Completed | messages.Pruned | None:
     """Return how the trial in `folder` ended; None where it has not, or does not say so legibly."""
     try:
         content = json.loads(_read(folder / FILE))
-        if content == {"pruned": True}:
+        if "pruned" in content and content["pruned"] is True:
             return messages.Pruned()
         return messages.Completed(values(content["values"]))
     except (OSError, ValueError, LookupError, TypeError, RecursionError):

@@ -7,6 +7,7 @@ is looked through when the trial's process is gone. A file keeps its beginning a
 import contextlib
 import io
 import os
+import re
 import stat
 import sys
 import threading
@@ -27,6 +28,12 @@ ROOM = 4 * (HEAD + TAIL)
 
 UNFINISHED = 1 << 16
 """Bytes without the end of a line that are not waited for any longer."""
+
+
+WORD = 125
+"""Bytes that are kept of either end of what is no text: to look for secrets in it would take very long."""
+
+_LONG_WORD = re.compile(rb"[^\s]{%d,}" % (4 * WORD))
 
 
 def redirect(log: Path) -> None:
@@ -108,8 +115,12 @@ def _joined(head: bytes, tail: bytes, size: int) -> bytes:
 
 
 def _clean(content: bytes) -> bytes:
-    text = content.decode(errors="surrogateescape")
+    text = _LONG_WORD.sub(_cut, content).decode(errors="surrogateescape")
     return redacted(text).encode(errors="surrogateescape")
+
+
+def _cut(word: re.Match[bytes]) -> bytes:
+    return b"%b...%b" % (word[0][:WORD], word[0][-WORD:])
 
 
 def _stream(descriptor: int) -> io.TextIOWrapper:

@@ -45,7 +45,7 @@ SERVER_FINISH = 5.0
 LOCAL_FINISH = 60.0
 """Seconds that it waits for a local database that is locked."""
 
-TRACEBACK_LIMIT = 100_000
+TRACEBACK_LIMIT = 20_000
 """Characters of a traceback: an exception's message may be as long as its data."""
 
 _logger = logging.getLogger(__name__)
