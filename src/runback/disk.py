@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from runback.errors import DiskFull
+from runback.excerpt import said
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -22,7 +23,7 @@ def is_full(error: BaseException | str, folder: Path | None = None) -> bool:
     """Return whether this error, or text of an error, tells of a full disk, on which `folder` lies."""
     if isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno in NO_SPACE):
         return True
-    text = str(error)
+    text = said(error) if isinstance(error, BaseException) else error
     if IO_ERROR in text and folder is not None and folder.exists():
         return shutil.disk_usage(folder).free < LEAST
     return any(saying in text for saying in SAYINGS)

@@ -461,6 +461,28 @@ def test_trials_end_soon_after_their_coordinator_was_killed(tmp_path):
     assert ["its coordinator is gone" in log for log in logs] == [True, True]
 
 
+@pytest.mark.parametrize("first", [None, signal.SIGSTOP], ids=["alone", "server-stopped"])
+def test_a_signal_to_the_whole_group_leaves_no_process(tmp_path, first):
+    coordinator = subprocess.Popen(
+        [sys.executable, "-c", KILLED_COORDINATOR, str(Path(__file__).parent), str(tmp_path)],
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("*/pid"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    family = psutil.Process(coordinator.pid).children(recursive=True)
+    trials = [int(file.read_text()) for file in tmp_path.glob("*/pid")]
+    assert set(trials) <= {process.pid for process in family}
+    if first is not None:
+        psutil.Process(trials[0]).parent().send_signal(first)
+    os.killpg(coordinator.pid, signal.SIGTERM)
+    assert coordinator.wait(20) == -signal.SIGTERM
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert alive == []
+    study, _, _ = sweep(tmp_path, None, square)
+    assert states(study) == [TrialState.WAITING, TrialState.WAITING]
+
+
 def test_a_grid_ends_when_every_point_was_visited(tmp_path, engine):
     grid = {"_target_": "runback.sweeping.exhaustive.points"}
     space = {"x": "choice(1, 2, 3)", "y": "range(0, 2)"}

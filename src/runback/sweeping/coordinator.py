@@ -5,6 +5,7 @@ was stopped, or is tried again, waits in the study (Optuna's state WAITING) with
 its number; what is asked for next is the first that waits.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from runback.sweeping.decisions import Decisions
 from runback.sweeping.devices import least_used
 from runback.sweeping.engines.engine import Ended, Engine, Said
 from runback.sweeping.hopelessness import FailuresInARow
+from runback.sweeping.output import OUTPUT, tidy
 from runback.sweeping.policy import BAD_REGIONS, Policy
 from runback.sweeping.process import ORPHANED, PROCESS, Job
 from runback.sweeping.pruning import Pruning
@@ -160,7 +162,9 @@ class Coordinator:
         left = [trial for trial in trials if trial.state == TrialState.RUNNING]
         _wait_for_orphans([str(trial.user_attrs.get(PROCESS, "")) for trial in left])
         for found in left:
-            outcome = outcomes.kept(self.job(found.number, found.params, None, None).folder)
+            folder = self.job(found.number, found.params, None, None).folder
+            tidy(folder / OUTPUT)
+            outcome = outcomes.kept(folder)
             entry = Entry(self.study, found)
             self._settle(entry, outcome or messages.Failed("stopped", ORPHANED), is_recovered=True)
 
@@ -232,10 +236,11 @@ class Coordinator:
         if isinstance(message, messages.Attribute):
             running.entry.note(message.name, message.value)
             return
-        prune = len(self.study.directions) == 1 and self._is_pruned(running, message.step, message.value)
+        value = message.value if math.isfinite(message.value) else math.nan  # no pruner takes it for the best
+        prune = len(self.study.directions) == 1 and self._is_pruned(running, message.step, value)
         self.engine.answer(number, prune)
         for observer in self.observers:
-            observer.reported(number, message.step, message.value)
+            observer.reported(number, message.step, value)
 
     def _is_pruned(self, running: _Running, step: int, value: float) -> bool:
         if step not in running.reported:  # a trial that is tried again repeats itself
@@ -275,7 +280,8 @@ class Coordinator:
                 observer.recovered(entry.number, outcome)
         if isinstance(outcome, messages.Failed):
             entry.note(FAILURE, f"{outcome.kind}: {outcome.reason}")
-            if self._is_tried_again(entry, outcome.kind):
+            is_stopping = self._stopping or is_recovered  # and not one trial alone, by somebody else
+            if (outcome.kind == "stopped" and is_stopping) or self._is_tried_again(entry, outcome.kind):
                 return self._put_back(entry, outcome)
             entry.note(ENDED_BY, outcome.kind)
         self._tell(entry, outcome)
@@ -303,13 +309,12 @@ class Coordinator:
                 return messages.Failed(
                     "code", f"expected {wanted} objective values; the task gave {len(values)}"
                 )
-            case messages.Completed(values) if any(value != value for value in values):
-                return messages.Failed("diverged", "the objective's value is nan")
+            case messages.Completed(values) if not all(map(math.isfinite, values)):
+                value = next(value for value in values if not math.isfinite(value))
+                return messages.Failed("diverged", f"the objective's value is {value}")
         return outcome
 
     def _is_tried_again(self, entry: Entry, kind: str) -> bool:
-        if kind == "stopped":
-            return True
         attempts = {**entry.attributes.get(ATTEMPTS, {})}
         attempts[kind] = attempts.get(kind, 0) + 1
         if attempts[kind] > self.policy.retries[kind]:

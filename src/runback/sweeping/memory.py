@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from runback.excerpt import said
+
 CGROUPS = Path("/sys/fs/cgroup")
 VMSTAT = Path("/proc/vmstat")
 
@@ -30,7 +32,7 @@ def is_out_of_memory(error: BaseException | None) -> bool:
             return True
         if isinstance(error, OSError) and error.errno == errno.ENOMEM:
             return True
-        if isinstance(error, RuntimeError | OSError) and WORDS.search(str(error)):
+        if isinstance(error, RuntimeError | OSError) and WORDS.search(said(error)):
             return True
         error = error.__cause__ or error.__context__
     return False

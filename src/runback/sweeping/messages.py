@@ -10,8 +10,8 @@ KINDS = {
     "data": "the images or labels cannot be used",
     "input": "its config cannot be trained",
     "store": "what it records cannot be kept: the disk is full, or the store was away for too long",
-    "code": "an exception",
-    "stopped": "it was asked to stop",
+    "code": "an exception, or a value that is no number",
+    "stopped": "it was asked to stop: with the whole sweep, or by somebody else",
 }
 """Why a trial ends without a value."""
 

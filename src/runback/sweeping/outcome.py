@@ -3,12 +3,17 @@
 import contextlib
 import json
 import os
+import stat
 from pathlib import Path
 
 from runback.data.atomic import publish
 from runback.sweeping import messages
+from runback.sweeping.value import values
 
 FILE = "outcome.json"
+
+LONGEST = 10_000
+"""Bytes of such a file."""
 
 
 def keep(folder: Path, outcome: messages.Completed | messages.Pruned) -> None:
@@ -27,12 +32,20 @@ def keep(folder: Path, outcome: messages.Completed | messages.Pruned) -> None:
 def kept(folder: Path) -> messages.Completed | messages.Pruned | None:
     """Return how the trial in `folder` ended; None where it has not, or does not say so legibly."""
     try:
-        content = json.loads((folder / FILE).read_text())
-        if content.get("pruned"):
+        content = json.loads(_read(folder / FILE))
+        if "pruned" in content and content["pruned"] is True:
             return messages.Pruned()
-        return messages.Completed(tuple(float(value) for value in content["values"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return messages.Completed(values(content["values"]))
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
+
+
+def _read(file: Path) -> bytes:
+    """Return what is in a file of ours, which is small. Raises OSError, ValueError."""
+    found = file.lstat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > LONGEST:
+        raise ValueError(f"{file} is none of ours")
+    return file.read_bytes()
 
 
 def forget(folder: Path) -> None:

@@ -7,6 +7,7 @@ from runback.errors import InputError
 
 RETRIES = {
     "lost": 2,
+    "stopped": 2,
     "out_of_memory": 1,
     "store": 2,
     "timeout": 0,
@@ -28,8 +29,8 @@ A trial that fails for good with one of these counts as pruned: finished, and wo
 class Policy:
     """What is done about a trial that fails.
 
-    `retries` has a number for each kind but "stopped"; `trial_timeout` and `stall_timeout` are seconds, for a
-    whole trial and from one report to the next.
+    `retries` has a number for each kind; "stopped" counts where the sweep itself goes on. `trial_timeout` and
+    `stall_timeout` are seconds, for a whole trial and from one report to the next.
     """
 
     retries: Mapping[str, int]

@@ -7,40 +7,28 @@ import select
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
-from runback.disk import is_full
-from runback.errors import (
-    DataError,
-    DiskFull,
-    Diverged,
-    InputError,
-    NeedsFreshProcess,
-    Stopped,
-    StoreError,
-    TrialPruned,
-)
+from runback.errors import NeedsFreshProcess, Stopped, TrialPruned
 from runback.interruption import stop_on_signals
 from runback.provenance.owner import this_process
-from runback.sweeping import messages
+from runback.sweeping import messages, output
 from runback.sweeping import outcome as outcomes
 from runback.sweeping import trial as trials
 from runback.sweeping.devices import VARIABLE as DEVICES
+from runback.sweeping.failure import failed, one_line
 from runback.sweeping.label import Label, trial_label
-from runback.sweeping.memory import is_out_of_memory
+from runback.sweeping.value import values
 from runback.terminal import guard, say
 
 ORPHANED = "its coordinator is gone"
-
-OUTPUT = "output.log"
-"""In a trial's folder: what its processes print, one after the other."""
 
 PROCESS = "process"
 """The attribute that tells which process runs a trial."""
@@ -85,6 +73,8 @@ def run(connection: Connection, warm_up: bytes | None, settling: float) -> None:
     guard()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the same
+    _keep_descriptors()
+    os.register_at_fork(after_in_child=partial(_leave_trial, connection))
     is_warm = False
     if warm_up is not None and not connection.poll(settling):
         _warm_up(warm_up)
@@ -101,7 +91,7 @@ def run(connection: Connection, warm_up: bytes | None, settling: float) -> None:
 
 
 def _do(job: Job, connection: Connection, *, may_be_unfit: bool) -> None:
-    _redirect_output(job.folder / OUTPUT)
+    output.redirect(job.folder / output.OUTPUT)
     if job.device is not None:
         os.environ[DEVICES] = job.device  # before TensorFlow looks for devices
     facts = (job.number, job.sweep, job.threads, job.parent, job.folder)
@@ -111,6 +101,8 @@ def _do(job: Job, connection: Connection, *, may_be_unfit: bool) -> None:
     with contextlib.suppress(Stopped):  # where the coordinator is gone, the trial will notice
         trial.attribute(PROCESS, this_process())
     outcome = _outcome(job, may_be_unfit=may_be_unfit)
+    if not trial.is_own_process:
+        os._exit(isinstance(outcome, messages.Failed))  # the task's own child must not come back from it
     if isinstance(outcome, messages.Failed):
         say(*(outcome.traceback or outcome.reason).split("\n"), stream=sys.stderr)  # it goes to output.log
     with contextlib.suppress(OSError):
@@ -121,7 +113,7 @@ def _do(job: Job, connection: Connection, *, may_be_unfit: bool) -> None:
 
 def _warm_up(call: bytes) -> None:
     """Call what is done ahead of a job. Where that fails the job will, and say so."""
-    _redirect_output(Path(os.devnull))
+    output.redirect(Path(os.devnull))
     with contextlib.suppress(Exception):
         cloudpickle.loads(call)()
     gc.collect()
@@ -135,43 +127,27 @@ def _outcome(job: Job, *, may_be_unfit: bool) -> messages.Outcome | messages.Unf
     except TrialPruned:
         return messages.Pruned()
     except Stopped as stop:
-        return messages.Failed("stopped", stop.reason)
-    except InputError as error:
+        return messages.Failed("stopped", one_line(stop.reason))
+    except BaseException as error:  # also SystemExit: whoever wants to end well returns a value
+        if trials.current() is None and isinstance(error, SystemExit):
+            _exit(error)
         if may_be_unfit and isinstance(error, NeedsFreshProcess):
             return messages.Unfit()
-        return messages.Failed(_kind(error), str(error))
-    except DiskFull as error:
-        return messages.Failed(_kind(error), str(error))
-    except Exception as error:
-        first_line = (str(error).strip().splitlines() or [""])[0]
-        return messages.Failed(_kind(error), f"{type(error).__name__}: {first_line}", traceback.format_exc())
+        return failed(error)
 
 
 def _completed(job: Job, returned: Any) -> messages.Completed:
-    completed = messages.Completed(_values(returned))
+    completed = messages.Completed(values(returned))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is too late to stop
-    outcomes.keep(job.folder, completed)
+    if trials.current() is not None:
+        outcomes.keep(job.folder, completed)
     return completed
 
 
-def _kind(error: Exception) -> str:
-    if is_out_of_memory(error):
-        return "out_of_memory"
-    if isinstance(error, StoreError) or is_full(error):
-        return "store"
-    kinds = {Diverged: "diverged", DataError: "data", InputError: "input"}
-    return next((kind for cause, kind in kinds.items() if isinstance(error, cause)), "code")
-
-
-def _values(returned: Any) -> tuple[float, ...]:
-    values = returned if isinstance(returned, list | tuple) else (returned,)
-    try:
-        return tuple(float(value) for value in values)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"the task function must return the objective's value, a number (or one for each objective); "
-            f"it returned {returned!r}"
-        ) from None
+def _exit(asked: SystemExit) -> None:
+    """End a process that the task has forked as it asks for."""
+    sys.stdout.flush()
+    os._exit(asked.code if isinstance(asked.code, int) else asked.code is not None)
 
 
 def _reason(signum: int) -> str:
@@ -187,10 +163,17 @@ def _stop_without_coordinator(descriptor: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _redirect_output(log: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    # At the level of file descriptors: TensorFlow's C++ writes past sys.stderr.
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
+def _keep_descriptors() -> None:
+    """Keep what is open from programs that the trial starts: one that lives on would seem to be the trial."""
+    for entry in Path("/dev/fd").iterdir():
+        if int(entry.name) > 2:
+            with contextlib.suppress(OSError):  # the one of the list itself
+                os.set_inheritable(int(entry.name), False)
+
+
+def _leave_trial(connection: Connection) -> None:
+    """Make a process that the trial has forked nobody's trial: it reports nothing, and SIGTERM ends it."""
+    trials.enter(None)
+    with contextlib.suppress(OSError):
+        connection.close()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,6 +1,7 @@
 """A sweep's study on disk: opened by one coordinator, read by anyone."""
 
 import contextlib
+import math
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
@@ -127,7 +128,8 @@ def best_trials(study: Study, count: int) -> list[FrozenTrial]:
     """Return up to `count` completed trials, the best first; the Pareto front with several objectives."""
     if len(study.directions) > 1:
         return study.best_trials[:count]
-    completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    completed = [trial for trial in trials if math.isfinite(trial.value or 0)]  # a study may be an old one
     maximize = study.direction == StudyDirection.MAXIMIZE
     return sorted(completed, key=lambda t: float(t.value or 0), reverse=maximize)[:count]
 

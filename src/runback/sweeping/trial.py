@@ -1,13 +1,21 @@
 """The trial's end of the pipe: what code that runs inside a trial can say to the coordinator."""
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from runback.disk import is_full
 from runback.errors import DiskFull, Stopped, TrainingError, TrialPruned
+from runback.excerpt import excerpt
+from runback.secrecy import redacted
 from runback.sweeping import messages, outcome
 from runback.sweeping.label import Label
+from runback.sweeping.value import number
+from runback.sweeping.value import step as steps
+
+ATTRIBUTE = 1000
+"""Characters of an attribute."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +37,20 @@ class Trial:
     label: Label
     begun: str | None = None
     device: str | None = None
+    _process: int = field(default_factory=os.getpid)
+
+    @property
+    def is_own_process(self) -> bool:
+        """Whether this process is the trial's own, and not one that it has forked."""
+        return os.getpid() == self._process
 
     def attribute(self, name: str, value: str) -> None:
         """Keep a fact about this trial in the study (as a user attribute)."""
-        self._send(messages.Attribute(name, value))
+        self._send(messages.Attribute(name, redacted(excerpt(value, ATTRIBUTE))))
 
     def report(self, value: float, step: int) -> None:
         """Report an intermediate value; raises TrialPruned when the pruner has seen enough."""
-        self._send(messages.Report(step, value))
+        self._send(messages.Report(steps(step), number(value)))
         try:
             prune = self.connection.recv()
         except (EOFError, OSError):
@@ -51,6 +65,7 @@ class Trial:
 
     def settle(self, how: messages.Completed | messages.Pruned) -> None:
         """Keep how this trial ends where the coordinator's successor finds it. Errors: TrainingError."""
+        self._refuse_fork()
         try:
             outcome.keep(self.folder, how)
         except OSError as error:
@@ -58,7 +73,12 @@ class Trial:
                 raise DiskFull(f"the disk is full: cannot write {self.folder}") from error
             raise TrainingError(f"cannot write {self.folder}: {error.strerror or error}") from error
 
+    def _refuse_fork(self) -> None:
+        if not self.is_own_process:
+            raise TrainingError("a process that a trial has forked cannot report for it")
+
     def _send(self, message: messages.Message) -> None:
+        self._refuse_fork()
         try:
             self.connection.send(message)
         except OSError:
@@ -86,4 +106,4 @@ def report(value: float, step: int) -> None:
     that the trial should end; let it propagate.
     """
     if _current is not None:
-        _current.report(float(value), int(step))
+        _current.report(value, step)

@@ -10,6 +10,7 @@ import contextlib
 import getpass
 import json
 import logging
+import os
 import shutil
 import tempfile
 import time
@@ -23,6 +24,7 @@ from mlflow.utils import mlflow_tags
 
 from runback.errors import DiskFull, RunbackError, Stopped, StoreAway, StoreError, TrialPruned
 from runback.disk import is_full
+from runback.excerpt import excerpt, said
 from runback.secrecy import redacted
 from runback.secrecy.config import masked
 from runback.secrecy.known import without_known
@@ -48,6 +50,9 @@ MARGIN = 4_000
 LOCAL_FINISH = 60.0
 """Seconds that it waits for a local database that is locked."""
 
+TRACEBACK_LIMIT = 20_000
+"""Characters of a traceback: an exception's message may be as long as its data."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -67,6 +72,7 @@ class Run:
         self._refused: set[Path] = set()
         self._ended = False
         self._waits = True
+        self._process = os.getpid()
 
     @property
     def last_step(self) -> int | None:
@@ -187,7 +193,7 @@ class Run:
         It waits a little for a store that is away; then the end waits in the folder.
         `reason` goes to the tag `runback.reason` (its first line).
         """
-        if self._ended:
+        if self._ended or os.getpid() != self._process:  # one that was forked meanwhile ends no run
             return
         self._ended = True
         end = {
@@ -376,11 +382,11 @@ def recording(run: Run) -> Iterator[Run]:
     except BaseException as error:
         if is_full(error):
             run.make_room()
-            run.finish("FAILED", str(error))
+            run.finish("FAILED", said(error))
             raise
         with contextlib.suppress(RunbackError):
-            run.log_text(traceback.format_exc(), "traceback.txt")
-        run.finish("FAILED", f"{type(error).__name__}: {first_line(str(error))}")
+            run.log_text(excerpt(traceback.format_exc(), TRACEBACK_LIMIT), "traceback.txt")
+        run.finish("FAILED", f"{type(error).__name__}: {first_line(said(error))}")
         raise
     run.finish("FINISHED")
 

@@ -2,6 +2,7 @@
 
 import re
 
+from runback.excerpt import SAID
 from runback.secrecy import redacted
 
 NAME_LIMIT = 250
@@ -29,7 +30,7 @@ def cut(text: str, limit: int) -> str:
 
 def first_line(text: str) -> str:
     """Return the first line that says something, fit for a tag, without passwords."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text[:SAID].splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].startswith("(raised as a result of"):
         lines = lines[1:]  # SQLAlchemy's preface
     return cut(redacted(lines[0]), REASON_LIMIT) if lines else ""

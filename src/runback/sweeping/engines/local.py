@@ -2,26 +2,30 @@
 
 import contextlib
 import multiprocessing
-import os
+import pickle
 import signal
-import sys
-import types
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import wait
 from typing import Any
 
 import cloudpickle
 
-from runback.chatter import silenced
-from runback.sweeping import messages, process
+from runback.sweeping import messages, output
+from runback.sweeping.engines import child, fork_server
+from runback.sweeping.engines.child import Child
 from runback.sweeping.engines.engine import Ended, Event, Said
+from runback.sweeping.failure import one_line
 from runback.sweeping.memory import OomCounter, complaint
-from runback.sweeping.process import OUTPUT, Job
+from runback.sweeping.output import OUTPUT
+from runback.sweeping.process import Job
 
-PRELOADED = ("runback.sweeping.hydra_ready", "runback.sweeping.process")
+PRELOADED = (
+    "runback.sweeping.engines.server_start",
+    "runback.sweeping.hydra_ready",
+    "runback.sweeping.process",
+)
 """What every trial imports, whatever its app."""
 
 LEAVING = 5.0
@@ -33,18 +37,14 @@ UNCAUGHT = 1
 SETTLING = 1.0
 """Seconds after a job's start in which the next one's process is not warmed up: it would slow that start."""
 
-
-@dataclass(frozen=True)
-class _Forked:
-    process: BaseProcess
-    connection: Connection
+LOOK = 1.0
+"""Seconds from one look at how much running trials have printed to the next."""
 
 
 @dataclass
 class _Running:
     job: Job
-    process: BaseProcess
-    connection: Connection
+    child: Child
     oom_counter: OomCounter
     oom_kills: int
     """The count that does not concern it: from before its start, and of those killed beside it."""
@@ -67,14 +67,14 @@ class LocalEngine:
         self._context = multiprocessing.get_context(start_method)
         self._running: dict[int, _Running] = {}
         self._leaving: list[_Running] = []  # they have succeeded, and tear themselves down
-        self._waiting: _Forked | None = None  # forked ahead of the next job
+        self._waiting: Child | None = None  # forked ahead of the next job
         self._expects_next = False
+        self._looked = 0.0
+        self._watch: fork_server.Watch | None = None
         if start_method == "forkserver":
             self._context.set_forkserver_preload([*PRELOADED, *preload])
-            # The server imports while the coordinator opens its stores. What imports have to say about
-            # the machine would land in the middle of the live table; each trial has a log of its own.
-            with silenced():
-                forkserver.ensure_running()
+            fork_server.ensure_running()  # it imports while the coordinator opens its stores
+            self._watch = fork_server.Watch()
 
     @property
     def is_busy(self) -> bool:
@@ -86,45 +86,52 @@ class LocalEngine:
         self._see_off([leaving for leaving in self._leaving if leaving.job.device == job.device is not None])
         self._expects_next = True
         waiting, self._waiting = self._waiting, None
-        try:
-            self._send(job, waiting or self._fork())
-        except OSError:  # it was killed while it waited
-            self._send(job, self._fork())
+        if waiting is not None:
+            try:
+                return self._send(job, waiting)
+            except OSError:  # it was killed while it waited
+                waiting.see_off(0)
+        return self._send(job, self._fork())
 
     def close(self) -> None:
-        """End the process that waits for the next job, and those that are done."""
-        self._see_off(list(self._leaving))
-        if self._waiting is not None:
-            self._waiting.process.kill()  # it may be in the middle of a download
-            self._waiting.process.join()
-            self._waiting.connection.close()
-            self._waiting = None
+        """End the process that waits for the next job, those that are done, and what still runs."""
+        for number in self._running:
+            self.kill(number)
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.see_off(0)  # it may be in the middle of a download
+        for running in self._running.values():
+            running.child.see_off(LEAVING)
+        self._running.clear()
+        deadline = time.monotonic() + LEAVING
+        while self._leaving:
+            self._see_off(self._leaving[:1], deadline - time.monotonic())
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
 
     def events(self, timeout: float) -> list[Event]:
         """Return what happened, waiting up to `timeout` seconds for something to happen."""
-        watched: dict[Any, int] = {}
-        for number, running in self._running.items():
-            watched[running.process.sentinel] = number
-            if running.open:
-                watched[running.connection] = number
         if self._waiting is None and self._expects_next:
             self._waiting = self._fork(self._warm_up)
-        self._see_off([leaving for leaving in self._leaving if leaving.process.exitcode is not None])
+        self._see_off([leaving for leaving in self._leaving if leaving.child.life.is_over])
+        self._limit_outputs()
+        watched = self._watched()
         numbers = dict.fromkeys(watched[ready] for ready in wait(list(watched), timeout))
         events: list[Event] = []
         for number in numbers:
+            is_over = self._running[number].child.life.is_over  # before what it said is heard, up to its end
             events += self._drain(number)
             if isinstance(outcome := self._running[number].outcome, messages.Completed | messages.Pruned):
                 events.append(self._leave(number, outcome))
-            elif self._running[number].process.exitcode is not None:
-                events += self._drain(number)  # what was sent between the last look and the end
+            elif is_over:
                 events += self._reap(number)
         return events
 
     def answer(self, number: int, prune: bool) -> None:
         """Answer a trial's report; a trial that died meanwhile hears nothing."""
         with contextlib.suppress(OSError, KeyError):
-            self._running[number].connection.send(prune)
+            self._running[number].child.connection.send(prune)
 
     def stop(self, number: int) -> None:
         """Ask a trial to stop."""
@@ -136,42 +143,52 @@ class LocalEngine:
         self._expects_next = False  # whatever forks processes may be gone too
         self._signal(number, signal.SIGKILL)
 
-    def _send(self, job: Job, forked: _Forked) -> None:
-        output = job.folder / OUTPUT
-        printed = output.stat().st_size if output.exists() else 0
-        counter = OomCounter.of(forked.process.pid)
+    def _send(self, job: Job, started: Child) -> None:
+        log = job.folder / OUTPUT
+        printed = log.stat().st_size if log.exists() else 0
+        counter = OomCounter.of(started.pid)
         kills = counter.read()
-        forked.connection.send(job)
-        self._running[job.number] = _Running(job, forked.process, forked.connection, counter, kills, printed)
+        started.connection.send(job)
+        self._running[job.number] = _Running(job, started, counter, kills, printed)
 
-    def _fork(self, warm_up: bytes | None = None) -> _Forked:
-        ours, theirs = self._context.Pipe()
-        child = self._context.Process(  # type: ignore[attr-defined]
-            target=process.run, args=(theirs, warm_up, SETTLING)
-        )
-        with _without_main_module():
-            child.start()
-        theirs.close()
-        return _Forked(child, ours)
+    def _fork(self, warm_up: bytes | None = None) -> Child:
+        return child.start(self._context, warm_up, SETTLING)
 
     def _signal(self, number: int, signum: signal.Signals) -> None:
         running = self._running.get(number)
-        if running is None or running.process.pid is None or running.process.exitcode is not None:
+        if running is not None:
+            running.child.signal(signum)
+
+    def _watched(self) -> dict[Any, int]:
+        """Return what is ready when something happens, and to which trial."""
+        watched: dict[Any, int] = {}
+        for number, running in self._running.items():
+            if running.child.watched is not None:
+                watched[running.child.watched] = number
+            if running.open:
+                watched[running.child.connection] = number
+        return watched
+
+    def _limit_outputs(self) -> None:
+        """Shorten what running trials have printed, where it is far too much, now and then."""
+        if time.monotonic() - self._looked < LOOK:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(running.process.pid, signum)
+        self._looked = time.monotonic()
+        for running in self._running.values():
+            if output.shorten(running.job.folder / OUTPUT):
+                running.printed = min(running.printed, output.HEAD)
 
     def _drain(self, number: int) -> list[Event]:
         running = self._running[number]
         events: list[Event] = []
         try:
-            while running.open and running.connection.poll():
-                message = running.connection.recv()
+            while running.open and running.child.connection.poll():
+                message = running.child.connection.recv()
                 if isinstance(message, messages.Report | messages.Attribute):
                     events.append(Said(number, message))
-                else:
+                elif isinstance(message, messages.Unfit | messages.Outcome):
                     running.outcome = message
-        except (EOFError, OSError):
+        except (EOFError, OSError, pickle.UnpicklingError):
             running.open = False
         return events
 
@@ -180,27 +197,24 @@ class LocalEngine:
         self._leaving.append(self._running.pop(number))
         return Ended(number, outcome)
 
-    def _see_off(self, leaving: Sequence[_Running]) -> None:
+    def _see_off(self, leaving: Sequence[_Running], seconds: float = LEAVING) -> None:
         for running in leaving:
-            running.process.join(LEAVING)
-            if running.process.exitcode is None:
-                running.process.kill()
-                running.process.join()
-            running.connection.close()
+            running.child.see_off(max(0.0, seconds))
+            output.tidy(running.job.folder / OUTPUT)
             self._leaving.remove(running)
 
     def _reap(self, number: int) -> list[Event]:
         running = self._running.pop(number)
-        running.process.join()
-        running.connection.close()
         outcome = running.outcome or self._lost(running)
+        running.child.see_off(0)
+        output.tidy(running.job.folder / OUTPUT)
         if not isinstance(outcome, messages.Unfit):
             return [Ended(number, outcome)]
         self._send(running.job, self._fork())
         return []
 
     def _lost(self, running: _Running) -> messages.Failed:
-        exitcode = running.process.exitcode
+        exitcode = running.child.exitcode
         if exitcode == -signal.SIGKILL and running.oom_counter.read() > running.oom_kills:
             for other in self._running.values():
                 if other.oom_counter == running.oom_counter:
@@ -209,22 +223,20 @@ class LocalEngine:
         if exitcode in (-signal.SIGABRT, UNCAUGHT):
             words = complaint(running.job.folder / OUTPUT, running.printed)
             if words is not None:
-                return messages.Failed("out_of_memory", f"{_last_words(exitcode)}: {words}")
+                return messages.Failed("out_of_memory", one_line(f"{_last_words(exitcode)}: {words}"))
         return messages.Failed("lost", _last_words(exitcode))
 
 
 def _last_words(exitcode: int | None) -> str:
-    if exitcode is not None and exitcode < 0:
-        return f"its process was killed by {signal.Signals(-exitcode).name}"
+    if exitcode is None:
+        return "its process is gone, and the server that would know how it ended too"
+    if exitcode < 0:
+        return f"its process was killed by {_name(-exitcode)}"
     return f"its process ended with exit code {exitcode}"
 
 
-@contextlib.contextmanager
-def _without_main_module() -> Iterator[None]:
-    """Keep multiprocessing from importing the script again in the child: jobs travel by value."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
+def _name(signum: int) -> str:
     try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+        return signal.Signals(signum).name
+    except ValueError:  # a real-time signal, which has none
+        return f"signal {signum}"
