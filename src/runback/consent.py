@@ -35,7 +35,7 @@ def ask(
     console.file.flush()
     if agreed:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise InputError(
             "this bundle brings what is not yours: see it with --show, read it, then say --yes to run it"
         )
