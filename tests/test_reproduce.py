@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def build(input_shape: tuple[int, ...], num_classes: int, width: int = 16) -> ke
 
 SLOWLY = """import os
 import time
+import zipfile
 
 import nets
 
@@ -350,7 +352,7 @@ def refused(recorded, tmp_path_factory):
         **{f"no {name}": ([run], f"run {run} has no artifact '{name}'") for name, run in gone.items()},
         "damaged record": ([damaged], f"record/record.json of run {damaged} is damaged"),
         "other record": ([other_form], f"record/record.json of run {other_form} cannot be used: format"),
-        "no data": ([no_data, "--in-place"], "no/such, which is no folder"),
+        "no data": ([no_data, "--in-place", "--yes"], "no/such, which is no folder"),
         "no bundle": (["not there.zip"], "not there.zip is not there"),
         "no zip": (["nets.py"], "the file is no zip"),
         "threads": ([recorded.own, "--threads=0"], "--threads must be at least 1; got 0"),
@@ -399,6 +401,36 @@ def test_bad_input_is_one_line_and_exit_code_2(refused, name):
 
 def test_every_refusal_is_looked_at(refused):
     assert set(refused) == set(REFUSED)
+
+
+def planted(recorded, mark: Path) -> str:
+    """Copy the run with one more untracked file, which Python imports at its start, and all sums right."""
+    run = copied(recorded.project, recorded.own)
+    folder = Path(recorded.project.client().get_run(run).info.artifact_uri.removeprefix("file://"))
+    record = Path(str(folder).replace("%20", " ")) / "record"
+    code = f"open({str(mark)!r}, 'w').close()\n".encode()
+    name = f"{recorded.project.folder.relative_to(recorded.repository.top).as_posix()}/sitecustomize.py"
+    with zipfile.ZipFile(record / "untracked.zip", "a") as archive:
+        archive.writestr(name, code)
+    facts = json.loads((record / "record.json").read_text())
+    facts["code"]["untracked"][name] = hashlib.sha256(code).hexdigest()
+    (record / "record.json").write_text(json.dumps(facts))
+    return run
+
+
+def test_a_run_that_somebody_has_changed_in_the_store_is_asked_about_before_its_code_runs(recorded, tmp_path):
+    mark = tmp_path / "mark"
+    run = planted(recorded, mark)
+    for flags in ([], ["--in-place"]):
+        asked = recorded.project.run("reproduce", run, *flags)
+        assert asked.returncode == 2
+        assert "This run, which you did not record, brings what is not yours" in asked.stdout
+        assert "say --yes to run it" in asked.stderr
+    shown = recorded.project.run("reproduce", run, "--show")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "sitecustomize.py" in shown.stdout
+    assert not mark.exists()
+    assert recorded.repository.leftovers() == []
 
 
 def elsewhere(recorded, folder: Path) -> Path:

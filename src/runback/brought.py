@@ -9,6 +9,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from runback import foreign_config, targets
+from runback.artifact_names import CODE, CONFIG, LOCK, PATCH, UNTRACKED
 from runback.errors import InputError
 from runback.locked_environment import refuse_version
 from runback.prepare import GROUPS
@@ -19,7 +20,7 @@ from runback.provenance.git import GitError, git
 from runback.provenance.manifest import shorten
 from runback.provenance.patch import patched_files
 from runback.provenance.tree_zip import LINK, TreeEntry, read_tree, tree_entries, tree_sums
-from runback.recorded import CODE, CONFIG, LOCK, PATCH, UNTRACKED, RecordedRun
+from runback.recorded import RecordedRun
 from runback.tracking.layout import Layout
 
 SHOWN = 4

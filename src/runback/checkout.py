@@ -11,13 +11,14 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from runback.artifact_names import CODE, LOCK, PATCH, UNTRACKED
 from runback.brought import is_code_ours, is_lock_ours
 from runback.errors import InputError, Stopped, TrainingError
 from runback.escape import for_terminal
 from runback.locked_environment import Terms, locked_python
 from runback.provenance.checkout import knows_commit, toplevel, unpacked, worktree
 from runback.provenance.tree_zip import tree_entries, tree_files
-from runback.recorded import CODE, LOCK, PATCH, UNTRACKED, RecordedRun
+from runback.recorded import RecordedRun
 from runback.screen import Screen
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, folder_name
 
@@ -58,7 +59,7 @@ def reproduce(
         console.file.flush()
         command = [str(python), "-P", "-m", "runback", "reproduce", recorded.reference, "--in-place", *flags]
         variables = _variables(project, folder, layout)
-        if recorded.is_bundle:
+        if not recorded.is_own:
             variables[AGREED_VARIABLE] = recorded.fingerprint
         return _run(command, _working_folder(recorded, layout, project), variables)
 
@@ -119,11 +120,11 @@ def _python(project: Path, recorded: RecordedRun, layout: Layout, console: Scree
     lock, file = recorded.optional(LOCK), project / "uv.lock"
     if lock is not None:
         _replace(file, lock)
-    elif recorded.is_bundle or not file.is_file():
+    elif not recorded.is_own or not file.is_file():
         return Path(sys.executable)
     console.print("making its environment: uv sync --frozen", soft_wrap=True)
     record = recorded.record
-    is_ours = not recorded.is_bundle or (is_code_ours(recorded, layout) and is_lock_ours(recorded, layout))
+    is_ours = recorded.is_own or (is_code_ours(recorded, layout) and is_lock_ours(recorded, layout))
     terms = None if is_ours else Terms(recorded.fingerprint, build=build)
     return locked_python(project, record["packages"], record["python"]["version"], layout.environments, terms)
 

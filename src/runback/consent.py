@@ -1,4 +1,4 @@
-"""Shows what a bundle brings, on one screen, and has a person agree to it."""
+"""Shows what others' run brings, on one screen, and has a person agree to it."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,22 +22,28 @@ RIGHTS = "What you agree to runs with your rights: it can read, change and send 
 
 
 def ask(
-    found: Sequence[Brought], texts: Sequence[str] | None, fingerprint: str, console: Screen, *, agreed: bool
+    found: Sequence[Brought],
+    texts: Sequence[str] | None,
+    what: str,
+    fingerprint: str,
+    console: Screen,
+    *,
+    agreed: bool,
 ) -> None:
-    """Show what a bundle brings; unless it is `agreed` to, a person at the terminal has to say yes.
+    """Show what a `what` of others brings; unless it is `agreed` to, a person at the terminal has to say yes.
 
     `texts` are the first SCREEN lines of its changes and files, harmless to a terminal, None where they are
     too long; they are shown if all fit on the screen. Errors: InputError where nobody agrees.
     """
     width = console.width if console.is_terminal else UNLIMITED
-    for line in screen(found, texts, fingerprint, width):
+    for line in screen(found, texts, what, fingerprint, width):
         console.file.write(f"{line}\n")
     console.file.flush()
     if agreed:
         return
     if sys.stdin is None or not sys.stdin.isatty():
         raise InputError(
-            "this bundle brings what is not yours: see it with --show, read it, then say --yes to run it"
+            f"this {what} brings what is not yours: see it with --show, read it, then say --yes to run it"
         )
     try:
         answer = console.input("run it? [y/N] ", markup=False)
@@ -47,9 +53,11 @@ def ask(
         raise InputError("not agreed to: nothing was run")
 
 
-def screen(found: Sequence[Brought], texts: Sequence[str] | None, fingerprint: str, width: int) -> list[str]:
+def screen(
+    found: Sequence[Brought], texts: Sequence[str] | None, what: str, fingerprint: str, width: int
+) -> list[str]:
     """Return what a bundle brings as lines of a terminal of that width."""
-    head = ("This bundle brings what is not yours, with the fingerprint", fingerprint)
+    head = (f"This {what} brings what is not yours, with the fingerprint", fingerprint)
     told = [cut(line, width) for line in (*head, *lines(found))]
     if texts is None or len(told) + len(texts) + 1 > SCREEN or any(cell_len(one) > width for one in texts):
         texts = [cut("--show prints all of it, with every changed line.", width)]

@@ -5,10 +5,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from runback.arguments import Parser
+from runback.artifact_names import CODE, HISTORY
 from runback.errors import InputError
 from runback.provenance.bundle import write_bundle
 from runback.provenance.commit_zip import commit_zip
-from runback.recorded import CODE, HISTORY, RecordedRun, find_recorded, refuse_incomplete, refuse_running
+from runback.recorded import RecordedRun, find_recorded, refuse_incomplete, refuse_running
 from runback.terminal import say
 from runback.tracking.layout import Layout, project_root
 

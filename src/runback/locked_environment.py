@@ -15,6 +15,7 @@ from typing import Any
 
 from packaging.specifiers import SpecifierSet
 
+from runback import own_key
 from runback.errors import InputError
 from runback.provenance.lock_file import read_lock
 
@@ -22,6 +23,9 @@ VERSION = re.compile(r"[0-9]{1,2}\.[0-9]{1,3}\.[0-9]{1,3}((a|b|rc)[0-9]{1,2})?")
 
 EXTRA = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,100}[A-Za-z0-9])?")
 """A name of an extra or a group, which is an argument to uv."""
+
+MARK = ".runback"
+"""The file in an environment by which this user knows it again, signed for its place."""
 
 MAX_EXTRAS = 100
 """Uv is asked about each of them."""
@@ -54,9 +58,31 @@ def locked_python(
     facts = [lock, *(one.encode() for one in (version, *chosen, *(() if terms is None else (str(terms),))))]
     environment = environments / hashlib.sha256(b"\0".join(facts)).hexdigest()[:12]
     python = version if version != _this_version() else sys.executable
+    _remove_planted(environment)
     uv.run("sync", "--frozen", "--python", python, *_careful(lock, terms), *chosen, environment=environment)
+    (environment / MARK).write_text(own_key.signature(_place(environment)) or "")
     os.utime(environment)  # used now: `runback clean` goes by it
     return environment / "bin" / "python"
+
+
+def _remove_planted(environment: Path) -> None:
+    """Remove an environment that this user has not made: its Python could be anybody's program."""
+    if environment.is_symlink():
+        environment.unlink()
+    elif environment.exists() and not _is_own(environment):
+        shutil.rmtree(environment)
+
+
+def _is_own(environment: Path) -> bool:
+    try:
+        signed = (environment / MARK).read_text()
+    except (OSError, ValueError):
+        return False
+    return own_key.is_own(signed, _place(environment))
+
+
+def _place(environment: Path) -> dict[str, bytes]:
+    return {"environment": os.fsencode(environment.resolve())}
 
 
 def refuse_version(version: str) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 import psutil
 from omegaconf import OmegaConf
 
-from runback import targets
+from runback import own_key, targets
+from runback.artifact_names import CONFIG, LOCK, OVERRIDES, PATCH, RECORD, UNTRACKED
 from runback.chatter import silenced
 from runback.escape import for_markdown
 from runback.prepare import Plan, Prepared, TrainingConfig, load_data, threads_for
@@ -23,8 +24,10 @@ from runback.provenance import environment, hardware
 from runback.provenance.checkout import toplevel
 from runback.provenance.config_hash import text_hash
 from runback.provenance.snapshot import Snapshot, take_snapshot, tree_state
+from runback.secrecy import redacted
 from runback.secrecy.files import secret_content
 from runback.tracking.layout import Layout, project_root
+from runback.tracking.tags import SIGNATURE_TAG
 from runback.written_config import WrittenConfig, resolved, written, written_overrides
 
 if TYPE_CHECKING:
@@ -202,17 +205,14 @@ def start(
 
 
 def before_training(run: "Run", plan: Plan, prepared: Prepared, facts: Mapping[str, Any], code: Code) -> None:
-    """Log what the run is made from: config, record, code, and what its augmentation does to images."""
-    root = project_root()
+    """Log what the run is made from, signed: config, record, code; and what augmentation does to images."""
     config = written(plan.config)
-    run.log_bytes(config_yaml(config, prepared.threads).encode(), "config.yaml")
-    run.log_text(OmegaConf.to_yaml(written_overrides(plan.overrides)), "overrides.yaml")
-    if code.snapshot.patch:
-        run.log_bytes(code.snapshot.patch, "record/changes.patch")
-    if code.snapshot.untracked:
-        run.log_bytes(code.snapshot.untracked_zip(), "record/untracked.zip")
-    _log_lock(run, root / "uv.lock")
-    run.log_bytes(json.dumps(facts, indent=1).encode(), "record/record.json")  # the sign that it is complete
+    files = _made_from(plan, config, prepared.threads, facts, code)
+    for name, content in files.items():
+        run.log_bytes(content, name)
+    signed = own_key.signature(files)
+    if signed is not None:
+        run.set_tags({SIGNATURE_TAG: signed})
     code.warn()
     if config.left_out:
         _logger.warning(
@@ -228,15 +228,33 @@ def before_training(run: "Run", plan: Plan, prepared: Prepared, facts: Mapping[s
         )
 
 
-def _log_lock(run: "Run", lock: Path) -> None:
-    """Log the lock file, unless an index in it is one with a password."""
+def _made_from(
+    plan: Plan, config: WrittenConfig, threads: int, facts: Mapping[str, Any], code: Code
+) -> dict[str, bytes]:
+    """Return the files that a run is trained again from, the record last: it says that all are there."""
+    lock = _lock(project_root() / "uv.lock")
+    overrides = redacted(OmegaConf.to_yaml(written_overrides(plan.overrides)))
+    files = {
+        CONFIG: config_yaml(config, threads).encode(),
+        OVERRIDES: overrides.encode(),
+        PATCH: code.snapshot.patch,
+        UNTRACKED: code.snapshot.untracked_zip() if code.snapshot.untracked else b"",
+        LOCK: lock,
+        RECORD: json.dumps(facts, indent=1).encode(),
+    }
+    return {name: content for name, content in files.items() if content}
+
+
+def _lock(lock: Path) -> bytes:
+    """Return the lock file, nothing where there is none or an index in it is one with a password."""
     if not lock.is_file():
-        return
-    told = secret_content(lock.read_bytes(), lock.name)
+        return b""
+    content = lock.read_bytes()
+    told = secret_content(content, lock.name)
     if told is None:
-        run.log_file(lock, "record")
-    else:
-        _logger.warning("the record leaves out %s (%s)", lock.name, told)
+        return content
+    _logger.warning("the record leaves out %s (%s)", lock.name, told)
+    return b""
 
 
 def after_training(run: "Run", prepared: Prepared, history: Sequence[Mapping[str, float]]) -> None:

@@ -12,7 +12,19 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel
 
-from runback import foreign_config
+from runback import foreign_config, own_key
+from runback.artifact_names import (
+    CODE,
+    CONFIG,
+    HISTORY,
+    LOCK,
+    MADE_FROM,
+    OVERRIDES,
+    PATCH,
+    RECORD,
+    RESULT,
+    UNTRACKED,
+)
 from runback.errors import DataError, InputError
 from runback.prepare import Plan, TrainConfig
 from runback.provenance import lock_file, patch, snapshot, tree_zip
@@ -25,22 +37,8 @@ from runback.tracking.find import artifact_files, curves, find_run, read_bytes
 from runback.tracking.layout import Layout
 from runback.tracking.lock import alone_in
 from runback.tracking.store import Store, open_store
-from runback.tracking.tags import KIND_TAG, TRAININGS
+from runback.tracking.tags import KIND_TAG, SIGNATURE_TAG, TRAININGS
 from runback.written_config import refuse_left_out, written, written_overrides
-
-CONFIG = "config.yaml"
-OVERRIDES = "overrides.yaml"
-RECORD = "record/record.json"
-RESULT = "record/result.json"
-PATCH = "record/changes.patch"
-UNTRACKED = "record/untracked.zip"
-LOCK = "record/uv.lock"
-
-CODE = "code.zip"
-"""In a bundle: the code at the run's commit, as `git archive` packs it."""
-
-HISTORY = "history.json"
-"""In a bundle: the metrics of each epoch."""
 
 LARGEST = {
     **dict.fromkeys((CONFIG, OVERRIDES), foreign_config.MAX_BYTES),
@@ -98,10 +96,24 @@ class RecordedRun:
         """Whether it was exported, perhaps by somebody else."""
         return isinstance(self.files, Bundle)
 
+    @cached_property
+    def is_own(self) -> bool:
+        """Whether this user recorded it here, and nothing of what it is made from was changed since.
+
+        Others may have written to the store, or have handed it over.
+        """
+        return not self.is_bundle and own_key.is_own(self.tags.get(SIGNATURE_TAG), self._made_from)
+
     @property
     def fingerprint(self) -> str:
-        """The fingerprint of the bundle that the run is in, empty for a run in the store."""
-        return self.files.fingerprint if isinstance(self.files, Bundle) else ""
+        """What is the same as long as what is made from this run is the same: of a bundle its own."""
+        if isinstance(self.files, Bundle):
+            return self.files.fingerprint
+        return own_key.fingerprint(self._made_from)
+
+    @property
+    def _made_from(self) -> dict[str, bytes]:
+        return {name: self.files.read(name) for name in MADE_FROM if name in self.files.names}
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -197,10 +209,15 @@ def from_bundle(bundle: Bundle) -> RecordedRun:
         history=_json(bundle.read(HISTORY), HistoryForm, f"{HISTORY} of {bundle.path}"),
         reference=str(bundle.path.absolute()),
     )
-    for name in {CONFIG, OVERRIDES} & set(bundle.names):
-        foreign_config.refuse_harmful(bundle.read(name), f"{name} of run {recorded.id}")
-    foreign_config.check(recorded.config, f"{CONFIG} of run {recorded.id}")
+    refuse_harmful(recorded)
     return recorded
+
+
+def refuse_harmful(recorded: RecordedRun) -> None:
+    """Raise InputError for the config of somebody else's run that would do more than set values."""
+    for name in {CONFIG, OVERRIDES} & set(recorded.files.names):
+        foreign_config.refuse_harmful(recorded.files.read(name), f"{name} of run {recorded.id}")
+    foreign_config.check(recorded.config, f"{CONFIG} of run {recorded.id}")
 
 
 def _refuse_large(bundle: Bundle) -> None:

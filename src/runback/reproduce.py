@@ -14,20 +14,20 @@ from typing import Any, TextIO
 
 from runback import checkout, consent, record
 from runback.arguments import Parser
+from runback.artifact_names import RECORD
 from runback.brought import brought
 from runback.difference_table import print_differences
 from runback.errors import InputError, StoreError
 from runback.hydra_app import enter_project
 from runback.interruption import stop_on_signals
-from runback.provenance.bundle import Bundle
 from runback.provenance.changes import code_differences
 from runback.provenance.difference import Difference, differences
 from runback.provenance.page import reproduction_page
 from runback.provenance.verdict import Verdict, judge
 from runback.recorded import (
-    RECORD,
     RecordedRun,
     find_recorded,
+    refuse_harmful,
     refuse_incomplete,
     refuse_other_data,
     refuse_running,
@@ -77,24 +77,26 @@ def main(argv: list[str]) -> int:
 
 
 def _is_agreed_already(recorded: RecordedRun) -> bool:
-    """Say whether nothing is to be asked: a run of ours, or the bundle that a parent process asked about.
+    """Say whether nothing is to be asked: a run of ours, or what a parent process has asked about.
 
     Errors: InputError where that was changed since.
     """
-    if not isinstance(recorded.files, Bundle):
+    if recorded.is_own:
         return True
     asked = os.environ.get(checkout.AGREED_VARIABLE)
-    if asked not in (None, recorded.files.fingerprint):
+    if asked not in (None, recorded.fingerprint):
         raise InputError(f"{recorded.reference} was changed after it was agreed to")
     return asked is not None
 
 
 def _agree(recorded: RecordedRun, layout: Layout, console: Screen, *, in_place: bool, agreed: bool) -> None:
-    """Ask about what a bundle brings, if it brings anything. Errors: InputError."""
+    """Ask about what somebody else's run brings, if it brings anything. Errors: InputError."""
+    refuse_harmful(recorded)
     found = brought(recorded, layout, in_place=in_place)
     if found:
         texts = [] if in_place else _first_lines(recorded)
-        consent.ask(found, texts, recorded.fingerprint, console, agreed=agreed)
+        what = "bundle" if recorded.is_bundle else "run, which you did not record,"
+        consent.ask(found, texts, what, recorded.fingerprint, console, agreed=agreed)
 
 
 def _first_lines(recorded: RecordedRun) -> list[str] | None:
@@ -105,9 +107,9 @@ def _first_lines(recorded: RecordedRun) -> list[str] | None:
 
 
 def _show(recorded: RecordedRun, layout: Layout, options: argparse.Namespace) -> None:
-    """Print all that a bundle brings: every name, the changes and the untracked files line by line."""
-    if not recorded.is_bundle:
-        raise InputError(f"--show is for a bundle; {recorded.id} is a run of yours")
+    """Print all that others' run brings: every name, the changes and the untracked files line by line."""
+    if recorded.is_own:
+        raise InputError(f"--show is for a bundle, or a run of others; {recorded.id} is a run of yours")
     found = brought(recorded, layout, in_place=options.in_place, shown=sys.maxsize)
     texts: Iterable[str] = [] if options.in_place else checkout.texts(recorded)
     for line in itertools.chain(consent.lines(found), texts):

@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runback.artifact_names import RECORD
 from runback.begun import go_on
 from runback.chatter import silenced
 from runback.errors import InputError
@@ -13,7 +14,7 @@ from runback.interruption import held_signals, stop_on_signals
 from runback.prepare import Plan, prepare
 from runback.provenance.difference import differences
 from runback.record import code_here, record
-from runback.recorded import RECORD, RecordedRun, find_recorded, refuse_other_data
+from runback.recorded import RecordedRun, find_recorded, refuse_other_data
 from runback.terminal import say
 from runback.tracking.layout import Layout
 from runback.tracking.lock import alone_in

@@ -6,10 +6,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from runback.artifact_names import PATCH
 from runback.difference_table import print_differences
 from runback.provenance.changes import code_differences
 from runback.provenance.difference import Difference, differences
-from runback.recorded import PATCH, RecordedRun, find_recorded
+from runback.recorded import RecordedRun, find_recorded
 from runback.screen import Screen
 from runback.tracking.layout import Layout
 
