@@ -80,7 +80,7 @@ def test_a_run_has_tags_and_a_description_and_is_finished(trained):
     assert run.info.status == "FINISHED"
     assert run.data.tags["runback.kind"] == "train"
     assert all(len(run.data.tags[f"runback.{name}"]) == 64 for name in ("config_hash", "data_hash.train"))
-    assert "shallow_cnn" in run.data.tags["mlflow.note.content"]
+    assert "shallow\\_cnn" in run.data.tags["mlflow.note.content"]  # Markdown
 
 
 def test_a_run_has_its_artifacts(trained):

@@ -140,10 +140,11 @@ class _Code:
 def _config(recorded: RecordedRun, layout: Layout, shown: int, *, in_place: bool) -> Iterator[str]:
     found = foreign_config.reach(recorded.config, f"{CONFIG} of run {recorded.id}")
     declared = targets.declared_modules(layout.root) if in_place else _declared(recorded, layout)
-    foreign_config.refuse_incomplete(recorded.config, f"{CONFIG} of run {recorded.id}")
     if declared is not None:
+        groups = OmegaConf.to_container(recorded.config)
         for group in GROUPS:
-            targets.check(OmegaConf.to_container(recorded.config[group]), group, declared)
+            targets.check(groups.get(group), group, declared)  # type: ignore[union-attr]
+    foreign_config.refuse_incomplete(recorded.config, f"{CONFIG} of run {recorded.id}")
     for told, pairs in (
         ("reads of the environment", found.variables),
         ("reads outside the working folder", found.paths),
