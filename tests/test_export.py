@@ -417,7 +417,7 @@ def asked(exported, make_project, tmp_path_factory):
     return found
 
 
-PLAIN = b"runback.models.shallow_cnn.build"
+PLAIN = b"runback.models.shallow_cnn.shallow_cnn"
 
 
 @pytest.mark.parametrize(
