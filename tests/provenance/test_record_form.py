@@ -25,6 +25,8 @@ RECORD: dict[str, Any] = {
     "data": {"train": SPLIT, "validation": SPLIT},
     "choices": {"model": "deep_cnn", "augmentation": "none"},
     "config_sha256": "e" * 64,
+    "variables": {"data.path": ["PICTURES"]},
+    "secrets": [],
 }
 
 
