@@ -139,6 +139,18 @@ def test_an_entry_damaged_from_outside_is_named(cache):
         cached(cache, "ones", KEY, ones)
 
 
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy"])
+@pytest.mark.parametrize("count", [9, 2**45, 2**62, -8])
+def test_an_entry_that_states_more_than_its_file_holds_is_named(cache, name, count):
+    cached(cache, "ones", KEY, ones)
+    (entry,) = (path for path in cache.iterdir() if path.is_dir())
+    shape, dtype = ((count, 2, 2, 1), "|u1") if name == "images.npy" else ((count,), "<i8")
+    with (entry / name).open("r+b") as file:  # what follows the header stays
+        np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
+    with pytest.raises(DataError, match=f"the cached images {entry} are damaged .* delete that folder"):
+        cached(cache, "ones", KEY, ones)
+
+
 def test_fewer_images_than_labels_are_refused(cache):
     few = Decoding(iter([np.ones((3, 2, 2, 1), np.uint8)]), np.arange(8) % 2, ("a", "b"))
     with pytest.raises(DataError, match="expected 8 images; got 3"):

@@ -1,14 +1,18 @@
 import os
+import platform
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
-from runback.provenance.owner import is_abandoned, this_process
+from runback.provenance.owner import is_abandoned, is_open_in, this_process
 
 MARK = "from runback.provenance.owner import this_process; print(this_process(), flush=True); input()"
+
+HUGE = f"runback {platform.node()} {'9' * 5000} 1.00"
 
 
 def started():
@@ -39,6 +43,18 @@ def test_a_number_that_another_process_has_now_owns_nothing():
     assert is_abandoned(" ".join([*start, number, f"{float(began) - 60:.2f}"]))
 
 
-@pytest.mark.parametrize("mark", ["", "runback", "a note of the user's", "runback other-host 999999 1.00"])
+@pytest.mark.parametrize(
+    "mark", ["", "runback", "a note of the user's", "runback other-host 999999 1.00", HUGE]
+)
 def test_nothing_is_known_of_other_marks(mark):
     assert not is_abandoned(mark)
+    assert not is_open_in(mark, Path("output.log"))
+
+
+def test_a_process_is_known_by_what_it_has_open(tmp_path):
+    file, link = tmp_path / "output.log", tmp_path / "link"
+    link.symlink_to(file)
+    with file.open("a"):
+        assert is_open_in(this_process(), file)
+        assert not is_open_in(this_process(), link)
+    assert not is_open_in(this_process(), file)

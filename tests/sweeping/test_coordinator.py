@@ -20,12 +20,13 @@ from optuna.trial import TrialState
 
 from runback.errors import DataError, Diverged, InputError, StoreError, TrainingError
 from runback.sweeping import messages, report
-from runback.sweeping.coordinator import STOP_GRACE, Budget, Coordinator
+from runback.sweeping.coordinator import ORPHAN_GRACE, STOP_GRACE, Budget, Coordinator
 from runback.sweeping.decisions import Decisions
 from runback.sweeping.engines.local import LocalEngine
 from runback.sweeping.outcome import keep
+from runback.sweeping.output import OUTPUT
 from runback.sweeping.policy import RETRIES, Policy
-from runback.sweeping.process import Job
+from runback.sweeping.process import PROCESS, Job
 from runback.sweeping.proposer import Proposer
 from runback.sweeping.search import Search
 from runback.sweeping.space import parse
@@ -428,6 +429,56 @@ def test_results_that_a_dead_coordinator_did_not_hear_of_are_kept(tmp_path, engi
     assert states(study) == [TrialState.COMPLETE, TrialState.PRUNED]
     assert study.trials[0].value == 0.25
     assert seen.recoveries == [0, 1]
+
+
+IGNORES_ITS_END = """
+import signal, sys, time
+from runback.provenance.owner import this_process
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(this_process(), file=sys.stderr, flush=True)
+time.sleep(600)
+"""
+
+
+@contextlib.contextmanager
+def left_running(study, coordinator, log):
+    """Put a trial into the study whose process goes on, with its output in `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        words = [sys.executable, "-c", IGNORES_ITS_END]
+        process = subprocess.Popen(words, stdout=output, stderr=subprocess.PIPE, text=True)
+    try:
+        asked(study, coordinator).note(PROCESS, process.stderr.readline().strip())
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_trial_of_a_dead_coordinator_that_goes_on_is_killed(tmp_path, engine, monkeypatch):
+    monkeypatch.setattr("runback.sweeping.coordinator.ORPHAN_GRACE", 0.2)
+    study, _, coordinator = sweep(tmp_path, engine, square, n_trials=1)
+    with left_running(study, coordinator, tmp_path / "0" / OUTPUT) as process:
+        coordinator.run()
+        assert not psutil.pid_exists(process.pid)
+    assert states(study) == [TrialState.COMPLETE]
+
+
+@pytest.mark.parametrize("how", ["elsewhere", "link", "hard-link"])
+def test_a_process_that_is_no_trial_is_left_alone_whatever_a_study_says(tmp_path, engine, how):
+    study, _, coordinator = sweep(tmp_path, engine, square, n_trials=1)
+    log, taken = tmp_path / "server.log", tmp_path / "0" / OUTPUT
+    with left_running(study, coordinator, log) as process:
+        taken.parent.mkdir()
+        if how == "link":
+            taken.symlink_to(log)
+        elif how == "hard-link":
+            taken.hardlink_to(log)
+        began = time.monotonic()
+        coordinator.run()
+        assert time.monotonic() - began < ORPHAN_GRACE
+        assert process.poll() is None
+    assert states(study) == [TrialState.COMPLETE]
 
 
 KILLED_COORDINATOR = """

@@ -1,9 +1,11 @@
 import errno
+import io
 import json
 import logging
 import math
 import os
 import resource
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -180,6 +182,72 @@ def test_one_with_pickled_objects_is_not_opened(tmp_path: Path) -> None:
                 archive.writestr(name, content)
     with pytest.raises(InputError):
         load_newest(tmp_path)
+
+
+def rewritten(path: Path, changed: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> None:
+    """Put other members into a checkpoint, or in the place of its own."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()} | changed
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def header_of(*shape: int) -> bytes:
+    stream = io.BytesIO()
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+    return stream.getvalue()
+
+
+def twice_as_large(path: Path) -> None:
+    """Let the directory say of a member that it is as large as the file."""
+    content = bytearray(path.read_bytes())
+    size = len(content).to_bytes(4, "little")
+    entry = content.index(b"PK\x01\x02")
+    content[entry + 20 : entry + 28] = size + size
+    path.write_bytes(content)
+
+
+BOMBS = {
+    "compressed": lambda path: rewritten(path, {"x": bytes(300 * 2**20)}, zipfile.ZIP_DEFLATED),
+    "larger than its file": twice_as_large,
+    "an endless state": lambda path: rewritten(path, {"state.json": b"[" + b"[]," * (100 * 2**20 // 3)}),
+    "a shape of much more": lambda path: rewritten(path, {"model.0000.npy": header_of(2**28) + bytes(99)}),
+    "a shape of far more": lambda path: rewritten(path, {"model.0000.npy": header_of(2**62, 4) + bytes(99)}),
+    "a shape of less than none": lambda path: rewritten(
+        path, {"model.0000.npy": header_of(-1, -1) + bytes(4)}
+    ),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_one_that_would_take_far_more_memory_than_its_file_gives_way(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, bomb: str
+) -> None:
+    before, newest = two(tmp_path)
+    BOMBS[bomb](newest)
+    tracemalloc.start()
+    try:
+        loaded = load_newest(tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert loaded is not None
+    assert loaded.path == before
+    assert len(caplog.records) == 1
+    assert peak < 20 * 2**20
+
+
+def test_what_the_state_does_not_list_is_not_read(tmp_path: Path) -> None:
+    newest = save(tmp_path, checkpoint(1))
+    rewritten(newest, {"x": bytes(100 * 2**20)})
+    tracemalloc.start()
+    try:
+        assert load_newest(tmp_path) is not None
+        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_when_all_are_damaged_it_is_an_error_of_one_line(

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from runback.data.atomic import alone, check_space, partial, publish
 from runback.data.dataset import Dataset, check_class_names, check_labels
+from runback.data.npy import mapped
 from runback.errors import DataError
 
 
@@ -90,9 +91,9 @@ def _opened(entry: Path) -> Dataset:
     if any(path.is_symlink() for path in (entry, *entry.iterdir())):
         raise DataError(f"the cached images {entry} are links, which runback never makes: delete that folder")
     try:
-        images = np.load(entry / "images.npy", mmap_mode="r", allow_pickle=False)
-        labels = np.load(entry / "labels.npy", allow_pickle=False)
+        images = mapped(entry / "images.npy")
+        labels = np.array(mapped(entry / "labels.npy"))
         class_names = tuple(json.loads((entry / "class_names.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, TypeError, MemoryError, RecursionError) as error:
         raise DataError(f"the cached images {entry} are damaged ({error}): delete that folder") from error
     return Dataset(images, labels, class_names)

@@ -3,10 +3,11 @@
 import platform
 import re
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
-MARK = re.compile(r"runback (.*) (\d+) (\d+\.\d+)")
+MARK = re.compile(r"runback (.*) ([0-9]{1,10}) ([0-9]+\.[0-9]+)")
 
 KILL_SECONDS = 5.0
 """How long a killed process may take to be gone."""
@@ -30,16 +31,33 @@ def is_abandoned(mark: str) -> bool:
     return found is not None and found[1] == platform.node() and _running(found) is None
 
 
+def is_open_in(mark: str, file: Path) -> bool:
+    """Say whether the process of this host that `mark` is one of runs, and has `file` open.
+
+    A mark proves nothing by itself where somebody else may have written it. A link is not what it leads to.
+    """
+    process = _process(mark)
+    if process is None:
+        return False
+    try:
+        place = str(file.parent.resolve() / file.name)
+        return any(opened.path == place for opened in process.open_files())
+    except (OSError, RuntimeError, psutil.Error):  # another user's, or it has just ended
+        return False
+
+
 def end(mark: str) -> None:
     """Kill the process of this host that `mark` is one of, if it still runs."""
-    found = MARK.fullmatch(mark.strip())
-    if found is None or found[1] != platform.node():
-        return
-    process = _running(found)
+    process = _process(mark)
     if process is not None:
         with suppress(psutil.Error):
             process.kill()
             process.wait(timeout=KILL_SECONDS)
+
+
+def _process(mark: str) -> psutil.Process | None:
+    found = MARK.fullmatch(mark.strip())
+    return _running(found) if found is not None and found[1] == platform.node() else None
 
 
 def _running(found: re.Match[str]) -> psutil.Process | None:

@@ -16,7 +16,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from runback.interruption import held_signals
-from runback.provenance.owner import end, is_abandoned
+from runback.provenance.owner import end, is_abandoned, is_open_in
 from runback.sweeping import messages
 from runback.sweeping import outcome as outcomes
 from runback.sweeping.decisions import Decisions
@@ -160,9 +160,10 @@ class Coordinator:
         trials = self.study.get_trials(deepcopy=False)
         self._asked = len(trials)
         left = [trial for trial in trials if trial.state == TrialState.RUNNING]
-        _wait_for_orphans([str(trial.user_attrs.get(PROCESS, "")) for trial in left])
-        for found in left:
-            folder = self.job(found.number, found.params, None, None).folder
+        folders = [self.job(found.number, found.params, None, None).folder for found in left]
+        marks = [str(found.user_attrs.get(PROCESS, "")) for found in left]
+        _wait_for_orphans(list(zip(marks, folders, strict=True)))
+        for found, folder in zip(left, folders, strict=True):
             tidy(folder / OUTPUT)
             outcome = outcomes.kept(folder)
             entry = Entry(self.study, found)
@@ -353,10 +354,14 @@ class Coordinator:
                 return
 
 
-def _wait_for_orphans(processes: Sequence[str]) -> None:
-    """Wait until none of these processes runs any more: they end by themselves, or are killed in the end."""
+def _wait_for_orphans(trials: Sequence[tuple[str, Path]]) -> None:
+    """Wait until no trial of these processes and folders runs any more; in the end, kill what still does.
+
+    The study may be somebody else's, and name any process: one that does not print into its trial's folder
+    is left alone.
+    """
     deadline = time.monotonic() + ORPHAN_GRACE
-    left = [process for process in processes if process]
+    left = [process for process, folder in trials if is_open_in(process, folder / OUTPUT)]
     while (
         left := [process for process in left if not is_abandoned(process)]
     ) and time.monotonic() < deadline:

@@ -4,7 +4,6 @@ A checkpoint is one `.npz` file of named arrays, which `numpy.load` opens, with 
 beside them. The zip's CRC-32 of each member tells a damaged file.
 """
 
-import io
 import json
 import logging
 import math
@@ -24,11 +23,15 @@ import ml_dtypes  # noqa: F401 - makes NumPy know bfloat16 and its like by name
 import numpy as np
 
 from runback.data.atomic import publish
+from runback.data.npy import array_of
 from runback.errors import InputError
 
 FORMAT = "runback-checkpoint-1"
 
 STATE = "state.json"
+
+LARGEST_STATE = 16 * 2**20
+"""Bytes of the state: room for many thousands of epochs."""
 
 FILE_NAME = re.compile(r"checkpoint-(\d{5,})-(\d{7,})\.npz")
 
@@ -180,20 +183,33 @@ def _write(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def _read(path: Path) -> Checkpoint:
+    """Return what the file holds; what it says of itself is checked before it is believed."""
     with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}  # each against its CRC-32
-    state = json.loads(members[STATE])
-    if state["format"] != FORMAT:
-        raise ValueError(f"its format is {state['format']!r}, not {FORMAT!r}")
-    variables: dict[str, list[Variable]] = {}
-    for group, listed in state["variables"].items():
-        arrays = [_array(members[f"{group}.{index:04d}.npy"], *row) for index, row in enumerate(listed)]
-        variables[group] = arrays
+        _check_members(archive.infolist(), path.stat().st_size)
+        state = json.loads(archive.read(STATE))  # each member against its CRC-32
+        if state["format"] != FORMAT:
+            raise ValueError(f"its format is {state['format']!r}, not {FORMAT!r}")
+        variables: dict[str, list[Variable]] = {}
+        for group, listed in state["variables"].items():
+            variables[group] = [
+                _variable(archive.read(f"{group}.{index:04d}.npy"), *row) for index, row in enumerate(listed)
+            ]
     return Checkpoint(**{name: state[name] for name in STATE_FIELDS}, variables=variables, path=path)
 
 
-def _array(content: bytes, path: str, shape: list[int], dtype: str) -> Variable:
-    value = np.load(io.BytesIO(content), allow_pickle=False).view(dtype)
+def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
+    """Refuse what was packed otherwise than here, and could take far more memory than the file has bytes."""
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise ValueError("its members are compressed")
+    stated = sum(member.file_size for member in members)
+    if stated > size:
+        raise ValueError(f"its {size:,} bytes unpack to {stated:,}")
+    if any(member.filename == STATE and member.file_size > LARGEST_STATE for member in members):
+        raise ValueError(f"its {STATE} has more than {LARGEST_STATE:,} bytes")
+
+
+def _variable(content: bytes, path: str, shape: list[int], dtype: str) -> Variable:
+    value = array_of(content).view(dtype)
     if list(value.shape) != shape:
         raise ValueError(f"{path} has the shape {list(value.shape)}, not {shape}")
     return Variable(path, value)
