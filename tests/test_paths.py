@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -328,7 +329,7 @@ def test_cached_images_that_are_links_are_refused(copy, outside):
     [entry] = (mlruns(project) / "data").glob("folder-train-*")
     entry.rename(outside / "entry")
     entry.symlink_to(outside / "entry")
-    assert "links" in refused(project, *arguments)
+    assert "no ordinary files" in refused(project, *arguments)
 
 
 def test_mlruns_itself_may_be_a_link_or_elsewhere(copy, tmp_path):
@@ -343,3 +344,40 @@ def test_mlruns_itself_may_be_a_link_or_elsewhere(copy, tmp_path):
         assert json.loads(done.stdout)["run"] == run_id
     done = project.run("train", *TINY)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_images_cache_is_refused_as_a_link_only_where_it_is_needed(copy, outside):
+    project, run_id = copy
+    shutil.rmtree(mlruns(project) / "data", ignore_errors=True)
+    (mlruns(project) / "data").symlink_to(outside)
+    compared, exported, diagnosed, trained = project.run_many(
+        ("compare", run_id), ("export", run_id, "run.zip"), ("doctor",), ("train", *TINY, "data=digits")
+    )
+    assert (compared[0], exported[0]) == (0, 0)
+    assert diagnosed[0] in (0, 1)
+    assert trained[0] == 2
+    assert trained[2].startswith("runback: mlruns/data must lie in")
+    assert content(outside) == {Path("precious"): "mine\n"}
+
+
+@pytest.mark.parametrize("form", ["{mlruns}/artifacts/x/%2e%2e", "file://{mlruns}/artifacts/x/%252e%252e"])
+def test_a_location_that_is_encoded_twice_leads_nowhere(copy, outside, form):
+    project, run_id = copy
+    step = form.rpartition("/")[2]
+    place = "/".join([form.format(mlruns=mlruns(project)), *[step] * 3, "outside", run_id, "artifacts"])
+    [real] = (mlruns(project) / "artifacts").glob(f"*/{run_id}/artifacts")
+    shutil.copytree(real, outside / run_id / "artifacts")
+    for one in (place, unquote(place)):
+        Path(one.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
+    sql(project, "UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", place, run_id)
+    before = sorted(outside.rglob("*"))
+    commands = ("evaluate", "reproduce", "export", "serve")
+    more = {"export": ("run.zip",)}
+    outcomes = project.run_many(*((one, run_id, *more.get(one, ())) for one in commands))
+    for command, (code, _, err) in zip(commands, outcomes, strict=True):
+        assert (code, err.count("\n")) == (2, 1), (command, err)
+        assert "must lie in" in err, (command, err)
+    project.client().delete_run(run_id)
+    done = project.run("clean", "--yes", "--all-checkpoints")
+    assert "deleted runs stay" in done.stdout, done
+    assert sorted(outside.rglob("*")) == before

@@ -18,6 +18,7 @@ from packaging.specifiers import SpecifierSet
 from runback import own_key
 from runback.errors import InputError
 from runback.provenance.lock_file import read_lock
+from runback.regular_file import read_regular, write_regular
 
 VERSION = re.compile(r"[0-9]{1,2}\.[0-9]{1,3}\.[0-9]{1,3}((a|b|rc)[0-9]{1,2})?")
 
@@ -60,7 +61,7 @@ def locked_python(
     python = version if version != _this_version() else sys.executable
     _remove_planted(environment)
     uv.run("sync", "--frozen", "--python", python, *_careful(lock, terms), *chosen, environment=environment)
-    (environment / MARK).write_text(own_key.signature(_place(environment)) or "")
+    write_regular(environment / MARK, (own_key.signature(_place(environment)) or "").encode())
     os.utime(environment)  # used now: `runback clean` goes by it
     return environment / "bin" / "python"
 
@@ -75,7 +76,7 @@ def _remove_planted(environment: Path) -> None:
 
 def _is_own(environment: Path) -> bool:
     try:
-        signed = (environment / MARK).read_text()
+        signed = read_regular(environment / MARK).decode()
     except (OSError, ValueError):
         return False
     return own_key.is_own(signed, _place(environment))

@@ -173,3 +173,28 @@ def test_of_several_processes_at_once_one_decodes_and_all_get_the_same(cache):
     told = sorted(process.communicate()[0] for process in running)
     assert told == ["8000\n"] * 3 + ["decoding\n8000\n"]
     assert partials(cache) == []
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / ".ones.lock").symlink_to(tmp_path / "outside")
+    with pytest.raises(DataError, match="cannot write the data cache"):
+        cached(cache, "ones", KEY, ones)
+    assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "class_names.json"])
+def test_a_pipe_in_the_place_of_cached_images_is_told_at_once(tmp_path, name):
+    cached(tmp_path, "ones", KEY, ones)
+    (file,) = tmp_path.glob(f"ones-*/{name}")
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(DataError, match="are no ordinary files: delete that folder"):
+        cached(tmp_path, "ones", KEY, ones)
+
+
+def test_a_pipe_in_the_place_of_a_lock_is_told_at_once(tmp_path):
+    os.mkfifo(tmp_path / ".ones.lock")
+    with pytest.raises(DataError, match="it is no ordinary file"):
+        cached(tmp_path, "ones", KEY, ones)

@@ -1,9 +1,12 @@
+import sqlite3
+from contextlib import closing
+
 import pytest
 
-from runback.errors import InputError
+from runback.errors import InputError, StoreError
 from runback.sweeping.search import Search, differences
 from runback.sweeping.space import parse
-from runback.sweeping.study import keep_search, open_study
+from runback.sweeping.study import STUDY, close_study, keep_search, open_study, read_study
 
 SPACE = {"x": "interval(0.0, 1.0)", "n": "range(2, 9, 2)", "kind": "choice(a, b)"}
 
@@ -75,3 +78,13 @@ def test_nothing_else_counts_as_wider(tmp_path, asked):
     open_study(tmp_path, "s", search())
     with pytest.raises(InputError, match="another config"):
         open_study(tmp_path, "s", asked, extend=True)
+
+
+def test_a_study_with_a_view_in_the_place_of_a_table_is_refused(tmp_path):
+    close_study(open_study(tmp_path, "s", search()))
+    with closing(sqlite3.connect(tmp_path / STUDY)) as connection, connection:
+        connection.execute("ALTER TABLE studies RENAME TO other")
+        connection.execute("CREATE VIEW studies AS SELECT * FROM other")
+    for use in (lambda: read_study(tmp_path, "s"), lambda: open_study(tmp_path, "s", search())):
+        with pytest.raises(StoreError, match=r"study\.db holds the view 'studies'; expected plain tables"):
+            use()

@@ -140,3 +140,17 @@ def test_mlflow_reads_and_writes_files_by_these_methods(root):
         *("_publish_staged_artifact", "_cleanup_staged_artifact"),
     }
     assert own - of_confined == by_destination | {"download_artifacts"}
+
+
+def test_what_mlflow_decodes_again_where_it_deletes_is_refused(root, tmp_path):
+    for up in ("%2e%2e", "%252e%252e", "%25252e%25252e"):
+        (root / "run" / up / up / up).mkdir(parents=True)
+        (root / "run" / up / up / up / "outside").mkdir()
+    run = (root / "run").as_uri()
+    for location in (
+        f"{run}/{'/'.join(['%252e%252e'] * 3)}/outside",
+        f"{root}/run/{'/'.join(['%252e%252e'] * 3)}",
+    ):
+        refused(Confined, location, root)
+    refused(Confined(run, root).delete_artifacts, "%2e%2e/%2e%2e/%2e%2e/outside")
+    assert (tmp_path / "outside" / "traces.json").is_file()

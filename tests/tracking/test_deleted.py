@@ -1,11 +1,15 @@
 import shutil
+import sqlite3
 import sys
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from mlflow.entities import LoggedModelOutput
 from mlflow.exceptions import MlflowException
 
-from runback.errors import StoreError
+from runback.errors import InputError, StoreError
 from runback.tracking.deleted import deleted, places, purge
 from runback.tracking.moved import local_path
 from runback.tracking.run import start_run
@@ -92,3 +96,34 @@ def test_a_purge_that_fails_says_so_and_leaves_the_run(store, start, monkeypatch
     with pytest.raises(StoreError, match="mlflow gc failed: exit code 1"):
         purge(store, found)
     assert [one.info.run_id for one in deleted(store).runs] == [run]
+
+
+@pytest.mark.parametrize("form", ["{runs}/%2e%2e", "file://{runs}/%252e%252e", "{runs}/%252e%252e"])
+def test_a_location_that_mlflow_decodes_to_another_place_is_refused(store, start, form, tmp_path):
+    run, _ = start("one")
+    (tmp_path / "precious" / run / "artifacts").mkdir(parents=True)
+    step = form.rpartition("/")[2]
+    runs = store.layout.artifacts / run
+    place = "/".join([form.format(runs=runs), *[step] * 3, "precious", run, "artifacts"])
+    for one in (place, unquote(place)):
+        Path(one.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(store.layout.database)) as connection, connection:
+        connection.execute("UPDATE runs SET artifact_uri = ?", [place])
+    store.client.delete_run(run)
+    with pytest.raises(InputError, match="must lie in"):
+        purge(store, deleted(store))
+    assert (tmp_path / "precious" / run / "artifacts").is_dir()
+
+
+def test_mlflow_itself_deletes_nothing_outside_mlruns(store, start, tmp_path, monkeypatch):
+    """Whatever came between the check and the deletion."""
+    run, _ = start("one")
+    (tmp_path / "precious").mkdir()
+    with closing(sqlite3.connect(store.layout.database)) as connection, connection:
+        connection.execute("UPDATE runs SET artifact_uri = ?", [str(tmp_path / "precious")])
+    store.client.delete_run(run)
+    found = deleted(store)
+    monkeypatch.setattr("runback.tracking.deleted.places", lambda store, found: [])
+    with pytest.raises(StoreError, match="lies outside"):
+        purge(store, found)
+    assert (tmp_path / "precious").is_dir()

@@ -17,6 +17,7 @@ from mlflow.models import Model
 from runback.errors import StoreAway, StoreError
 from runback.tracking.delivery import deliver_folder
 from runback.tracking.find import artifact_files, read_text
+from runback.tracking.outbox import Outbox
 from runback.tracking.rounds import Closing, Rounds
 from runback.tracking.run import REASON_TAG, Run, reopen_run, start_run
 from runback.tracking.store import Store
@@ -297,3 +298,34 @@ def test_a_process_that_waits_for_its_store_can_be_stopped(tmp_path):
 def test_a_folder_that_does_not_say_whose_it_is_is_told(store, tmp_path):
     with pytest.raises(StoreError, match="does not say which run it belongs to"):
         deliver_folder(store, tmp_path)
+
+
+DAMAGED = (
+    ("params.json", "[" * 100_000),
+    ("params.json", '{"p": {"q": 1}}'),
+    ("tags.json", "[1]"),
+    ("tags.json", '{"t": 1}'),
+    ("tags.json", None),
+    ("end.json", '{"status": 1}'),
+    ("end.json", '{"status": "FINISHED", "ended_at": [], "reason": null}'),
+    ("model", None),
+)
+
+
+@pytest.mark.parametrize(("name", "content"), DAMAGED)
+def test_an_entry_that_is_damaged_waits_and_keeps_nothing_else_from_the_store(run, name, content):
+    folder = _folder(run)
+    outbox = Outbox(folder)
+    entry = outbox.path / f"{1:020d}-{name}"
+    if content is not None:
+        entry.write_text(content)
+    elif name == "model":
+        entry.mkdir()
+        os.mkfifo(entry / "about.json")
+    else:
+        os.mkfifo(entry)
+    outbox.put("tags", {"after": "it"})
+    (trouble,) = deliver_folder(run.store, folder)
+    assert str(entry) in str(trouble)
+    assert "is damaged" in str(trouble)
+    assert run.store.client.get_run(run.id).data.tags["after"] == "it"

@@ -116,3 +116,10 @@ def test_a_trial_is_not_taken_from_under_its_sweep(tmp_path, holder):
         assert is_held(tmp_path / "held", tmp_path)
         assert is_held(trial, tmp_path / "held")
     assert not is_held(trial, tmp_path)
+
+
+def test_a_pipe_in_the_place_of_a_lock_is_told_at_once(tmp_path):
+    os.mkfifo(tmp_path / LOCK)
+    assert not is_held(tmp_path, tmp_path.parent)
+    with pytest.raises(StoreError, match="it is no ordinary file"), alone_in(tmp_path, "it"):
+        pass

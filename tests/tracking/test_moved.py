@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from runback.errors import StoreError
 from runback.tracking.layout import Layout
@@ -156,5 +157,44 @@ def test_a_location_is_a_path_of_this_machine_or_none(location, path):
 def test_a_database_that_cannot_be_read_is_told_in_one_line(tmp_path):
     database = tmp_path / "mlflow.db"
     database.write_text("no database" * 100)
-    with pytest.raises(StoreError, match="cannot read the paths in"):
+    with pytest.raises(StoreError, match="damaged or no SQLite database"):
         stale_places(database, tmp_path)
+
+
+LOCATIONS = (
+    *(
+        "/a/b",
+        "file:///a/b",
+        "file:/a/b",
+        "file://localhost/a/b",
+        "/a/b c",
+        "file:///a/b%20c",
+        "file:///a/b;c",
+    ),
+    *("/a/%2e%2e/b", "/a/%252e%252e/b", "file:///a/%252e%252e/b", "file:///a/%25252e/b", "file:///a/100%"),
+    *(
+        "/a/100%",
+        "FILE:///a/b",
+        "file://elsewhere/a",
+        "file:a",
+        "a/b",
+        "//a/b",
+        "",
+        "s3://a/b",
+        "file:///a/b?c#d",
+    ),
+)
+
+
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_a_local_path_is_the_one_that_mlflow_reads_however_often_it_decodes_it(location):
+    path = local_path(location)
+    if path is not None:
+        assert str(path) == local_file_uri_to_path(location)
+        assert str(path) == local_file_uri_to_path(str(path))
+
+
+def test_a_path_that_is_still_encoded_once_it_is_decoded_names_no_place():
+    assert local_path("file:///a/b%20c") == Path("/a/b c")
+    for location in ("/a/b%20c", "/a/%2e%2e/b", "file:///a/%252e%252e/b", "file:///a/b%2520c"):
+        assert local_path(location) is None

@@ -150,3 +150,28 @@ def test_a_damaged_database_is_told(store):
     layout.database.write_bytes(b"no database at all, but longer than the header of one" * 100)
     with pytest.raises(StoreError, match="damaged or no SQLite database"), open_reader(layout) as reader:
         reader.of_sweep("s")
+
+
+FORGED = (
+    ("UPDATE latest_metrics SET value = ?", "many"),
+    ("UPDATE latest_metrics SET step = ?", 2**62),
+    ("UPDATE latest_metrics SET step = ?", "x"),
+    ("UPDATE params SET value = ?", b"x"),
+    ("UPDATE tags SET value = ?", b"x"),
+    ("UPDATE runs SET start_time = ?", 2**60),
+    ("UPDATE runs SET end_time = ?", "soon"),
+    ("UPDATE runs SET name = ?", b"x"),
+    ("UPDATE runs SET artifact_uri = ?", b"x"),
+    ("UPDATE metrics SET value = ?", b"x"),
+    ("UPDATE metrics SET step = step + ?", 2**62),
+)
+
+
+@pytest.mark.parametrize(("change", "value"), FORGED)
+def test_what_mlflow_never_puts_in_a_column_is_told(store, sweep, change, value):
+    with contextlib.closing(sqlite3.connect(store.layout.database)) as connection, connection:
+        connection.execute(change, [value])
+    with open_reader(store.layout) as reader:
+        read = reader.curves if "UPDATE metrics" in change else reader.runs
+        with pytest.raises(StoreError, match=r"mlflow.db is damaged: expected a"):
+            read([sweep["whole"]])

@@ -1,3 +1,4 @@
+import os
 import sqlite3
 from contextlib import closing
 
@@ -6,6 +7,7 @@ import pytest
 from runback.errors import StoreError
 from runback.tracking.sqlite_file import (
     back_up,
+    connected,
     faults,
     file_of,
     revision,
@@ -81,3 +83,27 @@ def test_the_file_of_a_uri_is_told_where_it_has_one(tmp_path):
     assert file_of(f"sqlite:///{tmp_path}/mlflow.db?timeout=3") == tmp_path / "mlflow.db"
     assert file_of("http://127.0.0.1:5000") is None
     assert file_of("postgresql://me:secret@host/runs") is None
+
+
+STRANGE = (
+    "CREATE VIEW tags AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c",
+    "CREATE TRIGGER t AFTER INSERT ON points BEGIN DELETE FROM points; END",
+    "CREATE VIRTUAL TABLE tags USING fts5(key)",
+)
+
+
+@pytest.mark.parametrize("statement", STRANGE)
+def test_a_database_that_is_more_than_tables_is_refused(database, statement):
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(statement)
+    with pytest.raises(StoreError, match=r"mlflow\.db holds the \w+ 't.*'; expected plain tables"):
+        revision(database)
+
+
+def test_a_pipe_in_the_place_of_a_database_is_told_at_once(tmp_path):
+    os.mkfifo(tmp_path / "mlflow.db")
+    with (
+        pytest.raises(StoreError, match="must be an ordinary file"),
+        connected(tmp_path / "mlflow.db", read_only=True),
+    ):
+        pass

@@ -295,3 +295,10 @@ def test_a_finished_training_leaves_no_checkpoint(tmp_path):
     (tmp_path / "metrics.jsonl").touch()
     discard(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_a_pipe_in_the_place_of_a_checkpoint_is_passed_over(tmp_path, caplog):
+    whole = save(tmp_path, checkpoint(epoch=1))
+    os.mkfifo(tmp_path / whole.name.replace("00001", "00002"))
+    assert load_newest(tmp_path).path == whole
+    assert "it is no ordinary file" in caplog.text

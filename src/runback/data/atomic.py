@@ -8,10 +8,12 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 from runback.disk import is_full
 from runback.errors import DataError
+from runback.regular_file import APPEND, open_regular
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +27,7 @@ def alone(cache: Path, name: str) -> Iterator[None]:
     """
     with _writing(cache):
         cache.mkdir(parents=True, exist_ok=True)
-        lock = (cache / f".{name}.lock").open("a")
+        lock = FileIO(open_regular(cache / f".{name}.lock", APPEND), "a")
     with lock:
         try:
             _wait_for(lock.fileno(), name)

@@ -88,8 +88,8 @@ def _write_images(file: BinaryIO, decoding: Decoding, name: str, cache: Path) ->
 
 
 def _opened(entry: Path) -> Dataset:
-    if any(path.is_symlink() for path in (entry, *entry.iterdir())):
-        raise DataError(f"the cached images {entry} are links, which runback never makes: delete that folder")
+    if entry.is_symlink() or any(path.is_symlink() or not path.is_file() for path in entry.iterdir()):
+        raise DataError(f"the cached images {entry} are no ordinary files: delete that folder")
     try:
         images = mapped(entry / "images.npy")
         labels = np.array(mapped(entry / "labels.npy"))

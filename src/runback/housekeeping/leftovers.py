@@ -93,7 +93,10 @@ def remove(layout: Layout, leftover: Leftover) -> bool:
 
 def leftovers_check(layout: Layout) -> Check:
     """Check what dead processes left behind."""
-    found = of_dead_processes(layout)
+    try:
+        found = of_dead_processes(layout)
+    except InputError as error:
+        return Check("leftovers", "warning", str(error))
     if not found:
         return ok("leftovers", "none")
     kinds = Counter(one.kind for one in found)

@@ -12,6 +12,7 @@ from runback.errors import InputError
 from runback.provenance.git import GitError, git
 from runback.provenance.owner import is_abandoned, this_process
 from runback.provenance.tree_zip import unpack_tree
+from runback.regular_file import read_regular
 
 TIMEOUT = 600.0
 """Seconds for git to write all files of a commit."""
@@ -159,10 +160,10 @@ def _mark(folder: Path) -> str | None:
         if git_folder.is_dir():
             mark = git_folder / OWNER
         else:
-            administered = Path(git_folder.read_text().removeprefix("gitdir:").strip())
+            administered = Path(read_regular(git_folder).decode().removeprefix("gitdir:").strip())
             administered.stat()
             mark = administered / "locked"
-        return mark.read_text() if mark.exists() else ""
+        return read_regular(mark).decode() if mark.exists() else ""
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -254,5 +255,5 @@ def _commit_all(folder: Path) -> str:
 def _remove_abandoned_beside(folder: Path) -> None:
     for mark in folder.parent.glob(f"*/.git/{OWNER}"):
         with suppress(OSError, UnicodeDecodeError):
-            if is_abandoned(mark.read_text()):
+            if is_abandoned(read_regular(mark).decode()):
                 shutil.rmtree(mark.parent.parent, ignore_errors=True)

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from runback.data.atomic import publish
+from runback.regular_file import write_regular
 from runback.sweeping import messages
 from runback.sweeping.value import values
 
@@ -23,7 +24,7 @@ def keep(folder: Path, outcome: messages.Completed | messages.Pruned) -> None:
     )
     partial = folder / f".{FILE}.{os.getpid()}.partial"
     try:
-        partial.write_text(json.dumps(content))
+        write_regular(partial, json.dumps(content).encode())
         publish(partial, folder / FILE)
     finally:
         partial.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from runback.data.atomic import publish
+from runback.regular_file import APPEND, open_regular
 from runback.secrecy import redacted
 
 OUTPUT = "output.log"
@@ -39,7 +40,7 @@ _LONG_WORD = re.compile(rb"[^\s]{%d,}" % (4 * WORD))
 def redirect(log: Path) -> None:
     """Let all that this process prints from now on go to the end of a file."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    descriptor = open_regular(log, APPEND)
     sys.stdout.flush()
     sys.stderr.flush()
     # At the level of file descriptors: TensorFlow's C++ writes past sys.stderr.

@@ -20,7 +20,7 @@ from runback.disk import is_full
 from runback.errors import DiskFull, InputError, RunbackError, StoreError
 from runback.secrecy import redacted
 from runback.sweeping.search import Search, refuse_other
-from runback.tracking.sqlite_file import make
+from runback.tracking.sqlite_file import make, refuse_strange
 
 STUDY = "study.db"
 """In the sweep's folder: the study."""
@@ -91,6 +91,8 @@ def read_study(folder: Path, name: str) -> Study:
     path = folder / STUDY
     if not path.exists():
         raise InputError(f"sweep {name} has no study at {path}")
+    with _sqlite_errors(path), _plain(path):
+        pass
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with readable_errors(path):
         try:
@@ -212,16 +214,31 @@ def _storage(path: Path, **pool: Any) -> optuna.storages.RDBStorage:
     )
 
 
+@contextlib.contextmanager
+def _plain(path: Path) -> Iterator[sqlite3.Connection]:
+    """Connect to a database of plain tables only. Errors: StoreError, SQLite's."""
+    with contextlib.closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT)) as connection:
+        refuse_strange(connection, path)
+        yield connection
+
+
+@contextlib.contextmanager
+def _sqlite_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's own errors into one line. Errors: StoreError, DiskFull."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise _store_error(path, str(error)) from error
+
+
 def _switch_to_wal(path: Path) -> None:
     """Let readers read while the coordinator writes; the mode is kept in the file."""
-    try:
+    with _sqlite_errors(path):
         make(path)
-        with contextlib.closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT)) as connection:
+        with _plain(path) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("BEGIN IMMEDIATE")
             connection.rollback()
-    except sqlite3.DatabaseError as error:
-        raise _store_error(path, str(error)) from error
 
 
 @contextlib.contextmanager

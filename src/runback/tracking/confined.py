@@ -8,7 +8,7 @@ registry that is replaced here; tests/tracking/test_confined.py fails when MLflo
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from mlflow.entities import FileInfo
 from mlflow.exceptions import MlflowException
@@ -33,6 +33,8 @@ class Confined(LocalArtifactRepository):
         super().__init__(artifact_uri)  # type: ignore[no-untyped-call]
         self._root = root
         self._location = artifact_uri
+        if unquote(self.artifact_dir) != self.artifact_dir:  # MLflow decodes it again where it deletes
+            raise _refused(artifact_uri, root)
         self._check("")
 
     def get_local_path(self, artifact_path: str) -> str:  # noqa: D102 - MLflow's own, as are those below
@@ -51,6 +53,7 @@ class Confined(LocalArtifactRepository):
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:  # noqa: D102
         self._check(artifact_path)
+        self._check(unquote(artifact_path or ""))  # as MLflow reads it here, and only here
         super().delete_artifacts(artifact_path)  # type: ignore[no-untyped-call]
 
     def download_trace_data(self) -> dict[str, Any]:  # noqa: D102

@@ -7,6 +7,7 @@ import fcntl
 import time
 from collections.abc import Iterator
 from importlib.resources import files
+from io import FileIO
 from pathlib import Path
 
 import mlflow.db
@@ -16,6 +17,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
 from runback.errors import StoreError
+from runback.regular_file import APPEND, open_regular
 from runback.tracking.layout import refuse_unwritable
 from runback.tracking.schema import refuse_unknown
 from runback.tracking.sqlite_file import back_up, make, revision, shown, sqlite_uri, write_ahead
@@ -61,7 +63,7 @@ def _exists(database: Path) -> bool:
 def _creation_lock(database: Path) -> Iterator[None]:
     """Hold the one lock under which the database is created and migrated."""
     deadline = time.monotonic() + CREATION_TIMEOUT
-    with database.with_suffix(".lock").open("a") as handle:
+    with FileIO(open_regular(database.with_suffix(".lock"), APPEND), "a") as handle:
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

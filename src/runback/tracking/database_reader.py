@@ -5,9 +5,10 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from runback.errors import StoreError
 from runback.tracking.rows import SYSTEM, Curves, Runs, as_curves, columns
 from runback.tracking.run_id import beginning, the_only
-from runback.tracking.sqlite_file import connected, sqlite_uri
+from runback.tracking.sqlite_file import connected, shown, sqlite_uri
 from runback.tracking.tags import KIND_TAG, RETRY_TAG, SWEEP_TAG
 
 OF_SWEEP = """
@@ -36,6 +37,20 @@ POINTS = """
 """
 
 
+NONE = type(None)
+Kind = frozenset[type]
+NAME: Kind = frozenset({str})
+TEXT: Kind = frozenset({str, NONE})
+WHOLE: Kind = frozenset({int})
+TIME: Kind = frozenset({int, NONE})
+NUMBER: Kind = frozenset({int, float})
+FLAG: Kind = frozenset({int, NONE})
+"""What columns hold: SQLite takes anything in any of them."""
+
+MOST = 2**43
+"""What no step reaches, and no time in ms until 2248: pandas' times end soon after."""
+
+
 class DatabaseReader:
     """Reads a consistent state of the database, also while others write to it."""
 
@@ -58,7 +73,7 @@ class DatabaseReader:
     def runs(self, ids: list[str]) -> Runs:
         """Return these runs, see `Reader`."""
         self._want(ids)
-        facts = zip(*self._connection.execute(RUNS), strict=True)
+        facts = zip(*self._rows(RUNS, TEXT, TEXT, TEXT, TIME, TIME, TEXT), strict=True)
         known, names, statuses, starts, ends, uris = (list(column) for column in facts)
         metrics, epochs = self._metrics(len(ids))
         return Runs(
@@ -71,7 +86,8 @@ class DatabaseReader:
     def curves(self, ids: list[str]) -> Curves:
         """Return the metrics of all epochs, see `Reader`."""
         self._want(ids)
-        rows = self._connection.execute(POINTS, {"system": SYSTEM, "length": len(SYSTEM)})
+        cut = {"system": SYSTEM, "length": len(SYSTEM)}
+        rows = self._rows(POINTS, WHOLE, WHOLE, NAME, NUMBER, FLAG, **cut)
         nan = float("nan")
         return as_curves([(*place, nan if is_nan else value) for *place, value, is_nan in rows])
 
@@ -80,15 +96,35 @@ class DatabaseReader:
         self._connection.execute("DELETE FROM wanted")
         self._connection.executemany("INSERT INTO wanted VALUES (?, ?)", enumerate(ids))
 
+    def _rows(self, query: str, *kinds: Kind, **given: object) -> list[tuple]:
+        """Return what a query finds; StoreError where a column holds what MLflow never puts there."""
+        rows = self._connection.execute(query, given).fetchall()
+        for values, kind in zip(zip(*rows, strict=True), kinds, strict=False):
+            if not kind.issuperset(map(type, values)):
+                wrong = next(value for value in values if type(value) not in kind)
+                self._refuse(kind, wrong)
+            if int in kind and float not in kind:
+                numbers = [value for value in values if value is not None]
+                if numbers and max(max(numbers), -min(numbers)) >= MOST:
+                    self._refuse(kind, max(numbers, key=abs))
+        return rows
+
+    def _refuse(self, kind: Kind, wrong: object) -> None:
+        number = "a number" if float in kind else f"a number below {MOST:,}"
+        raise StoreError(
+            f"{shown(self._database)} is damaged: expected {'a text' if str in kind else number}, "
+            f"got {wrong!a:.50}; put a backup in its place"
+        )
+
     def _texts(self, query: str, length: int) -> dict[str, list[str | None]]:
         found = columns(length)
-        for position, key, value in self._connection.execute(query):
+        for position, key, value in self._rows(query, WHOLE, NAME, TEXT):
             found[key][position] = value
         return dict(found)
 
     def _metrics(self, length: int) -> tuple[dict[str, list[float | None]], list[int | None]]:
         found, epochs, nan = columns(length), [0] * length, float("nan")
-        for position, key, value, step, is_nan in self._connection.execute(METRICS):
+        for position, key, value, step, is_nan in self._rows(METRICS, WHOLE, NAME, NUMBER, WHOLE, FLAG):
             found[key][position] = nan if is_nan else value
             if step > epochs[position] and not key.startswith(SYSTEM):
                 epochs[position] = step

@@ -15,6 +15,7 @@ from mlflow.entities import Run as FoundRun
 from mlflow.exceptions import MlflowException
 
 from runback.errors import InputError, StoreError
+from runback.tracking import confined_gc
 from runback.tracking.find import search
 from runback.tracking.store import Store
 from runback.tracking.text import first_line
@@ -78,7 +79,7 @@ def purge(store: Store, found: Deleted) -> None:
         with contextlib.suppress(MlflowException):  # it is deleted already
             store.client.delete_logged_model(model.model_id)
     done = subprocess.run(  # noqa: S603 - our own interpreter, and a database of this machine
-        [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", store.uri, "--tracking-uri", store.uri],
+        [sys.executable, "-m", confined_gc.__name__, str(store.layout.mlruns), store.uri],
         env=os.environ | {"PYTHONWARNINGS": "ignore"},
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -17,7 +17,7 @@ from runback.tracking.artifact_place import of_run
 from runback.tracking.curves import Curves
 from runback.tracking.inside import refuse_links_out
 from runback.tracking.layout import FOLDER_TAG, MIRROR
-from runback.tracking.outbox import RESERVE, Entry, Outbox
+from runback.tracking.outbox import RESERVE, Entry, Outbox, legible
 from runback.tracking.store import Store, told
 from runback.tracking.tags import REASON_TAG
 from runback.tracking.text import first_line
@@ -140,9 +140,9 @@ def _send(store: Store, run_id: str, entry: Entry) -> None:
     client = store.client
     match entry.kind:
         case "params":
-            send_params(client, run_id, entry.content)
+            send_params(client, run_id, _texts(entry))
         case "tags":
-            send_tags(client, run_id, entry.content)
+            send_tags(client, run_id, _texts(entry))
         case "artifact":
             of_run(store, run_id)  # or it refuses to write there
             _refuse_full(store, entry)
@@ -153,10 +153,30 @@ def _send(store: Store, run_id: str, entry: Entry) -> None:
             _refuse_full(store, entry)
             logged_model.send(store, run_id, entry.path)
         case "end":
-            send_end(client, run_id, entry.content)
+            send_end(client, run_id, _end(entry))
         case _:
             raise StoreError(f"{entry.path} is nothing that this version of runback has put there")
     entry.remove()
+
+
+def _texts(entry: Entry) -> dict[str, str]:
+    """Return the params or tags that wait. Raises StoreError where they are damaged."""
+    with legible(entry.path):
+        return {name: _text(value) for name, value in entry.content.items()}
+
+
+def _end(entry: Entry) -> dict[str, Any]:
+    """Return the end that waits. Raises StoreError where it is damaged."""
+    with legible(entry.path):
+        found = entry.content
+        reason = found["reason"] and _text(found["reason"])
+        return {"status": _text(found["status"]), "ended_at": int(found["ended_at"]), "reason": reason}
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def _refuse_full(store: Store, entry: Entry) -> None:

@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils import get_results_from_paginated_fn
 
 from runback.errors import InputError, StoreAway, StoreError
+from runback.regular_file import read_regular
 from runback.tracking.artifact_place import of_artifact
 from runback.tracking.delivery import send_end
 from runback.tracking.layout import FOLDER_TAG
@@ -80,22 +81,22 @@ def artifacts(store: Store, run_id: str, folder: str = "") -> list[str]:
 
     Errors: InputError for a place outside mlruns/, StoreError.
     """
-    of_artifact(store, run_id, folder)
-    try:
-        return [file.path for file in store.client.list_artifacts(run_id, folder or None)]
-    except (MlflowException, OSError) as error:
-        raise StoreError(f"cannot list the artifacts of run {run_id}: {first_line(str(error))}") from error
+    return [path for path, _ in _listed(store, run_id, folder)]
 
 
 def download(store: Store, run_id: str, artifact_file: str) -> Path:
     """Return the local path of a run's artifact: read it, don't write there, it may be the original.
 
-    Raises InputError when the run has no such artifact.
+    Raises InputError when the run has no such artifact, StoreError where it is no ordinary file.
     """
     parent = str(PurePosixPath(artifact_file).parent)
     if artifact_file not in artifacts(store, run_id, "" if parent == "." else parent):
         raise InputError(f"run {run_id} has no artifact {artifact_file!r}")
-    of_artifact(store, run_id, artifact_file)
+    place = of_artifact(store, run_id, artifact_file)
+    if place is not None:
+        if not place.is_file():
+            raise StoreError(f"cannot read {artifact_file} of run {run_id}: it is no ordinary file")
+        return place
     try:
         return Path(store.client.download_artifacts(run_id, artifact_file))
     except (MlflowException, OSError) as error:
@@ -107,20 +108,36 @@ def artifact_files(store: Store, run_id: str, folder: str = "") -> list[str]:
 
     Errors: InputError for a place outside mlruns/, StoreError.
     """
-    of_artifact(store, run_id, folder)
+    files: list[str] = []
+    for path, is_folder in _listed(store, run_id, folder):
+        files += artifact_files(store, run_id, path) if is_folder else [path]
+    return files
+
+
+def _listed(store: Store, run_id: str, folder: str) -> list[tuple[str, bool]]:
+    """Return the paths of artifacts in a folder, and whether each is a folder itself.
+
+    On a disk here without MLflow, which would list also what is wherever the run's models are said to be.
+    """
+    place = of_artifact(store, run_id, folder)
     try:
-        listed = store.client.list_artifacts(run_id, folder or None)
+        if place is None:
+            return [(file.path, file.is_dir) for file in store.client.list_artifacts(run_id, folder or None)]
+        if not place.is_dir():
+            return []
+        names = sorted(entry.name for entry in place.iterdir())
     except (MlflowException, OSError) as error:
         raise StoreError(f"cannot list the artifacts of run {run_id}: {first_line(str(error))}") from error
-    files: list[str] = []
-    for entry in listed:
-        files += artifact_files(store, run_id, entry.path) if entry.is_dir else [entry.path]
-    return files
+    paths = [(PurePosixPath(folder, name).as_posix(), place / name) for name in names]
+    return [(path, found.is_dir() and not found.is_symlink()) for path, found in paths]
 
 
 def read_bytes(store: Store, run_id: str, artifact_file: str) -> bytes:
     """Return the content of a run's artifact. Raises InputError when the run has no such artifact."""
-    return download(store, run_id, artifact_file).read_bytes()
+    try:
+        return read_regular(download(store, run_id, artifact_file))
+    except OSError as error:
+        raise StoreError(f"cannot read {artifact_file} of run {run_id}: {error.strerror}") from error
 
 
 def curves(store: Store, run_id: str, names: Sequence[str]) -> list[dict[str, float]]:

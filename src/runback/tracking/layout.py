@@ -98,8 +98,9 @@ class Layout:
 
     @property
     def data(self) -> Path:
-        """The cache of decoded images."""
-        return self.mlruns / "data"
+        """The cache of decoded images. Raises InputError where it is a link that leads out."""
+        folder = self.mlruns / "data"
+        return self.inside(folder, "mlruns/data") if folder.is_symlink() else folder
 
     def sweep(self, name: str) -> Path:
         """Return the folder of one sweep.
@@ -116,10 +117,13 @@ class Layout:
         return inside(self.mlruns, path, what)
 
     def refuse_links(self) -> None:
-        """Raise InputError where one of the folders and files in mlruns/ is a link that leads out."""
+        """Raise InputError where one of the folders and files in mlruns/ is a link that leads out.
+
+        The images' cache aside, which most commands do not need: see `data`.
+        """
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for entry in os.scandir(self.mlruns):
-                if entry.is_symlink():
+                if entry.is_symlink() and entry.name != "data":
                     self.inside(entry.name, f"mlruns/{entry.name}")
 
     def run_folder(self, tags: Mapping[str, str], run_id: str) -> Path | None:

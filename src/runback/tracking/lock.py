@@ -9,12 +9,10 @@ from io import FileIO
 from pathlib import Path
 
 from runback.errors import InputError, StoreError
+from runback.regular_file import APPEND, open_regular, reading
 
 LOCK = ".lock"
 """In the folder: the locked file, with the process that holds it."""
-
-_OPENING = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-"""A link is not followed: what it leads to would be emptied."""
 
 
 @contextlib.contextmanager
@@ -26,7 +24,7 @@ def alone_in(folder: Path, what: str, patience: float = 0.0) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileIO(os.open(folder / LOCK, _OPENING, 0o666), "a+")
+        lock = FileIO(open_regular(folder / LOCK, APPEND), "a+")
     except OSError as error:
         raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
     with lock:
@@ -64,7 +62,7 @@ def is_held(folder: Path, top: Path) -> bool:
 def is_locked(file: Path) -> bool:
     """Return whether a living process holds the lock on this file. Creates and changes nothing."""
     try:
-        with file.open("rb") as lock:
+        with reading(file) as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

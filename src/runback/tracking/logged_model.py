@@ -10,7 +10,10 @@ from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.entities import Run as FoundRun
 from mlflow.models import Model
 
+from runback.errors import StoreError
+from runback.regular_file import read_regular
 from runback.tracking.flags import one_try
+from runback.tracking.outbox import legible
 from runback.tracking.store import Store
 
 MODEL_NAME = "model"
@@ -28,10 +31,14 @@ def send(store: Store, run_id: str, folder: Path) -> None:
     A run that has one already, perhaps half of it, gets no second one: it is written again.
     """
     client = store.client
-    step = int(json.loads((folder / ABOUT).read_text())["step"])
+    with legible(folder):
+        step = int(json.loads(read_regular(folder / ABOUT))["step"])
+        read_regular(folder / MODEL_NAME / "MLmodel")  # or it is refused
+        described = Model.load(str(folder / MODEL_NAME))
+        if not all(path.is_file() or path.is_dir() for path in folder.rglob("*")):
+            raise StoreError(f"{folder} holds what is no ordinary file: remove it to give it up")
     logged = _logged(client, client.get_run(run_id), step)
     store.place(logged.artifact_location, f"the folder of model {logged.model_id} of run {run_id}")
-    described = Model.load(str(folder / MODEL_NAME))
     described.artifact_path = logged.artifact_location
     described.run_id = run_id
     described.model_uuid = described.model_id = logged.model_id

@@ -13,6 +13,7 @@ from mlflow.entities import Metric
 
 from runback.disk import is_full
 from runback.errors import DiskFull
+from runback.regular_file import APPEND, open_regular, read_regular
 
 _logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def read(path: Path) -> list[Metric]:
     """Return the file's points, none where there is no file. A last line that a crash cut off is removed."""
     if not path.exists():
         return []
-    content = path.read_bytes()
+    content = read_regular(path)
     whole = content[: content.rfind(b"\n") + 1]
     if whole != content:
         os.truncate(path, len(whole))
@@ -45,7 +46,7 @@ def _points(path: Path, line: bytes) -> list[Metric]:
             Metric(name, float(value), int(row["time"] * 1000), int(row["step"]))
             for name, value in row["metrics"].items()
         ]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError):
         _logger.warning("a damaged line in %s is passed over: %.60r", path, line)
         return []
 
@@ -54,8 +55,8 @@ def _append(path: Path, line: str) -> None:
     """Add a line to a file, the whole of it or nothing. Raises OSError."""
     size = path.stat().st_size if path.exists() else 0
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line)
+        with os.fdopen(open_regular(path, APPEND), "ab") as file:
+            file.write(line.encode())
     except OSError:
         with contextlib.suppress(OSError):
             os.truncate(path, size)  # the next line must not continue half of this one

@@ -1,6 +1,5 @@
 """Artifacts' places after the project was moved: MLflow keeps each one as an absolute path."""
 
-import contextlib
 import datetime
 import sqlite3
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from runback.errors import StoreError
-from runback.tracking.sqlite_file import back_up, shown
+from runback.tracking.sqlite_file import back_up, connected, shown
 
 COLUMNS = (
     ("experiments", "artifact_location"),
@@ -45,13 +44,18 @@ def home(location: str | None) -> Path | None:
 
 
 def local_path(location: str) -> Path | None:
-    """Return the path of a local artifact location; None for any other."""
-    if location.startswith("/"):
-        return Path(location)
-    parts = urlsplit(location)
-    if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
+    """Return the path of a local artifact location; None for any other, and for one of several meanings.
+
+    MLflow decodes a location once or twice, also where it is a plain path: one that then names another place
+    names none.
+    """
+    path = location
+    if location.startswith("file:"):
+        parts = urlsplit(location)
+        path = unquote(parts.path) if parts.netloc in ("", "localhost") else ""
+    if not path.startswith("/") or path.startswith("//") or unquote(path) != path:
         return None
-    return Path(unquote(parts.path))
+    return Path(path)
 
 
 def refuse_moved(location: str, mlruns: Path) -> None:
@@ -70,13 +74,13 @@ def stale_places(database: Path, mlruns: Path) -> list[Place]:
     That is: below the mlruns/ of an experiment which is gone, while the experiment's artifacts are in this
     one. Raises StoreError.
     """
-    with _reading(database) as connection:
+    with connected(database) as connection:
         return _stale(connection, mlruns)
 
 
 def foreign_homes(database: Path, mlruns: Path) -> list[Path]:
     """Return other projects' mlruns/ that exist, and in which this database's experiments keep artifacts."""
-    with _reading(database) as connection:
+    with connected(database) as connection:
         return sorted(one for one in _homes(connection) if one != mlruns and one.exists())
 
 
@@ -88,7 +92,7 @@ def rewrite(database: Path, mlruns: Path) -> tuple[int, Path]:
     now = datetime.datetime.now().astimezone()
     try:
         backup = back_up(database, f"{now:%Y-%m-%d_%H-%M-%S}")
-        with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        with connected(database) as connection:
             connection.execute("BEGIN IMMEDIATE")
             places = _stale(connection, mlruns)
             for place in places:
@@ -104,15 +108,6 @@ def rewrite(database: Path, mlruns: Path) -> tuple[int, Path]:
 
 def _is_stale(old: Path, mlruns: Path, experiment: str) -> bool:
     return old != mlruns and not old.exists() and (mlruns / ARTIFACTS / experiment).is_dir()
-
-
-@contextlib.contextmanager
-def _reading(database: Path) -> Iterator[sqlite3.Connection]:
-    try:
-        with contextlib.closing(sqlite3.connect(database)) as connection:
-            yield connection
-    except sqlite3.Error as error:
-        raise StoreError(f"cannot read the paths in {shown(database)}: {error}") from error
 
 
 def _homes(connection: sqlite3.Connection) -> dict[Path, set[str]]:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runback.errors import RunbackError, StoreError
+from runback.regular_file import read_regular, write_regular
 from runback.tracking.layout import OUTBOX
 
 RUN = "run.json"
@@ -38,8 +40,8 @@ class Entry:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What is in a JSON file. Raises OSError, ValueError."""
-        return dict(json.loads(self.path.read_text(encoding="utf-8")))
+        """What is in a JSON file. Raises what a damaged one does, see `legible`."""
+        return dict(json.loads(read_regular(self.path)))
 
     @property
     def files(self) -> list[Path]:
@@ -77,7 +79,7 @@ class Outbox:
     def open(self) -> None:
         """Make the folders, and keep some room on the disk for the run's end. Raises OSError."""
         self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / _RESERVED).write_bytes(bytes(RESERVE))
+        write_regular(self.path / _RESERVED, bytes(RESERVE))
 
     def make_room(self) -> None:
         """Give up the room that was kept."""
@@ -87,7 +89,7 @@ class Outbox:
     def belongs_to(self, run_id: str, store: str) -> None:
         """Write whose outbox this is. Raises OSError."""
         partial = self.folder / f".{RUN}.partial"
-        partial.write_text(json.dumps({"run": run_id, "store": store}), encoding="utf-8")
+        write_regular(partial, json.dumps({"run": run_id, "store": store}).encode())
         partial.replace(self.folder / RUN)
 
     def put(self, kind: str, content: Mapping[str, Any]) -> None:
@@ -95,7 +97,7 @@ class Outbox:
         self.path.mkdir(parents=True, exist_ok=True)
         partial = self.path / f".{kind}.{os.getpid()}.partial"
         try:
-            partial.write_text(json.dumps(content), encoding="utf-8")
+            write_regular(partial, json.dumps(content).encode())
             partial.replace(self.path / f"{_stamp()}-{kind}.json")
         except OSError:
             partial.unlink(missing_ok=True)
@@ -134,9 +136,20 @@ class Outbox:
 
     def _named(self, what: str) -> str | None:
         try:
-            return str(json.loads((self.folder / RUN).read_text(encoding="utf-8"))[what])
-        except (OSError, ValueError, KeyError, TypeError):
+            return str(json.loads(read_regular(self.folder / RUN))[what])
+        except (OSError, ValueError, KeyError, RecursionError, TypeError):
             return None
+
+
+@contextlib.contextmanager
+def legible(path: Path) -> Iterator[None]:
+    """Turn whatever reading a damaged entry raises into a StoreError: only that one is refused."""
+    try:
+        yield
+    except RunbackError:
+        raise
+    except Exception as error:
+        raise StoreError(f"{path} is damaged ({type(error).__name__}): remove it to give it up") from error
 
 
 def waiting(folders: Iterable[Path]) -> list[Path]:

@@ -1,12 +1,10 @@
 """What MLflow's database tells without MLflow, which takes seconds to import."""
 
-import contextlib
-import sqlite3
 from importlib.metadata import distribution
 from pathlib import Path
 
 from runback.errors import StoreError
-from runback.tracking.sqlite_file import shown
+from runback.tracking.sqlite_file import connected, shown
 
 MIGRATIONS = "mlflow/store/db_migrations/versions"
 """In MLflow: a file for each version of the schema, whose name begins with it."""
@@ -30,9 +28,6 @@ def refuse_unknown(database: Path, revision: str | None) -> None:
 
 def any_running(database: Path) -> bool:
     """Return whether any run is RUNNING. Raises StoreError."""
-    try:
-        with contextlib.closing(sqlite3.connect(database)) as connection:
-            found = connection.execute("SELECT 1 FROM runs WHERE status = 'RUNNING' LIMIT 1").fetchone()
-    except sqlite3.Error as error:
-        raise StoreError(f"cannot read {shown(database)}: {error}") from error
+    with connected(database) as connection:
+        found = connection.execute("SELECT 1 FROM runs WHERE status = 'RUNNING' LIMIT 1").fetchone()
     return found is not None

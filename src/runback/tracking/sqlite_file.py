@@ -16,6 +16,14 @@ FAULTS_SHOWN = 3
 """Faults of a damaged database that are told of; there may be thousands."""
 
 
+STRANGE = """
+    SELECT type, name FROM sqlite_master
+    WHERE rootpage = 0 AND NOT (type = 'trigger' AND tbl_name = 'secrets') LIMIT 1
+"""
+"""Views, triggers and virtual tables, which may run without end: MLflow has only triggers of a table that we
+never write to, Optuna none."""
+
+
 def sqlite_uri(database: Path) -> str:
     """Return MLflow's URI for a database file; raises StoreError for a path that no such URI can express."""
     text = str(database)
@@ -103,10 +111,13 @@ def connected(
     `timeout` is how many seconds to wait for another program's lock, by default LOCK_TIMEOUT. StoreError.
     """
     timeout = _lock_timeout() if timeout is None else timeout
+    if database.exists() and not database.is_file():
+        raise StoreError(f"{shown(database)} must be an ordinary file: move it away to start afresh")
     uri = f"file:{quote(str(database))}?mode={'ro' if read_only else 'rwc'}"
     try:
         connection = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
         with contextlib.closing(connection):
+            refuse_strange(connection, database)
             yield connection
     except sqlite3.OperationalError as error:
         if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
@@ -120,6 +131,17 @@ def connected(
             f"{shown(database)} is damaged or no SQLite database ({error}): put a backup in its place, "
             "or move it away to start afresh"
         ) from error
+
+
+def refuse_strange(connection: sqlite3.Connection, database: Path) -> None:
+    """Raise StoreError for a database that is more than tables: reading it could run what never ends."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    found = connection.execute(STRANGE).fetchone()
+    if found is not None:
+        raise StoreError(
+            f"{shown(database)} holds the {found[0]} {found[1]!a:.100}; expected plain tables: put a backup "
+            "in its place, or move it away to start afresh"
+        )
 
 
 def _lock_timeout() -> float:

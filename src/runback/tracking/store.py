@@ -65,15 +65,15 @@ class Store:
         """Return the folder that an artifact location names, links resolved; None for none on a disk here.
 
         Behind a server it is the server that decides. Else raises InputError for one outside mlruns/, and for
-        another kind of place where the store is a file: somebody else may have written it. `what` opens the
-        message.
+        another kind of place where the store is a file: somebody else may have written it. So it does for a
+        place on this disk that MLflow might read as another one. `what` opens the message.
         """
         if self.is_server:
             return None
         path = local_path(location or "")
         if path is not None:
             return self.layout.inside(path, what)
-        if file_of(self.uri) is not None:
+        if file_of(self.uri) is not None or urlsplit(location or "").scheme in ("", "file"):
             raise InputError(f"{what} must lie in {self.layout.mlruns}; got {location!r}")
         return None
 

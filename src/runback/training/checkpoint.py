@@ -7,6 +7,7 @@ beside them. The zip's CRC-32 of each member tells a damaged file.
 import json
 import logging
 import math
+import os
 import re
 import struct
 import time
@@ -25,6 +26,7 @@ import numpy as np
 from runback.data.atomic import publish
 from runback.data.npy import array_of
 from runback.errors import InputError
+from runback.regular_file import WRITE, open_regular, reading
 
 FORMAT = "runback-checkpoint-1"
 
@@ -172,7 +174,10 @@ def _write(path: Path, checkpoint: Checkpoint) -> None:
         group: [[path, list(value.shape), value.dtype.name] for path, value in variables]
         for group, variables in checkpoint.variables.items()
     }
-    with path.open("wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with (
+        os.fdopen(open_regular(path, WRITE), "wb") as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+    ):
         with archive.open(STATE, "w") as member:
             member.write(json.dumps(state).encode())
         for name, value in _members(checkpoint.variables):
@@ -184,7 +189,7 @@ def _write(path: Path, checkpoint: Checkpoint) -> None:
 
 def _read(path: Path) -> Checkpoint:
     """Return what the file holds; what it says of itself is checked before it is believed."""
-    with zipfile.ZipFile(path) as archive:
+    with reading(path) as file, zipfile.ZipFile(file) as archive:
         _check_members(archive.infolist(), path.stat().st_size)
         state = json.loads(archive.read(STATE))  # each member against its CRC-32
         if state["format"] != FORMAT:

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from runback.data.atomic import publish
 from runback.errors import Stopped
+from runback.regular_file import read_regular, write_regular
 from runback.secrecy import redacted
 from runback.sweeping import messages
 from runback.sweeping.confirm.files import SECTION
@@ -158,7 +159,7 @@ class Reporter:
     def _confirmed(self) -> str:
         """Return what the confirm stage has written about itself, if it has ended."""
         file = self.folder / CONFIRM / SECTION
-        return file.read_text(encoding="utf-8") if file.exists() else ""
+        return read_regular(file).decode() if file.exists() else ""
 
     def _write_best_config(self) -> None:
         """Write the file where its command expects it, and log it, if another trial is best now."""
@@ -172,7 +173,7 @@ class Reporter:
         about = f"The best of sweep {self.study.study_name}: trial {trial.number}, {results}{run}."
         partial = self.folder / f".{BEST_CONFIG}.partial"
         about += f"\n  runback train --config {shown.path(file)}"
-        partial.write_text(self.best_config(trial.params, about), encoding="utf-8")
+        write_regular(partial, self.best_config(trial.params, about).encode())
         publish(partial, file)
         self.run.log_file(file)
         self._best = trial.number
