@@ -113,6 +113,12 @@ def test_an_experiment_cannot_leave_its_folder(store):
         experiment_id(store, "../outside")
 
 
+def test_an_experiments_name_is_read_the_same_by_mlflow(store):
+    with pytest.raises(InputError, match="must hold no % before two hexadecimal digits; got 'a%20b'"):
+        experiment_id(store, "a%20b")
+    assert experiment_id(store, "100% sure") == experiment_id(store, "100% sure")
+
+
 def test_a_killed_creation_leaves_a_folder_that_can_be_opened(tmp_path):
     layout = Layout(tmp_path)
     layout.mlruns.mkdir()

@@ -157,6 +157,8 @@ def experiment_id(store: Store, name: str) -> str:
     """
     folder = store.layout.artifacts / folder_name(name, "an experiment's name")
     location = None if store.is_server else folder.as_uri()
+    if local_path(folder.as_uri()) is None:
+        raise InputError(f"an experiment's name must hold no % before two hexadecimal digits; got {name!r}")
     with told(store, f"experiment {name!r}"):
         found = store.client.get_experiment_by_name(name)
         if found is None:
