@@ -43,7 +43,9 @@ def test_a_number_that_another_process_has_now_owns_nothing():
     assert is_abandoned(" ".join([*start, number, f"{float(began) - 60:.2f}"]))
 
 
-@pytest.mark.parametrize("mark", ["", "runback", "a note of the user's", "runback other-host 999999 1.00", HUGE])
+@pytest.mark.parametrize(
+    "mark", ["", "runback", "a note of the user's", "runback other-host 999999 1.00", HUGE]
+)
 def test_nothing_is_known_of_other_marks(mark):
     assert not is_abandoned(mark)
     assert not is_open_in(mark, Path("output.log"))

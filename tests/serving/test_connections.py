@@ -22,7 +22,7 @@ import psutil
 import pytest
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from runback.serving.connections import MOST, Connection
+from runback.serving.connections import MOST, MOST_SMALL_CHUNKS, SMALL_CHUNK, Connection
 
 SERVER = """
 import json, socket, sys
@@ -196,9 +196,52 @@ def test_a_body_that_comes_a_byte_at_a_time_ends(hasty):
     for told in (b"1000\r\n\r\n", b"1000\r\nExpect: 100-continue\r\n\r\n"):
         with hasty.connect() as connection:
             assert trickle(connection, BODY + told) < 6
-    chunked = BODY.replace(b"Content-Length: ", b"Transfer-Encoding: chunked\r\n\r\n")
     with hasty.connect() as connection:
-        assert trickle(connection, chunked, b"1\r\n0\r\n") < 6
+        assert trickle(connection, CHUNKED, b"1\r\n0\r\n") < 6
+
+
+CHUNKED = BODY.replace(b"Content-Length: ", b"Transfer-Encoding: chunked\r\n\r\n")
+
+
+@pytest.mark.parametrize("size", [1, 64], ids=["tiny", "small"])
+def test_a_client_that_floods_the_server_with_small_chunks_holds_up_nobody(size, served):
+    chunks = (b"%x\r\n" % size + bytes(size) + b"\r\n") * (2**18 // size)
+    is_over = threading.Event()
+
+    def flood() -> None:
+        while not is_over.is_set():
+            with contextlib.suppress(OSError), served.connect() as connection:
+                connection.sendall(CHUNKED)
+                while not is_over.is_set():
+                    connection.sendall(chunks)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(flood)
+        try:
+            time.sleep(0.5)
+            assert max(served.ping() for _ in range(3)) < 2
+        finally:
+            is_over.set()
+
+
+@pytest.mark.parametrize("size", [1, 32])
+def test_a_body_in_far_too_many_small_chunks_is_refused_in_one_line(size, served):
+    count = SMALL_CHUNK * MOST_SMALL_CHUNKS // (SMALL_CHUNK - size) + 1
+    with served.connect() as connection:
+        connection.sendall(CHUNKED + (b"%x\r\n" % size + bytes(size) + b"\r\n") * count)
+        with http.client.HTTPResponse(connection) as answer:
+            answer.begin()
+            assert answer.status == 400
+            [line] = answer.read().decode().splitlines()
+            assert "chunks" in line
+
+
+def test_a_body_in_chunks_of_a_reasonable_size_or_number_is_answered(served):
+    body = npy(1)
+    for size, first in ((64, 0), (2000, 1000)):
+        pieces = [body[i : i + 1] for i in range(first)]
+        pieces += [body[i : i + size] for i in range(first, len(body), size)]
+        assert served.post(iter(pieces))[0] == 200
 
 
 def trickle(connection: socket.socket, begin: bytes, more: bytes = b"x") -> float:
@@ -328,6 +371,7 @@ def test_uvicorn_has_what_the_limits_build_on():
     for name in (
         "connection_made",
         "data_received",
+        "send_400_response",
         "on_response_complete",
         "pause_writing",
         "connection_lost",
