@@ -3,7 +3,7 @@
 A connection's client has a time for its headers, for its body and for taking an answer. A body is read a
 piece at a time, and not in any number of small chunks: they cost far more to read than to send. Where there
 are as many connections as there may be, the one that has kept the server waiting longest makes room for a new
-one. tests/serving/test_connections.py fails without uvicorn's and h11's own parts that this builds on.
+one. Without uvicorn's and h11's own parts that this builds on, tests/serving/test_connections.py fails.
 """
 
 import asyncio
