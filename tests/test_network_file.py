@@ -263,7 +263,11 @@ def virtual(file: h5py.File) -> None:
 
 
 def bomb(file: h5py.File) -> None:
-    file.create_dataset("x", (2**30,), "f4", chunks=(2**20,), compression="gzip")
+    file.create_dataset("x", (2**30,), "f4")
+
+
+def large_chunk(file: h5py.File) -> None:
+    file.create_dataset("x", (32,), "f4", maxshape=(None,), chunks=(2**29,), compression="gzip")
 
 
 def texts(file: h5py.File) -> None:
@@ -278,6 +282,7 @@ def texts(file: h5py.File) -> None:
         (external_storage, "lie in another file"),
         (virtual, "lie in another file"),
         (bomb, "bytes of weights unpack to"),
+        (large_chunk, "are packed"),
         (texts, "are no numbers"),
     ],
 )
