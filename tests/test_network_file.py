@@ -299,3 +299,10 @@ def test_weights_in_a_circle_are_refused_and_not_followed_for_ever(plain, tmp_pa
 
 def test_a_network_that_fits_no_memory_is_refused(plain, tmp_path):
     refusal(with_argument(plain, tmp_path, "units", 2**50))
+
+
+def test_a_network_that_asks_for_more_weights_than_it_holds_is_refused_before_they_are_made(plain, tmp_path):
+    before = keras.Variable.__init__
+    file = with_argument(plain, tmp_path, "units", 10_000_000)
+    assert "it asks for 160,000,000 bytes of weights, and holds fewer" in refusal(file)
+    assert keras.Variable.__init__ is before
