@@ -306,3 +306,15 @@ def test_a_network_that_asks_for_more_weights_than_it_holds_is_refused_before_th
     file = with_argument(plain, tmp_path, "units", 10_000_000)
     assert "it asks for 160,000,000 bytes of weights, and holds fewer" in refusal(file)
     assert keras.Variable.__init__ is before
+
+
+def test_a_network_that_makes_an_image_far_larger_is_refused(plain, tmp_path):
+    size = {"name": "larger", "size": [100_000, 100_000]}
+    layer = {"module": "keras.layers", "class_name": "UpSampling2D", "config": size}
+
+    def change(config: dict[str, Any]) -> None:
+        config["config"]["layers"].insert(1, layer)
+
+    before = keras.KerasTensor.__init__
+    assert "between its layers are 40,000,000,000 numbers" in refusal(with_config(plain, tmp_path, change))
+    assert keras.KerasTensor.__init__ is before
