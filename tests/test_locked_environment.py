@@ -1,10 +1,15 @@
 """Real uv and a real source package, whose build code leaves a trace; nothing comes from the network."""
 
+import hashlib
 import io
 import subprocess
 import sys
 import tarfile
+import threading
+import zipfile
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -152,3 +157,38 @@ def test_groups_that_are_no_plain_names_are_refused(strangers, text):
     (strangers.folder / "pyproject.toml").write_text(text)
     with pytest.raises(InputError, match=r"the run's pyproject\.toml"):
         strangers.install(build=False)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *facts: object) -> None:
+        pass
+
+
+def test_a_wheel_that_only_seems_to_be_the_usual_registrys_stays_out_of_the_cache(
+    strangers, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("UV_OFFLINE")
+    wheel = tmp_path / "served" / "@files.pythonhosted.org" / "dep-1.0-py3-none-any.whl"
+    wheel.parent.mkdir(parents=True)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        info = "dep-1.0.dist-info"
+        archive.writestr("dep.py", "")
+        archive.writestr(f"{info}/METADATA", METADATA)
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "served"))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = rf"http://127.0.0.1:{server.server_port}\\@files.pythonhosted.org/{wheel.name}"
+    sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    source = (
+        f'registry = "https://pypi.org/simple" }}\nwheels = [{{ url = "{url}", hash = "sha256:{sha256}" }}]'
+    )
+    text = LOCK.format(source="@", own="virtual").replace("@ }", source)
+    (strangers.folder / "uv.lock").write_text(text)
+    try:
+        python = strangers.install(build=False)
+    finally:
+        server.shutdown()
+        server.server_close()
+    subprocess.run([python, "-c", "import dep"], check=True)
+    assert not [one for one in (tmp_path / "cache").rglob("*") if "dep" in one.name]

@@ -263,7 +263,11 @@ def virtual(file: h5py.File) -> None:
 
 
 def bomb(file: h5py.File) -> None:
-    file.create_dataset("x", (2**30,), "f4", chunks=(2**20,), compression="gzip")
+    file.create_dataset("x", (2**30,), "f4")
+
+
+def large_chunk(file: h5py.File) -> None:
+    file.create_dataset("x", (32,), "f4", maxshape=(None,), chunks=(2**29,), compression="gzip")
 
 
 def texts(file: h5py.File) -> None:
@@ -278,6 +282,7 @@ def texts(file: h5py.File) -> None:
         (external_storage, "lie in another file"),
         (virtual, "lie in another file"),
         (bomb, "bytes of weights unpack to"),
+        (large_chunk, "are packed"),
         (texts, "are no numbers"),
     ],
 )
@@ -294,3 +299,22 @@ def test_weights_in_a_circle_are_refused_and_not_followed_for_ever(plain, tmp_pa
 
 def test_a_network_that_fits_no_memory_is_refused(plain, tmp_path):
     refusal(with_argument(plain, tmp_path, "units", 2**50))
+
+
+def test_a_network_that_asks_for_more_weights_than_it_holds_is_refused_before_they_are_made(plain, tmp_path):
+    before = keras.Variable.__init__
+    file = with_argument(plain, tmp_path, "units", 10_000_000)
+    assert "it asks for 160,000,000 bytes of weights, and holds fewer" in refusal(file)
+    assert keras.Variable.__init__ is before
+
+
+def test_a_network_that_makes_an_image_far_larger_is_refused(plain, tmp_path):
+    size = {"name": "larger", "size": [100_000, 100_000]}
+    layer = {"module": "keras.layers", "class_name": "UpSampling2D", "config": size}
+
+    def change(config: dict[str, Any]) -> None:
+        config["config"]["layers"].insert(1, layer)
+
+    before = keras.KerasTensor.__init__
+    assert "between its layers are 40,000,000,000 numbers" in refusal(with_config(plain, tmp_path, change))
+    assert keras.KerasTensor.__init__ is before

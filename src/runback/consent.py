@@ -18,6 +18,9 @@ SCREEN = 40
 UNLIMITED = 200
 """Columns where no terminal limits them."""
 
+CHARACTERS = 3
+"""Characters for each column of a line, at most: a letter and the marks on it."""
+
 RIGHTS = "What you agree to runs with your rights: it can read, change and send whatever you can."
 
 
@@ -59,7 +62,7 @@ def screen(
     """Return what a bundle brings as lines of a terminal of that width."""
     head = (f"This {what} brings what is not yours, with the fingerprint", fingerprint)
     told = [cut(line, width) for line in (*head, *lines(found))]
-    if texts is None or len(told) + len(texts) + 1 > SCREEN or any(cell_len(one) > width for one in texts):
+    if texts is None or len(told) + len(texts) + 1 > SCREEN or not all(_fits(one, width) for one in texts):
         texts = [cut("--show prints all of it, with every changed line.", width)]
     return [*told, *texts, cut(RIGHTS, width)]
 
@@ -73,4 +76,12 @@ def lines(found: Sequence[Brought]) -> Iterator[str]:
 
 def cut(line: str, width: int) -> str:
     """Return a line that fits on a terminal; the end of a longer one is `...`."""
-    return line if cell_len(line) <= width else f"{set_cell_size(line, max(width, 4) - 3)}..."
+    if _fits(line, width):
+        return line
+    columns = max(width, 4) - 3
+    short = line[: CHARACTERS * columns]
+    return f"{short if cell_len(short) <= columns else set_cell_size(short, columns)}..."
+
+
+def _fits(line: str, width: int) -> bool:
+    return len(line) <= CHARACTERS * width and cell_len(line) <= width

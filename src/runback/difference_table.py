@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable
+from itertools import islice
 
 from rich.console import Console
 from rich.table import Table
@@ -9,6 +10,12 @@ from rich.table import Table
 from runback.escape import for_terminal
 from runback.provenance.difference import Difference
 from runback.screen import Screen
+
+ROWS = 500
+"""Differences that are shown; the rest is counted."""
+
+CELL = 500
+"""Characters of a text that are shown: each row is as wide as the widest."""
 
 UNLIMITED = 100_000
 """Columns where no terminal limits them: a file or a pipe gets each row on one line, whole."""
@@ -19,15 +26,18 @@ HEADS = ("differs", "", "recorded", "now")
 def print_differences(
     found: Iterable[Difference], console: Console, heads: tuple[str, str, str, str] = HEADS
 ) -> None:
-    """Print a row for each difference: its part, what differs in it, and its two values."""
-    part, what, then, now = (for_terminal(head) for head in heads)
+    """Print a row for each difference: its part, what differs in it, and its two values, each cut to CELL."""
+    part, what, then, now = (_cell(head) for head in heads)
+    rows = iter(found)
     table = Table(box=None, pad_edge=False)
     table.add_column(part, no_wrap=True)
     table.add_column(what, overflow="fold")
     table.add_column(then, overflow="fold")
     table.add_column(now, overflow="fold")
-    for one in found:
-        table.add_row(*(for_terminal(text) for text in (one.part, one.what, one.then, one.now)))
+    for one in islice(rows, ROWS):
+        table.add_row(*(_cell(text) for text in (one.part, one.what, one.then, one.now)))
+    if more := sum(1 for _ in rows):
+        table.add_row("", f"and {more:,} more", "", "")
     if console.is_terminal:
         console.print(table)
         return
@@ -36,3 +46,8 @@ def print_differences(
         whole.print(table)
     for line in captured.get().splitlines():
         console.file.write(f"{line.rstrip()}\n")
+
+
+def _cell(text: str) -> str:
+    shown = for_terminal(text[:CELL])
+    return shown if len(text) <= CELL and len(shown) <= CELL else f"{shown[:CELL]}..."

@@ -2,6 +2,8 @@
 
 import html
 import re
+import unicodedata
+from collections.abc import Iterator
 
 _FORMULA = re.compile(r"\s*[=+\-@|%\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 """How a cell begins that a spreadsheet may calculate instead of showing it, full-width signs included
@@ -9,10 +11,27 @@ _FORMULA = re.compile(r"\s*[=+\-@|%\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
+MARKS = 2
+"""Marks on one letter that are shown, as many as languages put there; more take no room, and cover others."""
+
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters, marks and signs that nobody sees."""
+
 
 def for_terminal(text: str) -> str:
-    """Return the text with each character that would do something to a terminal spelled out."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    """Return the text with each character that would do something to a terminal spelled out.
+
+    So is what nobody sees: blank letters, and more than MARKS marks on a letter.
+    """
+    return text if text.isascii() and text.isprintable() else "".join(_spelled(text))
+
+
+def _spelled(text: str) -> Iterator[str]:
+    marks = 0
+    for one in text:
+        marks = marks + 1 if unicodedata.category(one) in ("Mn", "Me") else 0
+        is_seen = one.isprintable() and one not in _BLANK and marks <= MARKS
+        yield one if is_seen else ascii(one)[1:-1]
 
 
 def lines_for_terminal(text: str) -> str:

@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 from runback import targets
 from runback.chatter import silenced
 from runback.errors import InputError
-from runback.network_file import check_network_file
+from runback.network_file import check_network_file, room
+from runback.network_limit import limited_network
 from runback.tracking.find import artifacts, download, read_text
 from runback.tracking.store import Store
 from runback.tracking.text import first_line
@@ -60,6 +61,7 @@ def read_network(file: Path, factory: Any, declared: tuple[str, ...], what: str)
         targets.resolve(factory, "model", declared)
         check_network_file(file, declared, what)
         try:
-            return keras.saving.load_model(file, compile=False, safe_mode=True)
+            with limited_network(room(file.stat().st_size), what):
+                return keras.saving.load_model(file, compile=False, safe_mode=True)
         except (*UNLOADABLE, tensorflow.errors.OpError) as error:
             raise InputError(f"{what} cannot be loaded: {first_line(str(error))}") from error

@@ -52,12 +52,17 @@ def check_network_file(file: Path, declared: tuple[str, ...], what: str) -> None
         raise InputError(f"{what} cannot be loaded: {type(error).__name__}: {error!s:.100}") from error
 
 
+def room(size: int) -> int:
+    """Return how many bytes of memory a file of this size may ask for."""
+    return ROOM + 4 * size
+
+
 def _check_members(archive: zipfile.ZipFile, size: int) -> None:
     names = sorted(archive.namelist())
     if names != sorted(MEMBERS):
         raise InputError(f"it must hold {', '.join(sorted(MEMBERS))}; it holds {names!a:.200}")
     unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > ROOM + 4 * size or archive.getinfo(CONFIG).file_size > LARGEST_CONFIG:
+    if unpacked > room(size) or archive.getinfo(CONFIG).file_size > LARGEST_CONFIG:
         raise InputError(f"its {size:,} bytes unpack to {unpacked:,}")
 
 
@@ -139,7 +144,7 @@ def _check_weights(content: bytes) -> None:
                     waiting.append(member)
                 else:
                     total += _bytes_of(member, name)
-    if total > ROOM + 4 * len(content):
+    if total > room(len(content)):
         raise InputError(f"its {len(content):,} bytes of weights unpack to {total:,}")
 
 
@@ -150,4 +155,6 @@ def _bytes_of(member: Any, name: str) -> int:
         raise InputError(f"its weights lie in another file: {name!a:.80}")
     if member.dtype.kind not in "biufc":
         raise InputError(f"its weights are no numbers: {name!a:.80}")
+    if member.chunks is not None:  # each is unpacked whole, however little of it is used
+        raise InputError(f"its weights are packed: {name!a:.80}")
     return int(member.size or 0) * int(member.dtype.itemsize)

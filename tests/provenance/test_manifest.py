@@ -1,5 +1,6 @@
 import json
 import time
+import tracemalloc
 
 import pytest
 
@@ -159,3 +160,15 @@ def seconds_to_decode(prefix):
 
 def test_deep_names_are_checked_about_as_fast_as_flat_ones_of_the_same_length():
     assert seconds_to_decode("a/" * 250) < 5 * seconds_to_decode("aa" * 250)
+
+
+def test_a_manifest_that_would_be_far_longer_in_the_form_of_runback_takes_no_memory():
+    deep = b"[" * 400 + b",".join([b"0"] * 20_000) + b"]" * 400
+    tracemalloc.start()
+    try:
+        message = refusal(b'{"files":{},"format":"runback-bundle-1","run":{"a":' + deep + b"}}")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "not in the form" in message
+    assert most < 4 * 2**20

@@ -20,6 +20,9 @@ MAX_TREE_ENTRIES = 100_000
 END_BYTES = 2**17
 """As many as zipfile looks for the directory's place in, at the end, without saying how many it wants."""
 
+ENTRY = b"PK\x01\x02"
+"""How each entry of a directory begins: the count beside it is not what zipfile goes by."""
+
 ALWAYS = 64 * 2**20
 """Bytes that any zip may unpack to: texts are small, and packed well."""
 
@@ -30,14 +33,11 @@ def opened(source: Path | bytes, *, entries: int = MAX_ENTRIES) -> Iterator[zipf
 
     Raises InputError beyond that, and what zipfile raises for bytes that are no zip.
     """
-    directory = MAX_DIRECTORY_BYTES * entries // MAX_ENTRIES
-    with (
-        source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as stream,
-        zipfile.ZipFile(_Bounded(stream, directory)) as archive,  # type: ignore[arg-type]
-    ):
-        if len(archive.infolist()) > entries:
-            raise InputError(f"a zip holds at most {entries:,} files; it has {len(archive.infolist()):,}")
-        yield archive
+    with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as stream:
+        bounded = _Bounded(stream, entries)
+        with zipfile.ZipFile(bounded) as archive:  # type: ignore[arg-type]
+            bounded.is_open = True
+            yield archive
 
 
 def refuse_bomb(sizes: Sequence[int], packed: int, ratio: int, what: str) -> None:
@@ -50,15 +50,24 @@ def refuse_bomb(sizes: Sequence[int], packed: int, ratio: int, what: str) -> Non
 
 
 class _Bounded:
-    """A stream of which no piece is read that is larger than a directory may be."""
+    """A stream of which no piece is read that is larger than a directory of so many entries may be.
 
-    def __init__(self, stream: io.BufferedReader | io.BytesIO, largest: int) -> None:
-        self.seek, self.tell, self._read, self._largest = stream.seek, stream.tell, stream.read, largest
+    Until it `is_open`, when the directory is read, no piece has more entries either: each takes far more
+    memory than in the file.
+    """
+
+    def __init__(self, stream: io.BufferedReader | io.BytesIO, entries: int) -> None:
+        self.seek, self.tell, self._read, self._entries = stream.seek, stream.tell, stream.read, entries
+        self._largest = MAX_DIRECTORY_BYTES * entries // MAX_ENTRIES
+        self.is_open = False
 
     def read(self, size: int = -1) -> bytes:
         if size > self._largest:
             raise zipfile.BadZipFile(f"its directory has {size:,} bytes; expected at most {self._largest:,}")
-        return self._read(END_BYTES if size < 0 else size)
+        piece = self._read(END_BYTES if size < 0 else size)
+        if not self.is_open and (count := piece.count(ENTRY)) > self._entries:
+            raise InputError(f"a zip holds at most {self._entries:,} files; it has {count:,}")
+        return piece
 
     def seekable(self) -> bool:
         return True

@@ -5,21 +5,29 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from runback.errors import InputError
 
 MAX_BYTES = 4 * 2**20
 """A lock file of 200 packages has half a megabyte."""
 
-USUAL = frozenset({"https://pypi.org/simple", "files.pythonhosted.org"})
+USUAL = frozenset({"https://pypi.org/simple", "https://files.pythonhosted.org"})
 """The registry that uv asks where nobody names another, and the host of its files."""
 
 LOCAL = ("directory", "editable", "virtual")
 """Sources that are folders of the project: they are built, unless they are only imported."""
 
-_LONG_KEY = re.compile(rb"^[^=\n]{400}", re.MULTILINE)
-"""The beginning of what is no line of a lock file; tomllib takes very long for a key of many parts."""
+_ADDRESS = re.compile(r"(https?://[a-z0-9.-]+(?::[0-9]{1,5})?)/[!-\[\]-~]*")
+"""An address whose host is the same to every reader: no login, no backslash, nothing that cannot be seen."""
+
+_TEXT = re.compile(rb'"(?:[^"\\\n]|\\.)*"?|\'[^\'\n]*\'?')
+"""A text within its line, or one that its line does not end."""
+
+_LONG_KEY = re.compile(rb"(?:\.[^.\n]*){5}")
+"""A key of more parts than a lock file has, once texts are left out; tomllib takes very long for those."""
+
+_LONG_TEXT = re.compile(rb'"""|\'\'\'')
+"""What opens a text of several lines, which uv does not write."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +85,12 @@ class _Package:
 
     @property
     def places(self) -> Iterator[str]:
-        """The registry, and the hosts of its files; a file without a host is on this machine."""
+        """The registry, and the hosts of its files; a file on this machine has none, and is told of whole."""
         if self.source.keys() == {"registry"}:
             yield str(self.source["registry"])
         else:
             yield self.told
-        yield from (_host(url) for url in (*self.wheels, *filter(None, [self.sdist])))
+        yield from (_place(address) for address in (*self.wheels, *filter(None, [self.sdist])))
 
     def odd(self, usual: frozenset[str]) -> str | None:
         """Return the first place it comes from that is not in use here."""
@@ -93,7 +101,7 @@ def _packages(content: bytes) -> list[Any]:
     if len(content) > MAX_BYTES:
         raise InputError(f"uv.lock has {len(content):,} bytes; expected at most {MAX_BYTES:,}")
     try:
-        found = None if _LONG_KEY.search(content) else tomllib.loads(content.decode()).get("package", [])
+        found = None if _is_slow(content) else tomllib.loads(content.decode()).get("package", [])
     except (ValueError, RecursionError) as error:
         raise InputError("uv.lock is no lock file of uv: it is no TOML") from error
     if not isinstance(found, list):
@@ -101,13 +109,16 @@ def _packages(content: bytes) -> list[Any]:
     return found
 
 
+def _is_slow(content: bytes) -> bool:
+    return bool(_LONG_TEXT.search(content) or _LONG_KEY.search(_TEXT.sub(b"", content)))
+
+
 def _address(file: Mapping[str, Any]) -> str:
     """Return where a package's file is; one that has only a name is beside the others of its registry."""
-    return str(file.get("url") or file.get("path") or "")
+    return " or ".join(str(file[key]) for key in ("url", "path") if key in file)
 
 
-def _host(address: str) -> str:
-    try:
-        return urlsplit(address).hostname or f"this machine: {address}"
-    except ValueError:
-        return address
+def _place(address: str) -> str:
+    """Return a file's scheme, host and port; the whole address where another reader may see another host."""
+    found = _ADDRESS.fullmatch(address)
+    return found[1] if found else f"the file {address}"

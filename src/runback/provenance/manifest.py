@@ -5,7 +5,7 @@ import json
 import re
 import reprlib
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +77,7 @@ def decode(data: bytes) -> Manifest:
     _check_names(manifest.files)
     _check_total(manifest.files)
     # Keys given twice, NaN, lone surrogates, another encoding: whatever two readers may read in two ways.
-    if _canonical(content) != data:
+    if not _is_canonical(content, data):
         raise InputError(f"{MANIFEST} is not in the form in which runback writes it")
     return manifest
 
@@ -113,11 +113,27 @@ def _folded(name: str) -> str:
 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:
+    return b"".join(_pieces(content))
+
+
+def _is_canonical(content: Mapping[str, Any], data: bytes) -> bool:
+    """Say whether these bytes are the canonical ones, which may be far more: they are never held at once."""
+    at = 0
+    for piece in _pieces(content):
+        if not data.startswith(piece, at):
+            return False
+        at += len(piece)
+    return at == len(data)
+
+
+def _pieces(content: Mapping[str, Any]) -> Iterator[bytes]:
+    encoder = json.JSONEncoder(sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
     try:
-        text = json.dumps(content, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-        return text.encode() + b"\n"
+        for piece in encoder.iterencode(content):
+            yield piece.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{MANIFEST} cannot hold the given facts: {error}") from error
+    yield b"\n"
 
 
 def _file_sum(name: str, value: Any) -> FileSum:
