@@ -400,8 +400,8 @@ def _say(troubles: Sequence[RunbackError]) -> None:
 
 
 def _texts(values: Mapping[str, object], limit: int) -> dict[str, str]:
-    """Return values as texts, cut, and without secrets."""
-    return {redacted(name): _text(name, value, limit) for name, value in values.items()}
+    """Return values as texts, cut, and without secrets; names stay, for what has one is found by it."""
+    return {name: _text(name, value, limit) for name, value in values.items()}
 
 
 def _text(name: str, value: object, limit: int) -> str:
