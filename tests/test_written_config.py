@@ -94,6 +94,16 @@ def test_names_of_folders_do_not_come_from_the_environment(project, arguments):
     assert not list((project.folder / "mlruns").rglob("*planted-width*"))
 
 
+@pytest.mark.parametrize("key", ["tracking.experiment", "hydra.sweeper.name"])
+def test_names_of_folders_hold_no_secret(project, key):
+    many = () if key.startswith("tracking") else ("-m", "seed=1,2")
+    done = project.run("train", *many, f"{key}='of password=plnt-41-name'", *SMALL)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "must hold no secret" in done.stderr
+    assert "plnt-41" not in done.stderr
+    assert not list((project.folder / "mlruns").rglob("*plnt-41*"))
+
+
 def test_an_experiment_that_is_reached_by_a_reference_is_refused_too(monkeypatch):
     monkeypatch.setenv("WHO", "planted")
     cfg = OmegaConf.create({"a": "${oc.env:WHO}", "tracking": {"experiment": "${a}"}})

@@ -9,6 +9,10 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from runback.escape import for_terminal, lines_for_terminal
+from runback.secrecy import redacted_excerpt
+
+LONGEST = 100_000
+"""Characters of what is logged at once."""
 
 _format_warning = warnings.formatwarning
 
@@ -34,18 +38,21 @@ def guard() -> None:
 
 
 class _Record(logging.LogRecord):
-    """What is logged, whoever logs it and wherever it goes."""
+    """What is logged, whoever logs it and wherever it goes: bounded, and without secrets."""
 
     def __init__(self, *facts: Any, **more: Any) -> None:
         super().__init__(*facts, **more)
         if isinstance(self.exc_info, tuple):
             told = "".join(traceback.format_exception(*self.exc_info))
-            self.exc_text = lines_for_terminal(told.rstrip("\n"))
+            self.exc_text = lines_for_terminal(redacted_excerpt(told.rstrip("\n"), LONGEST))
+        if self.stack_info:
+            self.stack_info = lines_for_terminal(redacted_excerpt(self.stack_info, LONGEST))
 
     def getMessage(self) -> str:  # noqa: N802 - logging's name for it
         """Return the message: of our own always one line, others may log several."""
         is_ours = self.name.partition(".")[0] == "runback"
-        return (for_terminal if is_ours else lines_for_terminal)(super().getMessage())
+        message = redacted_excerpt(super().getMessage(), LONGEST)
+        return (for_terminal if is_ours else lines_for_terminal)(message)
 
 
 def _warning(message: Warning | str, *where: Any, **more: Any) -> str:

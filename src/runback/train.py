@@ -23,6 +23,7 @@ from runback.brief import run_name
 from runback.chatter import silenced
 from runback.errors import InputError, StoreError, TrialPruned
 from runback.prepare import GROUPS, Plan, prepare
+from runback.secrecy.known import spare
 from runback.sweeping import trial as trials
 from runback.terminal import say
 from runback.tracking.layout import MIRROR, Layout, project_root
@@ -53,6 +54,7 @@ def job(cfg: DictConfig) -> float | tuple[float, ...]:
     """Train the model that Hydra composed, record it as one MLflow run, return its objective's value."""
     hydra = HydraConfig.get()
     choices = {group: str(hydra.runtime.choices.get(group)) for group in GROUPS}
+    spare(choices.values())
     trial = trials.current()
     overrides = written_overrides(hydra.overrides.task)
     name = _name(choices, overrides) if trial is None else trial.label.name

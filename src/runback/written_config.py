@@ -13,6 +13,7 @@ from runback import interpolation
 from runback.errors import InputError
 from runback.secrecy import config as secrets
 from runback.secrecy import remember, secret_key, secret_variable
+from runback.secrecy.known import spare
 from runback.secrecy.urls import password_in
 
 HYDRA_FOLDER = ".hydra"
@@ -39,6 +40,7 @@ def written(cfg: DictConfig) -> WrittenConfig:
         tree, reads = interpolation.resolved(cfg)
     except OmegaConfBaseException as error:
         raise _unresolvable(error) from error
+    spare(_keys(tree))
     _remember_read(reads)
     shown, left_out = secrets.masked(tree)
     return WrittenConfig(shown, reads, left_out)
@@ -95,6 +97,13 @@ def refuse_left_out(tree: Mapping[str, Any]) -> None:
             f"the config lacks {', '.join(keys)} because secrets are left out of what is written; a "
             "config that is to be trained again takes them from the environment, as ${oc.env:NAME}"
         )
+
+
+def _keys(node: Any) -> set[str]:
+    """Return the keys of a config, at every depth."""
+    if isinstance(node, dict):
+        return {str(key) for key in node}.union(*map(_keys, node.values()))
+    return set().union(*map(_keys, node)) if isinstance(node, list | tuple) else set()
 
 
 def _remember_read(reads: Mapping[str, Sequence[str]]) -> None:

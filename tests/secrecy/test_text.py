@@ -3,8 +3,10 @@
 import time
 
 import pytest
+from omegaconf import OmegaConf
 
 from runback.secrecy import redacted, remember
+from runback.written_config import written
 
 CHANCE = "q7Xw2Lm9Zt4Rb8Vn3Kc6"
 
@@ -201,9 +203,28 @@ def test_ordinary_text_stays(text):
 
 def test_json_stays_json():
     assert (
-        redacted('{"password": 482109, "token": "abc", "n": 1}')
+        redacted('{"password": 482109, "token": "abc1", "n": 1}')
         == '{"password": "***", "token": "***", "n": 1}'
     )
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("token: ", "&token= ", "password: ", "password=***,", "token=***", "-eyJaaaa", "password=.", "&"),
+        *("\r 10% it/s token=abc, loss=1", "password = $", "token=%s"),
+    ],
+)
+def test_two_megabytes_of_hostile_text_on_one_line_take_no_time(piece):
+    text = piece * (2**21 // len(piece))
+    began = time.process_time()
+    redacted(text)
+    assert time.process_time() - began < 5  # at most about 3 s; what is quadratic takes minutes
+
+
+@pytest.mark.parametrize("begin", ["password: ", "x token=", "Cookie: a=", "x password="])
+def test_of_a_very_long_secret_nothing_is_left(begin):
+    assert redacted(f"{begin}{'q7Xw' * 5000}\nrest") == f"{begin.replace('a=', '')}***\nrest"
 
 
 @pytest.mark.parametrize("piece", HOSTILE)
@@ -247,3 +268,29 @@ def test_secrets_of_the_environment_are_known(monkeypatch, tmp_path):
     assert redacted("x planted-by-the-environment y") == "x *** y"
     assert redacted(f"true {tmp_path}") == f"true {tmp_path}"
     assert redacted("x planted/in/address y") == "x *** y"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("LABEL_KEY", "optimizer"), ("SORT_KEY", "accuracy"), ("DB_PASSWORD", "stratified")],
+        *[("GROUP_KEY", "efficient_net"), ("CLS_TOKEN", "first_token"), ("MODEL_KEY", "resnet50_v2")],
+    ],
+)
+def test_a_plain_word_of_the_environment_is_no_secret(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    assert redacted(f"the {value} of it") == f"the {value} of it"
+
+
+def test_names_that_the_config_uses_are_no_secrets(monkeypatch):
+    monkeypatch.setenv("MY_PASSWORD", "planted_key_33")
+    assert redacted("a planted_key_33") == "a ***"
+    written(OmegaConf.create({"model": [{"planted_key_33": 1}]}))
+    assert redacted("a planted_key_33") == "a planted_key_33"
+
+
+def test_the_password_of_an_address_is_known_as_it_is_meant_too(monkeypatch):
+    monkeypatch.setenv("PLANTED_ADDRESS", "postgres://bob:S3cret%40pw%2B1@host/db")
+    monkeypatch.setenv("PLANTED_SECRET", "postgres://bob:0ther%40pw%2B2@host/db")
+    for shown in ("S3cret@pw+1", "S3cret%40pw%2B1", "0ther@pw+2", "0ther%40pw%2B2"):
+        assert redacted(f"login with '{shown}' refused") == "login with '***' refused"

@@ -1,11 +1,14 @@
 """What trials print, by every way there is: bounded, and without secrets."""
 
 import contextlib
+import logging
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from runback.sweeping import messages, output
@@ -58,6 +61,89 @@ def test_no_secret_stays_in_an_output(engine, tmp_path, way):
     text = printed(engine, tmp_path, task)
     assert "example.org" in text
     assert "hunter2" not in text
+
+
+def test_no_secret_that_only_the_trial_knows_stays(engine, tmp_path):
+    def task():
+        os.environ["LATE_TOKEN"] = "plnt-late-12345"  # noqa: S105 - nobody's
+        by_program("bare plnt-late-12345")
+        (tmp_path / "own.log").write_text("bare plnt-late-12345\n")
+        return 1.0
+
+    assert printed(engine, tmp_path, task) == "bare ***\n"
+    assert (tmp_path / "own.log").read_text() == "bare ***\n"
+
+
+def test_no_secret_that_only_an_orphan_knows_stays(tmp_path):
+    program = (
+        "import os, sys, time; from pathlib import Path;"
+        "from runback.sweeping.engines.local import LocalEngine;"
+        "from runback.sweeping.process import Job; engine = LocalEngine(); folder = Path(sys.argv[1])\n"
+        "def task():\n"
+        "    import os, time\n"
+        "    os.environ['LATE_TOKEN'] = 'plnt-late-12345'\n"
+        "    os.write(1, b'bare plnt-late-12345\\n')\n"
+        "    time.sleep(60)\n"
+        "engine.start(Job.of(task, number=0, sweep='s', threads=1, parent=None, folder=folder))\n"
+        "while not (folder / 'output.log').exists() or not (folder / 'output.log').stat().st_size:\n"
+        "    time.sleep(0.05)\n"
+        "os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, tmp_path], check=True)
+    deadline = time.monotonic() + 60
+    while "plnt" in (tmp_path / output.OUTPUT).read_text() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert (tmp_path / output.OUTPUT).read_text().startswith("bare ***\n")
+
+
+def test_a_log_beside_the_output_is_bounded_and_without_secrets(engine, tmp_path):
+    def task():
+        logging.basicConfig(filename=tmp_path / "app.log", format="%(message)s", force=True)
+        log = logging.getLogger("any")
+        os.environ["LATE_TOKEN"] = "plnt-late-12345"  # noqa: S105 - nobody's
+        log.warning("first with %s and %s", "plnt-late-12345", {"password": "plnt-logged"})
+        try:
+            int("bare plnt-late-12345")
+        except ValueError:
+            log.exception("raised")
+        log.warning("word " * 1_000_000)
+        (tmp_path / "app.log").open("a").write("word\n" * 1_000_000)
+        return 1.0
+
+    printed(engine, tmp_path, task)
+    text = (tmp_path / "app.log").read_text()
+    assert text.startswith("first with *** and {'password': '***'}\n")
+    assert "with base 10: 'bare ***'" in text
+    assert "characters left out" in text
+    assert "plnt" not in text
+    assert len(text) < LIMIT
+
+
+def test_of_a_long_secret_nothing_stays(engine, tmp_path):
+    secret = "plnt" + "aB3xQ" * 200
+
+    def task():
+        os.environ["LATE_TOKEN"] = secret
+        by_descriptor(f"val:{secret}")
+        print(f"val:{secret}")
+        return 1.0
+
+    assert printed(engine, tmp_path, task) == "val:***\nval:***\n"
+
+
+def test_daemons_that_a_task_leaves_end_with_their_trial(engine, tmp_path):
+    def task():
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(300,), daemon=True)
+        child.start()
+        (tmp_path / "pid").write_text(str(child.pid))
+        return 1.0
+
+    printed(engine, tmp_path, task)
+    child = int((tmp_path / "pid").read_text())
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(child)
 
 
 def test_python_prints_no_secret_while_a_trial_runs(engine, tmp_path):

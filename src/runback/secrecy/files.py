@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from runback.secrecy.formats import holds_token
-from runback.secrecy.known import holds_known
+from runback.secrecy.known import holds_known, is_random
 from runback.secrecy.named import is_placeholder
 from runback.secrecy.names import is_strong, secret_key, secret_variable, word_set, words
 from runback.secrecy.urls import password_in
@@ -203,7 +203,7 @@ def _assigned(text: str, ending: str) -> str | None:
             continue
         if is_strong(name) and is_data and not value.replace(".", "").replace("_", "").isdigit():
             return name
-        if _is_random(value):
+        if is_random(value):
             return name
     return None
 
@@ -212,12 +212,6 @@ def _is_secret(value: str | None) -> bool:
     if not value or value.lower() in _DOCUMENTED or is_placeholder(value):
         return False
     return not value.startswith(("${", "$", "{", "<", "%", "/", "./", "~")) and "{" not in value
-
-
-def _is_random(value: str) -> bool:
-    """Say whether a value is as long and as mixed as what a machine makes."""
-    letters, digits = sum(map(str.isalpha, value)), sum(map(str.isdigit, value))
-    return len(value) >= 12 and letters >= 3 and digits >= 2 and " " not in value and len(set(value)) >= 8
 
 
 def _is_named_so(path: str) -> bool:

@@ -25,7 +25,7 @@ _TOKENS = (
     r"hf_[A-Za-z0-9]{16,}+",  # Hugging Face
     r"npm_[A-Za-z0-9]{30,}+",
     r"pypi-(?:AgE[\w-]{10,}+|(?=[A-Za-z_-]{0,60}\d)[\w-]{40,}+)",
-    r"eyJ[\w-]{8,}+\.[\w-]{4,}+(?:\.[\w-]*+)?",  # JSON Web Tokens
+    r"eyJ(?:[\w-]{1024,}+|[\w-]{8,}+\.[\w-]{4,}+)(?:\.[\w-]*+)*+",  # JSON Web Tokens
     r"SG\.[\w-]{16,}+\.[\w-]{16,}+",  # SendGrid
     r"dop_v1_[a-f0-9]{40,}+",  # DigitalOcean
     r"shp(?:at|ss|ca|pa)_[a-fA-F0-9]{32,}+",  # Shopify

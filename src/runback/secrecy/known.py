@@ -5,11 +5,13 @@ import functools
 import html
 import json
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 from runback.secrecy.formats import HIDDEN
-from runback.secrecy.names import secret_variable, word_set
+from runback.secrecy.names import is_plain, is_strong, secret_key, secret_variable, word_set
 from runback.secrecy.urls import password_in
 
 SHORTEST = 8
@@ -28,15 +30,22 @@ PLAIN = word_set(
 )
 """Values that are words of every text."""
 
+_LETTERS = re.compile(r"[A-Za-z][a-z]{0,15}")
+
 _known: dict[str, tuple[str, ...]] = {}
+_spared: set[str] = set()
 _seen_environment: dict[str, str] = {}
 
 
 def remember(value: str) -> None:
     """Take a value for a secret from now on, in this process: `redacted` hides it, quoted or escaped."""
-    for one in _parts(value):
-        _known.setdefault(one, _forms(one))
-        _in_order.cache_clear()
+    _remember_all(_parts(value))
+
+
+def spare(names: Iterable[str]) -> None:
+    """Take names that a config uses, of keys and choices, for no secrets, whatever the environment holds."""
+    _spared.update(names)
+    _in_order.cache_clear()
 
 
 def without_known(text: str) -> str:
@@ -53,6 +62,12 @@ def holds_known(text: str) -> bool:
     return without_known(text) != text
 
 
+def _remember_all(values: Iterable[str]) -> None:
+    for one in filter(_is_special, values):
+        _known.setdefault(one, _forms(one))
+        _in_order.cache_clear()
+
+
 def _remember_environment() -> None:
     """Take up what the environment has now, and what it had before."""
     now = dict(os.environ)
@@ -60,10 +75,10 @@ def _remember_environment() -> None:
         return
     for name, value in now.items():
         if _seen_environment.get(name) != value:
-            if secret_variable(name) and len(value) >= SHORTEST and not _is_path(value):
+            if secret_variable(name) and _looks_secret(name, value) and not _is_path(value):
                 remember(value)
-            elif (password := password_in(value)) is not None:
-                remember(password)
+            else:
+                _remember_all(_passwords(value))
     _seen_environment.clear()
     _seen_environment.update(now)
 
@@ -72,9 +87,13 @@ def _parts(value: str) -> list[str]:
     """Return what of a secret is looked for: all of it, of several lines each, of an address the password."""
     text = value.strip()[:LONGEST]
     parts = [text, *(line.strip() for line in text.splitlines() if "-----" not in line)]
+    return [*dict.fromkeys([*parts, *_passwords(text)])]
+
+
+def _passwords(text: str) -> list[str]:
+    """Return the password of an address, as it stands there and as it is meant."""
     password = password_in(text)
-    parts += [] if password is None else [password]
-    return [one for one in dict.fromkeys(parts) if _is_special(one)]
+    return [] if password is None else [password, unquote(password)]
 
 
 def _is_special(text: str) -> bool:
@@ -85,6 +104,21 @@ def _is_special(text: str) -> bool:
         and len(set(text)) > 2
         and HIDDEN not in text
     )
+
+
+def _looks_secret(name: str, value: str) -> bool:
+    """Say whether a variable's value can be a secret: the less its name says so, the more random it is."""
+    if len(value) < SHORTEST:
+        return False
+    if is_strong(name):
+        return _LETTERS.fullmatch(value) is None
+    return not is_plain(value) if secret_key(name) else is_random(value)
+
+
+def is_random(value: str) -> bool:
+    """Say whether a value is as long and as mixed as what a machine makes."""
+    letters, digits = sum(map(str.isalpha, value)), sum(map(str.isdigit, value))
+    return len(value) >= 12 and letters >= 3 and digits >= 2 and " " not in value and len(set(value)) >= 8
 
 
 def _is_path(value: str) -> bool:
@@ -123,4 +157,5 @@ def _forms(value: str) -> tuple[str, ...]:
 @functools.lru_cache(1)
 def _in_order(count: int) -> tuple[str, ...]:
     """Return all forms, the longest first: a short one may be part of it."""
-    return tuple(sorted({form for forms in _known.values() for form in forms}, key=len, reverse=True))
+    forms = {form for value, forms in _known.items() if value not in _spared for form in forms}
+    return tuple(sorted(forms, key=len, reverse=True))

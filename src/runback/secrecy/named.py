@@ -4,13 +4,16 @@ import functools
 import re
 
 from runback.secrecy.formats import HIDDEN
-from runback.secrecy.names import is_strong, secret_key, secret_variable, word_set
+from runback.secrecy.names import is_plain, is_strong, secret_key, secret_variable, word_set
 
 LONGEST_GROUP = 4096
 """Characters of a list or mapping that is hidden whole, where its end is not found before."""
 
+AHEAD = 4096
+"""Characters behind a name that are looked at to tell what stands there; what is hidden may be longer."""
+
 _STEM = re.compile(
-    "pass|pwd|pw|secret|token|key|cred|auth|dsn|cookie|conn|jwt|bearer|pat|otp|webhook|mnemonic|netrc|"
+    "pass|pwd|pw|psk|secret|token|key|cred|auth|dsn|cookie|conn|jwt|bearer|pat|otp|webhook|mnemonic|netrc|"
     "signature|sas|recover|backup|seed",
     re.IGNORECASE,
 )
@@ -34,6 +37,7 @@ _EMPTY_LINE = re.compile(r"[ \t]*(?:#[^\n]*)?\n")
 _NEXT_LINE = re.compile(r"\n[ \t]*(?=\\*[\"'])")
 _ENTRY = re.compile(r"[ \t]*(?:-[ \t]|-$|[\"']?[\w.\-]+[\"']?:(?:[ \t]|$))")
 _LINE_START = re.compile(r"(?:[ \t>|+*]|-[ \t]|export[ \t]|set[ \t]|declare[ \t]-x[ \t])*")
+_LINE = re.compile(r"[^\n]*+")
 _RUN = re.compile(r"[^\s\"'<>]++")
 _SHORT_RUN = re.compile(r"[^\s,;&\"'<>(){}\[\]]++")
 _NUMBER = re.compile(r"[-+]?[\d.,_]+(?:e[-+]?\d+)?%?", re.IGNORECASE)
@@ -201,8 +205,9 @@ class _Named:
 
     def _bare(self) -> Span | None:
         """Return the value without quotes: to the line's end, to the quote around all of it, or one word."""
-        line = self.text.find("\n", self.start)
-        line = len(self.text) if line < 0 else line
+        if self.text.startswith(HIDDEN, self.start):
+            return None
+        line = self._end_of_line()
         rest = self.text[self.start : line]
         if not rest.strip() or rest[0] in "=,;)]}":
             return None
@@ -214,26 +219,39 @@ class _Named:
             return self._span(self.start, end, "")
         is_spaced = self.sign == ":" or self.text[self.start - 1] in " \t"
         if _WHOLE_LINE.search(self.name) and not self.is_quoted:
-            return self._span(self.start, line, "")
+            return self._span(self.start, line, "", _LINE)
         if self.is_line_start and not self.is_quoted and (is_variable or (self.is_strong and is_spaced)):
-            return self._span(self.start, line, "")
-        run = (_RUN if self.is_strong else _SHORT_RUN).match(self.text, self.start)
+            return self._span(self.start, line, "", _LINE)
+        pattern = _RUN if self.is_strong else _SHORT_RUN
+        run = pattern.match(self.text, self.start, line)
         if run is None:
             return None
-        value = _trimmed(run[0])
+        value = run[0] if len(run[0]) == AHEAD else _trimmed(run[0])
         if not self.is_strong and self._is_prose(value):
             return None
-        return self._span(self.start, self.start + len(value), '"' if self.is_quoted else "")
+        return self._span(self.start, self.start + len(value), '"' if self.is_quoted else "", pattern)
+
+    def _end_of_line(self) -> int:
+        """Return where the line ends, or what is looked at of it."""
+        limit = min(len(self.text), self.start + AHEAD)
+        line = self.text.find("\n", self.start, limit)
+        return limit if line < 0 else line
 
     def _is_prose(self, value: str) -> bool:
         is_word = value.isalpha() and value.islower() and len(value) <= 10
         is_said = self.sign == ":" and self.text[self.start - 1] in " \t" and not self.is_line_start
         return is_word and (self.is_flag or is_said)
 
-    def _span(self, start: int, end: int, quote: str) -> Span | None:
-        value = self.text[start:end].strip()
-        end = start + len(self.text[start:end].rstrip()) if value else end
-        return None if self._is_harmless(value) else (start, end, f"{quote}{HIDDEN}{quote}")
+    def _span(self, start: int, end: int, quote: str, rest: re.Pattern[str] | None = None) -> Span | None:
+        """Return a value to be hidden; with as much as is looked at goes the `rest` of it."""
+        value = self.text[start : min(end, start + AHEAD)].strip()
+        if self._is_harmless(value):
+            return None
+        if rest is not None and end - start == AHEAD and (more := rest.match(self.text, end)) is not None:
+            end = more.end()
+        while end > start and self.text[end - 1].isspace():
+            end -= 1
+        return start, end, f"{quote}{HIDDEN}{quote}"
 
     def _is_harmless(self, value: str) -> bool:
         word = value.lower().rstrip(".,;:!")
@@ -242,7 +260,9 @@ class _Named:
         if _PLACEHOLDER.fullmatch(value[:1000]):
             return _DEFAULT.search(value) is None
         if _NUMBER.fullmatch(value[:100]):
-            return not self.is_strong or len(value) < 3
+            return len(value) < (3 if self.is_strong else 9)
+        if not self.is_strong and is_plain(value):
+            return True
         last = self.name.rpartition(".")[2].replace("-", "_").lower()
         return value.rpartition(".")[2].lower() == last and value.isascii() and not value[:1].isdigit()
 
@@ -268,19 +288,16 @@ def _quote_around(text: str, begin: int) -> str:
 
 def _trimmed(value: str) -> str:
     """Return a value without the brackets and signs that belong to the text around it."""
-    while value and (
-        value[-1] in ".,;:`"
-        or any(
-            value[-1] == close and value.count(open_) < value.count(close)
-            for open_, close in ("()", "[]", "{}")
-        )
+    value = value.rstrip(".,;:`")
+    while value and any(
+        value[-1] == close and value.count(open_) < value.count(close) for open_, close in ("()", "[]", "{}")
     ):
-        value = value[:-1]
+        value = value[:-1].rstrip(".,;:`")
     return value
 
 
 def _is_short_number(text: str, start: int) -> bool:
-    found = _SHORT_RUN.match(text, start)
+    found = _SHORT_RUN.match(text, start, start + 101)
     return found is None or _NUMBER.fullmatch(found[0][:100]) is not None
 
 

@@ -11,20 +11,20 @@ def word_set(text: str) -> frozenset[str]:
 
 
 STRONG = word_set(
-    "password passwords passwd passphrase passphrases passcode passkey pwd pw secret secrets "
+    "password passwords passwd passphrase passphrases passcode passkey passwort passworts pwd secret secrets "
     "credential credentials cred creds dsn apikey apikeys apitoken appkey accesskey secretkey "
     "privatekey authkey accountkey authtoken accesstoken refreshtoken clientsecret apisecret "
     "connstr connectionstring authorization cookie cookies mnemonic webhook jwt netrc"
 )
-"""Words whose value is secret, whatever it is and wherever in the name the word stands."""
+"""Words whose value is secret, whatever it is; before other words only where it looks like one."""
 
-WEAK = word_set("token pass auth bearer pat oauth otp")
-"""Words whose value is secret at the end of a name, and only where it is a text."""
+WEAK = word_set("token pass pw psk auth bearer pat oauth otp")
+"""Words whose value is secret at the end of a name, and only where it looks like one."""
 
 KEYS = word_set(
-    "access account activation admin anthropic api app application auth aws azure client consumer "
+    "access account activation admin aes anthropic api app application auth aws azure client consumer "
     "cryptography crypt datadog deploy deployment encryption fernet function gcp github gitlab "
-    "google gpg hf hmac huggingface jwt kaggle license licence llm master minio openai pgp private "
+    "google gpg hf hmac huggingface jwt kaggle kms license licence llm master minio openai pgp private "
     "rsa s3 secret sentry server service session shared sharedaccess sign signing ssh ssl storage "
     "stripe subscription super tls user wandb webhook"
 )
@@ -38,7 +38,16 @@ COMPOUNDS = frozenset(
         *[(first, "tokens") for first in ("api", "auth", "refresh", "bearer", "secret", "session", "bot")],
         *[("api", "keys"), ("private", "keys"), ("secret", "keys"), ("sas", "url"), ("sas", "uri")],
         *[("recovery", last) for last in ("code", "codes", "phrase")],
-        *[("seed", "phrase"), ("backup", "codes"), ("basic", "auth"), ("user", "pass")],
+        *[
+            ("seed", "phrase"),
+            ("totp", "seed"),
+            ("otp", "seed"),
+            ("wallet", "seed"),
+            ("backup", "codes"),
+            ("basic", "auth"),
+            ("user", "pass"),
+            ("webhook", "url"),
+        ],
     }
 )
 """Pairs of words whose value is secret."""
@@ -72,8 +81,15 @@ NO_SECRETS = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK", "TOKENIZERS_PARALLELIS
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _GLUED = re.compile(
-    r"\w{1,40}(?:password|passwd|passphrase|apikey|secretkey|accesstoken|authtoken|clientsecret)"
+    r"\w{1,40}(?:password|passwd|passphrase|passwort|apikey|secretkey|accesstoken|authtoken|clientsecret)|"
+    r"(?:admin|app|bind|bot|db|ftp|ldap|login|mail|mysql|pg|redis|root|smtp|ssh|sudo|user|wifi)"
+    r"(?:pass|pwd?|token)|"
+    r"(?:aes|api|auth|hmac|kms|master|rsa|ssh)keys?"
 )
+_PLAIN_WORD = re.compile(r"[a-z]{1,12}(?:_[a-z]{1,12})?")
+
+LONG = 10**8
+"""A whole number from which on it may be a token that consists of digits."""
 
 
 def words(name: str) -> list[str]:
@@ -88,12 +104,20 @@ def words(name: str) -> list[str]:
 def secret_key(name: str, value: object = "") -> bool:
     """Say whether a key of a config, or any part of a dotted one, names a secret that `value` can be.
 
-    Of ambiguous names, as `token`, only texts are secret; yes, no and nothing are never.
+    Of ambiguous names, as `token`, only what looks like a secret is one: no plain word, no short number. Yes,
+    no and nothing are never.
     """
     if value is None or isinstance(value, bool):
         return False
     kinds = [_kind(part) for part in name.split(".")]
-    return "strong" in kinds or ("weak" in kinds and not isinstance(value, int | float))
+    return "strong" in kinds or ("weak" in kinds and not is_plain(value))
+
+
+def is_plain(value: object) -> bool:
+    """Say whether a value is a plain word, or a number that is no long whole one: hardly a secret."""
+    if isinstance(value, int | float):
+        return not (isinstance(value, int) and abs(value) >= LONG)
+    return isinstance(value, str) and _PLAIN_WORD.fullmatch(value) is not None
 
 
 def secret_variable(name: str) -> bool:
@@ -120,10 +144,11 @@ def _kind(name: str) -> str | None:
         found.pop()
     if not found or (len(found) > 1 and found[-1] in ABOUT):
         return None
-    if STRONG & set(found) or _GLUED.fullmatch(found[-1]) or _holds_key(found):
-        return "strong"
     is_weak = found[-1] in WEAK and not (len(found) > 1 and found[-2] in NOT_BEFORE)
-    return "weak" if is_weak else None
+    holds_strong = not STRONG.isdisjoint(found)
+    if found[-1] in STRONG or (holds_strong and is_weak) or _GLUED.fullmatch(found[-1]) or _holds_key(found):
+        return "strong"
+    return "weak" if is_weak or holds_strong else None
 
 
 def _holds_key(found: list[str]) -> bool:

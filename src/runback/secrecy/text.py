@@ -2,6 +2,7 @@
 
 import re
 
+from runback.excerpt import excerpt
 from runback.secrecy.formats import without_tokens
 from runback.secrecy.headers import without_headers
 from runback.secrecy.known import without_known
@@ -22,7 +23,20 @@ def redacted(text: str) -> str:
     """
     if "${oc.env:" in text:
         text = WITH_DEFAULT.sub(_without_default, text)
-    return without_named(without_headers(without_passwords(without_tokens(without_known(text)))))
+    return without_named(without_headers(without_passwords(without_values(text))))
+
+
+def without_values(text: str) -> str:
+    """Return `text` without the secrets that are known by value or by their own form.
+
+    Before a text is cut they go: of one that is cut through, a part would stay.
+    """
+    return without_tokens(without_known(text))
+
+
+def redacted_excerpt(text: str, limit: int) -> str:
+    """Return about `limit` characters of `text`, its beginning and its end, without secrets."""
+    return redacted(excerpt(without_values(text), limit))
 
 
 def _without_default(found: re.Match[str]) -> str:

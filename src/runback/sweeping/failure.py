@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from runback.disk import is_full
 from runback.errors import DataError, DiskFull, Diverged, InputError, StoreError
 from runback.escape import for_terminal
-from runback.excerpt import SAID, excerpt, said
-from runback.secrecy import redacted
+from runback.excerpt import SAID, said
+from runback.secrecy import redacted, redacted_excerpt, without_values
 from runback.sweeping.memory import is_out_of_memory
 from runback.sweeping.messages import Failed
 
@@ -37,7 +37,7 @@ def failed(error: BaseException) -> Failed:
 
 def one_line(text: str, limit: int = REASON) -> str:
     """Return the first line of a text, fit to be shown and kept."""
-    line = (text[:SAID].strip().splitlines() or [""])[0]
+    line = (without_values(text)[:SAID].strip().splitlines() or [""])[0]
     line = for_terminal(redacted(line)).strip()
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
@@ -53,7 +53,7 @@ def _kind(error: BaseException) -> str:
 
 def _traceback(error: BaseException) -> str:
     try:
-        return redacted(excerpt("".join(traceback.format_exception(error)), TRACEBACK))
+        return redacted_excerpt("".join(traceback.format_exception(error)), TRACEBACK)
     except Exception as broken:
         return f"(its traceback cannot be had: {type(broken).__name__})"
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from runback.data.atomic import publish
 from runback.regular_file import APPEND, open_regular
-from runback.secrecy import redacted
+from runback.secrecy import redacted, without_values
 
 OUTPUT = "output.log"
 """In a trial's folder: what its processes print, one after the other."""
@@ -30,6 +30,9 @@ ROOM = 4 * (HEAD + TAIL)
 UNFINISHED = 1 << 16
 """Bytes without the end of a line that are not waited for any longer."""
 
+
+EDGE = 1 << 12
+"""Bytes at a cut that are left out where no line ends: a part of a secret may be in them."""
 
 WORD = 125
 """Bytes that are kept of either end of what is no text: to look for secrets in it would take very long."""
@@ -48,6 +51,23 @@ def redirect(log: Path) -> None:
     os.dup2(descriptor, 2)
     os.close(descriptor)
     sys.stdout, sys.stderr = _stream(1), _stream(2)
+
+
+def shorten_all(folder: Path) -> bool:
+    """Shorten what a trial that goes on has printed and logged; return whether what it printed was."""
+    for log in _logs(folder):
+        shorten(log)
+    return shorten(folder / OUTPUT)
+
+
+def tidy_all(folder: Path) -> None:
+    """Tidy what a trial has printed, and what it has logged beside it, as Hydra does."""
+    for log in (folder / OUTPUT, *_logs(folder)):
+        tidy(log)
+
+
+def _logs(folder: Path) -> list[Path]:
+    return [log for log in folder.glob("*.log") if log.name != OUTPUT]
 
 
 def shorten(log: Path) -> bool:
@@ -108,15 +128,16 @@ def _bounded(file: Any) -> bytes:
 
 
 def _joined(head: bytes, tail: bytes, size: int) -> bytes:
-    """Join both ends, at the ends of lines where there are any."""
-    head = head[: head.rfind(b"\n") + 1] or head
-    tail = tail[tail.find(b"\n") + 1 :] or tail
+    """Join both ends, at the ends of lines where there are any; else without what may be cut through."""
+    head = head[: head.rfind(b"\n") + 1] or head[:-EDGE]
+    tail = tail[tail.find(b"\n") + 1 :] or tail[EDGE:]
     left_out = size - len(head) - len(tail)
     return b"%b\n... %d bytes left out ...\n%b" % (head, left_out, tail)
 
 
 def _clean(content: bytes) -> bytes:
-    text = _LONG_WORD.sub(_cut, content).decode(errors="surrogateescape")
+    known = without_values(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+    text = _LONG_WORD.sub(_cut, known).decode(errors="surrogateescape")
     return redacted(text).encode(errors="surrogateescape")
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from runback.disk import is_full
 from runback.errors import DiskFull, Stopped, TrainingError, TrialPruned
-from runback.excerpt import excerpt
-from runback.secrecy import redacted
+from runback.secrecy import redacted_excerpt
 from runback.sweeping import messages, outcome
 from runback.sweeping.label import Label
 from runback.sweeping.value import number
@@ -46,7 +45,7 @@ class Trial:
 
     def attribute(self, name: str, value: str) -> None:
         """Keep a fact about this trial in the study (as a user attribute)."""
-        self._send(messages.Attribute(name, redacted(excerpt(value, ATTRIBUTE))))
+        self._send(messages.Attribute(name, redacted_excerpt(value, ATTRIBUTE)))
 
     def report(self, value: float, step: int) -> None:
         """Report an intermediate value; raises TrialPruned when the pruner has seen enough."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from runback.errors import InputError, StoreError
+from runback.secrecy import redacted
 from runback.tracking.inside import inside, refuse_links_out
 from runback.tracking.sqlite_file import sqlite_uri
 
@@ -185,4 +186,6 @@ def folder_name(name: str, what: str) -> str:
     """Return `name`, or raise InputError when it cannot name a single folder. `what` opens the message."""
     if not name.strip(". ") or set(name) & set("/\\\0"):
         raise InputError(f"{what} must be usable as a folder's name; got {name!r}")
+    if (shown := redacted(name)) != name:
+        raise InputError(f"{what} names a folder and must hold no secret; got {shown!r}: choose another name")
     return name

@@ -24,8 +24,8 @@ from mlflow.utils import mlflow_tags
 
 from runback.errors import DiskFull, RunbackError, Stopped, StoreAway, StoreError, TrialPruned
 from runback.disk import is_full
-from runback.excerpt import excerpt, said
-from runback.secrecy import redacted
+from runback.excerpt import said
+from runback.secrecy import redacted, redacted_excerpt, without_values
 from runback.secrecy.config import masked
 from runback.secrecy.known import without_known
 from runback.tracking.courier import Courier
@@ -385,7 +385,7 @@ def recording(run: Run) -> Iterator[Run]:
             run.finish("FAILED", said(error))
             raise
         with contextlib.suppress(RunbackError):
-            run.log_text(excerpt(traceback.format_exc(), TRACEBACK_LIMIT), "traceback.txt")
+            run.log_text(redacted_excerpt(traceback.format_exc(), TRACEBACK_LIMIT), "traceback.txt")
         run.finish("FAILED", f"{type(error).__name__}: {first_line(said(error))}")
         raise
     run.finish("FINISHED")
@@ -400,13 +400,13 @@ def _say(troubles: Sequence[RunbackError]) -> None:
 
 
 def _texts(values: Mapping[str, object], limit: int) -> dict[str, str]:
-    """Return values as texts, cut, and without secrets."""
-    return {redacted(name): _text(name, value, limit) for name, value in values.items()}
+    """Return values as texts, cut, and without secrets; names stay, for what has one is found by it."""
+    return {name: _text(name, value, limit) for name, value in values.items()}
 
 
 def _text(name: str, value: object, limit: int) -> str:
-    # What is cut off later need not be looked through.
-    begun = value[: limit + MARGIN] if isinstance(value, str) else value
+    # What is cut off later need not be looked through, but for what would be cut through.
+    begun = without_values(value)[: limit + MARGIN] if isinstance(value, str) else value
     (shown,) = masked({name: begun})[0].values()
     return cut(str(shown), limit)
 

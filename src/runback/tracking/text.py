@@ -3,7 +3,7 @@
 import re
 
 from runback.excerpt import SAID
-from runback.secrecy import redacted
+from runback.secrecy import redacted, without_values
 
 NAME_LIMIT = 250
 """Characters of a param's, metric's or tag's name (mlflow.utils.validation.MAX_ENTITY_KEY_LENGTH)."""
@@ -30,7 +30,7 @@ def cut(text: str, limit: int) -> str:
 
 def first_line(text: str) -> str:
     """Return the first line that says something, fit for a tag, without passwords."""
-    lines = [line.strip() for line in text[:SAID].splitlines() if line.strip()]
+    lines = [line.strip() for line in without_values(text)[:SAID].splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].startswith("(raised as a result of"):
         lines = lines[1:]  # SQLAlchemy's preface
     return cut(redacted(lines[0]), REASON_LIMIT) if lines else ""

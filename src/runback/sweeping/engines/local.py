@@ -175,7 +175,7 @@ class LocalEngine:
             return
         self._looked = time.monotonic()
         for running in self._running.values():
-            if output.shorten(running.job.folder / OUTPUT):
+            if output.shorten_all(running.job.folder):
                 running.printed = min(running.printed, output.HEAD)
 
     def _drain(self, number: int) -> list[Event]:
@@ -200,14 +200,14 @@ class LocalEngine:
     def _see_off(self, leaving: Sequence[_Running], seconds: float = LEAVING) -> None:
         for running in leaving:
             running.child.see_off(max(0.0, seconds))
-            output.tidy(running.job.folder / OUTPUT)
+            output.tidy_all(running.job.folder)
             self._leaving.remove(running)
 
     def _reap(self, number: int) -> list[Event]:
         running = self._running.pop(number)
         outcome = running.outcome or self._lost(running)
         running.child.see_off(0)
-        output.tidy(running.job.folder / OUTPUT)
+        output.tidy_all(running.job.folder)
         if not isinstance(outcome, messages.Unfit):
             return [Ended(number, outcome)]
         self._send(running.job, self._fork())
