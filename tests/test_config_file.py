@@ -154,6 +154,8 @@ def test_what_comes_from_elsewhere_is_refused(file, value):
         (b"model: {a.b: 1}", "no key can be 'a.b'"),
         (b"seed: ${a", "cannot read"),
         (b"seed: " + b"9" * 5000, "cannot read"),
+        (b"data: {url: 'https://example.org/x'}", "may not set data.url, which says what is downloaded"),
+        (b"data: {sha256: 'a'}", "may not set data.sha256"),
         (b"seed: 0x" + b"f" * 5000, "a number of 20,000 bits at seed"),
         (b"seed: 1" + b":59" * 3000, "bits at seed"),
         (b"seed: " + b"a" * 20_000, "a value of 20,000 characters"),

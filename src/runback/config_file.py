@@ -28,6 +28,9 @@ LARGEST = 256 * 1024
 KEYS = tuple(field.name for field in dataclasses.fields(TrainConfig))
 """The app's own."""
 
+DOWNLOADS = ("url", "sha256")
+"""Keys of a data source that say what it downloads."""
+
 _CHOICE = re.compile(r"(?:override )?/?(?P<group>\w+)(?:@(?P<package>\w+)(?:\.\w+)*)?")
 """A key of a defaults list: a config group, no part of one, and where its choice goes."""
 
@@ -110,6 +113,12 @@ def _check_content(content: Mapping[Any, Any]) -> None:
     for key, value in content.items():
         if key != "defaults":
             _check_keys(value, str(key))
+    data = content.get("data")
+    addressed = [key for key in DOWNLOADS if isinstance(data, dict) and key in data]
+    if addressed:
+        raise InputError(
+            f"it may not set data.{addressed[0]}, which says what is downloaded; give it on the command line"
+        )
     _check_values(content)
     for choice in _choices(content.get("defaults")):
         _check_choice(*choice)
