@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,14 @@ def test_a_key_that_is_none_of_the_apps_is_refused(file, text):
         "../model: x",
         "model/../hydra: x",
         "sweeps: x",
+        "/data/flowers: x",
+        "override /data/flowers: x",
+        "data/flowers@_global_: x",
+        "model/sub: x",
+        "experiment/sub@model: x",
+        "conf: x",
+        "conf/model: x",
+        "src: x",
         "'${seed}': x",
         "5: x",
         "{model: x, hydra: y}",
@@ -145,8 +154,17 @@ def test_what_comes_from_elsewhere_is_refused(file, value):
         (b"model: {a.b: 1}", "no key can be 'a.b'"),
         (b"seed: ${a", "cannot read"),
         (b"seed: " + b"9" * 5000, "cannot read"),
-        (b"model: " + b"[" * 5000 + b"]" * 5000, "levels deep"),
-        (b"model: " + b"{a: " * 5000, "levels deep"),
+        (b"data: {url: 'https://example.org/x'}", "may not set data.url, which says what is downloaded"),
+        (b"data: {sha256: 'a'}", "may not set data.sha256"),
+        (b"seed: 0x" + b"f" * 5000, "a number of 20,000 bits at seed"),
+        (b"seed: 1" + b":59" * 3000, "bits at seed"),
+        (b"seed: " + b"a" * 20_000, "a value of 20,000 characters"),
+        (b"model:\n" + b"".join(b" k%d: 1\n" % n for n in range(6000)), "more than 10,000 keys and values"),
+        (b"model: {a: '" + b"${seed}" * 17 + b"'}", "17 interpolations; expected at most 16"),
+        (b"model: {a: '${model}'}", "grows too large|lead in a circle"),
+        (b"model: {a: '${.b}', b: '${.a}'}", "lead in a circle"),
+        (b"model: " + b"[" * 5000 + b"]" * 5000, "too deep"),
+        (b"model: " + b"{a: " * 5000, "too deep"),
         (b"#" * (LARGEST + 1), "larger than 256 KiB"),
         (b"- a", "must hold keys and values"),
         (b"", "must hold keys and values"),
@@ -156,7 +174,23 @@ def test_what_comes_from_elsewhere_is_refused(file, value):
 )
 def test_yaml_that_is_more_than_keys_and_values_is_refused(file, content, told):
     file.write_bytes(content)
-    assert told in refusal(file)
+    assert re.search(told.replace("\\", "\\\\"), refusal(file))
+
+
+def doubling(levels: int, start: str = "x: 1") -> str:
+    """Write values that each hold the one before twice."""
+    lines = [f"  z{n}: {{l: '${{model.z{n - 1}}}', r: '${{model.z{n - 1}}}'}}" for n in range(1, levels + 1)]
+    return "\n".join(["model:", f"  z0: {{{start}}}", *lines])
+
+
+@pytest.mark.timeout(20)
+def test_references_that_double_what_they_refer_to_are_refused_before_they_are_followed(file):
+    file.write_text(doubling(3))
+    read_config(file)
+    many = ", ".join(f"k{n}: {n}" for n in range(200))
+    for text in (doubling(8), doubling(6, many), doubling(7, f"x: {'y' * 9000}")):
+        file.write_text(text)
+        assert "grows too large where its references are followed" in refusal(file)
 
 
 def test_what_is_no_ordinary_file_is_refused_at_once(file, tmp_path):

@@ -5,6 +5,12 @@ from runback import foreign_config
 from runback.errors import InputError
 
 
+def doubling(reference: str) -> str:
+    """Write eight values that each hold the one before twice."""
+    lines = [f"z{n}: ['{reference}{n - 1}}}', '{reference}{n - 1}}}']\n" for n in range(1, 9)]
+    return "z0: [1, 2]\n" + "".join(lines)
+
+
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     ("text", "told"),
@@ -21,6 +27,10 @@ from runback.errors import InputError
         ("a: ${oc.env:${b}}", "interpolation"),
         ("${oc.create:x}: 1", "interpolation"),
         ("a: '${x}${x}${x}${x}${x}${x}${x}${x}${x}${x}${x}${x}${x}${x}${x}${x}${x}'", "17 interpolations"),
+        (doubling("${z"), "grows too large"),
+        (doubling("${..z"), "grows too large"),
+        ("a: ${b}\nb: ${a}", "in a circle"),
+        ("seed: 0x" + "f" * 5000, "a number of 20,000 bits"),
         ("a: [", "damaged"),
         ("a: \0", "damaged"),
         ("x" * (foreign_config.MAX_BYTES + 1), "bytes; expected at most"),

@@ -76,3 +76,11 @@ def test_no_command_imports_tensorflow_to_say_what_it_does(arguments, tmp_path):
 
 def test_help_imports_nothing_heavy(tmp_path):
     assert not {"mlflow", "optuna", "hydra", "pydantic", "numpy"} & imported("--help", cwd=tmp_path)
+
+
+def test_a_long_error_is_cut(capsys):
+    assert main(["x" * 5000]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("runback: unknown command 'xxx")
+    assert told.endswith("…\n")
+    assert len(told) < 1100

@@ -63,6 +63,18 @@ def own_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     sys.modules.pop("own_parts", None)
 
 
+HOMES = {
+    *("keras.initializers", "keras.layers", "keras.losses", "keras.metrics", "keras.optimizers"),
+    *("keras.optimizers.schedules", "keras.regularizers"),
+    *("optuna.pruners", "optuna.samplers", "optuna.samplers.nsgaii"),
+    *("runback.augmentation.pad_crop", "runback.data.cifar10", "runback.data.digits", "runback.data.folder"),
+    *("runback.data.parquet", "runback.data.synthetic", "runback.models.deep_cnn"),
+    *("runback.models.resnet20", "runback.models.shallow_cnn", "runback.sweeping.exhaustive"),
+    "runback.training.schedule",
+}
+"""The modules whose functions and classes a config may name."""
+
+
 def refusal(spec: Any, where: str, declared: tuple[str, ...] = ("own_parts",), **given: Any) -> str:
     with pytest.raises(InputError) as caught:
         targets.build(spec, where=where, declared=declared, **given)
@@ -96,6 +108,38 @@ def test_everything_on_the_list_exists_and_is_a_function_or_a_class(group):
 def test_nothing_on_the_list_descends_from_what_runs_or_reads_what_it_is_given():
     layers = [getattr(keras.layers, path.rpartition(".")[2]) for path in allowed.LAYERS]
     assert [layer for layer in layers if targets.unsafe_layer(layer)] == []
+
+
+def test_the_list_holds_no_name_of_another_module():
+    assert {path.rpartition(".")[0] for path in LISTED} <= HOMES
+
+
+def test_a_name_is_accepted_where_the_list_has_it_and_nowhere_else(monkeypatch):
+    for told in ("_hint", "_shown"):  # writing half a million messages takes long
+        monkeypatch.setattr(targets, told, lambda *_: "")
+    for name in ("joblib", "mlflow", "optuna", "pandas", "pickle", "scipy", "sklearn", "subprocess"):
+        importlib.import_module(name)
+    names = {*public_names(), *LISTED}
+    inner_parts = tuple(f"{root}." for root in OF_ROOTS)  # what these show in public is there already
+    for module, content in list(sys.modules.items()):
+        if module.startswith(inner_parts):
+            continue
+        names |= {module, *(f"{module}.{name}" for name in list(vars(content)) if not name.startswith("_"))}
+    assert {"subprocess.run", "pickle.loads", "joblib.load", "shutil.rmtree", "hydra.main"} <= names
+    kinds = {(True, listed): group for group, listed in allowed.INNER.items()}
+    kinds |= {(False, listed): group for group, listed in allowed.GROUPS.items()}
+    for (inner, listed), group in kinds.items():
+        accepted = {name for name in names if is_accepted(name, group, inner=inner)}
+        own = {name for name in accepted if not inner and name.startswith("own_parts.")}
+        assert accepted - own == listed
+
+
+def is_accepted(name: str, group: str, *, inner: bool) -> bool:
+    try:
+        targets._check_name(name, group, ("own_parts",), inner=inner)
+    except InputError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
@@ -149,6 +193,7 @@ def test_nothing_on_the_list_descends_from_what_runs_or_reads_what_it_is_given()
         ("optimizer", "keras.optimizers.get"),
         ("optimizer", "keras.optimizers.Adam.from_config"),
         ("optimizer", "keras.optimizers.LossScaleOptimizer"),
+        ("optimizer", "keras.optimizers.Muon"),
         ("schedule", "keras.optimizers.Adam"),
         ("schedule", "runback.training.schedule.constant.__call__"),
         ("schedule", "runback.training.fit.fit"),
@@ -273,6 +318,7 @@ ROOTS = (keras, tensorflow, runback, numpy, builtins, os)
 OF_ROOTS = {root.__name__ for root in ROOTS}
 
 
+@functools.cache
 def public_names() -> dict[str, Any]:
     """Return what can be called and reached from the modules by public names, through classes too."""
     for one in pkgutil.walk_packages(runback.__path__, "runback."):
@@ -303,8 +349,9 @@ def public_names() -> dict[str, Any]:
 class Trees:
     """Makes random config trees, reproducibly."""
 
-    def __init__(self, names: list[str], seed: int) -> None:
+    def __init__(self, names: list[str], own: list[str], seed: int) -> None:
         self.names = names
+        self.own = own
         self.random = random.Random(seed)  # noqa: S311 - no secret
         self.listed = {group: sorted(paths) for group, paths in allowed.GROUPS.items()}
         self.inner = {group: sorted(paths) for group, paths in allowed.INNER.items()}
@@ -312,7 +359,7 @@ class Trees:
     def target(self, group: str, depth: int = 0) -> dict[Any, Any]:
         """Return a mapping that names something, and its arguments: some such mappings again."""
         listed = self.inner[group] if depth else self.listed[group]
-        path = self.random.choice(listed if self.random.random() < 0.6 else self.names)
+        path = self.random.choice(self.random.choices((listed, self.own, self.names), (5, 2, 3))[0])
         if self.random.random() < 0.15:
             path += self.random.choice([".from_config", ".get_config", ".__init__", ".__call__", "", ".x"])
         spec: dict[Any, Any] = {"_target_": path}
@@ -364,6 +411,9 @@ MACHINERY = (
     *(f"{PACKAGES}/{name}" for name in ("typing_inspection", "typing_extensions.py", "annotated_types")),
 )
 """Files, besides the standard library, whose functions run while what a config names is found and checked."""
+
+LOOKING = {targets._resolved.__code__, targets._refuse_what_is_not_own.__code__}
+"""They look at what a name means before they refuse it: theirs is what they return."""
 
 USED = (
     len,
@@ -422,7 +472,8 @@ class Witness:
             if file == targets.__file__ or (file.startswith(MACHINERY) and not known):
                 self.called.append(self._unlisted[id(arg)])
         elif event == "return" and frame.f_code.co_filename == targets.__file__:
-            held = [one for one in (arg, *frame.f_locals.values()) if callable(one)]
+            local = () if frame.f_code in LOOKING else frame.f_locals.values()
+            held = [one for one in (arg, *local) if callable(one)]
             self.called += [self._unlisted[id(one)] for one in held if self._is_unlisted(one)]
 
     def _note_call(self, frame: types.FrameType) -> None:
@@ -487,7 +538,7 @@ def test_whatever_a_config_names_nothing_but_listed_objects_is_called(tmp_path, 
     attempt({"_target_": "own_parts.network"}, "model")  # the first time it looks for plugins
     names = public_names()
     assert len(names) > 10_000
-    trees = Trees([*names, *(f"own_parts.{name}" for name in dir(sys.modules["own_parts"]))], seed=1)
+    trees = Trees([*names], [f"own_parts.{name}" for name in dir(sys.modules["own_parts"])], seed=1)
     witness, built = Witness(names), 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

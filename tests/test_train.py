@@ -228,6 +228,9 @@ BAD_OVERRIDES = {
     "training.objective=5": "training.objective must be a name",
     "training.patience=0": "training.patience must be at least 1 epoch; got 0",
     "training.threads=0": "training.threads must be at least 1; got 0",
+    "training.threads=1000000": "training.threads must be at most 1024; got 1000000",
+    "training.batch_size=99999999999999999999999": "training.batch_size must be at most 2147483647",
+    "tracking.experiment=" + "x" * 201: "tracking.experiment must be a name of at most 200 bytes; got 201",
     "tracking.experiment=a/b": "tracking.experiment must be usable",
     "model=null": "Config group override must be a string",
     "~augmentation": "augmentation must be set",
@@ -289,6 +292,33 @@ def test_a_bad_config_file_is_refused_in_one_line(project):
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert reason in err
     assert not (project.folder / "mlruns").exists()
+
+
+def test_no_file_of_a_projects_folder_is_a_config_but_those_of_conf_and_sweeps(project):
+    flowers = project.folder / "data" / "flowers"
+    flowers.mkdir(parents=True)
+    out_of_stores = f"hydra: {{run: {{dir: {project.folder}/out}}}}\n"
+    (flowers / "evil.yaml").write_text(f"# @package _global_\n{out_of_stores}")
+    (project.folder / "own.yaml").write_text("defaults: [{/data/flowers: evil}]\ntraining: {epochs: 1}\n")
+    results = project.run_many(
+        ["train", "--config", "own.yaml"],
+        ["train", "+sweeps=missing", "--cfg", "job"],
+        ["train", "+data/flowers=evil", "--cfg", "hydra"],
+        ["train", "+sweeps/../data/flowers=evil", "--cfg", "hydra"],
+        ["train", "+sweeps=quickstart", "--cfg", "hydra"],
+    )
+    for (code, out, err), reason in zip(
+        results, ("defaults may name choices of", "unknown sweeps 'missing'"), strict=False
+    ):
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+        assert reason in err
+    for _, out, err in results[2:4]:
+        assert f"dir: {project.folder}/out" not in out
+        assert "Traceback" not in err
+    code, out, err = results[-1]
+    assert code == 0, err
+    assert "n_trials: 16" in out
+    assert not (project.folder / "out").exists()
 
 
 @pytest.fixture(scope="module")

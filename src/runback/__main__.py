@@ -30,6 +30,9 @@ VERBS = {
 }
 
 
+LONGEST = 1000
+"""Characters of an error's line: what it quotes may be much longer."""
+
 PAGES = ("serve", "ui")
 """Commands that print the address of a page, in which a token may stand that is meant to be read."""
 
@@ -76,7 +79,8 @@ def _usage() -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    say(f"runback: {redacted(' '.join(message.split()))}", stream=sys.stderr)
+    line = redacted(" ".join(message.split()))
+    say(f"runback: {line if len(line) <= LONGEST else line[: LONGEST - 1] + '…'}", stream=sys.stderr)
     return code
 
 

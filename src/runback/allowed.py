@@ -51,7 +51,7 @@ LAYERS = _of(
 OPTIMIZERS = _of(
     "keras.optimizers",
     """
-    Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion Muon Nadam RMSprop SGD ScheduleFreeAdamW
+    Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion Nadam RMSprop SGD ScheduleFreeAdamW
     """,
 )
 

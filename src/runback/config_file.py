@@ -17,6 +17,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from runback.config_bounds import bounded, refuse_growth
 from runback.errors import InputError
 from runback.interpolation import foreign
 from runback.prepare import TrainConfig
@@ -24,13 +25,14 @@ from runback.prepare import TrainConfig
 LARGEST = 256 * 1024
 """Bytes."""
 
-DEEPEST = 20
-
 KEYS = tuple(field.name for field in dataclasses.fields(TrainConfig))
 """The app's own."""
 
-_CHOICE = re.compile(r"(?:override )?/?(?P<group>\w+)(?:/\w+)*(?:@(?P<package>\w+)(?:\.\w+)*)?")
-"""A key of a defaults list: a config group, and where its choice goes."""
+DOWNLOADS = ("url", "sha256")
+"""Keys of a data source that say what it downloads."""
+
+_CHOICE = re.compile(r"(?:override )?/?(?P<group>\w+)(?:@(?P<package>\w+)(?:\.\w+)*)?")
+"""A key of a defaults list: a config group, no part of one, and where its choice goes."""
 
 _OWN_REFERENCE = re.compile(rf"\$\{{(?:\.\w|(?:{'|'.join(KEYS)})\b)")
 """How a reference to a key of the app's begins, or to a neighbour."""
@@ -81,12 +83,8 @@ def _text(file: Path) -> str:
 
 
 def _check_form(text: str) -> None:
-    """Refuse what YAML can do besides keys and values."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            raise InputError(f"it is nested more than {DEEPEST} levels deep")
+    """Refuse what YAML can do besides keys and values, and what is too much of these."""
+    for event in bounded(text, "it"):
         if getattr(event, "anchor", None) is not None:
             raise InputError(f"{_line(event)}: an anchor is not allowed; refer to a key by ${{KEY}}")
         if getattr(event, "tag", None) is not None:
@@ -115,6 +113,12 @@ def _check_content(content: Mapping[Any, Any]) -> None:
     for key, value in content.items():
         if key != "defaults":
             _check_keys(value, str(key))
+    data = content.get("data")
+    addressed = [key for key in DOWNLOADS if isinstance(data, dict) and key in data]
+    if addressed:
+        raise InputError(
+            f"it may not set data.{addressed[0]}, which says what is downloaded; give it on the command line"
+        )
     _check_values(content)
     for choice in _choices(content.get("defaults")):
         _check_choice(*choice)
@@ -128,6 +132,7 @@ def _check_values(content: Mapping[Any, Any]) -> None:
             f"{key:.80} may refer to other keys only, as ${{seed}}; got {text!a:.80}: "
             "what comes from elsewhere belongs on the command line"
         )
+    refuse_growth(content, "it")
 
 
 def _references(content: Mapping[Any, Any]) -> list[tuple[str, str]]:

@@ -10,20 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runback import interpolation
+from runback.config_bounds import bounded, refuse_growth
 from runback.errors import InputError
 from runback.prepare import GROUPS, SPLIT_KNOBS
 from runback.tracking.layout import folder_name
 
 MAX_BYTES = 128 * 2**10
 """A config has some 2,000 bytes; YAML is read at about 100 KB a second."""
-
-MAX_DEPTH = 30
-MAX_VALUES = 10_000
-MAX_TEXT = 10_000
-"""Characters of one value."""
-
-MAX_REFERENCES = 16
-"""Values that refer to others: each may hold what it refers to several times over."""
 
 MAX_EXPERIMENT = 250
 
@@ -57,19 +50,12 @@ def refuse_harmful(content: bytes, what: str) -> None:
     if len(content) > MAX_BYTES:
         raise InputError(f"{what} has {len(content):,} bytes; expected at most {MAX_BYTES:,}")
     try:
-        depth, references = 0, 0
-        for count, event in enumerate(yaml.parse(content.decode(), Loader=yaml.SafeLoader)):
-            if count > MAX_VALUES:
-                raise InputError(f"{what} has more than {MAX_VALUES:,} keys and values")
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH:
-                raise InputError(f"{what} is nested too deep: expected at most {MAX_DEPTH} levels")
+        for event in bounded(content.decode(), what):
             _refuse_event(event, what)
-            references += getattr(event, "value", "").count("${")
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        tree = OmegaConf.to_container(OmegaConf.create(content.decode()))
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{what} is damaged: {' '.join(str(error).split())[:300]}") from error
-    if references > MAX_REFERENCES:
-        raise InputError(f"{what} has {references} interpolations; expected at most {MAX_REFERENCES}")
+    refuse_growth(tree, what)
 
 
 def check(config: DictConfig, what: str) -> None:
@@ -134,10 +120,7 @@ def _refuse_event(event: Any, what: str) -> None:
         raise InputError(f"{what} has an alias of YAML's, which runback writes into none")
     if getattr(event, "tag", None):
         raise InputError(f"{what} has a tag of YAML's, {event.tag}, which runback writes into none")
-    text = getattr(event, "value", "")
-    if len(text) > MAX_TEXT:
-        raise InputError(f"{what} has a value of {len(text):,} characters; expected at most {MAX_TEXT:,}")
-    for _, found in interpolation.foreign(text, environment=True):
+    for _, found in interpolation.foreign(getattr(event, "value", ""), environment=True):
         raise InputError(
             f"{what} uses the interpolation {found!r}: expected none but references to its own keys and to "
             "the environment"

@@ -24,6 +24,7 @@ from runback.arguments import Parser
 from runback.config_file import read_config
 from runback.errors import InputError
 from runback.interruption import stop_on_signals
+from runback.sweep_files import add_sweep_files
 from runback.sweeping import trial as trials
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable, project_root
 from runback.written_config import keep_composed
@@ -56,7 +57,8 @@ def run(
     main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
         _kept(task, raised)
     )
-    with _argv([name, "--config-dir", str(root), *arguments]), stop_on_signals():
+    add_sweep_files()
+    with _argv([name, *arguments]), stop_on_signals():
         try:
             main()
         except (HydraException, OmegaConfBaseException) as error:

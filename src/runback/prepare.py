@@ -33,6 +33,9 @@ WATCHED = ("val_accuracy", "val_loss", "accuracy", "loss")
 UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
 """What reading a damaged or a missing file raises; a .npz file is a zip file."""
 
+MAX_THREADS = 1024
+MAX_BATCH_SIZE = 2**31 - 1
+
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -69,8 +72,14 @@ class TrainingConfig:
             raise InputError(f"training.epochs must be at least 1; got {self.epochs}")
         if self.batch_size < 1:
             raise InputError(f"training.batch_size must be at least 1; got {self.batch_size}")
+        if self.batch_size > MAX_BATCH_SIZE:
+            raise InputError(
+                f"training.batch_size must be at most {MAX_BATCH_SIZE}; got {self.batch_size!s:.30}"
+            )
         if self.threads is not None and self.threads < 1:
             raise InputError(f"training.threads must be at least 1; got {self.threads}")
+        if self.threads is not None and self.threads > MAX_THREADS:
+            raise InputError(f"training.threads must be at most {MAX_THREADS}; got {self.threads!s:.30}")
         if self.patience is not None and self.patience < 1:
             raise InputError(f"training.patience must be at least 1 epoch; got {self.patience}")
         if self.patience is not None and self.objectives[0] not in WATCHED:
@@ -226,6 +235,8 @@ def load_data(spec: Mapping[str, Any], declared: tuple[str, ...]) -> "tuple[Data
         dataset = targets.build(
             source, where="data", declared=declared, blamed=DataError, split="train", cache=cache
         )
+    except MemoryError as error:
+        raise DataError(f"data: {spec['_target_']}: the images do not fit into memory") from error
     except UNREADABLE as error:
         raise DataError(
             f"data: {spec['_target_']}: {(str(error).splitlines() or [type(error).__name__])[0]}"

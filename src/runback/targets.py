@@ -242,8 +242,8 @@ def _resolved(path: str, where: str, declared: tuple[str, ...]) -> Callable[...,
 
 def _refuse_what_is_not_own(found: Any, path: str, where: str, declared: tuple[str, ...]) -> None:
     """Refuse what a project's module only imports, and what is no function or class."""
-    home = str(getattr(found, "__module__", "")).split(".")[0]
-    if not (inspect.isfunction(found) or inspect.isclass(found)) or home not in declared:
+    is_callable = inspect.isfunction(found) or inspect.isclass(found)
+    if not is_callable or str(found.__module__).split(".")[0] not in declared:
         raise InputError(
             f"{where}: {TARGET} {path} is not a function or class that {' or '.join(declared)} defines"
         )

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+import tensorflow
 
+from runback.augmentation import preview
 from runback.augmentation.preview import preview_sheet
 from runback.augmentation.stack import build_stack
+from runback.errors import InputError
 
 LAYERS = [
     {"_target_": "keras.layers.RandomFlip", "mode": "horizontal"},
@@ -40,3 +43,19 @@ def test_a_preview_does_not_move_the_random_state_of_the_training() -> None:
     untouched, previewed = (build_stack(LAYERS, (8, 8, 1), seed=1) for _ in range(2))
     preview_sheet(previewed, images_of(1))
     np.testing.assert_array_equal(previewed(images, training=True), untouched(images, training=True))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [tensorflow.errors.ResourceExhaustedError(None, None, "OOM\nhere"), MemoryError(), ValueError("a\nb")],
+)
+def test_layers_that_cannot_be_applied_are_refused_in_one_line(error, monkeypatch):
+    augmentation = build_stack(LAYERS, (8, 8, 1), seed=1)
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(preview, "_augmented", fail)
+    with pytest.raises(InputError, match=r"augmentation\.layers cannot be applied") as told:
+        preview_sheet(augmentation, images_of(1))
+    assert "\n" not in str(told.value)

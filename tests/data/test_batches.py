@@ -101,3 +101,23 @@ def test_an_archive_without_a_batch_names_it(tmp_path):
         pass
     with pytest.raises(DataError, match=r"expected cifar-10-batches-bin/test_batch.bin in it; got none"):
         from_archive(tmp_path / "empty.tar.gz", "test")
+
+
+def test_a_batch_of_holes_is_refused_unread(tmp_path):
+    batches = tmp_path / "cifar-10-batches-bin"
+    batches.mkdir()
+    with (batches / "test_batch.bin").open("wb") as file:
+        file.truncate(2**36)
+    with pytest.raises(DataError, match=r"test_batch.bin: expected at most .* bytes; got 68,719,476,736"):
+        from_folder(batches, "test")
+
+
+def test_a_member_of_holes_is_refused_unread(tmp_path):
+    member = tarfile.TarInfo("cifar-10-batches-bin/test_batch.bin")
+    member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(2**36)}
+    content = f"1\n{2**36}\n0\n".encode().ljust(512, b"\0")
+    member.size = len(content)
+    with tarfile.open(tmp_path / "holes.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(member, io.BytesIO(content))
+    with pytest.raises(DataError, match=r"test_batch.bin: expected at most .* bytes; got 68,719,476,736"):
+        from_archive(tmp_path / "holes.tar.gz", "test")

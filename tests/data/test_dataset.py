@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runback.data.dataset import Dataset
+from runback.data.dataset import MAX_CLASSES, Dataset, check_class_names
 from runback.errors import DataError
 
 NAMES = tuple("0123456789")
@@ -61,3 +61,11 @@ def test_taking_gives_the_images_and_labels_at_these_positions(indices):
 def test_a_run_of_neighbours_is_not_copied():
     whole = Dataset(images(5), np.arange(5), NAMES)
     assert np.shares_memory(whole.take(np.arange(1, 4)).images, whole.images)
+
+
+@pytest.mark.timeout(20)
+def test_many_class_names_are_compared_at_once_and_too_many_are_refused():
+    names = tuple(map(str, range(MAX_CLASSES)))
+    check_class_names(names)
+    with pytest.raises(DataError, match="expected at most 100,000 classes; got 100,001"):
+        check_class_names((*names, "one more"))

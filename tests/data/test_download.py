@@ -91,3 +91,17 @@ def test_of_several_processes_at_once_one_downloads(server, cifar_sha256, cache)
     running = [subprocess.Popen(command) for _ in range(3)]
     assert [process.wait() for process in running] == [0, 0, 0]
     assert server.requests == [f"/{NAME}"]
+
+
+def test_a_download_that_does_not_end_is_stopped(server, cifar_archive, cifar_sha256, cache, monkeypatch):
+    monkeypatch.setattr(download, "LARGEST", cifar_archive.stat().st_size - 1)
+    with pytest.raises(DataError, match=r"expected at most [\d,]+ bytes; it sends more"):
+        fetch(f"{server.url}/{NAME}", cifar_sha256, cache)
+    assert [path.name for path in cache.iterdir()] == [f".{NAME}.lock"]
+
+
+def test_a_download_that_takes_too_long_is_stopped(server, cifar_sha256, cache, monkeypatch):
+    monkeypatch.setattr(download, "DEADLINE_SECONDS", 0.5)
+    with pytest.raises(DataError, match=r"cannot download .*: it took more than"):
+        fetch(f"{server.url}/stalls/{NAME}", cifar_sha256, cache)
+    assert [path.name for path in cache.iterdir()] == [f".{NAME}.lock"]

@@ -155,3 +155,26 @@ def test_a_class_folder_whose_name_is_no_text_is_refused(animals, cache):
     (animals / "cat").rename(animals / "\udcff")  # the byte 0xff
     with pytest.raises(DataError, match=r"expected class names in UTF-8; got '\\udcff'"):
         load("train", cache=cache, path=animals)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pipe_among_the_images_is_refused_at_once(animals, cache, tmp_path, linked):
+    pipe = tmp_path / "pipe" if linked else animals / "cat" / "pipe.png"
+    os.mkfifo(pipe)
+    if linked:
+        (animals / "cat" / "pipe.png").symlink_to(pipe)
+    for name in ("train", "test"):
+        (animals / name).mkdir()
+    for name in ("cat", "dog"):
+        shutil.copytree(animals / name, animals / "test" / name, symlinks=True, copy_function=os.link)
+        (animals / name).rename(animals / "train" / name)
+    for split in ("train", "test"):
+        with pytest.raises(DataError, match=r"pipe\.png: expected an ordinary file"):
+            load(split, cache=cache, path=animals)
+
+
+def test_an_absurd_size_is_refused(animals, cache):
+    spec = {"_target_": "runback.data.folder.load", "path": str(animals), "height": 15_000}
+    with pytest.raises(InputError, match=r"data\.height: input should be less than or equal to 4096"):
+        build(spec, where="data", split="train", cache=cache)

@@ -1,10 +1,12 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from runback.data import cifar10, folder, table
 from runback.data.parquet import load
 from runback.errors import DataError, InputError
 from runback.targets import build
@@ -196,3 +198,23 @@ def test_a_missing_path_says_what_was_expected(cache, path, got):
     spec = {"_target_": "runback.data.parquet.load", "path": path}
     with pytest.raises(DataError, match=f"^data.path: expected a parquet file, or a folder with .*{got}"):
         build(spec, where="data", split="train", cache=cache)
+
+
+def test_metadata_that_nests_too_deep_is_none(write, cache):
+    assert load("train", cache=cache, path=write(metadata={"huggingface": "[" * 200_000})).class_names == (
+        *("0", "1", "2"),
+    )
+
+
+def test_more_rows_than_a_file_has_room_for_are_refused_unread(write, cache, monkeypatch):
+    monkeypatch.setattr(table, "MAX_ROWS", 199)
+    with pytest.raises(DataError, match="expected at most 199 rows; got 200"):
+        load("train", cache=cache, path=write())
+
+
+def test_the_home_of_nobody_is_refused_in_one_line(cache, monkeypatch):
+    monkeypatch.setenv("RUNBACK_CIFAR10", "~nosuchuser/x")
+    nobody = Path("~nosuchuser/x")
+    for source, path in ((load, nobody), (folder.load, nobody), (cifar10.load, nobody), (cifar10.load, None)):
+        with pytest.raises(DataError, match=r"expected the home of a user .* got '~nosuchuser/x'"):
+            source("train", cache=cache, path=path)

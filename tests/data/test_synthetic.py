@@ -44,3 +44,11 @@ def test_a_knob_out_of_range_is_named(cache, knob, value):
         build(
             {"_target_": "runback.data.synthetic.load", knob: value}, where="data", split="train", cache=cache
         )
+
+
+@pytest.mark.parametrize(
+    "knobs", [{"n_train": 10**12}, {"height": 30_000, "width": 30_000}, {"num_classes": 10**10}]
+)
+def test_more_than_fits_into_memory_is_refused(cache, knobs):
+    with pytest.raises(InputError, match="of at most 536,870,912 values together"):
+        build({"_target_": "runback.data.synthetic.load", **knobs}, where="data", split="train", cache=cache)

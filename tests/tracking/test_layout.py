@@ -1,7 +1,7 @@
 import pytest
 
 from runback.errors import InputError
-from runback.tracking.layout import Layout, project_root
+from runback.tracking.layout import Layout, folder_name, project_root
 
 
 @pytest.fixture
@@ -55,3 +55,15 @@ def test_everything_lies_under_mlruns(tmp_path):
 def test_a_sweep_cannot_leave_its_folder(tmp_path, name):
     with pytest.raises(InputError, match="a sweep's name must be usable as a folder's name"):
         Layout(tmp_path).sweep(name)
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "\u00e4" * 101, "..\n", "a\x1b[31m", "a\ud800", "a\u202e"])
+def test_a_name_that_is_long_or_not_printable_names_no_folder(name):
+    with pytest.raises(InputError, match=r"it must be a (printable name|name of at most 200 bytes)") as told:
+        folder_name(name, "it")
+    assert str(told.value).isprintable()
+    assert len(str(told.value)) < 300
+
+
+def test_a_name_of_two_hundred_bytes_names_a_folder():
+    assert folder_name("x" * 200, "it") == "x" * 200

@@ -4,6 +4,9 @@ import keras
 import numpy as np
 from PIL import Image
 
+from runback.augmentation.stack import refused
+from runback.errors import InputError
+
 GAP = 4
 """Pixels between two tiles."""
 
@@ -17,12 +20,19 @@ def preview_sheet(
     """Draw the first `rows` images, one a row: the original, a gap, then `columns - 1` augmented variants.
 
     `images` is uint8 (n, height, width, channels) with 1 or 3 channels. Works on a copy of `augmentation`,
-    whose random state stays as it is.
+    whose random state stays as it is. Raises InputError where it cannot be applied.
     """
     originals = np.asarray(images[:rows])
     copy = keras.models.clone_model(augmentation)
     # One call a column: some layers draw once for a whole batch.
-    variants = [_augmented(copy, originals) for _ in range(columns - 1)]
+    try:
+        with refused("applied"):
+            variants = [_augmented(copy, originals) for _ in range(columns - 1)]
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"augmentation.layers cannot be applied to images of shape {originals.shape[1:]}: "
+            f"{' '.join(str(error).split()):.200}"
+        ) from error
     grid = [list(tiles) for tiles in zip(originals, *variants, strict=True)]
     return _sheet(grid)
 

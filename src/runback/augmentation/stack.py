@@ -1,11 +1,13 @@
 """Builds the augmentation from its config: a list of layers, each with a seed of its own."""
 
+import contextlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow
 
 from runback.errors import InputError
 from runback.targets import build, resolve
@@ -25,8 +27,21 @@ def build_stack(
     stack takes images of `input_shape` (height, width, channels) with values 0..255 and keeps their shape.
     Raises InputError.
     """
-    layers = [_layer(spec, index, seed, declared) for index, spec in enumerate(specs)]
-    return stack(layers, input_shape)
+    with refused("built"):
+        layers = [_layer(spec, index, seed, declared) for index, spec in enumerate(specs)]
+        return stack(layers, input_shape)
+
+
+@contextlib.contextmanager
+def refused(what: str) -> Iterator[None]:
+    """Turn what TensorFlow and a lack of memory raise for such layers into an InputError."""
+    try:
+        yield
+    except (MemoryError, OverflowError, tensorflow.errors.OpError) as error:
+        told = " ".join(str(error).split()) or "they do not fit into memory"
+        raise InputError(
+            f"augmentation.layers cannot be {what}: {type(error).__name__}: {told:.200}"
+        ) from error
 
 
 def stack(layers: Sequence[keras.layers.Layer], input_shape: tuple[int, int, int]) -> keras.Sequential | None:

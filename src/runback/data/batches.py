@@ -25,6 +25,8 @@ MEMBERS: dict[Split, tuple[str, ...]] = {
 }
 SIDE = 32
 RECORD_BYTES = 1 + 3 * SIDE * SIDE
+MAX_BATCH = 100_000 * RECORD_BYTES
+"""Bytes; CIFAR-10's own have 10,000 records. A file with holes takes no room for them on the disk."""
 
 
 def from_folder(folder: Path, split: Split) -> Decoding:
@@ -32,6 +34,7 @@ def from_folder(folder: Path, split: Split) -> Decoding:
     batches = {}
     for name in MEMBERS[split]:
         try:
+            _check_size((folder / name).stat().st_size, f"{folder / name}")
             batches[name] = (folder / name).read_bytes()
         except OSError as error:
             raise DataError(f"{folder / name}: cannot be read: {error.strerror}") from error
@@ -60,9 +63,15 @@ def _members(archive: Path, split: Split) -> Iterator[tuple[str, bytes]]:
                 name = PurePosixPath(member.name).name
                 file = tar.extractfile(member) if name in MEMBERS[split] else None
                 if file is not None:
+                    _check_size(member.size, f"{archive}: {name}")
                     yield name, file.read()
         while stream.read(2**20):  # gzip compares its checksum at the end only
             pass
+
+
+def _check_size(size: int, where: str) -> None:
+    if size > MAX_BATCH:
+        raise DataError(f"{where}: expected at most {MAX_BATCH:,} bytes; got {size:,}")
 
 
 def _decoding(batches: dict[str, bytes], where: str) -> Decoding:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,13 +47,29 @@ def cached(cache: Path, name: str, key: Mapping[str, Any], decode: Callable[[], 
     return _opened(entry)
 
 
+def absolute(path: Path) -> Path:
+    """Return what data.path names, ~ and ~NAME followed; raises DataError where there is no such home."""
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as error:
+        raise DataError(
+            f"data.path: expected the home of a user of this machine; got {str(path)!r}"
+        ) from error
+
+
 def fingerprint(files: Iterable[Path]) -> list[tuple[str, int, int]]:
-    """Return (absolute path, bytes, nanoseconds of the last change) for each file; reads none of them."""
+    """Return (absolute path, bytes, nanoseconds of the last change) for each file; reads none of them.
+
+    Raises DataError for what is no ordinary file, links followed.
+    """
     try:
         stats = [(file.absolute(), file.stat()) for file in files]
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
-    return [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+    for path, found in stats:
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+            raise DataError(f"{path}: expected an ordinary file; it is none")
+    return [(str(path), found.st_size, found.st_mtime_ns) for path, found in stats]
 
 
 def _store(entry: Path, name: str, decoding: Decoding) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from runback.data import batches, download
-from runback.data.cache import Decoding, cached, fingerprint
+from runback.data.cache import Decoding, absolute, cached, fingerprint
 from runback.data.dataset import Dataset, Split, check_labels
 from runback.data.table import read_images, read_labels
 from runback.errors import DataError
@@ -48,7 +48,7 @@ def load(
     """
     source = path or os.environ.get(ENVIRONMENT)
     if source:
-        files, decode = _local(Path(source).expanduser().absolute(), split)
+        files, decode = _local(absolute(Path(source)), split)
         return cached(cache, f"cifar10-{split}", {"files": fingerprint(files)}, decode)
 
     def decode_archive() -> Decoding:

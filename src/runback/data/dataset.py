@@ -1,11 +1,14 @@
 """Images with their labels: what every source of data returns."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
 
 from runback.errors import DataError
+
+MAX_CLASSES = 100_000
 
 Split = Literal["train", "test"]
 
@@ -48,18 +51,20 @@ class Dataset:
 
 
 def check_class_names(class_names: tuple[str, ...], where: str = "") -> None:
-    """Raise DataError unless there are at least two class names, all different, and all text.
+    """Raise DataError unless there are two to `MAX_CLASSES` class names, all different, and all text.
 
     `where` opens the message: `"birds.parquet: "`.
     """
     if len(class_names) < 2:
         raise DataError(f"{where}expected at least two classes; got {len(class_names)}: {class_names}")
+    if len(class_names) > MAX_CLASSES:
+        raise DataError(f"{where}expected at most {MAX_CLASSES:,} classes; got {len(class_names):,}")
     raw = [name for name in class_names if any("\ud800" <= one <= "\udfff" for one in name)]
     if raw:  # a folder's name may hold any bytes
         raise DataError(f"{where}expected class names in UTF-8; got {raw[0]!r}")
-    twice = sorted({name for name in class_names if class_names.count(name) > 1})
-    if twice:
-        raise DataError(f"{where}expected different class names; got {twice[0]!r} more than once")
+    if len(set(class_names)) < len(class_names):
+        twice = min(name for name, count in Counter(class_names).items() if count > 1)
+        raise DataError(f"{where}expected different class names; got {twice!r} more than once")
 
 
 def check_labels(labels: np.ndarray, num_classes: int, where: str = "") -> None:

@@ -1,12 +1,14 @@
 """PNG and JPEG to arrays, several at a time, with the broken one named."""
 
 import io
+import math
 import os
 import struct
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,9 @@ FORMATS = ("PNG", "JPEG")
 SUFFIXES = (".png", ".jpg", ".jpeg")
 BATCH = 64
 """Images decoded between two writes: few enough that 64 large photographs fit in memory."""
+
+BLOCK = 2**28
+"""Bytes of the images that are decoded between two writes, at most, unless one alone has more."""
 
 TASK = 8
 """Images a thread takes at once: one by one, handing out tiny images costs more than decoding them."""
@@ -55,20 +60,34 @@ def decoded(
     expected = None
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for batch in batches:
-            parts = [batch[start : start + TASK] for start in range(0, len(batch), TASK)]
-            done = pool.map(
-                lambda part: [_image(name, source, channels, size) for name, source in part], parts
-            )
-            images = [image for part in done for image in part]
-            for (name, _), image in zip(batch, images, strict=True):
-                expected = expected or image.shape
-                _check_size(name, image, expected)
-            yield np.stack(images)
+            rest = batch
+            while rest:
+                count = 1 if expected is None else max(1, BLOCK // math.prod(expected))
+                block, rest = rest[:count], rest[count:]
+                parts = [block[start : start + TASK] for start in range(0, len(block), TASK)]
+                done = pool.map(partial(_images, channels=channels, size=size, expected=expected), parts)
+                images = [image for part in done for image in part]
+                expected = images[0].shape
+                yield np.stack(images)
 
 
-def _image(name: str, source: bytes | Path, channels: int, size: tuple[int, int] | None) -> np.ndarray:
+def _images(
+    items: list[Item], *, channels: int, size: tuple[int, int] | None, expected: tuple[int, ...] | None
+) -> list[np.ndarray]:
+    return [_image(name, source, channels, size, expected) for name, source in items]
+
+
+def _image(
+    name: str,
+    source: bytes | Path,
+    channels: int,
+    size: tuple[int, int] | None,
+    expected: tuple[int, ...] | None,
+) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as file:
+            if size is None and expected is not None:
+                _check_size(name, (file.height, file.width), expected)
             image = _converted(file, channels)
             if size is not None:
                 image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
@@ -96,9 +115,9 @@ def _converted(image: Image.Image, channels: int) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def _check_size(name: str, image: np.ndarray, expected: tuple[int, ...]) -> None:
-    if image.shape != expected:
+def _check_size(name: str, size: tuple[int, int], expected: tuple[int, ...]) -> None:
+    if size != expected[:2]:
         raise DataError(
-            f"{name}: {image.shape[0]} x {image.shape[1]} pixels, but the first image has {expected[0]} x "
+            f"{name}: {size[0]} x {size[1]} pixels, but the first image has {expected[0]} x "
             f"{expected[1]} (height x width); set data.height and data.width to resize all"
         )

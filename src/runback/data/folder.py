@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from runback.data.cache import Decoding, cached, fingerprint
+from runback.data.cache import Decoding, absolute, cached, fingerprint
 from runback.data.dataset import Dataset, Split
 from runback.data.decoding import BATCH, SUFFIXES, decoded
 from runback.data.split import TEST_FRACTION, held_out
 from runback.errors import DataError
 
-Pixels = Annotated[int, Field(ge=1)]
+Pixels = Annotated[int, Field(ge=1, le=4096)]
 Labelled = list[tuple[Path, int]]
 
 EXPECTED = (
@@ -62,7 +62,7 @@ def load(
 def _root(path: Path | None) -> Path:
     if path is None:
         raise DataError(f"data.path: expected {EXPECTED}; got null; set data.path=FOLDER")
-    root = path.expanduser().absolute()
+    root = absolute(path)
     if not root.is_dir():
         raise DataError(f"data.path: expected {EXPECTED}; got {root}, which is no folder")
     return root

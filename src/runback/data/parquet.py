@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from runback.data.cache import Decoding, cached, fingerprint
+from runback.data.cache import Decoding, absolute, cached, fingerprint
 from runback.data.dataset import Dataset, Split, check_labels
 from runback.data.split import TEST_FRACTION, TEST_SEED, held_out
 from runback.data.table import read_class_names, read_images, read_labels
 from runback.errors import DataError, InputError
 
-Pixels = Annotated[int, Field(ge=1)]
+Pixels = Annotated[int, Field(ge=1, le=4096)]
 
 
 def load(
@@ -65,7 +65,7 @@ def _files(path: Path | None) -> dict[Split, Path]:
     expected = "a parquet file, or a folder with train.parquet and test.parquet"
     if path is None:
         raise DataError(f"data.path: expected {expected}; got null; set data.path=PATH")
-    path = path.expanduser().absolute()
+    path = absolute(path)
     if path.is_file():
         return {"train": path}
     found: dict[Split, Path] = {"train": path / "train.parquet"}

@@ -106,16 +106,14 @@ def _share(n: int, fraction: float) -> int:
 
 def _drawn(labels: np.ndarray, count: int, generator: np.random.Generator, *, least: int) -> np.ndarray:
     """Draw `count` positions, each class in its proportion but at least `least` (or all it has)."""
-    classes, sizes = np.unique(labels, return_counts=True)
+    sizes = np.unique(labels, return_counts=True)[1]
     takes = _apportioned(sizes, count)
     for rare, enough in enumerate(np.minimum(sizes, least)):
         while takes[rare] < enough:
             takes[np.argmax(takes)] -= 1
             takes[rare] += 1
-    drawn = [
-        generator.permutation(np.flatnonzero(labels == label))[:take]
-        for label, take in zip(classes, takes, strict=True)
-    ]
+    of_classes = np.split(np.argsort(labels, kind="stable"), np.cumsum(sizes)[:-1])
+    drawn = [generator.permutation(of)[:take] for of, take in zip(of_classes, takes, strict=True)]
     return np.sort(np.concatenate(drawn))
 
 

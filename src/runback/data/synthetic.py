@@ -7,6 +7,10 @@ import numpy as np
 from pydantic import Field
 
 from runback.data.dataset import Dataset, Split
+from runback.errors import InputError
+
+MAX_VALUES = 2**29
+"""Values of all images; each takes eight bytes while the noise is drawn."""
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -31,6 +35,12 @@ def load(
     Both splits share the patterns (drawn from `seed`) and differ in their noise. Classes are as equal in
     number as they can be, in random order. Nothing is written to `cache`.
     """
+    values = (num_classes + max(n_train, n_test)) * height * width * channels
+    if values > MAX_VALUES:
+        raise InputError(
+            f"data: expected classes and images of at most {MAX_VALUES:,} values together; got {values:,}: "
+            "lower data.num_classes, n_train, n_test, height or width"
+        )
     shape = (num_classes, -(-height // 2), -(-width // 2), channels)
     coarse = np.random.default_rng([seed, 0]).uniform(64, 192, shape)
     patterns = coarse.repeat(2, axis=1).repeat(2, axis=2)[:, :height, :width]

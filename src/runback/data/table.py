@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 from runback.data.decoding import BATCH, Item, decoded
 from runback.errors import DataError
 
+MAX_ROWS = 50_000_000
+"""Rows of a file: a label repeated a billion times takes a few bytes of it."""
+
 
 def read_labels(file: Path, column: str) -> np.ndarray:
     """Return the integer labels of all rows, int64 of shape (n,); reads no image.
@@ -42,7 +45,7 @@ def read_class_names(file: Path, column: str) -> tuple[str, ...] | None:
     try:
         names = json.loads(metadata[b"huggingface"])["info"]["features"][column]["names"]
         return tuple(str(name) for name in names)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
 
 
@@ -85,6 +88,9 @@ def _opened(file: Path) -> Iterator[Any]:
         raise DataError(f"expected the parquet file {file}; there is none")
     try:
         with pq.ParquetFile(file, page_checksum_verification=True) as table:
+            if table.metadata.num_rows > MAX_ROWS:
+                rows = table.metadata.num_rows
+                raise DataError(f"{file}: expected at most {MAX_ROWS:,} rows; got {rows:,}")
             yield table
     except (pa.ArrowException, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

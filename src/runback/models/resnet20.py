@@ -14,7 +14,7 @@ def resnet20(
     num_classes: int,
     *,
     width: Width = 16,
-    blocks: Annotated[int, Field(ge=1)] = 3,
+    blocks: Annotated[int, Field(ge=1, le=200)] = 3,
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4,
 ) -> keras.Model:
     """A 3x3 convolution, three stages of residual blocks at widths 16, 32 and 64, average pool, softmax.

@@ -30,6 +30,9 @@ FOLDER_TAG = "runback.folder"
 CONFIRM = "confirm"
 """In a sweep's folder: one folder for each run that confirms a trial, and what came of them."""
 
+MAX_NAME = 200
+"""Bytes of a folder's name: a file system takes 255, and some names get a suffix."""
+
 SAMPLES = "system.jsonl"
 """In the run's folder: the same for system metrics."""
 
@@ -185,7 +188,13 @@ def refuse_unwritable(folder: Path) -> None:
 def folder_name(name: str, what: str) -> str:
     """Return `name`, or raise InputError when it cannot name a single folder. `what` opens the message."""
     if not name.strip(". ") or set(name) & set("/\\\0"):
-        raise InputError(f"{what} must be usable as a folder's name; got {name!r}")
+        raise InputError(f"{what} must be usable as a folder's name; got {name!a:.200}")
+    if not name.isprintable():
+        raise InputError(f"{what} must be a printable name; got {name!a:.200}")
+    if len(name.encode()) > MAX_NAME:
+        raise InputError(
+            f"{what} must be a name of at most {MAX_NAME} bytes; got {len(name.encode()):,}: {name!a:.60}"
+        )
     if (shown := redacted(name)) != name:
         raise InputError(f"{what} names a folder and must hold no secret; got {shown!r}: choose another name")
     return name

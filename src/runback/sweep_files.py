@@ -1,0 +1,64 @@
+"""Lets Hydra find the files of a project's `sweeps/`, and nothing else that lies in its folder."""
+
+from pathlib import PurePosixPath
+
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+from runback.tracking.layout import project_root
+
+GROUP = "sweeps"
+
+
+class SweepFiles(FileConfigSource):  # type: ignore[misc]
+    """The config group `sweeps` of the folder that a path `sweeps://FOLDER` names."""
+
+    @staticmethod
+    def scheme() -> str:
+        """Return how such a path begins."""
+        return GROUP
+
+    def available(self) -> bool:
+        """Return True: a project without sweeps is fine."""
+        return True
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read a file of the group."""
+        if not _is_of_group(config_path):
+            raise ConfigLoadError(f"Config not found : {config_path}")
+        return super().load_config(config_path)
+
+    def is_group(self, config_path: str) -> bool:
+        """Tell whether there is such a group here."""
+        return _is_of_group(config_path) and bool(super().is_group(config_path))
+
+    def is_config(self, config_path: str) -> bool:
+        """Tell whether there is such a file here."""
+        return _is_of_group(config_path) and bool(super().is_config(config_path))
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """Return the names in a group."""
+        return super().list(config_path, results_filter) if self.is_group(config_path) else []
+
+
+class SweepFilesPath(SearchPathPlugin):  # type: ignore[misc]
+    """Adds the project's `sweeps/` to where Hydra searches."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Add it behind conf/."""
+        search_path.append("runback", f"{GROUP}://{project_root()}")
+
+
+def add_sweep_files() -> None:
+    """Make Hydra search this project's `sweeps/` too, from now on."""
+    for plugin in (SweepFiles, SweepFilesPath):
+        Plugins.instance().register(plugin)
+
+
+def _is_of_group(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    return parts[:1] == (GROUP,) and ".." not in parts
