@@ -485,6 +485,7 @@ def test_a_checkpoint_of_another_network_is_refused(place, reference, unfinished
     command.kill()
     folder.rename(kept)
     shutil.copytree(other, folder)
+    shutil.copyfile(kept / "run.json", folder / "run.json")
     assert "was made by another training" in refused(place, f"resume={unfinished}")
     shutil.rmtree(folder)
     kept.rename(folder)

@@ -1,6 +1,7 @@
 """Makes the Python environment that a run had, from its lock file, with uv."""
 
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -24,6 +25,9 @@ VERSION = re.compile(r"[0-9]{1,2}\.[0-9]{1,3}\.[0-9]{1,3}((a|b|rc)[0-9]{1,2})?")
 
 EXTRA = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,100}[A-Za-z0-9])?")
 """A name of an extra or a group, which is an argument to uv."""
+
+LONGEST_MESSAGE = 500
+"""Characters of what uv says that are told."""
 
 MARK = ".runback"
 """The file in an environment by which this user knows it again, signed for its place."""
@@ -154,7 +158,7 @@ class _Uv:
     terms: Terms | None
 
     def run(self, verb: str, *arguments: str, environment: Path | None = None) -> str:
-        """Return what uv prints. Errors: InputError with the first line of its message."""
+        """Return what uv prints. Errors: InputError with its message."""
         variables = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
         if environment is not None:
             variables["UV_PROJECT_ENVIRONMENT"] = str(environment)
@@ -175,7 +179,9 @@ class _Uv:
 
     def _message(self, done: "subprocess.CompletedProcess[str]") -> str:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        told = lines[0].removeprefix("error: ") if lines else f"exit code {done.returncode}"
+        # Where it finds no terminal, uv folds a message at 80 characters.
+        told = " ".join(itertools.takewhile(lambda line: not line.startswith("hint: "), lines))
+        told = told.removeprefix("error: ")[:LONGEST_MESSAGE] or f"exit code {done.returncode}"
         is_unbuilt = self.terms is not None and not self.terms.build and "--no-build" in told
         return f"{told}; --build lets it run its build code" if is_unbuilt else told
 
