@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import sqlite3
@@ -363,20 +364,30 @@ def test_a_torn_checkpoint_is_passed_over_and_told(place, reference):
     assert f"falling back to the one before, {older.name}" in err
 
 
-def test_a_full_disk_ends_the_run_with_that_reason_and_it_goes_on_when_there_is_room(place, reference):
-    folder = place.project.folder / "mlruns" / "runs" / "full"
-    folder.mkdir(parents=True)
-    full = folder / ".checkpoint-00001-0000000.npz.partial"
-    full.symlink_to("/dev/full")
-    code, _, err = place.run("train", *TINY, "hydra.run.dir=mlruns/runs/full")
-    assert code == 1
-    assert err.count("\n") == 1
-    assert "the disk is full" in err
-    run = place.project.runs()[-1]
+WIDE = ("data=synthetic", "model.widths=[4,4]", "model.dense_width=65536", "training.epochs=2")
+
+
+def test_a_full_disk_ends_the_run_with_that_reason_and_it_goes_on_when_there_is_room(place):
+    project = place.project
+    done = subprocess.run(
+        [sys.executable, "-m", "runback", "train", *WIDE, "training.checkpoint.every=1"],
+        cwd=project.folder,
+        env=project.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        # No file may grow as large as a checkpoint of this network.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16 << 20, 16 << 20)),
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "the disk is full" in done.stderr
+    run = project.runs()[-1]
     assert run.info.status == "FAILED"
     assert "the disk is full" in run.data.tags["runback.reason"]
-    full.unlink(missing_ok=True)
-    resume(place, run.info.run_id, reference)
+    again = project.run("train", f"resume={run.info.run_id}")
+    assert again.returncode == 0, again.stderr
+    assert project.runs()[-1].info.status == "FINISHED"
 
 
 def test_metrics_that_the_store_lacks_come_back_from_the_file_and_from_the_checkpoint(place, reference):

@@ -246,18 +246,29 @@ def test_a_trial_that_somebody_stops_again_and_again_fails_in_the_end(tmp_path, 
     assert [trial.state for trial in study.trials[1:]] == [TrialState.COMPLETE] * 2
 
 
+def is_stopped(pid):
+    return pid and psutil.Process(pid).status() == psutil.STATUS_STOPPED
+
+
 def test_ctrl_c_ends_a_trial_that_somebody_has_stopped(tmp_path, engine):
     def sleeps(number):
         (tmp_path / "pid").write_text(str(os.getpid()))
         os.kill(os.getpid(), signal.SIGSTOP)
         time.sleep(600)
 
+    asked = []
+
+    def interrupts():
+        while not (tmp_path / "pid").exists() or not is_stopped(int((tmp_path / "pid").read_text() or 0)):
+            time.sleep(0.05)
+        asked.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
     _, seen, coordinator = sweep(tmp_path, engine, sleeps)
-    threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-    began = time.monotonic()
+    threading.Thread(target=interrupts, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         coordinator.run()
-    assert time.monotonic() - began < STOP_GRACE
+    assert time.monotonic() - asked[0] < STOP_GRACE
     assert seen.put_backs == [
         (0, messages.Failed("stopped", "stopped by SIGTERM"))
     ]  # it was woken to stop well

@@ -95,7 +95,10 @@ STRANGE = (
 @pytest.mark.parametrize("statement", STRANGE)
 def test_a_database_that_is_more_than_tables_is_refused(database, statement):
     with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute(statement)
+        try:
+            connection.execute(statement)
+        except sqlite3.OperationalError as error:
+            pytest.skip(f"SQLite here: {error}")  # it may be built without a module
     with pytest.raises(StoreError, match=r"mlflow\.db holds the \w+ 't.*'; expected plain tables"):
         revision(database)
 

@@ -43,7 +43,15 @@ _LONG_WORD = re.compile(rb"[^\s]{%d,}" % (4 * WORD))
 def redirect(log: Path) -> None:
     """Let all that this process prints from now on go to the end of a file."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = open_regular(log, APPEND)
+    _print_to(open_regular(log, APPEND))
+
+
+def discard() -> None:
+    """Let all that this process prints from now on go nowhere."""
+    _print_to(os.open(os.devnull, os.O_WRONLY))
+
+
+def _print_to(descriptor: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     # At the level of file descriptors: TensorFlow's C++ writes past sys.stderr.
