@@ -364,7 +364,7 @@ def test_a_torn_checkpoint_is_passed_over_and_told(place, reference):
     assert f"falling back to the one before, {older.name}" in err
 
 
-WIDE = ("data=synthetic", "model.widths=[4,4]", "model.dense_width=65536", "training.epochs=2")
+WIDE = ("data=synthetic", "model.widths=[4,4]", "model.dense_width=400000", "training.epochs=2")
 
 
 def test_a_full_disk_ends_the_run_with_that_reason_and_it_goes_on_when_there_is_room(place):
