@@ -7,6 +7,7 @@ RESULT = "record/result.json"
 PATCH = "record/changes.patch"
 UNTRACKED = "record/untracked.zip"
 LOCK = "record/uv.lock"
+NETWORK = "model.keras"
 
 MADE_FROM = (CONFIG, OVERRIDES, PATCH, UNTRACKED, LOCK, RECORD)
 """The artifacts that a run is trained again from; not every run has all of them."""

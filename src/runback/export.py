@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from runback.arguments import Parser
-from runback.artifact_names import CODE, HISTORY
+from runback.artifact_names import CODE, CONFIG, HISTORY, NETWORK, OVERRIDES
 from runback.errors import InputError
 from runback.provenance.bundle import write_bundle
 from runback.provenance.commit_zip import commit_zip
@@ -13,7 +13,7 @@ from runback.recorded import RecordedRun, find_recorded, refuse_incomplete, refu
 from runback.terminal import say
 from runback.tracking.layout import Layout, project_root
 
-FILES = ("config.yaml", "overrides.yaml", "model.keras", "architecture.json", "curves.png")
+FILES = (CONFIG, OVERRIDES, NETWORK, "architecture.json", "curves.png")
 """What a bundle takes of a run's artifacts besides its record; model.keras has the weights."""
 
 

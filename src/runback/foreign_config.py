@@ -18,8 +18,6 @@ from runback.tracking.layout import folder_name
 MAX_BYTES = 128 * 2**10
 """A config has some 2,000 bytes; YAML is read at about 100 KB a second."""
 
-MAX_EXPERIMENT = 250
-
 OURS = ("runback.", "keras.")
 """How the names begin of what every project may build."""
 
@@ -130,7 +128,7 @@ def _refuse_event(event: Any, what: str) -> None:
 def _check_experiment(name: Any, what: str) -> None:
     if name is None:
         return
-    if not isinstance(name, str) or len(name) > MAX_EXPERIMENT or not name.isprintable():
+    if not isinstance(name, str):
         raise InputError(f"{what}: tracking.experiment must be a printable name; got {str(name)[:100]!r}")
     folder_name(name, f"{what}: tracking.experiment")
 

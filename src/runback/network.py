@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from runback import targets
+from runback.artifact_names import CONFIG, NETWORK
 from runback.chatter import silenced
 from runback.errors import InputError
 from runback.network_file import check_network_file, room
@@ -16,9 +17,6 @@ from runback.tracking.text import first_line
 
 if TYPE_CHECKING:
     import keras
-
-CONFIG = "config.yaml"
-NETWORK = "model.keras"
 
 UNLOADABLE = (
     *(ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, NotImplementedError),

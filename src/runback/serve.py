@@ -14,10 +14,11 @@ from omegaconf import DictConfig
 
 from runback import targets
 from runback.arguments import Parser
+from runback.artifact_names import NETWORK
 from runback.chatter import silenced
 from runback.errors import Stopped
 from runback.interruption import stop_on_signals
-from runback.network import NETWORK, read_network
+from runback.network import read_network
 from runback.recorded import RecordedRun, find_recorded
 from runback.terminal import say
 from runback.tracking.layout import Layout, project_root

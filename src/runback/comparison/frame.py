@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from runback.artifact_names import NETWORK
 from runback.comparison.columns import curve_columns, typed, whole
 from runback.comparison.results import results
 from runback.errors import InputError
@@ -25,9 +26,6 @@ CODE_AND_DATA = {
     "validation_data": "runback.data_hash.validation",
 }
 """Columns with what a run is made from besides its config, and their tags."""
-
-NETWORK = "model.keras"
-"""The artifact with the network, whose size is the column `model_bytes`."""
 
 HASH_LENGTH = 12
 """Characters of a hash that are enough to tell it from another."""
