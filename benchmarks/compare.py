@@ -18,9 +18,9 @@ import many_runs
 from project import temporary_project
 from runback.comparison.frame import read_runs
 from runback.tracking.layout import Layout, project_root
-from runback.tracking.reader import open_reader
-from runback.tracking.rows import Runs
-from runback.tracking.sqlite_file import sqlite_uri
+from runback.tracking.read.reader import open_reader
+from runback.tracking.read.rows import Runs
+from runback.tracking.sqlite.sqlite_file import sqlite_uri
 from spread import ratios, shown
 
 LIMITS = {1000: 2, 5000: 6}

@@ -11,16 +11,16 @@ from typing import Any
 from optuna.pruners import NopPruner
 from optuna.trial import FrozenTrial, create_trial
 
-from runback.sweeping import messages
-from runback.sweeping.coordinator import Budget, Coordinator
-from runback.sweeping.decisions import Decisions
-from runback.sweeping.engines.local import LocalEngine
-from runback.sweeping.policy import RETRIES, Policy
-from runback.sweeping.process import Job
-from runback.sweeping.proposer import Proposer
-from runback.sweeping.search import Search
-from runback.sweeping.space import Space, parse
-from runback.sweeping.study import close_study, open_study
+from runback.sweeping.deciding.decisions import Decisions
+from runback.sweeping.deciding.proposer import Proposer
+from runback.sweeping.space.search import Search
+from runback.sweeping.space.space import Space, parse
+from runback.sweeping.study.study import close_study, open_study
+from runback.sweeping.trials import messages
+from runback.sweeping.trials.coordinator import Budget, Coordinator
+from runback.sweeping.trials.engines.local import LocalEngine
+from runback.sweeping.trials.policy import RETRIES, Policy
+from runback.sweeping.trials.process import Job
 
 SEARCHED = {
     "optimizer": "choice(sgd, adam, rmsprop)",

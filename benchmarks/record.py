@@ -29,10 +29,10 @@ from omegaconf import DictConfig
 
 from command_line import parsed, parser
 from project import cifar10, temporary_project
-from runback import hydra_app, record, train
-from runback.chatter import silenced
-from runback.prepare import prepare
-from runback.seeding import available_cores
+from runback.classifier import hydra_app, record, train
+from runback.classifier.prepare import prepare
+from runback.keras.seeding import available_cores
+from runback.system.text.chatter import silenced
 from runback.tracking.layout import Layout, project_root
 from spread import ratios, shown
 
@@ -198,9 +198,9 @@ def _checkpoints(overrides: Sequence[str]) -> tuple[list[float], int]:
     sizes: list[int] = []
 
     def job(cfg: DictConfig) -> None:
-        from runback.training.checkpoint import Checkpoint, save
-        from runback.training.fit import compile_model
-        from runback.training.state import build_optimizer, model_state
+        from runback.classifier.training.fit import compile_model
+        from runback.keras.state import build_optimizer, model_state
+        from runback.runs.checkpoint import Checkpoint, save
 
         prepared = prepare(cfg)
         model = compile_model(prepared.network, prepared.augmentation, prepared.optimizer)

@@ -15,9 +15,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from runback import hydra_app, train
-from runback.chatter import silenced
-from runback.prepare import prepare
+from runback.classifier import hydra_app, train
+from runback.classifier.prepare import prepare
+from runback.system.text.chatter import silenced
 from runback.tracking.layout import Layout, project_root
 
 
@@ -52,8 +52,8 @@ def _bare(overrides: Sequence[str]) -> float:
     speeds: list[float] = []
 
     def job(cfg: DictConfig) -> None:
-        from runback.training.batches import validation_batch
-        from runback.training.fit import compile_model
+        from runback.classifier.training.batches import validation_batch
+        from runback.classifier.training.fit import compile_model
 
         prepared = prepare(cfg)
         epochs, batch_size = prepared.options.epochs, prepared.options.batch_size

@@ -17,8 +17,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from runback import hydra_app, train
-from runback.sweeping import trial as trials
+from runback.classifier import hydra_app, train
+from runback.sweeping.trials import trial as trials
 from runback.tracking.layout import Layout, project_root
 
 
@@ -96,7 +96,7 @@ def _note_batches(batches: list[float]) -> None:
 
 def _note_pipelines(seconds: list[float]) -> None:
     """Add to `seconds` what building each input pipeline takes, in every training of this process."""
-    from runback.training import fit
+    from runback.classifier.training import fit
 
     def timed(build: Callable[..., Any]) -> Callable[..., Any]:
         def building(*args: Any, **knobs: Any) -> Any:
@@ -113,7 +113,7 @@ def _note_pipelines(seconds: list[float]) -> None:
 
 
 def _starts(sweep: str) -> list[Start]:
-    from runback.sweeping.study import read_study
+    from runback.sweeping.study.study import read_study
 
     starts = []
     for trial in read_study(Layout(project_root()).sweep(sweep), sweep).trials:

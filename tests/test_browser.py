@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from runback.ui import _leading_to
+from runback.cli.commands.ui import _leading_to
 
 CHROMIUM = os.environ.get("RUNBACK_CHROMIUM") or shutil.which("chromium")
 

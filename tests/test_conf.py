@@ -15,12 +15,12 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from omegaconf import DictConfig, OmegaConf
 
-import runback.prepare  # it registers the schema of conf/train.yaml
+import runback.classifier.prepare  # it registers the schema of conf/train.yaml
 from hydra_plugins.runback_sweeper.config import PRUNERS, SAMPLERS
 from runback.errors import InputError
-from runback.sweeping import space
-from runback.sweeping.proposer import Proposer
-from runback.sweeping.study import create_entry, pruner_for
+from runback.sweeping.deciding.proposer import Proposer
+from runback.sweeping.space import space
+from runback.sweeping.study.study import create_entry, pruner_for
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -206,4 +206,4 @@ def test_no_sampler_and_no_pruner_are_choices_too(composed):
 
 
 def test_run_level_keys_are_all_in_the_schema(composed):
-    assert set(composed()) - {"hydra"} == set(runback.prepare.TrainConfig.__annotations__)
+    assert set(composed()) - {"hydra"} == set(runback.classifier.prepare.TrainConfig.__annotations__)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
-from runback.sweeping.study import read_study
+from runback.sweeping.study.study import read_study
 
 FAULTS = """
 import ctypes, itertools, os, resource, threading, time
@@ -16,9 +16,9 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import layers
-from runback.data.dataset import Dataset
+from runback.classifier.data.dataset import Dataset
 from runback.sweeping import report
-from runback.sweeping.trial import current
+from runback.sweeping.trials.trial import current
 
 HERE = Path(__file__).parent
 

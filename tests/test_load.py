@@ -55,7 +55,7 @@ facts["tested"] = {name: float(tested[name]) for name in names}
 from pathlib import Path
 
 import numpy as np
-from runback.data.synthetic import load
+from runback.classifier.data.synthetic import load
 
 network = runback.load_model(best["run"][:8])
 again = runback.load_model("best:tiny")

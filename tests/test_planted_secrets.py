@@ -68,7 +68,7 @@ def build(input_shape, num_classes, *, fail=False, **secrets):
 
     print(LINES, flush=True)
     print("service", os.environ["MY_SERVICE_TOKEN"], "and", secrets.get("dsn"))
-    from runback.sweeping.trial import current
+    from runback.sweeping.trials.trial import current
 
     trial = current()
     if fail and (trial is None or trial.number >= 0):  # not in the check before the first trial
@@ -110,7 +110,7 @@ hydra:
   sweeper:
     n_trials: 2
     n_workers: 1
-    sampler: {{_target_: runback.sweeping.exhaustive.points}}
+    sampler: {{_target_: runback.sweeping.space.exhaustive.points}}
     params:
       model.fail: choice(false,true)
       model.hf_token: {SECRETS["sweep's param"]}

@@ -72,7 +72,7 @@ def test_all_that_training_and_sweeping_write_follows_the_umask(project, mask):
 
 def test_files_beside_an_open_database_follow_the_umask(tmp_path):
     from runback.tracking.layout import Layout
-    from runback.tracking.sqlite_file import back_up, connected
+    from runback.tracking.sqlite.sqlite_file import back_up, connected
     from runback.tracking.store import open_store
 
     before = os.umask(0o002)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runback.notebook import Sweep, load, load_model
+    from runback.classifier.notebook import Sweep, load, load_model
 
 __all__ = ["Sweep", "load", "load_model"]
 
@@ -12,6 +12,6 @@ def __getattr__(name: str) -> Any:
     """Import what notebooks use when it is first used: commands start without it."""
     if name not in __all__:
         raise AttributeError(f"module 'runback' has no attribute {name!r}")
-    from runback import notebook
+    from runback.classifier import notebook
 
     return getattr(notebook, name)

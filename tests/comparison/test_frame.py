@@ -6,11 +6,11 @@ import pytest
 
 from runback.comparison.frame import read_curves, read_runs
 from runback.errors import InputError
-from runback.interval import wilson
+from runback.statistics.interval import wilson
 from runback.tracking.layout import Layout
-from runback.tracking.reader import open_reader
-from runback.tracking.run import start_run
+from runback.tracking.read.reader import open_reader
 from runback.tracking.store import open_store
+from runback.tracking.write.run import start_run
 
 PARAMS = {"training.objective": "val_loss", "data.n_validation": 200, "model.parameters": 1234}
 

@@ -2,7 +2,7 @@ import pytest
 
 from runback.housekeeping import machine
 from runback.housekeeping.machine import LITTLE_MEMORY, disk_check, gpu_check, machine_checks, memory_check
-from runback.provenance import hardware
+from runback.provenance.machine import hardware
 from runback.sweeping.sweeper import MEMORY_PER_TRIAL
 from runback.tracking.layout import Layout
 

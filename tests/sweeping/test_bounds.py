@@ -18,18 +18,19 @@ from optuna.pruners import MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
 from runback.errors import TrainingError
-from runback.sweeping import messages, report
-from runback.sweeping.coordinator import STOP_GRACE, Budget, Coordinator
-from runback.sweeping.decisions import Decisions
-from runback.sweeping.engines.local import LocalEngine
-from runback.sweeping.outcome import FILE
-from runback.sweeping.policy import RETRIES, Policy
-from runback.sweeping.process import Job
-from runback.sweeping.proposer import Proposer
-from runback.sweeping.search import Search
-from runback.sweeping.space import parse
-from runback.sweeping.study import best_trials, open_study
-from runback.sweeping.trial import current
+from runback.sweeping import report
+from runback.sweeping.deciding.decisions import Decisions
+from runback.sweeping.deciding.proposer import Proposer
+from runback.sweeping.space.search import Search
+from runback.sweeping.space.space import parse
+from runback.sweeping.study.study import best_trials, open_study
+from runback.sweeping.trials import messages
+from runback.sweeping.trials.coordinator import STOP_GRACE, Budget, Coordinator
+from runback.sweeping.trials.engines.local import LocalEngine
+from runback.sweeping.trials.outcome import FILE
+from runback.sweeping.trials.policy import RETRIES, Policy
+from runback.sweeping.trials.process import Job
+from runback.sweeping.trials.trial import current
 
 
 class Seen:

@@ -3,8 +3,8 @@ import shutil
 import pytest
 
 from runback.tracking.layout import Layout
-from runback.tracking.run import Run, start_run
 from runback.tracking.store import Store, open_store
+from runback.tracking.write.run import Run, start_run
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from runback.sweeping.settings import SweeperSettings
 SAMPLERS: dict[str, dict[str, Any]] = {
     "tpe": {"_target_": "optuna.samplers.TPESampler", "n_startup_trials": 10},
     "random": {"_target_": "optuna.samplers.RandomSampler"},
-    "grid": {"_target_": "runback.sweeping.exhaustive.points"},
-    "brute_force": {"_target_": "runback.sweeping.exhaustive.points", "shuffle": True},
+    "grid": {"_target_": "runback.sweeping.space.exhaustive.points"},
+    "brute_force": {"_target_": "runback.sweeping.space.exhaustive.points", "shuffle": True},
     "qmc": {"_target_": "optuna.samplers.QMCSampler", "scramble": True, "warn_independent_sampling": False},
     "cmaes": {
         "_target_": "optuna.samplers.CmaEsSampler",

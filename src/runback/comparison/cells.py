@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from runback.brief import duration, short_names, short_value
 from runback.comparison.table import RunTable
-from runback.escape import for_terminal
+from runback.system.text.brief import duration, short_names, short_value
+from runback.system.text.escape import for_terminal
 
 LOW, HIGH = "_low", "_high"
 

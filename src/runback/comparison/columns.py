@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from runback.tracking.rows import Curves
+from runback.tracking.read.rows import Curves
 
 NUMBERS: tuple[tuple[Callable[[str], Any], str], ...] = ((int, "Int64"), (float, "float64"))
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from runback.artifact_names import NETWORK
 from runback.comparison.columns import curve_columns, typed, whole
 from runback.comparison.results import results
 from runback.errors import InputError
-from runback.tracking.inside import inside
-from runback.tracking.moved import local_path
-from runback.tracking.reader import Reader
-from runback.tracking.rows import Runs
+from runback.runs.artifact_names import NETWORK
+from runback.system.files.inside import inside
+from runback.tracking.read.reader import Reader
+from runback.tracking.read.rows import Runs
 from runback.tracking.tags import FAILURE_TAG, KIND_TAG, REASON_TAG, SWEEP_TAG, TRIAL_TAG
+from runback.tracking.upkeep.moved import local_path
 
 SIZE = "model.parameters"
 """The param that no person chose: the column `parameters`."""

@@ -4,9 +4,9 @@ import json
 
 from runback.comparison.cells import text_columns
 from runback.comparison.table import RunTable
-from runback.escape import for_html
-from runback.frame_csv import frame_csv
-from runback.provenance.page import html_table
+from runback.provenance.comparing.page import html_table
+from runback.system.text.escape import for_html
+from runback.system.text.frame_csv import frame_csv
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem } table { border-collapse: collapse }

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from runback.comparison.columns import curve_columns, whole
-from runback.interval import wilson
-from runback.objectives import higher_is_better, recorded_objectives
-from runback.tracking.reader import Reader
-from runback.tracking.rows import SYSTEM, Runs
+from runback.runs.objectives import higher_is_better, recorded_objectives
+from runback.statistics.interval import wilson
+from runback.tracking.read.reader import Reader
+from runback.tracking.read.rows import SYSTEM, Runs
 from runback.tracking.tags import TEST_IMAGES_TAG
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from runback.brief import short_names
 from runback.comparison.frame import RunFrame
 from runback.errors import InputError
-from runback.objectives import OBJECTIVES, higher_is_better, recorded_objectives
+from runback.runs.objectives import OBJECTIVES, higher_is_better, recorded_objectives
+from runback.system.text.brief import short_names
 
 RESULTS = ("val_accuracy", "val_loss", "test_accuracy")
 """Metrics that are shown, besides the objectives."""

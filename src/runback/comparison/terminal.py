@@ -8,7 +8,7 @@ from rich.table import Table
 
 from runback.comparison.cells import Column, text_columns
 from runback.comparison.table import RunTable
-from runback.screen import Screen
+from runback.system.text.screen import Screen
 
 SHOWN = 40
 """Runs that are shown on a terminal unless it is said how many."""

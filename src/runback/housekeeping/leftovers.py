@@ -14,9 +14,9 @@ import psutil
 
 from runback.errors import InputError
 from runback.housekeeping.check import Check, ok
-from runback.provenance.checkout import abandoned_checkouts, remove_checkout
+from runback.provenance.code.checkout import abandoned_checkouts, remove_checkout
+from runback.system.files.lock import alone_with, is_held, is_locked
 from runback.tracking.layout import OUTBOX, Layout
-from runback.tracking.lock import alone_with, is_held, is_locked
 
 if TYPE_CHECKING:
     from runback.tracking.store import Store
@@ -54,7 +54,7 @@ def checkpoints(store: "Store", *, every: bool = False) -> list[Leftover]:
 
     Raises StoreError.
     """
-    from runback.training import checkpoint
+    from runback.runs import checkpoint
 
     layout = store.layout
     found = []
@@ -152,7 +152,7 @@ def _folders_with(layout: Layout, pattern: str) -> list[Path]:
 
 def _why_over(store: "Store", folder: Path) -> str | None:
     """Return why the newest run in a folder cannot go on; None where it can, or where there is no run."""
-    from runback.tracking.find import newest_in, reason_of
+    from runback.tracking.read.find import newest_in, reason_of
 
     run = newest_in(store, folder)
     if run is None:

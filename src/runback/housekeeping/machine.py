@@ -6,13 +6,13 @@ from importlib.metadata import PackageNotFoundError
 
 import psutil
 
-from runback import seeding
-from runback.chatter import NVIDIA_DRIVER
 from runback.errors import InputError
 from runback.housekeeping.check import Check, ok
 from runback.housekeeping.versions import missing_cuda
-from runback.provenance import hardware
-from runback.sweeping.devices import devices
+from runback.keras import seeding
+from runback.provenance.machine import hardware
+from runback.sweeping.trials.devices import devices
+from runback.system.text.chatter import NVIDIA_DRIVER
 from runback.tracking.layout import Layout, check_writable
 
 LEAST_SPACE = 1_000_000_000

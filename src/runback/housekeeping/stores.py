@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from runback.errors import InputError, StoreError
 from runback.housekeeping.check import Check, ok
-from runback.tracking import moved
+from runback.system.files.lock import is_held
 from runback.tracking.layout import Layout
-from runback.tracking.lock import is_held
-from runback.tracking.schema import any_running, refuse_unknown
-from runback.tracking.sqlite_file import faults, file_of, revision, shown, write_ahead, writes_ahead
+from runback.tracking.sqlite.schema import any_running, refuse_unknown
+from runback.tracking.sqlite.sqlite_file import faults, file_of, revision, shown, write_ahead, writes_ahead
+from runback.tracking.upkeep import moved
 
 if TYPE_CHECKING:
     from runback.tracking.store import Store
@@ -74,7 +74,7 @@ def _study_check(layout: Layout, database: Path) -> tuple[Check, set[str]]:
     """Check a sweep's study; return also the IDs of the runs that it knows."""
     folder = database.parent
     try:
-        from runback.sweeping.unattended import study_facts
+        from runback.sweeping.study.unattended import study_facts
 
         layout.inside(database, f"the study of sweep {folder.name}")
         revision(database, PATIENCE)
@@ -151,7 +151,7 @@ def _local_runs_check(database: Path, layout: Layout, ours: Collection[str]) -> 
 
 def _runs_check(store: "Store", ours: Collection[str]) -> Check:
     """Check that every RUNNING run has a process. Raises StoreError."""
-    from runback.tracking.unattended import running
+    from runback.tracking.upkeep.unattended import running
 
     found = running(store, ours)
     others = f"; {len(found.unknown)} of other programs or machines" if found.unknown else ""
@@ -174,7 +174,7 @@ def _runs_check(store: "Store", ours: Collection[str]) -> Check:
 
 
 def _close(store: "Store", ours: Collection[str]) -> str:
-    from runback.tracking.unattended import close, running
+    from runback.tracking.upkeep.unattended import close, running
 
     closed = [run for run in running(store, ours).unattended if close(store, run)]
     told = f"{_count(closed, 'run')} closed as KILLED"

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from runback.housekeeping.check import Check, ok
-from runback.provenance.environment import packages
+from runback.provenance.machine.environment import packages
 
 PACKAGES = ("tensorflow", "keras", "mlflow", "optuna", "hydra-core", "numpy")
 """The packages whose versions decide what works."""

@@ -3,6 +3,6 @@
 `report` is the public way for any Hydra app to tell the coordinator how a trial is doing.
 """
 
-from runback.sweeping.trial import report
+from runback.sweeping.trials.trial import report
 
 __all__ = ["report"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from runback.errors import InputError
 from runback.sweeping.confirm.settings import ConfirmSettings
-from runback.sweeping.policy import RETRIES, Policy, check_retries
+from runback.sweeping.trials.policy import RETRIES, Policy, check_retries
 from runback.tracking.layout import folder_name
 
 

@@ -17,32 +17,22 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 
-from runback import seeding
 from runback.errors import InputError, TrainingError
-from runback.escape import lines_for_terminal
-from runback.interpolation import variables
-from runback.sweeping import messages, space
+from runback.keras import seeding
 from runback.sweeping.confirm.stage import Resources, Stage
-from runback.sweeping.coordinator import Budget, Coordinator, Observer
-from runback.sweeping.decisions import Decisions
-from runback.sweeping.devices import devices
-from runback.sweeping.engines.engine import Ended
-from runback.sweeping.engines.local import LocalEngine
-from runback.sweeping.exhaustive import is_finite
-from runback.sweeping.hydra_job import Composer, app_config
-from runback.sweeping.label import trial_label
-from runback.sweeping.order import keep_order
-from runback.sweeping.parent import ParentRun
-from runback.sweeping.policy import RETRIES
-from runback.sweeping.process import Job
-from runback.sweeping.proposer import Proposer
+from runback.sweeping.deciding.decisions import Decisions
+from runback.sweeping.deciding.order import keep_order
+from runback.sweeping.deciding.proposer import Proposer
 from runback.sweeping.reporting.best_config import best_config
 from runback.sweeping.reporting.note import Place
 from runback.sweeping.reporting.reporter import Reporter
-from runback.sweeping.search import Search
 from runback.sweeping.settings import SweeperSettings
-from runback.sweeping.space import Space
-from runback.sweeping.study import (
+from runback.sweeping.space import space
+from runback.sweeping.space.exhaustive import is_finite
+from runback.sweeping.space.search import Search
+from runback.sweeping.space.space import Space
+from runback.sweeping.study.label import trial_label
+from runback.sweeping.study.study import (
     STUDY,
     close_study,
     finished_count,
@@ -52,12 +42,23 @@ from runback.sweeping.study import (
     pruner_for,
     readable_errors,
 )
-from runback.sweeping.table import Table
-from runback.terminal import say
-from runback.tracking.inside import inside, refuse_links_out
+from runback.sweeping.trials import messages
+from runback.sweeping.trials.coordinator import Budget, Coordinator, Observer
+from runback.sweeping.trials.devices import devices
+from runback.sweeping.trials.engines.engine import Ended
+from runback.sweeping.trials.engines.local import LocalEngine
+from runback.sweeping.trials.hydra_job import Composer, app_config
+from runback.sweeping.trials.policy import RETRIES
+from runback.sweeping.trials.process import Job
+from runback.sweeping.watching.parent import ParentRun
+from runback.sweeping.watching.table import Table
+from runback.system.config.interpolation import variables
+from runback.system.config.written_config import refuse_environment
+from runback.system.files.inside import inside, refuse_links_out
+from runback.system.files.lock import alone_in
+from runback.system.text.escape import lines_for_terminal
+from runback.system.text.terminal import say
 from runback.tracking.layout import MLRUNS_VARIABLE
-from runback.tracking.lock import alone_in
-from runback.written_config import refuse_environment
 
 MEMORY_PER_TRIAL = 1_500_000_000
 """Bytes that a trial may want: TensorFlow's share that forked processes do not have in common (about
@@ -232,7 +233,7 @@ def divide(settings: SweeperSettings) -> Slots:
 
 def _automatic_sampler(settings: SweeperSettings, searched: Space) -> dict[str, Any]:
     if settings.n_trials is None and settings.timeout is None and is_finite(searched.distributions):
-        return {"_target_": "runback.sweeping.exhaustive.points"}
+        return {"_target_": "runback.sweeping.space.exhaustive.points"}
     return {"_target_": "optuna.samplers.TPESampler"}
 
 

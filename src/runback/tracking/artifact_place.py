@@ -5,7 +5,7 @@ import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads i
 from functools import lru_cache
 from pathlib import Path
 
-from runback.tracking.inside import inside
+from runback.system.files.inside import inside
 from runback.tracking.store import Store, told
 
 KNOWN = 1024

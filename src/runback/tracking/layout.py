@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from runback.errors import InputError, StoreError
-from runback.secrecy import redacted
-from runback.tracking.inside import inside, refuse_links_out
-from runback.tracking.sqlite_file import sqlite_uri
+from runback.system.files.inside import inside, refuse_links_out
+from runback.system.secrecy import redacted
+from runback.tracking.sqlite.sqlite_file import sqlite_uri
 
 ROOT_VARIABLE = "RUNBACK_ROOT"
 """The environment variable that names the project's folder; without it the folder is searched upwards."""

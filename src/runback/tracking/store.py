@@ -16,13 +16,13 @@ from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from runback.disk import is_full
+from runback.system.files.disk import is_full
 from runback.errors import DiskFull, InputError, RunbackError, StoreAway, StoreError
-from runback.secrecy import redacted
-from runback.tracking.database import prepare
+from runback.system.secrecy import redacted
+from runback.tracking.sqlite.database import prepare
 from runback.tracking.layout import Layout, folder_name, store_uri
-from runback.tracking.moved import local_path, refuse_moved
-from runback.tracking.sqlite_file import file_of
+from runback.tracking.upkeep.moved import local_path, refuse_moved
+from runback.tracking.sqlite.sqlite_file import file_of
 from runback.tracking.text import first_line
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")

@@ -2,8 +2,8 @@
 
 import re
 
-from runback.excerpt import SAID
-from runback.secrecy import redacted, without_values
+from runback.system.secrecy import redacted, without_values
+from runback.system.text.excerpt import SAID
 
 NAME_LIMIT = 250
 """Characters of a param's, metric's or tag's name (mlflow.utils.validation.MAX_ENTITY_KEY_LENGTH)."""

@@ -12,7 +12,7 @@ import optuna
 import pytest
 
 from runback.sweeping.confirm.results import find_confirmed
-from runback.sweeping.study import find_confirm_study, read_study
+from runback.sweeping.study.study import find_confirm_study, read_study
 
 APP = """
 import os, random, time

@@ -1,8 +1,8 @@
 """What people are told about finalists."""
 
+from runback.statistics.standings import standings
 from runback.sweeping.confirm.plan import Finalist, Plan
 from runback.sweeping.confirm.results import Confirmed, Training
-from runback.sweeping.confirm.standings import standings
 from runback.sweeping.confirm.text import confirm_section, terminal_lines, verdict
 
 LOW = [0.50, 0.52, 0.51]

@@ -7,14 +7,14 @@ import pytest
 from mlflow.entities import LoggedModelOutput
 
 from runback.errors import InputError
+from runback.statistics.standings import standings
 from runback.sweeping.confirm.plan import Finalist, Plan
 from runback.sweeping.confirm.results import Confirmed, Training
-from runback.sweeping.confirm.standings import standings
 from runback.sweeping.confirm.winner import median_run, register_winner
 from runback.tracking.layout import Layout
 from runback.tracking.registry import champion, crown, register
-from runback.tracking.run import start_run
 from runback.tracking.store import open_store
+from runback.tracking.write.run import start_run
 
 GOOD = [0.90, 0.91, 0.92, 0.93, 0.94]
 BETTER = [0.95, 0.96, 0.97, 0.98, 0.99]

@@ -9,10 +9,10 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from runback.sweeping.coordinator import FAILURE, Budget
-from runback.sweeping.reporting.drawing import draw
 from runback.sweeping.reporting.note import Place, note
+from runback.sweeping.reporting.plots.drawing import draw
 from runback.sweeping.reporting.trials import trials_csv
+from runback.sweeping.trials.coordinator import FAILURE, Budget
 
 FORMULA, ESCAPE, SUM, LINK = "=cmd|'/C calc'!A0", "\x1b[2J", "$\\frac{$ $", "[x](javascript:alert(1))<b>"
 CHOICES = (FORMULA, ESCAPE, SUM, LINK, "-5", "a\n```\n# b", "\u202ex")

@@ -5,8 +5,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
-from runback.sweeping.coordinator import Budget
 from runback.sweeping.reporting.note import Place, note
+from runback.sweeping.trials.coordinator import Budget
 
 PLACE = Place("7", "f" * 32)
 COMMANDS = [("go on", "runback sweep digits"), ("", "runback compare --sweep digits")]

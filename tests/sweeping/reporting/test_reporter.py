@@ -10,17 +10,17 @@ import pytest
 from omegaconf import OmegaConf
 
 from runback.errors import StoreError
-from runback.sweeping import messages
-from runback.sweeping.coordinator import Budget
 from runback.sweeping.reporting import reporter as module
 from runback.sweeping.reporting.note import Place
 from runback.sweeping.reporting.reporter import Reporter
-from runback.sweeping.search import Search
-from runback.sweeping.study import close_study, open_study
-from runback.tracking.find import artifacts, read_text
+from runback.sweeping.space.search import Search
+from runback.sweeping.study.study import close_study, open_study
+from runback.sweeping.trials import messages
+from runback.sweeping.trials.coordinator import Budget
 from runback.tracking.layout import Layout
-from runback.tracking.run import start_run
+from runback.tracking.read.find import artifacts, read_text
 from runback.tracking.store import open_store
+from runback.tracking.write.run import start_run
 
 DONE = messages.Completed((0.5,))
 

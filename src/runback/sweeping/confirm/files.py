@@ -6,10 +6,10 @@ import json
 import math
 from typing import Any
 
-from runback.escape import for_csv, for_terminal
+from runback.statistics.standings import CONFIDENCE, Interval, Standing
 from runback.sweeping.confirm.results import Confirmed
-from runback.sweeping.confirm.standings import CONFIDENCE, Interval, Standing
 from runback.sweeping.confirm.text import confirm_section, verdict
+from runback.system.text.escape import for_csv, for_terminal
 
 SECTION = "confirm.md"
 

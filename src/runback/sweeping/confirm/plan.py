@@ -10,7 +10,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from runback.sweeping.confirm.settings import ConfirmSettings
-from runback.sweeping.study import best_trials
+from runback.sweeping.study.study import best_trials
 
 SEEDS = range(1000, 10_000)
 """Where fresh seeds are drawn from: short enough to be read in a run's name."""

@@ -7,7 +7,7 @@ from optuna.pruners import BasePruner
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from runback.sweeping.proposer import point_key, proposed_trial
+from runback.sweeping.deciding.proposer import point_key, proposed_trial
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     name: IntDistribution(0, 2**31 - 1) for name in ("trial", "seed")

@@ -4,9 +4,9 @@ import sys
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from runback.screen import Screen
-from runback.sweeping import messages
-from runback.sweeping.table import told
+from runback.sweeping.trials import messages
+from runback.sweeping.watching.table import told
+from runback.system.text.screen import Screen
 
 
 class Progress:

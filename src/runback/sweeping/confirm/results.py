@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from runback.statistics.standings import Standing, standings
 from runback.sweeping.confirm.plan import Finalist, Plan
-from runback.sweeping.confirm.standings import Standing, standings
-from runback.sweeping.study import find_confirm_study
+from runback.sweeping.study.study import find_confirm_study
 
 _PLAN = "runback:plan"
 _REPORTED = "runback:reported"

@@ -10,6 +10,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from runback.errors import InputError, StoreError
+from runback.statistics.standings import Standing
 from runback.sweeping.confirm.files import files
 from runback.sweeping.confirm.plan import Plan, asked_for, make_plan
 from runback.sweeping.confirm.points import Points
@@ -25,20 +26,19 @@ from runback.sweeping.confirm.results import (
     kept_plan,
 )
 from runback.sweeping.confirm.settings import KEY, ConfirmSettings
-from runback.sweeping.confirm.standings import Standing
 from runback.sweeping.confirm.text import terminal_lines, verdict
 from runback.sweeping.confirm.winner import register_winner
-from runback.sweeping.coordinator import Budget, Coordinator
-from runback.sweeping.decisions import Decisions
-from runback.sweeping.engines.engine import Engine
-from runback.sweeping.hydra_job import Composer
-from runback.sweeping.label import confirm_label
-from runback.sweeping.parent import ParentRun
-from runback.sweeping.policy import Policy
-from runback.sweeping.process import Job
+from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.settings import SweeperSettings
-from runback.sweeping.space import Space
-from runback.sweeping.study import confirm_study, find_confirm_study, pruner_for
+from runback.sweeping.space.space import Space
+from runback.sweeping.study.label import confirm_label
+from runback.sweeping.study.study import confirm_study, find_confirm_study, pruner_for
+from runback.sweeping.trials.coordinator import Budget, Coordinator
+from runback.sweeping.trials.engines.engine import Engine
+from runback.sweeping.trials.hydra_job import Composer
+from runback.sweeping.trials.policy import Policy
+from runback.sweeping.trials.process import Job
+from runback.sweeping.watching.parent import ParentRun
 from runback.tracking.layout import CONFIRM, waits
 
 WINNER_TAG = "runback.winner"

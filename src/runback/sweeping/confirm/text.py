@@ -1,11 +1,11 @@
 """The results of a confirm stage in words: for a terminal, and as Markdown."""
 
-from runback.brief import short_names, short_value
-from runback.escape import for_markdown
+from runback.statistics.standings import Interval, Standing
 from runback.sweeping.confirm.plan import Finalist
 from runback.sweeping.confirm.results import Confirmed
-from runback.sweeping.confirm.standings import Interval, Standing
-from runback.sweeping.markdown import table_row
+from runback.sweeping.reporting.markdown import table_row
+from runback.system.text.brief import short_names, short_value
+from runback.system.text.escape import for_markdown
 
 NAMED = 5
 """Trials that are named in a row."""

@@ -6,9 +6,9 @@ from typing import Any
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from runback.escape import for_terminal
-from runback.secrecy.config import masked
-from runback.sweeping.hydra_job import Composer, app_config
+from runback.sweeping.trials.hydra_job import Composer, app_config
+from runback.system.secrecy.config import masked
+from runback.system.text.escape import for_terminal
 
 BEST_CONFIG = "best_config.yaml"
 

@@ -7,10 +7,10 @@ from omegaconf import DictConfig
 from optuna.study import Study
 
 from runback.sweeping.confirm.winner import winners_run
-from runback.sweeping.coordinator import Budget
 from runback.sweeping.reporting import shown
-from runback.sweeping.study import best_trials, finished_count
-from runback.written_config import written_overrides
+from runback.sweeping.study.study import best_trials, finished_count
+from runback.sweeping.trials.coordinator import Budget
+from runback.system.config.written_config import written_overrides
 
 OWN = (
     "+sweeps",

@@ -8,13 +8,13 @@ from urllib.parse import quote
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from runback.brief import duration, short_value
-from runback.escape import for_markdown, for_terminal
-from runback.sweeping import endings
-from runback.sweeping.coordinator import Budget
-from runback.sweeping.markdown import code_block, table_row
 from runback.sweeping.reporting import shown
-from runback.sweeping.study import best_trials, finished_count
+from runback.sweeping.reporting.markdown import code_block, table_row
+from runback.sweeping.study import endings
+from runback.sweeping.study.study import best_trials, finished_count
+from runback.sweeping.trials.coordinator import Budget
+from runback.system.text.brief import duration, short_value
+from runback.system.text.escape import for_markdown, for_terminal
 
 BEST = 5
 """Trials in the table."""

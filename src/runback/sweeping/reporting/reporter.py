@@ -12,22 +12,22 @@ from omegaconf import DictConfig
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from runback.data.atomic import publish
 from runback.errors import Stopped
-from runback.regular_file import read_regular, write_regular
-from runback.secrecy import redacted
-from runback.sweeping import messages
 from runback.sweeping.confirm.files import SECTION
-from runback.sweeping.coordinator import Budget
 from runback.sweeping.reporting import shown
-from runback.sweeping.reporting.artist import Artist
 from runback.sweeping.reporting.best_config import BEST_CONFIG
 from runback.sweeping.reporting.commands import commands
-from runback.sweeping.reporting.look import PAGE
 from runback.sweeping.reporting.note import Place, note
-from runback.sweeping.reporting.plots import WORTH_DRAWING
+from runback.sweeping.reporting.plots.artist import Artist
+from runback.sweeping.reporting.plots.look import PAGE
+from runback.sweeping.reporting.plots.plots import WORTH_DRAWING
 from runback.sweeping.reporting.trials import trials_csv
-from runback.sweeping.study import best_trials
+from runback.sweeping.study.study import best_trials
+from runback.sweeping.trials import messages
+from runback.sweeping.trials.coordinator import Budget
+from runback.system.files.atomic import publish
+from runback.system.files.regular_file import read_regular, write_regular
+from runback.system.secrecy import redacted
 from runback.tracking.layout import CONFIRM
 
 WRITE_SECONDS = 30.0

@@ -7,9 +7,9 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from runback.brief import short_names
-from runback.secrecy import redacted, secret_key
-from runback.sweeping.coordinator import PRUNED_AT
+from runback.sweeping.trials.coordinator import PRUNED_AT
+from runback.system.secrecy import redacted, secret_key
+from runback.system.text.brief import short_names
 
 
 def objectives(study: Study) -> list[str]:

@@ -5,11 +5,11 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from runback.frame_csv import frame_csv
-from runback.secrecy import redacted
-from runback.sweeping import endings
-from runback.sweeping.coordinator import FAILURE
 from runback.sweeping.reporting import shown
+from runback.sweeping.study import endings
+from runback.sweeping.trials.coordinator import FAILURE
+from runback.system.secrecy import redacted
+from runback.system.text.frame_csv import frame_csv
 
 
 def trials_csv(study: Study) -> str:

@@ -1,0 +1,1 @@
+"""The image classifier: data, augmentation, models, training, evaluation, serving."""

@@ -1,0 +1,101 @@
+"""CIFAR-10: 60,000 colour images of 32 x 32 pixels in ten classes, from wherever they are at hand."""
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from runback.classifier.data import batches, download
+from runback.classifier.data.cache import Decoding, absolute, cached, fingerprint
+from runback.classifier.data.dataset import Dataset, Split, check_labels
+from runback.classifier.data.table import read_images, read_labels
+from runback.errors import DataError
+
+URL = f"https://www.cs.toronto.edu/~kriz/{batches.ARCHIVE}"
+SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+"""Of the authors' archive, 170,052,171 bytes."""
+
+TABLES: dict[Split, tuple[str, ...]] = {"train": ("train.parquet",), "test": ("test.parquet",)}
+ENVIRONMENT = "RUNBACK_CIFAR10"
+EXPECTED = (
+    "a folder with train.parquet and test.parquet (columns img and label), with data_batch_1.bin to "
+    f"test_batch.bin, or with {batches.ARCHIVE}"
+)
+INSTEAD = (
+    f"without a network, set data.path or ${ENVIRONMENT} to {batches.ARCHIVE} or to the folder that holds it"
+)
+
+
+def load(
+    split: Split,
+    *,
+    cache: Path,
+    path: Path | None = None,
+    url: str = URL,
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] = SHA256,
+) -> Dataset:
+    """Return the 50,000 training or 10,000 test images, uint8 of shape (n, 32, 32, 3).
+
+    Read from `path`, else from what the environment variable RUNBACK_CIFAR10 names, else from the authors'
+    archive at `url`, downloaded into `cache` once and checked against `sha256`. `path` is a folder (parquet
+    files, binary batches, or the archive) or the archive itself. Raises DataError when nothing is there,
+    when it is damaged, or when the download fails.
+    """
+    source = path or os.environ.get(ENVIRONMENT)
+    if source:
+        files, decode = _local(absolute(Path(source)), split)
+        return cached(cache, f"cifar10-{split}", {"files": fingerprint(files)}, decode)
+
+    def decode_archive() -> Decoding:
+        archive = download.archive(url, sha256, cache=cache, name=batches.ARCHIVE, instead=INSTEAD)
+        return batches.from_archive(archive, split)
+
+    return cached(cache, f"cifar10-{split}", {"sha256": sha256}, decode_archive)
+
+
+def _local(path: Path, split: Split) -> tuple[list[Path], Callable[[], Decoding]]:
+    """Return the files that hold a split, and how to decode them."""
+    layouts = (
+        (path, TABLES, _from_tables),
+        (path, batches.MEMBERS, batches.from_folder),
+        (path / batches.FOLDER, batches.MEMBERS, batches.from_folder),
+    )
+    for folder, names, decode in layouts:
+        if any((folder / name).is_file() for name in chain(*names.values())):
+            return _present([folder / name for name in names[split]]), partial(decode, folder, split)
+    archive = path / batches.ARCHIVE if path.is_dir() else path
+    if archive.is_file():
+        return [archive], partial(batches.from_archive, archive, split)
+    got = f"{path} without these" if path.is_dir() else f"{path}, which does not exist"
+    raise DataError(f"data.path or ${ENVIRONMENT}: expected {EXPECTED}; got {got}")
+
+
+def _present(files: list[Path]) -> list[Path]:
+    for file in files:
+        if not file.is_file():
+            raise DataError(
+                f"data.path or ${ENVIRONMENT}: expected {file.name} beside the others; got no {file}"
+            )
+    return files
+
+
+def _from_tables(folder: Path, split: Split) -> Decoding:
+    file = folder / TABLES[split][0]
+    labels = read_labels(file, "label")
+    check_labels(labels, len(batches.CLASS_NAMES), f"{file}: ")
+    blocks = read_images(file, "img", np.arange(len(labels)))
+    return Decoding(_of_cifar_size(blocks, file), labels, batches.CLASS_NAMES)
+
+
+def _of_cifar_size(blocks: Iterator[np.ndarray], file: Path) -> Iterator[np.ndarray]:
+    for block in blocks:
+        if block.shape[1:3] != (batches.SIDE, batches.SIDE):
+            raise DataError(
+                f"{file}: expected images of 32 x 32 pixels; got {block.shape[1]} x {block.shape[2]}"
+            )
+        yield block

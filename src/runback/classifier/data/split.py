@@ -1,0 +1,135 @@
+"""Subsets and splits: drawn from a seed, class by class, with the original order kept.
+
+The draws are plain numpy permutations, not a library's splitter: a split is part of what makes a run
+repeatable and should not move when a library changes how it rounds or draws.
+"""
+
+import math
+from typing import Literal, get_args
+
+import numpy as np
+from pydantic import SkipValidation
+
+from runback.classifier.data.dataset import Dataset
+from runback.errors import InputError
+
+Method = Literal["stratified", "tail"]
+
+TEST_FRACTION = 0.2
+TEST_SEED = 0
+"""Where a source has no test split of its own, these two cut one off. They never change, and no knob
+changes the seed: one and the same test split stays out of sight in every run."""
+
+
+def limited(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
+    """Return a random subset of `limit` images with every class in its proportion, at least twice.
+
+    None, or a limit beyond the dataset's length, returns all of it. Raises InputError for a limit below
+    two images per class.
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"data.limit must be at least 1; got {limit}")
+    if limit is None or limit >= len(dataset):
+        return dataset
+    least = 2 * len(dataset.class_names)
+    if limit < least:
+        raise InputError(
+            f"data.limit must be at least {least}, two images for each of the "
+            f"{len(dataset.class_names)} classes; got {limit}"
+        )
+    return dataset.take(_drawn(dataset.labels, limit, _generator(seed), least=2))
+
+
+def split(
+    dataset: SkipValidation[Dataset],
+    *,
+    limit: int | None,
+    validation_fraction: float,
+    validation_split: Method,
+    validation_seed: int,
+) -> tuple[Dataset, Dataset]:
+    """Cut down a training split and return (train, validation); the knobs are those of a data config.
+
+    Raises InputError, see `limited` and `train_validation`.
+    """
+    kept = limited(dataset, limit, validation_seed)
+    return train_validation(kept, method=validation_split, fraction=validation_fraction, seed=validation_seed)
+
+
+def train_validation(
+    dataset: Dataset, *, method: Method, fraction: float, seed: int
+) -> tuple[Dataset, Dataset]:
+    """Cut a validation split off; return (train, validation), each in the original order.
+
+    `stratified` draws ceil(n * fraction) images from the seed, every class in its proportion; `tail` takes
+    the last ones, as Keras' `validation_split` does. Raises InputError unless fraction lies in (0, 1) and
+    neither part is empty.
+    """
+    if method not in get_args(Method):
+        raise InputError(
+            f"data.validation_split must be one of {', '.join(get_args(Method))}; got {method!r}"
+        )
+    if not 0 < fraction < 1:
+        raise InputError(f"data.validation_fraction must lie in (0, 1); got {fraction}")
+    count = _share(len(dataset), fraction)
+    if not 0 < count < len(dataset):
+        raise InputError(
+            f"data.validation_fraction {fraction} of {len(dataset)} images leaves one part empty: "
+            f"got {len(dataset) - count} to train and {count} to validate"
+        )
+    if method == "tail":
+        order = np.arange(len(dataset))
+        return dataset.take(order[:-count]), dataset.take(order[-count:])
+    validation = _drawn(dataset.labels, count, _generator(seed), least=0)
+    return dataset.take(_others(dataset.labels, validation)), dataset.take(validation)
+
+
+def held_out(labels: np.ndarray, fraction: float = TEST_FRACTION) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of (train, test) where a source has no test split of its own.
+
+    Stratified by label and drawn with the fixed TEST_SEED; only labels are needed, no image is read.
+    Raises InputError unless fraction lies in (0, 1) and neither part is empty.
+    """
+    count = _share(len(labels), fraction) if 0 < fraction < 1 else 0
+    if not 0 < count < len(labels):
+        raise InputError(
+            "data.test_fraction must lie in (0, 1) and leave neither split empty; "
+            f"got {fraction} of {len(labels)} images"
+        )
+    test = _drawn(labels, count, np.random.default_rng(TEST_SEED), least=0)
+    return _others(labels, test), test
+
+
+def _share(n: int, fraction: float) -> int:
+    return math.ceil(round(n * fraction, 9))  # 100 * 0.07 is 7.000000000000001, and means 7
+
+
+def _drawn(labels: np.ndarray, count: int, generator: np.random.Generator, *, least: int) -> np.ndarray:
+    """Draw `count` positions, each class in its proportion but at least `least` (or all it has)."""
+    sizes = np.unique(labels, return_counts=True)[1]
+    takes = _apportioned(sizes, count)
+    for rare, enough in enumerate(np.minimum(sizes, least)):
+        while takes[rare] < enough:
+            takes[np.argmax(takes)] -= 1
+            takes[rare] += 1
+    of_classes = np.split(np.argsort(labels, kind="stable"), np.cumsum(sizes)[:-1])
+    drawn = [generator.permutation(of)[:take] for of, take in zip(of_classes, takes, strict=True)]
+    return np.sort(np.concatenate(drawn))
+
+
+def _apportioned(sizes: np.ndarray, count: int) -> np.ndarray:
+    """Divide `count` in the proportion of `sizes` by largest remainder; earlier classes win a tie."""
+    whole, remainder = np.divmod(sizes * count, sizes.sum())
+    largest = np.argsort(-remainder, kind="stable")
+    whole[largest[: count - whole.sum()]] += 1
+    return np.asarray(whole)
+
+
+def _others(labels: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    return np.delete(np.arange(len(labels)), chosen)
+
+
+def _generator(seed: int) -> np.random.Generator:
+    if seed < 0:
+        raise InputError(f"the seed of a split (data.validation_seed) must be 0 or greater; got {seed}")
+    return np.random.default_rng(seed)

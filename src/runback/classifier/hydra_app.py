@@ -1,0 +1,239 @@
+"""Runs a task under Hydra, and says in one line what is wrong with an override."""
+
+import contextlib
+import difflib
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runback.classifier.config_file import read_config
+from runback.classifier.sweep_files import add_sweep_files
+from runback.errors import InputError
+from runback.sweeping.trials import trial as trials
+from runback.system.arguments import Parser
+from runback.system.config.written_config import keep_composed
+from runback.system.interruption import stop_on_signals
+from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable, project_root
+
+CHOICE = re.compile(r"\+*(\w[\w/]*)(?:@[^=]*)?=(.*)")
+"""An override that may choose from a config group."""
+
+NAMES = re.compile(r"[^\s,'\"()\[\]]+")
+"""The names in what an override chooses."""
+
+GIVEN = "given"
+"""The config group of a file that the command line names."""
+
+
+def run(
+    task: Callable[[DictConfig], Any], arguments: list[str], *, name: str, config: Path | None = None
+) -> None:
+    """Compose `conf/train.yaml` with the command line's overrides and run `task` on it.
+
+    `config` is a file like those of conf/experiment; the command line's overrides win over it.
+
+    Errors: InputError for an override that names no key or has the wrong type; whatever `task` raises.
+    """
+    root = enter_project().root
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
+    _check_form(arguments, name)
+    arguments = arguments if config is None else [_given(config), *arguments]
+    arguments = _with_override(arguments, "hydra.output_subdir=null")  # `_kept` writes it, without secrets
+    raised: list[Exception] = []
+    main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
+        _kept(task, raised)
+    )
+    add_sweep_files()
+    with _argv([name, *arguments]), stop_on_signals():
+        try:
+            main()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InputError(_one_line(error, root)) from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(_unreadable(error, root)) from error
+        except (ValueError, OSError) as error:
+            # What a single job raises is kept: this is Hydra itself, at composing or making the run's folder.
+            if {"-m", "--multirun"} & set(arguments):
+                raise
+            raise InputError(_one_line(error, root)) from error
+    if raised:
+        raise raised[0]
+
+
+def _with_override(arguments: list[str], override: str) -> list[str]:
+    """Return the arguments with one more override, beside the others: Hydra takes no flag between them."""
+    are_overrides = [not one.startswith("-") and ("=" in one or one.startswith("~")) for one in arguments]
+    last = max((place for place, is_one in enumerate(are_overrides, 1) if is_one), default=len(arguments))
+    return [*arguments[:last], override, *arguments[last:]]
+
+
+def _given(file: Path) -> str:
+    """Make a config file known to Hydra, and return the override that adds it. Errors: InputError."""
+    config = read_config(file)
+    ConfigStore.instance().store(
+        group=GIVEN, name="file", node=config, package="_global_", provider="runback"
+    )
+    return f"+{GIVEN}=file"
+
+
+def enter_project() -> Layout:
+    """Make the project ready to train in: its stores writable, its own modules importable.
+
+    This process and those it starts use this project from now on, wherever they go. Errors: InputError.
+    """
+    layout = Layout(project_root())
+    check_writable(layout)
+    os.environ[ROOT_VARIABLE] = str(layout.root)
+    os.environ[MLRUNS_VARIABLE] = str(layout.mlruns)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.path.append(str(layout.root))
+    return layout
+
+
+def _kept(task: Callable[[DictConfig], Any], raised: list[Exception]) -> Callable[[DictConfig], Any]:
+    """Keep what a single run raises from Hydra, which would print it; a trial's goes to its coordinator."""
+
+    @functools.wraps(task)
+    def keeping(cfg: DictConfig) -> Any:
+        try:
+            if trials.current() is None:
+                hydra = HydraConfig.get()
+                composed = OmegaConf.merge({"hydra": hydra}, cfg)
+                keep_composed(composed, Path(hydra.runtime.output_dir))  # type: ignore[arg-type]
+            return task(cfg)
+        except Exception as error:
+            if trials.current() is not None:
+                raise
+            raised.append(error)
+            return None
+
+    return keeping
+
+
+@contextlib.contextmanager
+def _argv(argv: list[str]) -> Iterator[None]:
+    """Hydra's decorator reads the command line itself."""
+    before = sys.argv
+    sys.argv = argv
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _check_form(arguments: list[str], name: str) -> None:
+    """Refuse what Hydra's own parser would answer with its whole usage."""
+    parser = Parser(prog=name, add_help=False)
+    for flag in (("--help", "-h"), ("--hydra-help",), ("--multirun", "-m"), ("--resolve",)):
+        parser.add_argument(*flag, action="store_true")
+    parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
+    parser.add_argument("--package", "-p")
+    parser.add_argument("overrides", nargs="*")
+    for override in parser.parse_intermixed_args(arguments).overrides:
+        if any("\ud800" <= one <= "\udfff" for one in override):
+            raise InputError(f"expected an override in UTF-8; got {override!r}")
+        if "=" not in override and not override.startswith("~"):
+            raise InputError(f"expected KEY=VALUE; got '{override}'")
+        _refuse_climbing(override)
+
+
+def _refuse_climbing(override: str) -> None:
+    """Refuse a choice of a config group that Hydra would take from outside the group's folder."""
+    found = CHOICE.fullmatch(override)
+    if found and any(path.startswith("/") or ".." in path.split("/") for path in NAMES.findall(found[2])):
+        raise InputError(f"{found[1]} must be a choice of conf/{found[1]}/; got '{found[2]}'")
+
+
+def _one_line(error: Exception, root: Path) -> str:
+    """Say in one line what Hydra says in several; it has no fields to read, only text."""
+    if isinstance(error, OverrideParseException):
+        return f"cannot read '{error.override}': {error.message.splitlines()[0]}"
+    text = str(error)
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException):
+        text += f"\n{cause}"
+    if found := re.search(r"Could not find '([^']*)/([^'/]*)'", text):
+        return _unknown_choice(found[1], found[2], root)
+    if found := re.search(r"Could not override '([^']*)'", text):
+        return _unknown_key(found[1], root)
+    if found := re.search(r"Key '[^']*' (?:is )?not in (?:struct|'[^']*')\s+full_key: (\S+)", text):
+        return _unknown_key(found[1], root)
+    if found := re.search(r"Error merging override ([^=\s]+)=.*\n(.*)", text):
+        return f"{found[1].lstrip('+')}: {found[2][:1].lower()}{found[2][1:]}"
+    if found := re.search(r"Ambiguous value for argument '([^']*)'", text):
+        return (
+            f"'{found[1]}' has several values: add --multirun to sweep over them, or write [a,b] for a list"
+        )
+    if found := re.search(r"Missing mandatory value: (\S+)", text):
+        return f"{found[1]} must be set: it has no default"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "; ".join(dict.fromkeys(lines[:2]))
+
+
+def _unreadable(error: yaml.YAMLError | UnicodeDecodeError, root: Path) -> str:
+    """Say which config file is no YAML, and where."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: no YAML: {error.problem}"
+    files = [file for folder in ("conf", "sweeps") for file in sorted((root / folder).rglob("*.yaml"))]
+    named = next((str(file) for file in files if not _is_text(file)), "a config file")
+    return f"{named} is no text in UTF-8"
+
+
+def _is_text(file: Path) -> bool:
+    try:
+        file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _unknown_choice(group: str, name: str, root: Path) -> str:
+    folder = root / ("sweeps" if group == "sweeps" else f"conf/{group}")
+    options = sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.startswith("_"))
+    options = options or ConfigStore.instance().list(group) if "hydra" in group else options
+    options = [option.removesuffix(".yaml") for option in options]
+    nearest = difflib.get_close_matches(name, options, 1)
+    hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(options)}"
+    return f"unknown {group} '{name}': {hint}"
+
+
+def _unknown_key(asked: str, root: Path) -> str:
+    if "@sweeps." in asked:
+        return "the sweep's file must begin with the line '# @package _global_'"
+    name = asked.lstrip("+~")
+    keys = [key for key in _valid_keys(root) if not f"{name}.".startswith(f"{key}.")]
+    nearest = difflib.get_close_matches(name, keys, 1, cutoff=0.7)
+    hint = (
+        f"; did you mean '{nearest[0]}'?" if nearest else "; `runback train --cfg job` shows those there are"
+    )
+    return f"unknown key '{asked}'{hint}"
+
+
+def _valid_keys(root: Path) -> list[str]:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(root / "conf"), version_base="1.3"):
+        config = compose("train", return_hydra_config=True)
+    groups = [path.name for path in (root / "conf").iterdir() if path.is_dir()]
+    return groups + list(_flat_keys(OmegaConf.to_container(config), ""))
+
+
+def _flat_keys(tree: Any, prefix: str) -> Iterator[str]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield f"{prefix}{key}"
+            yield from _flat_keys(value, f"{prefix}{key}.")

@@ -1,0 +1,119 @@
+"""`runback train resume=RUN`: goes on with a run that was stopped or killed, in the same MLflow run."""
+
+import contextlib
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runback.classifier.hydra_app import enter_project
+from runback.classifier.prepare import Plan, prepare
+from runback.classifier.record import code_here, record
+from runback.classifier.train import train
+from runback.errors import InputError
+from runback.provenance.comparing.difference import differences
+from runback.runs.artifact_names import RECORD
+from runback.runs.begun import go_on
+from runback.runs.recorded import RecordedRun, find_recorded, refuse_other_data
+from runback.system.files.lock import alone_in
+from runback.system.interruption import held_signals, stop_on_signals
+from runback.system.text.chatter import silenced
+from runback.system.text.terminal import say
+from runback.tracking.layout import Layout
+
+if TYPE_CHECKING:
+    from runback.runs.checkpoint import Checkpoint
+
+_logger = logging.getLogger(__name__)
+
+
+def main(argv: list[str]) -> int:
+    """Run `runback train resume=RUN`."""
+    others = [argument for argument in argv if not argument.startswith("resume=")]
+    if others or len(argv) > 1:
+        told = others[0] if others else argv[1]
+        raise InputError(
+            f"resume=RUN stands alone, a run goes on with the config it began with; got {told!r}"
+        )
+    layout = enter_project()
+    with stop_on_signals():
+        run_id = resume(argv[0].removeprefix("resume="), layout)
+    say(f"run {run_id}")
+    return 0
+
+
+def resume(reference: str, layout: Layout) -> str:
+    """Train an unfinished run to its end, from its newest checkpoint, or from its beginning if it has none.
+
+    Returns the run's ID. Errors: InputError, with the run unchanged, when it cannot go on: it is finished or
+    running, was made elsewhere, has other data now or a checkpoint that does not fit its network.
+    """
+    from runback.runs.checkpoint import load_newest
+    from runback.tracking.store import open_store
+    from runback.tracking.write.delivery import deliver_folder
+    from runback.tracking.write.outbox import waiting
+    from runback.tracking.write.run import recording
+
+    found = find_recorded(reference, layout)
+    folder = _folder(found, layout)
+    with alone_in(folder, f"run {found.id}"):
+        if waiting([folder]):
+            deliver_folder(open_store(layout), folder)  # what its record lacks may be there
+        recorded = find_recorded(found.id, layout)  # the process that held the folder may have ended it
+        _refuse_finished(recorded)
+        _refuse_unrecorded(recorded, layout)
+        plan = recorded.plan(folder, recorded.name)
+        checkpoint = load_newest(folder)
+        _refuse_what_does_not_fit(recorded, plan, checkpoint)
+        with contextlib.ExitStack() as ends:
+            with held_signals():  # it runs again from some moment on in here: what ends it gives its reason
+                begun = go_on(open_store(layout), recorded.id, folder, checkpoint)
+                ends.enter_context(recording(begun.run))
+            train(plan, begun=begun)
+    return recorded.id
+
+
+def _folder(recorded: RecordedRun, layout: Layout) -> Path:
+    if recorded.is_bundle:
+        raise InputError("a bundle cannot be resumed: only a run in mlruns/ has checkpoints")
+    _refuse_finished(recorded)
+    folder = layout.run_folder(recorded.tags, recorded.id)
+    if folder is None:
+        raise InputError(f"run {recorded.id} cannot be resumed: its folder lies outside mlruns/")
+    if not folder.is_dir():
+        raise InputError(f"run {recorded.id} cannot be resumed: its folder {folder} is gone")
+    return folder
+
+
+def _refuse_finished(recorded: RecordedRun) -> None:
+    if recorded.status == "FINISHED":
+        raise InputError(f"run {recorded.id} is FINISHED: there is nothing left to train")
+
+
+def _refuse_unrecorded(recorded: RecordedRun, layout: Layout) -> None:
+    """Refuse, and close, a run whose process was killed before it had recorded what it is made from."""
+    from runback.tracking.store import open_store
+    from runback.tracking.write.run import Run
+
+    if RECORD in recorded.files.names or recorded.history:
+        return
+    if recorded.status == "RUNNING":
+        Run(open_store(layout), recorded.id).finish("KILLED", "killed before its first epoch")
+    raise InputError(
+        f"run {recorded.id} has no {RECORD}: it was killed before its first epoch, train it anew"
+    )
+
+
+def _refuse_what_does_not_fit(recorded: RecordedRun, plan: Plan, checkpoint: "Checkpoint | None") -> None:
+    """Refuse other data or another network; say what else may keep the run from ending as it would have."""
+    with silenced():
+        from runback.classifier.training.fit import compile_model
+        from runback.keras.state import restore
+
+    prepared = prepare(plan.config)
+    now = record(plan, prepared.threads, prepared.train, prepared.validation, code_here())
+    found = differences(recorded.record, now)
+    refuse_other_data(found)
+    if checkpoint is not None:
+        restore(checkpoint, compile_model(prepared.network, prepared.augmentation, prepared.optimizer))
+    for one in found:
+        _logger.warning("%s: %s was %s, is now %s", one.part, one.what, one.then, one.now)

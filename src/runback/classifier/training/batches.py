@@ -1,0 +1,90 @@
+"""Batches for training, in an order that depends on (seed, epoch) alone, and for validation, in order.
+
+The images stay uint8 in the host's memory (shared with the file where they are mapped from one), the
+order is drawn and the batches are gathered inside TensorFlow: no Python runs per batch.
+"""
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from runback.classifier.data.dataset import Dataset
+
+AHEAD = 2
+"""Batches made while the network trains on the one before."""
+
+VALIDATION_BATCH = 256
+"""Images a batch of validation holds at least: it needs no gradients, so more fit than in training."""
+
+
+def validation_batch(batch_size: int) -> int:
+    """Return how many images a batch of validation holds, where one of training holds `batch_size`."""
+    return max(batch_size, VALIDATION_BATCH)
+
+
+def steps_per_epoch(n: int, batch_size: int) -> int:
+    """Return the number of batches that `n` images make; the last one may be smaller."""
+    return math.ceil(n / batch_size)
+
+
+@tf.autograph.experimental.do_not_convert  # nothing to convert, and looking for it takes 0.1 s
+def training_batches(
+    dataset: Dataset,
+    batch_size: int,
+    *,
+    seed: int,
+    epochs: int,
+    initial_epoch: int = 0,
+    initial_step: int = 0,
+) -> tf.data.Dataset:
+    """Return the batches (images, labels) of the epochs from `initial_epoch` to `epochs`, in one sequence.
+
+    Each epoch holds every image once, in the order `epoch_order` gives. Starting at a later epoch, or after
+    `initial_step` of its batches, gives exactly the later batches of the whole.
+    """
+    n = len(dataset)
+    steps = steps_per_epoch(n, batch_size)
+    images, labels = _on_host(dataset)
+
+    def of_epoch(epoch: Any) -> tf.data.Dataset:
+        order = epoch_order(n, seed, epoch)
+        return tf.data.Dataset.range(steps).map(lambda i: order[i * batch_size : (i + 1) * batch_size])
+
+    def gather(indices: Any) -> tuple[Any, Any]:
+        return tf.gather(images, indices), tf.gather(labels, indices)
+
+    indices = tf.data.Dataset.range(initial_epoch, epochs).flat_map(of_epoch).skip(initial_step)
+    return indices.map(gather).prefetch(AHEAD).with_options(_as_written())
+
+
+@tf.autograph.experimental.do_not_convert
+def validation_batches(dataset: Dataset, batch_size: int) -> tf.data.Dataset:
+    """Return the batches (images, labels) of one pass through `dataset`, in its own order."""
+    steps = steps_per_epoch(len(dataset), batch_size)
+    images, labels = _on_host(dataset)
+
+    def cut(i: Any) -> tuple[Any, Any]:
+        part = slice(i * batch_size, (i + 1) * batch_size)
+        return images[part], labels[part]
+
+    return tf.data.Dataset.range(steps).map(cut).prefetch(AHEAD).with_options(_as_written())
+
+
+def _as_written() -> tf.data.Options:
+    """Leave the pipeline as it is: rewriting one this short takes longer than it can save."""
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    options.autotune.enabled = False
+    return options
+
+
+def epoch_order(n: int, seed: int, epoch: Any) -> Any:
+    """Return a permutation of 0..n-1 as an int32 tensor: always the same one for the same (seed, epoch)."""
+    key = tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)])
+    return tf.argsort(tf.random.stateless_uniform([n], key, dtype=tf.float64, alg="philox"), stable=True)
+
+
+def _on_host(dataset: Dataset) -> tuple[Any, Any]:
+    with tf.device("CPU"):  # on a GPU the whole set would fill the card and every batch travel twice
+        return tf.convert_to_tensor(dataset.images), tf.convert_to_tensor(dataset.labels)

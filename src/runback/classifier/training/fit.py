@@ -1,0 +1,154 @@
+"""Trains a network on a dataset and returns what came out."""
+
+import contextlib
+from dataclasses import dataclass
+
+import keras
+from runback.classifier.data.dataset import Dataset
+from runback.classifier.training.batches import (
+    steps_per_epoch,
+    training_batches,
+    validation_batch,
+    validation_batches,
+)
+from runback.errors import InputError
+from runback.keras.callback import EpochReport, OnBatch, OnEpoch
+from runback.keras.checkpointing import CheckpointPlan, checkpointing
+from runback.keras.resumption import Resumption, has_stopped
+from runback.keras.state import build_optimizer, restore
+from runback.runs.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished training leaves behind besides the weights in its model."""
+
+    epochs: int
+    """Completed epochs, those before a resume included."""
+
+    metrics: dict[str, float]
+    """The metrics of the epoch whose weights the model holds: the best with early stopping, else the last."""
+
+    history: list[dict[str, float]]
+    """The metrics of each completed epoch, in order."""
+
+
+def compile_model(
+    network: keras.Model, augmentation: keras.Sequential | None, optimizer: keras.optimizers.Optimizer
+) -> keras.Model:
+    """Return the model to train: `augmentation` in front of `network`, whose weights it shares.
+
+    Without an augmentation that is the network itself.
+    """
+    model = network if augmentation is None else _in_front(augmentation, network)
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.SparseCategoricalCrossentropy(),
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        jit_compile=False,  # six times slower on CPUs, and not every augmentation compiles
+    )
+    return model
+
+
+def fit(
+    model: keras.Model,
+    train: Dataset,
+    validation: Dataset,
+    *,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    on_epoch: OnEpoch,
+    on_batch: OnBatch | None = None,
+    patience: int | None = None,
+    monitor: str = "val_accuracy",
+    maximize: bool = True,
+    checkpoints: CheckpointPlan | None = None,
+    resume_from: Checkpoint | None = None,
+    last_epoch: int | None = None,
+) -> Result:
+    """Train `model` for `epochs` epochs, validating after each.
+
+    `seed` decides the order of the batches. `on_epoch` gets the number of completed epochs and the metrics
+    loss, accuracy, val_loss, val_accuracy, learning_rate, epoch_seconds and images_per_second; what it
+    raises ends the training and comes out of here. `on_batch` is called at most ten times a second.
+    With `patience`, training ends after that many epochs without a better `monitor`, and the model gets the
+    weights of the best epoch back. Raises Diverged when the loss is no longer finite.
+
+    With `checkpoints`, SIGTERM, SIGINT and SIGHUP end the training after the running step: a checkpoint is
+    written, then the signal's own handler is called, and what it raises comes out of here. With
+    `resume_from`, training goes on where that checkpoint was made, and ends with the bits it would have
+    ended with then; given it, `epochs`, `batch_size`, `seed`, the data and the rest must be what they were.
+    Raises InputError when it does not fit `model`.
+
+    `last_epoch` ends the training right after `on_epoch` has had that epoch, just as if it had raised: with
+    that epoch's weights, even with `patience`. `epochs` still decides on schedules.
+    """
+    steps = steps_per_epoch(len(train), batch_size)
+    start = resume_from or Checkpoint(0, 0, [], {})
+    build_optimizer(model)
+    if resume_from is not None:
+        _check_length(resume_from, epochs, steps)
+        restore(resume_from, model)
+    report = EpochReport(len(train), batch_size, _until(last_epoch, on_epoch), on_batch, start)
+    stopping = _early_stopping(patience, monitor, maximize)
+    callbacks = [report, *([stopping] if stopping else []), Resumption(start, stopping)]
+    with (
+        contextlib.suppress(_LastEpoch),
+        checkpointing(checkpoints, start, report, stopping, epochs=epochs, steps=steps) as saving,
+    ):
+        model.fit(
+            training_batches(
+                train,
+                batch_size,
+                seed=seed,
+                epochs=epochs,
+                initial_epoch=start.epoch,
+                initial_step=start.step,
+            ),
+            steps_per_epoch=steps,
+            validation_data=validation_batches(validation, validation_batch(batch_size)),
+            epochs=start.epoch if has_stopped(start) else epochs,
+            initial_epoch=start.epoch,
+            callbacks=[*callbacks, *saving],
+            shuffle=False,  # the batches have their order already
+            verbose=0,
+        )
+    completed = len(report.history)
+    held = completed - 1 if stopping is None or completed == last_epoch else stopping.best_epoch
+    return Result(completed, report.history[held], report.history)
+
+
+class _LastEpoch(Exception):  # noqa: N818 - no error
+    """The last epoch asked for is done."""
+
+
+def _until(last_epoch: int | None, on_epoch: OnEpoch) -> OnEpoch:
+    def reporting(step: int, metrics: dict[str, float]) -> None:
+        on_epoch(step, metrics)
+        if step == last_epoch:
+            raise _LastEpoch
+
+    return reporting
+
+
+def _check_length(start: Checkpoint, epochs: int, steps: int) -> None:
+    if start.epoch > epochs or start.step > steps:
+        raise InputError(
+            f"the checkpoint was made after {start.epoch} epochs and {start.step} steps; "
+            f"this training has {epochs} epochs of {steps} steps"
+        )
+
+
+def _in_front(augmentation: keras.Sequential, network: keras.Model) -> keras.Model:
+    image = keras.Input(network.input_shape[1:], dtype="float32", name="image")
+    return keras.Model(image, network(augmentation(image)), name=f"augmented_{network.name}")
+
+
+def _early_stopping(
+    patience: int | None, monitor: str, maximize: bool
+) -> keras.callbacks.EarlyStopping | None:
+    if patience is None:
+        return None
+    mode = "max" if maximize else "min"
+    return keras.callbacks.EarlyStopping(monitor, patience=patience, mode=mode, restore_best_weights=True)

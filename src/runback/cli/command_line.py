@@ -1,0 +1,87 @@
+"""The command line: `runback VERB …` imports the verb's module and hands over."""
+
+import contextlib
+import difflib
+import importlib
+import sys
+import traceback
+
+from runback.errors import RunbackError, Stopped
+from runback.system.secrecy import redacted
+from runback.system.text.escape import lines_for_terminal
+from runback.system.text.redacted_output import redacted_output
+from runback.system.text.terminal import guard, say
+
+VERBS = {
+    "train": "train one model, or sweep over overrides with --multirun, or go on with resume=RUN",
+    "sweep": "start or continue a sweep of sweeps/",
+    "best": "print the run ID of a sweep's best trial",
+    "promote": "make a run's model the champion of its sweep in the model registry",
+    "reproduce": "train a recorded run again and say whether it came out the same, bit for bit",
+    "compare": "show runs in one table, or say why two differ",
+    "export": "pack a run, its code and its model into one file",
+    "verify": "check every sum of such a file",
+    "evaluate": "measure a run's model on the test split, once",
+    "sync": "deliver what runs have recorded while their store was away",
+    "serve": "answer images with a run's network, over HTTP, on this machine",
+    "ui": "open the MLflow UI on this machine",
+    "doctor": "check this machine and the stores, and mend what can be mended",
+    "clean": "show what is not needed any more, and delete it",
+}
+
+
+LONGEST = 1000
+"""Characters of an error's line: what it quotes may be much longer."""
+
+PAGES = ("serve", "ui")
+"""Commands that print the address of a page, in which a token may stand that is meant to be read."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return its exit code (0 fine, 1 failed, 2 bad input, 130 Ctrl-C)."""
+    guard()
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        say(*_usage().split("\n"))
+        return 0
+    with contextlib.nullcontext() if arguments[0] in PAGES else redacted_output():
+        return _answered(arguments)
+
+
+def _answered(arguments: list[str]) -> int:
+    try:
+        return _run(arguments[0], arguments[1:])
+    except RunbackError as error:
+        return _fail(str(error), error.exit_code)
+    except Stopped as stop:
+        return _fail(stop.reason, stop.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except Exception:
+        sys.stderr.write(lines_for_terminal(traceback.format_exc()))
+        return 1
+
+
+def _run(verb: str, arguments: list[str]) -> int:
+    if verb not in VERBS:
+        nearest = difflib.get_close_matches(verb, VERBS, 1)
+        hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(VERBS)}"
+        return _fail(f"unknown command '{verb}': {hint}", 2)
+    if verb == "train":
+        resumes = any(argument.startswith("resume=") for argument in arguments)
+        module = f"runback.classifier.{'resume' if resumes else 'train'}"
+    else:
+        module = f"runback.cli.commands.{verb}"
+    code: int = importlib.import_module(module).main(arguments)
+    return code
+
+
+def _usage() -> str:
+    lines = [f"  {verb:<10} {text}" for verb, text in VERBS.items()]
+    return "\n".join(["usage: runback COMMAND …", "", *lines, "", "runback COMMAND --help tells more."])
+
+
+def _fail(message: str, code: int) -> int:
+    line = redacted(" ".join(message.split()))
+    say(f"runback: {line if len(line) <= LONGEST else line[: LONGEST - 1] + '…'}", stream=sys.stderr)
+    return code

@@ -1,0 +1,123 @@
+"""`runback evaluate`: opens the test split, once per run."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+from rich.table import Table
+
+from runback.classifier.network import load_network, stored_config
+from runback.errors import InputError
+from runback.runs.run_reference import run_id
+from runback.system.arguments import Parser
+from runback.system.config import targets
+from runback.system.config.written_config import refuse_left_out, resolved
+from runback.system.text.chatter import silenced
+from runback.system.text.escape import for_terminal
+from runback.system.text.screen import Screen
+from runback.system.text.terminal import say
+from runback.tracking.layout import Layout, project_root
+from runback.tracking.read.find import find_run, read_text
+from runback.tracking.store import Store, open_store
+from runback.tracking.tags import TEST_IMAGES_TAG
+from runback.tracking.text import metric_name
+from runback.tracking.write.run import Run
+
+if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
+    from runback.classifier.evaluation.classification import Report
+
+REPORT = "evaluation.json"
+
+TRAINING_KEYS = ("limit", "validation_fraction", "validation_split", "validation_seed")
+"""Keys of the config's data that say how to divide the training split: they leave the test split alone."""
+
+
+def main(argv: list[str]) -> int:
+    """Evaluate a finished run on its test split and print the report; returns the exit code.
+
+    Logs test_loss, test_accuracy, test_accuracy_<class>, confusion.png and evaluation.json to the run. A run
+    that was evaluated before is not again: its report is printed. Raises InputError and StoreError.
+    """
+    parser = Parser(prog="runback evaluate", description="Test a run's network, once.")
+    parser.add_argument(
+        "run", metavar="RUN", help="its ID, the first 6 or more characters of it, or best:SWEEP"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    options = parser.parse_args(argv)
+    layout = Layout(project_root())
+    store = open_store(layout)
+    found = find_run(store, run_id(options.run, layout))
+    found_id = found.info.run_id
+    if found.info.status != "FINISHED":
+        raise InputError(f"only a FINISHED run can be evaluated; run {found_id} is {found.info.status}")
+    if "test_accuracy" in found.data.metrics:
+        note = "this run was evaluated before: the test split is opened once, this is its recorded report"
+        _show(json.loads(read_text(store, found_id, REPORT)), options.json, note)
+        return 0
+    _show(_evaluate(store, layout, found_id), options.json)
+    return 0
+
+
+def _evaluate(store: Store, layout: Layout, run_id: str) -> dict[str, Any]:
+    """Open the test split, log what the run's network does on it, and return the report."""
+    config = stored_config(store, run_id)
+    refuse_left_out({"data": config["data"]})
+    config = resolved(OmegaConf.create(config))
+    spec = {key: value for key, value in config["data"].items() if key not in TRAINING_KEYS}
+    declared = targets.declared_modules(layout.root)
+    test = targets.build(spec, where="data", declared=declared, split="test", cache=layout.data)
+
+    with silenced():
+        from runback.classifier.evaluation.classification import evaluate
+
+        network = load_network(store, run_id, declared)
+    report = evaluate(network, test)
+    _log(Run(store, run_id), report)
+    return {"run": run_id, **report.as_dict()}
+
+
+def _log(run: Run, report: "Report") -> None:
+    """Log the report; test_accuracy, the sign that it is complete, comes last."""
+    from runback.classifier.evaluation.confusion import confusion_figure
+
+    run.log_text(json.dumps({"run": run.id, **report.as_dict()}, indent=2) + "\n", REPORT)
+    run.log_figure(confusion_figure(report.confusion, report.class_names), "confusion.png")
+    run.set_tags({TEST_IMAGES_TAG: str(report.n)})
+    run.log_metrics(class_metrics(report))
+    run.log_metrics({"test_loss": report.loss, "test_accuracy": report.accuracy})
+    run.deliver()
+
+
+def class_metrics(report: "Report") -> dict[str, float]:
+    """Return `test_accuracy_<class>` for every class that the test split holds images of.
+
+    Names that become the same once MLflow's forbidden characters are replaced get their class's number.
+    """
+    metrics: dict[str, float] = {}
+    for number, one in enumerate(report.per_class):
+        if one.accuracy is None:
+            continue
+        name = f"test_accuracy_{metric_name(one.name)}"
+        metrics[f"{name}_{number}" if name in metrics else name] = one.accuracy
+    return metrics
+
+
+def _show(report: Mapping[str, Any], as_json: bool, note: str = "") -> None:
+    """Print the report to stdout, the note to stderr."""
+    if note:
+        say(note, stream=sys.stderr)
+    if as_json:
+        say(*json.dumps(report, indent=2).split("\n"))
+        return
+    low, high = report["test_accuracy_interval_95"]
+    table = Table("class", "images", "accuracy", "95 % interval", box=None, pad_edge=False)
+    for one in report["classes"]:
+        interval = "{:.3f} to {:.3f}".format(*one["interval_95"]) if one["n"] else ""
+        name, share = for_terminal(one["name"]), f"{one['accuracy']:.3f}" if one["n"] else ""
+        table.add_row(name, f"{one['n']:,}", share, interval)
+    console = Screen()
+    console.print(table)
+    console.print(f"test accuracy {report['test_accuracy']:.4f} (95 %: {low:.4f} to {high:.4f})")
+    console.print(f"test loss     {report['test_loss']:.4f}   images {report['n']:,}   run {report['run']}")

@@ -1,0 +1,64 @@
+"""`runback export RUN FILE`: packs a run, its code and its model into one zip with a sum for each file."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+from runback.errors import InputError
+from runback.provenance.bundle.bundle import write_bundle
+from runback.provenance.code.commit_zip import commit_zip
+from runback.runs.artifact_names import CODE, CONFIG, HISTORY, NETWORK, OVERRIDES
+from runback.runs.recorded import RecordedRun, find_recorded, refuse_incomplete, refuse_running
+from runback.system.arguments import Parser
+from runback.system.text.terminal import say
+from runback.tracking.layout import Layout, project_root
+
+FILES = (CONFIG, OVERRIDES, NETWORK, "architecture.json", "curves.png")
+"""What a bundle takes of a run's artifacts besides its record; model.keras has the weights."""
+
+
+def main(argv: list[str]) -> int:
+    """Run `runback export`."""
+    parser = Parser(
+        prog="runback export", description="Pack a run into one file that reproduce and verify take."
+    )
+    parser.add_argument(
+        "run", metavar="RUN", help="a run ID (or 6 characters of it), best:SWEEP, a run's address"
+    )
+    parser.add_argument("file", metavar="FILE", type=Path, help="the zip to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
+    options = parser.parse_args(argv)
+    layout = Layout(project_root())
+    recorded = find_recorded(options.run, layout)
+    if recorded.is_bundle:
+        raise InputError(f"{options.run} is a bundle already")
+    refuse_running(recorded, layout)
+    fingerprint = write_bundle(
+        options.file, facts(recorded), files(recorded, layout), overwrite=options.overwrite
+    )
+    size = options.file.stat().st_size
+    say(f"{options.file}  {size:,} bytes  fingerprint {fingerprint}")
+    return 0
+
+
+def facts(recorded: RecordedRun) -> dict[str, object]:
+    """Return what a bundle's manifest says about its run."""
+    return {
+        "id": recorded.id,
+        "name": recorded.name,
+        "status": recorded.status,
+        "tags": {name: value for name, value in recorded.tags.items() if name.startswith("runback.")},
+        "made_by": f"runback {version('runback')}",
+    }
+
+
+def files(recorded: RecordedRun, layout: Layout) -> dict[str, bytes | Path]:
+    """Return a bundle's files. Errors: InputError for an artifact that is gone, or a commit that is."""
+    refuse_incomplete(recorded)
+    wanted = [name for name in recorded.files.names if name in FILES or name.startswith("record/")]
+    chosen: dict[str, bytes | Path] = {name: recorded.files.read(name) for name in wanted}
+    chosen[HISTORY] = json.dumps(recorded.history).encode()
+    commit = recorded.record["code"]["commit"]
+    if commit is not None:
+        chosen[CODE] = commit_zip(layout.root, commit)
+    return chosen

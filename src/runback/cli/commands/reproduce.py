@@ -1,0 +1,233 @@
+"""`runback reproduce RUN`: trains a recorded run again and says whether it came out the same, bit for bit."""
+
+import argparse
+import itertools
+import json
+import logging
+import math
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from runback.classifier import record
+from runback.classifier.hydra_app import enter_project
+from runback.classifier.train import Trained, train
+from runback.cli import consent
+from runback.comparison.difference_table import print_differences
+from runback.errors import InputError, StoreError
+from runback.provenance.code.changes import code_differences
+from runback.provenance.comparing.difference import Difference, differences
+from runback.provenance.comparing.page import reproduction_page
+from runback.provenance.comparing.verdict import Verdict, judge
+from runback.runs import checkout
+from runback.runs.artifact_names import RECORD
+from runback.runs.brought import brought
+from runback.runs.recorded import (
+    RecordedRun,
+    find_recorded,
+    refuse_harmful,
+    refuse_incomplete,
+    refuse_other_data,
+    refuse_running,
+)
+from runback.system.arguments import Parser
+from runback.system.interruption import stop_on_signals
+from runback.system.text.screen import Screen
+from runback.system.text.terminal import say
+from runback.tracking.layout import Layout
+from runback.tracking.read.find import read_bytes
+from runback.tracking.store import Store
+
+REPRODUCES = "runback.reproduces"
+"""The tag of a reproduction that names the recorded run."""
+
+REPRODUCED_BY = "runback.reproduced_by"
+"""The tag of a recorded run that names its reproductions, the newest last."""
+
+_logger = logging.getLogger(__name__)
+
+
+def main(argv: list[str]) -> int:
+    """Run `runback reproduce`; 0: bit-identical or within tolerance, 1: different, 2: it cannot be tried."""
+    options = _options(argv)
+    stream = sys.stderr if options.json else sys.stdout
+    console = Screen(stream)
+    layout = enter_project()
+    with stop_on_signals():
+        recorded = find_recorded(options.run, layout)
+        refuse_running(recorded, layout)
+        if recorded.last_epoch == 0:
+            raise InputError(f"run {recorded.id} completed no epoch: there is no result to compare with")
+        refuse_incomplete(recorded)
+        if options.show:
+            _show(recorded, layout, options)
+            return 0
+        here = {"code": record.code_here().as_dict()}
+        changes = code_differences(recorded.record, here, layout.root)
+        is_elsewhere = options.checkout or bool(changes and not options.in_place)
+        if is_elsewhere:
+            checkout.refuse_without_commit(recorded)
+        if not _is_agreed_already(recorded):
+            _agree(recorded, layout, console, in_place=not is_elsewhere, agreed=options.yes)
+        if is_elsewhere:
+            print_differences(changes, console)
+            return checkout.reproduce(recorded, layout, _flags(options), console, build=options.build)
+        return _reproduce(recorded, layout, options, console, stream)
+
+
+def _is_agreed_already(recorded: RecordedRun) -> bool:
+    """Say whether nothing is to be asked: a run of ours, or what a parent process has asked about.
+
+    Errors: InputError where that was changed since.
+    """
+    if recorded.is_own:
+        return True
+    asked = os.environ.get(checkout.AGREED_VARIABLE)
+    if asked not in (None, recorded.fingerprint):
+        raise InputError(f"{recorded.reference} was changed after it was agreed to")
+    return asked is not None
+
+
+def _agree(recorded: RecordedRun, layout: Layout, console: Screen, *, in_place: bool, agreed: bool) -> None:
+    """Ask about what somebody else's run brings, if it brings anything. Errors: InputError."""
+    refuse_harmful(recorded)
+    found = brought(recorded, layout, in_place=in_place)
+    if found:
+        texts = [] if in_place else _first_lines(recorded)
+        what = "bundle" if recorded.is_bundle else "run, which you did not record,"
+        consent.ask(found, texts, what, recorded.fingerprint, console, agreed=agreed)
+
+
+def _first_lines(recorded: RecordedRun) -> list[str] | None:
+    """Return what may fit on a screen of a run's changes; None where they are too long for it."""
+    if not checkout.is_short(recorded):
+        return None
+    return list(itertools.islice(checkout.texts(recorded), consent.SCREEN))
+
+
+def _show(recorded: RecordedRun, layout: Layout, options: argparse.Namespace) -> None:
+    """Print all that others' run brings: every name, the changes and the untracked files line by line."""
+    if recorded.is_own:
+        raise InputError(f"--show is for a bundle, or a run of others; {recorded.id} is a run of yours")
+    found = brought(recorded, layout, in_place=options.in_place, shown=sys.maxsize)
+    texts: Iterable[str] = [] if options.in_place else checkout.texts(recorded)
+    for line in itertools.chain(consent.lines(found), texts):
+        say(line)
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="runback reproduce", description="Train a recorded run again and compare, bit for bit."
+    )
+    parser.add_argument(
+        "run", metavar="RUN", help="a run ID (or 6 characters of it), best:SWEEP, a run's address, a bundle"
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--in-place", action="store_true", help="train with the code that is here")
+    where.add_argument("--checkout", action="store_true", help="train in a working tree of the run's commit")
+    parser.add_argument("--threads", type=int, metavar="N", help="train with another number of CPU threads")
+    parser.add_argument(
+        "--tolerance", type=float, metavar="X", help="how far val_accuracy may be off on another device"
+    )
+    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    parser.add_argument("--yes", action="store_true", help="use what a bundle brings without asking")
+    parser.add_argument("--show", action="store_true", help="print what a bundle brings, and do nothing else")
+    build = "let packages of a bundle that have no wheel run their build code"
+    parser.add_argument("--build", action="store_true", help=build)
+    options = parser.parse_args(argv)
+    if options.threads is not None and options.threads < 1:
+        raise InputError(f"--threads must be at least 1; got {options.threads}")
+    if options.tolerance is not None and not 0 <= options.tolerance < 1:
+        raise InputError(f"--tolerance must lie in [0, 1); got {options.tolerance}")
+    return options
+
+
+def _flags(options: argparse.Namespace) -> list[str]:
+    """Return the options that say how to train and compare, not where."""
+    flags = ["--json"] if options.json else []
+    for name in ("threads", "tolerance"):
+        value = getattr(options, name)
+        flags += [] if value is None else [f"--{name}={value}"]
+    return flags
+
+
+def _reproduce(
+    recorded: RecordedRun, layout: Layout, options: argparse.Namespace, console: Screen, stream: TextIO
+) -> int:
+    folder = layout.runs / f"{datetime.now():%Y-%m-%d_%H-%M-%S_%f}"
+    plan = recorded.plan(folder, f"reproduction of {recorded.name}")
+    if options.threads is not None:
+        plan.config.training.threads = options.threads
+    found = differences(recorded.record, record.record_now(plan, layout.root))
+    if found:
+        print_differences(found, console)
+    else:
+        console.print("code, packages, Python, hardware, threads and data are those of the recorded run")
+    if recorded.record["code"]["commit"] is None:
+        console.print("the run's code was in no git repository: what is here may be other code")
+    refuse_other_data(found)
+    console.say(f"training {recorded.last_epoch} of {plan.config.training.epochs} epochs of {recorded.id}")
+    tags = {REPRODUCES: recorded.id}
+    # One that ended by itself does so again: only then early stopping goes back to the best weights.
+    stopped_after = None if recorded.result["finished"] else recorded.last_epoch
+    trained = train(plan, last_epoch=stopped_after, tags=tags, stream=stream)
+    n_validation = recorded.record["data"]["validation"]["shape"][0]
+    verdict = judge(recorded.result, trained.result, found, n_validation, options.tolerance)
+    facts = _facts(recorded, trained, found, verdict)
+    _log(facts, layout, recorded, folder, trained.run_id)
+    for line in verdict.explain():
+        console.say(line)
+    console.say(f"run {trained.run_id}")
+    print(json.dumps(facts, indent=2) if options.json else verdict.name)  # noqa: T201 - the command's result
+    return verdict.exit_code
+
+
+def _facts(
+    recorded: RecordedRun, trained: Trained, found: Sequence[Difference], verdict: Verdict
+) -> dict[str, Any]:
+    facts = {
+        "format": "runback-reproduction-1",
+        "run": recorded.id,
+        "reproduction": trained.run_id,
+        **verdict.as_dict(),
+        "explanation": verdict.explain(),
+        "differences": [one.as_dict() for one in found],
+    }
+    # JSON has no NaN and no infinity, which a diverged training can well give.
+    then, now = (
+        str(x) if isinstance(x, float) and not math.isfinite(x) else x for x in (verdict.then, verdict.now)
+    )
+    return {**facts, "then": then, "now": now}
+
+
+def _log(facts: Mapping[str, Any], layout: Layout, recorded: RecordedRun, folder: Path, run_id: str) -> None:
+    """Log the verdict to the new run, and link the two runs with each other."""
+    from runback.tracking.read.find import find_run, has_run
+    from runback.tracking.store import open_store
+    from runback.tracking.write.run import Run
+
+    store = open_store(layout, is_prepared=True)
+    run = Run(store, run_id, folder)
+    run.log_text(json.dumps(facts, indent=2), "reproduction.json")
+    run.log_text(reproduction_page(facts), "reproduction.html")
+    run.set_tags({"runback.verdict": facts["verdict"]})
+    run.close()
+    try:
+        if has_run(store, recorded.id) and _is_of_the_store(recorded, store):
+            before = find_run(store, recorded.id).data.tags.get(REPRODUCED_BY, "")
+            Run(store, recorded.id).set_tags({REPRODUCED_BY: f"{before} {run_id}".lstrip()})
+    except StoreError as error:  # the verdict stands
+        _logger.warning("run %s is not told of its reproduction: %s", recorded.id, error)
+
+
+def _is_of_the_store(recorded: RecordedRun, store: Store) -> bool:
+    """Say whether the recorded run is the one of its ID in this store; a bundle can bear any ID."""
+    if not recorded.is_bundle:
+        return True
+    try:
+        return read_bytes(store, recorded.id, RECORD) == recorded.files.read(RECORD)
+    except InputError:
+        return False

@@ -1,0 +1,106 @@
+"""Starts or continues a sweep of `sweeps/`: `runback sweep NAME [OVERRIDE…]`."""
+
+import difflib
+import itertools
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from runback.classifier import hydra_app, train
+from runback.errors import InputError, Stopped
+from runback.sweeping.space.space import quoted
+from runback.system.arguments import Parser
+from runback.system.secrecy.config import masked_override
+from runback.system.text.terminal import say
+from runback.tracking.layout import Layout, project_root
+
+
+def main(argv: list[str]) -> int:
+    """Run `runback sweep`."""
+    parser = Parser(prog="runback sweep", description=__doc__)
+    parser.add_argument("name", help="a file of sweeps/, without .yaml")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], help="as for runback train; hydra.sweeper.* for the sweep itself"
+    )
+    parser.add_argument("--new", action="store_true", help="a fresh study: NAME-2, then NAME-3, ...")
+    parser.add_argument(
+        "--extend", action="store_true", help="go on although ranges of the search space have become wider"
+    )
+    options = parser.parse_intermixed_args(argv)
+    layout = Layout(project_root())
+    file = _file(layout, options.name)
+    overrides: list[str] = options.overrides
+    name = _named(overrides) or options.name
+    if options.new:
+        name = _unused(layout, _named(overrides) or file)
+        say(f"sweep {name}")  # what to call it by, to go on with it
+    arguments = ["--multirun", f"+sweeps={file}", *overrides, f"hydra.sweeper.name={quoted(name)}"]
+    if options.extend:
+        arguments.append("hydra.sweeper.extend=true")
+    try:
+        hydra_app.run(train.job, arguments, name="runback sweep")
+    except (KeyboardInterrupt, Stopped):
+        again = shlex.join(
+            [name, *map(masked_override, overrides), *(["--extend"] if options.extend else [])]
+        )
+        say(f"to go on: {_command()} sweep {again}", stream=sys.stderr)
+        raise
+    _print_next_steps(layout.sweep(name), name)
+    return 0
+
+
+def _file(layout: Layout, name: str) -> str:
+    """Return which file of `sweeps/` a sweep is from: NAME's own; for NAME-2, a fresh study, that of NAME."""
+    known = sorted(path.stem for path in (layout.root / "sweeps").glob("*.yaml"))
+    stem = re.sub(r"-\d+$", "", name)
+    if name in known:
+        return name
+    if stem in known and layout.sweep(name).exists():
+        return stem
+    nearest = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(known) or 'none'}"
+    raise InputError(f"unknown sweep '{name}': {hint}")
+
+
+def _unused(layout: Layout, name: str) -> str:
+    """Return the first of NAME, NAME-2, NAME-3, ... that has no study."""
+    from runback.sweeping.study.study import STUDY
+
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if not (layout.sweep(name) / STUDY).exists())
+
+
+def _named(overrides: list[str]) -> str | None:
+    """Return the name that overrides give the sweep, if they do."""
+    named = [override for override in overrides if override.startswith("hydra.sweeper.name=")]
+    return named[-1].split("=", 1)[1].strip("'\"") if named else None
+
+
+def _print_next_steps(folder: Path, name: str) -> None:
+    from runback.sweeping.confirm.winner import winners_run
+    from runback.sweeping.study.study import best_trials, read_study
+
+    study = read_study(folder, name)
+    best, winner = best_trials(study, 1), winners_run(study)
+    run_id = winner or (best[0].user_attrs.get("run_id") if best else None)
+    if run_id is None:
+        return
+    named = shlex.quote(str(run_id))
+    lines = [
+        f"best run {run_id}" if winner is None else f"winner's run {run_id}, on a fresh seed",
+        f"  measure it on the test split   {_command()} evaluate {named}",
+        f"  run it back, and prove it      {_command()} reproduce {named}",
+        f"  see all runs                   {_command()} ui",
+    ]
+    say(*lines)
+
+
+def _command() -> str:
+    """Return what a shell needs to find this command: its name, or its path in an inactive environment."""
+    installed = Path(sys.executable).with_name("runback")
+    if shutil.which("runback") or not installed.exists():
+        return "runback"
+    path = installed.relative_to(Path.cwd()) if installed.is_relative_to(Path.cwd()) else installed
+    return shlex.quote(str(path))

@@ -1,0 +1,139 @@
+"""Why two runs differ: only what does, causes before effects."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from runback.comparison.difference_table import print_differences
+from runback.provenance.code.changes import code_differences
+from runback.provenance.comparing.difference import Difference, differences
+from runback.runs.artifact_names import PATCH
+from runback.runs.recorded import RecordedRun, find_recorded
+from runback.system.text.screen import Screen
+from runback.tracking.layout import Layout
+
+IGNORED = ("training.threads", "training.checkpoint.every")
+"""Keys of the config that the experiment does not depend on; threads are told of as a part of their own."""
+
+
+def print_difference(references: tuple[str, str], layout: Layout, *, as_json: bool) -> None:
+    """Print what differs between two runs. Errors: InputError, StoreError."""
+    first, second = (find_recorded(reference, layout) for reference in references)
+    found = [*_causes(first, second, layout), *_effects(first, second)]
+    if as_json:
+        facts = {"runs": [first.id, second.id], "differences": [one.as_dict() for one in found]}
+        print(json.dumps(facts, indent=2))  # noqa: T201 - the command's result
+    else:
+        _show(first, second, found)
+
+
+def _causes(first: RecordedRun, second: RecordedRun, layout: Layout) -> list[Difference]:
+    """Return what the runs were made from, as far as it differs: the config by key, the code by file."""
+    found: list[Difference] = []
+    told = set()
+    for one in differences(first.record, second.record):
+        if one.part not in ("config", "code"):
+            found.append(one)
+        elif one.part not in told:
+            found += _config(first, second) if one.part == "config" else _code(first, second, layout)
+        told.add(one.part)
+    return found
+
+
+def _config(first: RecordedRun, second: RecordedRun) -> list[Difference]:
+    a, b = (dict(_flat(OmegaConf.to_container(run.config))) for run in (first, second))
+    keys = [key for key in sorted({*a, *b}) if a.get(key) != b.get(key) and key not in IGNORED]
+    return [Difference("config", key, _text(a, key), _text(b, key)) for key in keys]
+
+
+def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    if isinstance(tree, Mapping) and tree:
+        return [pair for key, value in tree.items() for pair in _flat(value, f"{prefix}{key}.")]
+    return [(prefix.rstrip("."), tree)]
+
+
+def _text(flat: Mapping[str, Any], key: str) -> str:
+    return str(flat[key]) if key in flat else "not set"
+
+
+def _code(first: RecordedRun, second: RecordedRun, layout: Layout) -> list[Difference]:
+    found = code_differences(first.record, second.record, layout.root)
+    if any(one.what == "uncommitted changes" for one in found):
+        found += _uncommitted(first, second)
+    return found
+
+
+def _uncommitted(first: RecordedRun, second: RecordedRun) -> list[Difference]:
+    a, b = (_touched(run.optional(PATCH) or b"") for run in (first, second))
+    return [
+        Difference("code", f"{path} (uncommitted)", _lines(a.get(path)), _lines(b.get(path)))
+        for path in sorted({*a, *b})
+        if a.get(path) != b.get(path)
+    ]
+
+
+def _touched(patch: bytes) -> dict[str, list[bytes]]:
+    """Return the lines that a patch adds to and takes from each file."""
+    touched = {}
+    for part in b"\n".join([b"", patch]).split(b"\ndiff --git ")[1:]:
+        head, *lines = part.split(b"\n")
+        path = head.rpartition(b" b/")[2].decode("utf-8", "replace").rstrip('"')
+        start = next((number for number, line in enumerate(lines) if line.startswith(b"@@")), len(lines))
+        # A binary file has no such lines; its new content is in what comes instead.
+        body = lines[start:] or lines
+        touched[path] = [line for line in body if line[:1] in (b"+", b"-") or not lines[start:]]
+    return touched
+
+
+def _lines(changed: list[bytes] | None) -> str:
+    if changed is None:
+        return "as committed"
+    added, removed = (sum(line.startswith(sign) for line in changed) for sign in (b"+", b"-"))
+    return f"+{added} -{removed}"
+
+
+def _effects(first: RecordedRun, second: RecordedRun) -> list[Difference]:
+    """Return how the results differ: the first epoch that does, then what each had at its end."""
+    a, b = (run.result["epochs"] for run in (first, second))
+    found = []
+    if len(a) != len(b):
+        found.append(Difference("metrics", "epochs", str(len(a)), str(len(b))))
+    differing = [row["epoch"] for row, other in zip(a, b, strict=False) if row["metrics"] != other["metrics"]]
+    if differing:
+        found.append(Difference("metrics", "first epoch that differs", str(differing[0]), str(differing[0])))
+    if a and b:
+        last, other = a[-1]["metrics"], b[-1]["metrics"]
+        found += [
+            Difference("metrics", f"{name} at the end", *_numbers(last[name], other[name]))
+            for name in last
+            if name in other and str(last[name]) != str(other[name])  # NaN is not itself
+        ]
+    found += _weights(first.result.get("weights"), second.result.get("weights"))
+    if first.status != second.status:
+        found.append(Difference("status", "", first.status, second.status))
+    return found
+
+
+def _weights(first: Mapping[str, str] | None, second: Mapping[str, str] | None) -> list[Difference]:
+    if first is None or second is None or first == second:
+        return []
+    tensor = next(name for name in [*first, *second] if first.get(name) != second.get(name))
+    then, now = (one.get(tensor, "not there")[:12] for one in (first, second))
+    return [Difference("weights", f"first that differs: {tensor}", then, now)]
+
+
+def _numbers(first: float, second: float) -> tuple[str, str]:
+    """Return both with as many digits as tell them apart."""
+    short = f"{first:.6g}", f"{second:.6g}"
+    return short if short[0] != short[1] else (repr(first), repr(second))
+
+
+def _show(first: RecordedRun, second: RecordedRun, found: list[Difference]) -> None:
+    console = Screen()
+    if not found:
+        console.print("nothing differs: the same data, config, code, packages, machine and results")
+        return
+    names = [f"{run.id[:8]} {run.name}" for run in (first, second)]
+    print_differences(found, console, ("differs", "", names[0], names[1]))

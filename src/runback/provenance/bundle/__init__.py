@@ -1,0 +1,1 @@
+"""A run in one file, checked before it is used."""

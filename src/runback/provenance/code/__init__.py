@@ -1,0 +1,1 @@
+"""The code of a run: taken from git, stored, and laid out again."""

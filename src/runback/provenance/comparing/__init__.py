@@ -1,0 +1,1 @@
+"""Two records or results compared."""

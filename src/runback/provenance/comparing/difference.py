@@ -1,0 +1,68 @@
+"""What differs between two records of runs, the likeliest causes of another result first."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from runback.provenance.comparing import parts
+
+ORDER = (
+    ("data", "data", parts.data),
+    ("config", "config_sha256", parts.config),
+    ("seeds", "seeds", parts.seeds),
+    ("code", "code", parts.code),
+    ("threads", "threads", parts.threads),
+    ("hardware", "hardware", parts.hardware),
+    ("tensorflow", "tensorflow", parts.tensorflow),
+    ("packages", "packages", parts.numeric_packages),
+    ("environment", "environment", parts.environment),
+    ("python", "python", parts.python),
+    ("system", "system", parts.system),
+    ("packages", "packages", parts.other_packages),
+)
+"""The parts of a record, their keys, and what compares them; the likeliest to change a result first."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that differs.
+
+    `part` is one of those in ORDER, `what` names the thing within it, `then` and `now` are short texts.
+    `numeric`: it can explain other floating-point bits while the experiment is the same (a device, a number
+    of threads, a version of TensorFlow), which other data, code or settings cannot.
+    """
+
+    part: str
+    what: str
+    then: str
+    now: str
+    numeric: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the difference as JSON has it."""
+        return asdict(self)
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
+    """Return what differs between two records, the likeliest causes of another result first.
+
+    What one of them does not tell, as an older record may not, is no difference.
+    """
+    found = [
+        Difference(part, *one)
+        for part, key, compare in ORDER
+        if then.get(key) is not None and now.get(key) is not None and then[key] != now[key]
+        for one in compare(then[key], now[key])
+    ]
+    told = any(one.part == "tensorflow" and one.what == "TensorFlow" for one in found)
+    return [one for one in found if not (told and one.part == "packages" and one.what == "tensorflow")]
+
+
+def same_code(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Say whether two records tell of the same code: tree, changes and untracked files.
+
+    False where one of them does not tell. Two commits with one tree are the same code.
+    """
+    if not then.get("code") or not now.get("code"):
+        return False
+    return not list(parts.code(then["code"], now["code"]))

@@ -1,0 +1,1 @@
+"""The machine and the packages around a run."""

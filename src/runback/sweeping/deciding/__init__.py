@@ -1,0 +1,1 @@
+"""Which params come next, and which trial ends early."""

@@ -1,0 +1,66 @@
+"""Decides which trial comes next and which one ends early: sampler and pruner, and what they may know."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from optuna.pruners import BasePruner
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from runback.sweeping.deciding.pruning import LivePruning, OrderedPruning, Pruning
+from runback.sweeping.study.study import Entry, create_entry
+
+
+class Proposes(Protocol):
+    """Says what comes next, such as a `Proposer`."""
+
+    def propose(
+        self, study: Study, known: Sequence[FrozenTrial], asked: Sequence[FrozenTrial], pruner: BasePruner
+    ) -> FrozenTrial | None:
+        """Return the trial after all that were `asked` for, not in the study yet; None: there is none."""
+
+
+@dataclass
+class Decisions:
+    """Decides by all that the study has or, with a `window` w, about trial k by trials up to k - w alone.
+
+    So with a window nothing depends on which of the running trials is faster.
+    """
+
+    study: Study
+    proposer: Proposes
+    new_pruner: Callable[[], BasePruner]
+    window: int | None = None
+
+    def __post_init__(self) -> None:
+        self._pruner = self.new_pruner()
+
+    def next_trial(self, trials: Sequence[FrozenTrial]) -> Entry | None:
+        """Put the trial after these into the study; None where there is none, or it is too early for it."""
+        known = self._known(trials, len(trials))
+        if self.window is not None and not all(trial.state.is_finished() for trial in known):
+            return None
+        proposed = self.proposer.propose(self.study, known, trials, self._own_pruner())
+        return None if proposed is None else create_entry(self.study, proposed)
+
+    def pruning(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> Pruning:
+        """Return what decides when a trial ends, one of `trials`."""
+        if self.window is None:
+            return LivePruning(self.study, self._pruner, trial._trial_id)
+        return OrderedPruning(self.study, self._own_pruner(), self._known(trials, trial.number), trial)
+
+    def annotate(self, entry: Entry) -> None:
+        """Give a trial that is about to end what its pruner has noted, for trials that come to know of it."""
+        if self.window is not None:
+            trials = self.study.get_trials(deepcopy=False)
+            known = self._known(trials, entry.number)
+            ordered = OrderedPruning(self.study, self.new_pruner(), known, trials[entry.number])
+            entry.annotate(ordered.notes)
+
+    def _known(self, trials: Sequence[FrozenTrial], number: int) -> Sequence[FrozenTrial]:
+        return trials if self.window is None else trials[: max(0, number - self.window + 1)]
+
+    def _own_pruner(self) -> BasePruner:
+        """Return a pruner; a fresh one where what it remembers of other trials must not count."""
+        return self._pruner if self.window is None else self.new_pruner()

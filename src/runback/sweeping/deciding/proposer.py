@@ -1,0 +1,123 @@
+"""Proposes the params of each trial."""
+
+import copy
+import hashlib
+import importlib.util
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from runback.errors import InputError
+from runback.sweeping.deciding.cmaes_state import read_safely
+from runback.sweeping.space.space import Space
+from runback.sweeping.study.study import part
+from runback.sweeping.study.view import JOURNAL, View
+
+NOT_STORED = -1
+"""The ID of a trial that is being proposed."""
+
+
+class Proposer:
+    """Proposes each trial with a sampler of its own.
+
+    A fresh sampler per trial, seeded by SHA-256(seed, number), makes what is proposed a function of
+    the study's content, not of how often the coordinator was restarted. Quasi-random sequences are the
+    exception: their trials must share one scrambling, so they share the seed.
+    """
+
+    def __init__(self, spec: Mapping[str, Any], space: Space, seed: int) -> None:
+        """Errors: InputError where the sampler cannot search this space, or its dependency is missing."""
+        self._spec = dict(spec)
+        self._seed = seed
+        self._distributions = space.distributions
+        target = str(spec.get("_target_", ""))
+        if target.endswith(".GPSampler") and importlib.util.find_spec("torch") is None:
+            # Optuna would notice at its tenth trial.
+            raise InputError(
+                "sampler gp needs PyTorch, which is missing: pip install torch, or use sampler tpe"
+            )
+        if target.endswith(".CmaEsSampler"):
+            read_safely()
+        self._points: list[dict[str, Any]] | None = None
+        if target.startswith("runback."):
+            self._points = part(spec, "hydra.sweeper.sampler", distributions=space.distributions, seed=seed)
+        self._one_sequence = target.endswith(".QMCSampler")
+        self._fitting: set[int] = set()
+        if self._points is None:
+            self._sampler(0)
+
+    @property
+    def limit(self) -> int | None:
+        """The number of points there are to visit; None: no end."""
+        return None if self._points is None else len(self._points)
+
+    def propose(
+        self, study: Study, known: Sequence[FrozenTrial], asked: Sequence[FrozenTrial], pruner: BasePruner
+    ) -> FrozenTrial | None:
+        """Return the trial after all that were `asked` for, going by what is `known`; None: all is visited.
+
+        It is not in the study yet. `known` are the first ones of `asked`, or all of them.
+        """
+        if self._points is None:
+            return self._sampled(study, known, asked, pruner)
+        visited = {point_key(trial.params) for trial in asked}
+        point = next((point for point in self._points if point_key(point) not in visited), None)
+        return None if point is None else proposed_trial(len(asked), point, self._distributions)
+
+    def _sampled(
+        self, study: Study, known: Sequence[FrozenTrial], asked: Sequence[FrozenTrial], pruner: BasePruner
+    ) -> FrozenTrial:
+        number = len(asked)
+        seen = [self._within(trial) for trial in known]
+        view = View(study, seen, proposed_trial(number, {}, {}), asked)
+        view.study(self._sampler(number), pruner).ask(self._distributions)
+        if view.written or view.own.system_attrs:
+            journal: Any = {"study": view.written, "own": list(view.own.system_attrs)}
+            view.own.system_attrs = {**view.own.system_attrs, JOURNAL: journal}
+        return view.own
+
+    def _within(self, trial: FrozenTrial) -> FrozenTrial:
+        """Return a trial as one of this search space, whose ranges may be wider than they were."""
+        if trial.number in self._fitting:
+            return trial
+        if trial.distributions == self._distributions:
+            self._fitting.add(trial.number)
+            return trial
+        fitted = copy.copy(trial)
+        fitted.distributions = {name: self._distributions[name] for name in trial.params}
+        return fitted
+
+    def _sampler(self, number: int) -> BaseSampler:
+        digest = hashlib.sha256(f"{self._seed},{number}".encode()).digest()
+        seed = self._seed if self._one_sequence else int.from_bytes(digest[:4], "big")
+        return part(self._spec, "hydra.sweeper.sampler", seed=seed)  # type: ignore[no-any-return]
+
+
+def proposed_trial(
+    number: int, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+) -> FrozenTrial:
+    """Return a trial that is not in its study yet."""
+    return FrozenTrial(
+        number=number,
+        trial_id=NOT_STORED,
+        state=TrialState.RUNNING,
+        value=None,
+        datetime_start=datetime.now(),
+        datetime_complete=None,
+        params=dict(params),
+        distributions=dict(distributions),
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+    )
+
+
+def point_key(params: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Return what is the same for the same params."""
+    return tuple(sorted(params.items()))

@@ -1,0 +1,61 @@
+"""Decides when a trial has seen enough."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from optuna.pruners import BasePruner
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from runback.sweeping.study.view import View, own_attributes
+
+
+class Pruning(Protocol):
+    """What decides about one trial."""
+
+    def decide(self, step: int, value: float) -> bool:
+        """Return whether the trial ends that reported this value, which the study has."""
+
+
+class LivePruning:
+    """Compares a trial with all that the study has at this moment."""
+
+    def __init__(self, study: Study, pruner: BasePruner, trial_id: int) -> None:
+        self._study, self._pruner, self._trial_id = study, pruner, trial_id
+
+    def decide(self, step: int, value: float) -> bool:
+        """Return whether the trial ends that reported this value, which the study has."""
+        return self._pruner.prune(self._study, self._study._storage.get_trial(self._trial_id))
+
+
+class OrderedPruning:
+    """Compares a trial with the same others at every time: with those that are `known` to it.
+
+    What was decided about the values that it has reported already is decided again, with the same outcome:
+    whoever decided it first may have been killed before it was known.
+    """
+
+    def __init__(
+        self, study: Study, pruner: BasePruner, known: Sequence[FrozenTrial], trial: FrozenTrial
+    ) -> None:
+        self._own = copy.copy(trial)
+        self._own.intermediate_values = {}
+        self._own.system_attrs = own_attributes(trial)
+        self._pruner = pruner
+        self._study = View(study, known, self._own).study(pruner=pruner)
+        self._decided: dict[int, bool] = {}
+        for step, value in sorted(trial.intermediate_values.items()):
+            self.decide(step, value)
+
+    def decide(self, step: int, value: float) -> bool:
+        """Return whether the trial ends that reported this value."""
+        if step not in self._decided:
+            self._own.intermediate_values = {**self._own.intermediate_values, step: value}
+            self._decided[step] = self._pruner.prune(self._study, self._own)
+        return self._decided[step]
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """What the pruner has noted about the trial."""
+        return self._own.system_attrs

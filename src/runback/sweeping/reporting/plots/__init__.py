@@ -1,0 +1,1 @@
+"""A sweep's plots, drawn in a process of their own."""

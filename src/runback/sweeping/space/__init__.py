@@ -1,0 +1,1 @@
+"""The search space: its grammar, its identity, its grid."""

@@ -1,0 +1,1 @@
+"""A sweep's study on disk, and what is read from it."""

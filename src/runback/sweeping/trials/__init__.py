@@ -1,0 +1,1 @@
+"""The life of a trial: coordinator, process, messages, failures."""

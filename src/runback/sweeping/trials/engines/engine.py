@@ -1,0 +1,49 @@
+"""What the coordinator asks of a place where trials run."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from runback.sweeping.trials import messages
+from runback.sweeping.trials.process import Job
+
+
+@dataclass(frozen=True)
+class Said:
+    """A running trial sent a report or an attribute."""
+
+    number: int
+    message: messages.Report | messages.Attribute
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial has succeeded, or its process is gone, with or without having sent an outcome."""
+
+    number: int
+    outcome: messages.Outcome
+
+
+Event = Said | Ended
+
+
+class Engine(Protocol):
+    """Runs jobs, one process each, and relays what they say."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any job runs."""
+
+    def start(self, job: Job) -> None:
+        """Start a process for this job; returns at once."""
+
+    def events(self, timeout: float) -> list[Event]:
+        """Return what happened, waiting up to `timeout` seconds for something to happen."""
+
+    def answer(self, number: int, prune: bool) -> None:
+        """Answer a trial's report."""
+
+    def stop(self, number: int) -> None:
+        """Ask a trial to stop; it ends as failed (stopped) within its grace period."""
+
+    def kill(self, number: int) -> None:
+        """End a trial's process at once."""

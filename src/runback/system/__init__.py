@@ -1,0 +1,1 @@
+"""What has no idea of training: files, text for people, secrets, configs, signals."""

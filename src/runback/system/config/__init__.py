@@ -1,0 +1,1 @@
+"""Configs as data: their references, their bounds, and what their targets may name."""

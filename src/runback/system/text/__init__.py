@@ -1,0 +1,1 @@
+"""Text for people: on a terminal, in a spreadsheet, in few characters."""

@@ -1,0 +1,23 @@
+"""A terminal for tables, bars and colours: rich's console, behind the same door as a line of `terminal`."""
+
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from runback.system.text.escape import for_terminal, lines_for_terminal
+
+
+class Screen(Console):
+    """A console that shows texts as they are: in lines, in tables, in bars."""
+
+    def __init__(self, stream: TextIO | None = None, **options: Any) -> None:
+        super().__init__(file=stream, highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]
+        """Make a text of rich's, which all that is printed here becomes first."""
+        return super().render_str(lines_for_terminal(text), **options)
+
+    def say(self, text: str, style: str | None = None) -> None:
+        """Print one line, whole even where it is longer than the screen is wide."""
+        self.print(for_terminal(text), style=style, soft_wrap=True)

@@ -1,0 +1,55 @@
+"""Opens whatever keeps the runs, to read many of them at once."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from runback.errors import InputError
+from runback.tracking.layout import Layout, store_uri
+from runback.tracking.read.rows import Curves, Runs
+from runback.tracking.sqlite import database_reader
+from runback.tracking.sqlite.sqlite_file import file_of, shown
+
+
+class Reader(Protocol):
+    """Reads many runs at once; deleted ones are not there."""
+
+    @property
+    def mlruns(self) -> Path:
+        """The folder that holds all that is read."""
+
+    def of_sweep(self, sweep: str) -> list[str]:
+        """Return the IDs of the runs of a sweep's trials, the oldest first, one a trial.
+
+        That is without those that another run of the same trial is in the place of. Errors: StoreError.
+        """
+
+    def find(self, run_id: str) -> str:
+        """Return the ID of the run whose ID begins like this. Errors: InputError, StoreError."""
+
+    def runs(self, ids: list[str]) -> Runs:
+        """Return these runs, in this order. Errors: StoreError."""
+
+    def curves(self, ids: list[str]) -> Curves:
+        """Return all metrics of all epochs of these runs, in the order of runs and epochs. StoreError."""
+
+
+@contextlib.contextmanager
+def open_reader(layout: Layout) -> Iterator[Reader]:
+    """Open the store that runs are recorded in, to read it; a SQLite database without importing MLflow.
+
+    Errors: InputError where there is no database yet, StoreError.
+    """
+    layout.refuse_links()
+    database = file_of(store_uri(layout))
+    if database is None:
+        from runback.tracking.read.store_reader import StoreReader
+        from runback.tracking.store import open_store
+
+        yield StoreReader(open_store(layout))
+        return
+    if not database.exists():
+        raise InputError(f"there are no runs yet: {shown(database)} does not exist")
+    with database_reader.reading(database, layout.mlruns) as reader:
+        yield reader

@@ -1,0 +1,1 @@
+"""MLflow's web interface, for one user of this machine."""

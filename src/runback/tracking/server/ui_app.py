@@ -1,0 +1,43 @@
+"""MLflow's server, whose pages begin with the training of models: by default they do with generative AI.
+
+Who asks it has to know its token, and its artifacts are those of one folder. MLflow finds it by the entry
+point `runback` among its apps.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from flask import Response
+from mlflow.server import app as pages
+from mlflow.server.fastapi_app import app as server
+
+from runback.tracking.server.confined import confine
+from runback.tracking.server.gate import Gate, NoAssistant
+from runback.tracking.server.server import ARTIFACTS_VARIABLE, TOKEN_VARIABLE
+
+PREFERENCES = """<script>
+for (const [key, value] of Object.entries({
+  "mlflow.workflowType_v1": '"machine_learning"',
+  "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
+})) localStorage.getItem(key) ?? localStorage.setItem(key, value);
+</script>"""
+"""What MLflow's pages keep in the browser once a person has chosen it; what was chosen before stays."""
+
+_page = pages.view_functions["serve"]
+
+
+def _index() -> Any:
+    file = Path(pages.static_folder or "") / "index.html"
+    if not file.is_file():
+        return _page()
+    return Response(file.read_text().replace("<head>", f"<head>{PREFERENCES}", 1), mimetype="text/html")
+
+
+pages.view_functions["serve"] = _index
+
+_token = os.environ[TOKEN_VARIABLE]
+confine(Path(os.environ[ARTIFACTS_VARIABLE]))
+
+app = Gate(server, _token) if _token else NoAssistant(server)
+"""What the entry point names."""

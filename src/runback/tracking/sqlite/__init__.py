@@ -1,0 +1,1 @@
+"""MLflow's SQLite database: made, checked, and read without MLflow."""

@@ -1,0 +1,105 @@
+"""MLflow's SQLite database: created whole or not at all, brought up to date, ready to be written to."""
+
+import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+
+import contextlib
+import fcntl
+import time
+from collections.abc import Iterator
+from importlib.resources import files
+from io import FileIO
+from pathlib import Path
+
+import mlflow.db
+from alembic.script import ScriptDirectory
+from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy.exc import SQLAlchemyError
+
+from runback.errors import StoreError
+from runback.system.files.regular_file import APPEND, open_regular
+from runback.tracking.layout import refuse_unwritable
+from runback.tracking.sqlite.schema import refuse_unknown
+from runback.tracking.sqlite.sqlite_file import back_up, make, revision, shown, sqlite_uri, write_ahead
+from runback.tracking.text import first_line
+
+CREATION_TIMEOUT = 120.0
+"""Seconds to wait for another process that creates or migrates the database, which takes it about 2."""
+
+
+def prepare(database: Path, artifacts: Path) -> None:
+    """Make the database exist, up to date and writable; safe in several processes at once.
+
+    `artifacts` is where MLflow's own experiment "Default" keeps its artifacts. Raises StoreError when
+    the folder or the database cannot be used or stays locked.
+    """
+    _make_folders(database.parent, artifacts)
+    try:
+        if not _exists(database):
+            with _creation_lock(database):
+                if not _exists(database):
+                    _create(database, artifacts)
+        if revision(database) != _newest_revision():
+            with _creation_lock(database):
+                _migrate(database)
+    except (OSError, SQLAlchemyError, MlflowException) as error:
+        raise StoreError(f"cannot set up {shown(database)}: {first_line(str(error))}") from error
+
+
+def _make_folders(*folders: Path) -> None:
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot create the folder {folder}: {error.strerror or error}") from error
+        refuse_unwritable(folder)
+
+
+def _exists(database: Path) -> bool:
+    return database.exists() and database.stat().st_size > 0
+
+
+@contextlib.contextmanager
+def _creation_lock(database: Path) -> Iterator[None]:
+    """Hold the one lock under which the database is created and migrated."""
+    deadline = time.monotonic() + CREATION_TIMEOUT
+    with FileIO(open_regular(database.with_suffix(".lock"), APPEND), "a") as handle:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise StoreError(
+                        f"another process has been setting up {shown(database)} for "
+                        f"{CREATION_TIMEOUT:.0f} s: end it, then try again"
+                    ) from None
+                time.sleep(0.05)
+        yield
+
+
+def _create(database: Path, artifacts: Path) -> None:
+    """Write the database beside its place and move it there: a killed process leaves no half of one."""
+    fresh = database.with_suffix(".new")
+    for leftover in fresh.parent.glob(fresh.name + "*"):
+        leftover.unlink()
+    make(fresh)
+    store = SqlAlchemyStore(sqlite_uri(fresh), artifacts.as_uri())  # type: ignore[no-untyped-call]
+    store.engine.dispose()
+    write_ahead(fresh)
+    fresh.replace(database)
+
+
+def _newest_revision() -> str | None:
+    return ScriptDirectory(str(files("mlflow.store") / "db_migrations")).get_current_head()
+
+
+def _migrate(database: Path) -> None:
+    """Bring an older MLflow's database up to date, after copying it to `mlflow.db.<revision>.bak`."""
+    found = revision(database)
+    if found == _newest_revision():
+        return
+    refuse_unknown(database, found)
+    back_up(database, str(found))
+    mlflow.db.upgrade.main([sqlite_uri(database)], standalone_mode=False)
+    write_ahead(database)

@@ -1,0 +1,66 @@
+"""Brings a model's folder to the store, as the one logged model of its run."""
+
+import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+
+import json
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModel, LoggedModelOutput
+from mlflow.entities import Run as FoundRun
+from mlflow.models import Model
+
+from runback.errors import StoreError
+from runback.system.files.regular_file import read_regular
+from runback.tracking.flags import one_try
+from runback.tracking.write.outbox import legible
+from runback.tracking.store import Store
+
+MODEL_NAME = "model"
+"""The logged model's name in MLflow, and its folder within what waits."""
+
+ABOUT = "about.json"
+"""Beside the model's folder: the step of its weights."""
+
+
+def send(store: Store, run_id: str, folder: Path) -> None:
+    """Log the model in `folder`, and link it with its run, in both directions.
+
+    Errors: InputError for a place outside mlruns/, MLflow's, OSError.
+
+    A run that has one already, perhaps half of it, gets no second one: it is written again.
+    """
+    client = store.client
+    with legible(folder):
+        step = int(json.loads(read_regular(folder / ABOUT))["step"])
+        read_regular(folder / MODEL_NAME / "MLmodel")  # or it is refused
+        described = Model.load(str(folder / MODEL_NAME))
+        if not all(path.is_file() or path.is_dir() for path in folder.rglob("*")):
+            raise StoreError(f"{folder} holds what is no ordinary file: remove it to give it up")
+    logged = _logged(client, client.get_run(run_id), step)
+    store.place(logged.artifact_location, f"the folder of model {logged.model_id} of run {run_id}")
+    described.artifact_path = logged.artifact_location
+    described.run_id = run_id
+    described.model_uuid = described.model_id = logged.model_id
+    whole = folder / "MLmodel.whole"  # a kill while it is written would cost the model
+    described.save(str(whole))
+    whole.replace(folder / MODEL_NAME / "MLmodel")
+    client.log_model_artifacts(logged.model_id, str(folder / MODEL_NAME))
+    client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _logged(client: MlflowClient, run: FoundRun, step: int) -> LoggedModel:
+    """Return the run's logged model, empty where it had none."""
+    run_id = run.info.run_id
+    if run.outputs and run.outputs.model_outputs:
+        return client.get_logged_model(run.outputs.model_outputs[-1].model_id)
+    unlinked = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
+    if unlinked:
+        logged = unlinked[0]
+    else:
+        with one_try():
+            logged = client.create_logged_model(
+                run.info.experiment_id, MODEL_NAME, source_run_id=run_id, params=dict(run.data.params)
+            )
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=step)])
+    return logged
