@@ -16,10 +16,10 @@ import pandas as pd
 import command_start
 import many_runs
 from project import temporary_project
-from runback.comparison.frame import read_runs
+from runback.comparison.run_frames import read_runs
 from runback.tracking.layout import Layout, project_root
-from runback.tracking.read.reader import open_reader
 from runback.tracking.read.rows import Runs
+from runback.tracking.read.run_reader import open_reader
 from runback.tracking.sqlite.sqlite_file import sqlite_uri
 from spread import ratios, shown
 

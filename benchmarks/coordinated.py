@@ -13,14 +13,14 @@ from optuna.trial import FrozenTrial, create_trial
 
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.proposer import Proposer
-from runback.sweeping.space.search import Search
-from runback.sweeping.space.space import Space, parse
-from runback.sweeping.study.study import close_study, open_study
+from runback.sweeping.space.search_identity import Search
+from runback.sweeping.space.search_space import Space, parse
+from runback.sweeping.study.study_store import close_study, open_study
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Budget, Coordinator
-from runback.sweeping.trials.engines.local import LocalEngine
-from runback.sweeping.trials.policy import RETRIES, Policy
-from runback.sweeping.trials.process import Job
+from runback.sweeping.trials.engines.local_engine import LocalEngine
+from runback.sweeping.trials.failure_policy import RETRIES, Policy
+from runback.sweeping.trials.worker import Job
 
 SEARCHED = {
     "optimizer": "choice(sgd, adam, rmsprop)",

@@ -30,9 +30,9 @@ from omegaconf import DictConfig
 from command_line import parsed, parser
 from project import cifar10, temporary_project
 from runback.classifier import hydra_app, record, train
-from runback.classifier.prepare import prepare
+from runback.classifier.build import prepare
 from runback.keras.seeding import available_cores
-from runback.system.text.chatter import silenced
+from runback.system.text.quiet_stderr import silenced
 from runback.tracking.layout import Layout, project_root
 from spread import ratios, shown
 
@@ -199,7 +199,7 @@ def _checkpoints(overrides: Sequence[str]) -> tuple[list[float], int]:
 
     def job(cfg: DictConfig) -> None:
         from runback.classifier.training.fit import compile_model
-        from runback.keras.state import build_optimizer, model_state
+        from runback.keras.training_state import build_optimizer, model_state
         from runback.runs.checkpoint import Checkpoint, save
 
         prepared = prepare(cfg)

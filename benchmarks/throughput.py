@@ -16,8 +16,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from runback.classifier import hydra_app, train
-from runback.classifier.prepare import prepare
-from runback.system.text.chatter import silenced
+from runback.classifier.build import prepare
+from runback.system.text.quiet_stderr import silenced
 from runback.tracking.layout import Layout, project_root
 
 

@@ -113,7 +113,7 @@ def _note_pipelines(seconds: list[float]) -> None:
 
 
 def _starts(sweep: str) -> list[Start]:
-    from runback.sweeping.study.study import read_study
+    from runback.sweeping.study.study_store import read_study
 
     starts = []
     for trial in read_study(Layout(project_root()).sweep(sweep), sweep).trials:

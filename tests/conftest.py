@@ -100,7 +100,7 @@ class Project:
 
     def study(self, name: str):
         """Return a sweep's study; None where it has none yet."""
-        from runback.sweeping.study.study import read_study
+        from runback.sweeping.study.study_store import read_study
 
         folder = self.folder / "mlruns" / "sweeps" / name
         return read_study(folder, name) if (folder / "study.db").exists() else None

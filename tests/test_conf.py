@@ -15,12 +15,12 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from omegaconf import DictConfig, OmegaConf
 
-import runback.classifier.prepare  # it registers the schema of conf/train.yaml
+import runback.classifier.build  # it registers the schema of conf/train.yaml
 from hydra_plugins.runback_sweeper.config import PRUNERS, SAMPLERS
 from runback.errors import InputError
 from runback.sweeping.deciding.proposer import Proposer
-from runback.sweeping.space import space
-from runback.sweeping.study.study import create_entry, pruner_for
+from runback.sweeping.space import search_space
+from runback.sweeping.study.study_store import create_entry, pruner_for
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -53,10 +53,10 @@ def compose_train(*overrides: str) -> DictConfig:
 
 
 @pytest.fixture
-def parsed() -> Callable[[Any], space.Space]:
+def parsed() -> Callable[[Any], search_space.Space]:
     """Read a search space as the sweeper does."""
     loader = ConfigLoaderImpl(create_config_search_path(str(CONF)))
-    return lambda params: space.parse(OmegaConf.to_container(params), [], loader)
+    return lambda params: search_space.parse(OmegaConf.to_container(params), [], loader)
 
 
 def opening(file: Path) -> str:
@@ -206,4 +206,4 @@ def test_no_sampler_and_no_pruner_are_choices_too(composed):
 
 
 def test_run_level_keys_are_all_in_the_schema(composed):
-    assert set(composed()) - {"hydra"} == set(runback.classifier.prepare.TrainConfig.__annotations__)
+    assert set(composed()) - {"hydra"} == set(runback.classifier.build.TrainConfig.__annotations__)

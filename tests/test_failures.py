@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
-from runback.sweeping.study.study import read_study
+from runback.sweeping.study.study_store import read_study
 
 FAULTS = """
 import ctypes, itertools, os, resource, threading, time

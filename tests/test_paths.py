@@ -12,7 +12,7 @@ import pytest
 
 from runback.tracking.layout import FOLDER_TAG, Layout
 from runback.tracking.store import open_store
-from runback.tracking.upkeep.moved import COLUMNS
+from runback.tracking.upkeep.moved_artifacts import COLUMNS
 
 TINY = ("data=synthetic", "training.epochs=1", "model.dense_width=8", "model.widths=[4,4]")
 
@@ -129,7 +129,7 @@ def test_resuming_follows_no_link_in_a_runs_folder(copy, outside):
 
 def test_a_lock_that_is_a_link_empties_nothing(tmp_path, outside):
     from runback.errors import StoreError
-    from runback.system.files.lock import alone_in
+    from runback.system.files.folder_lock import alone_in
 
     (tmp_path / ".lock").symlink_to(outside / "precious")
     with pytest.raises(StoreError, match="cannot write to"), alone_in(tmp_path, "it"):
@@ -278,8 +278,8 @@ def test_cleaning_deletes_nothing_behind_a_folder_that_is_a_link(copy, outside, 
 
 def test_a_worktree_that_is_named_elsewhere_is_not_removed(copy, outside):
     """Whoever can write a repository's .git can name any folder as a killed process's worktree."""
-    from runback.provenance.code.checkout import remove_abandoned_worktrees
-    from runback.system.files.owner import this_process
+    from runback.provenance.code.working_tree import remove_abandoned_worktrees
+    from runback.system.files.process_owner import this_process
 
     project, _ = copy
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(project.folder)]

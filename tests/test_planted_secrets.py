@@ -110,7 +110,7 @@ hydra:
   sweeper:
     n_trials: 2
     n_workers: 1
-    sampler: {{_target_: runback.sweeping.space.exhaustive.points}}
+    sampler: {{_target_: runback.sweeping.space.grid.points}}
     params:
       model.fail: choice(false,true)
       model.hf_token: {SECRETS["sweep's param"]}

@@ -29,7 +29,7 @@ from PIL import Image
 
 from hydra_plugins.runback_sweeper.config import PRUNERS, SAMPLERS
 from runback.__main__ import VERBS
-from runback.sweeping.settings import SweeperSettings
+from runback.sweeping.sweep_settings import SweeperSettings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

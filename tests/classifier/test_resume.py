@@ -32,11 +32,12 @@ TINY = (
 )
 
 FORKING = """
-import runback.tracking.flags
+import runback.tracking.mlflow_settings
 import json, os, sys, time
 import keras, tensorflow
-import runback.classifier.augmentation.preview, runback.classifier.augmentation.stack, runback.classifier.resume, runback.tracking.write.model
-import runback.tracking.write.system_metrics, runback.classifier.training.curves
+import runback.classifier.augmentation.preview, runback.classifier.augmentation.stack
+import runback.classifier.resume, runback.tracking.write.network_artifacts
+import runback.tracking.write.system_metrics, runback.classifier.training.curves_figure
 from runback.classifier.training import fit
 from runback.__main__ import main
 

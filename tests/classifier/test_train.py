@@ -250,18 +250,22 @@ BAD_OVERRIDES = {
     "epochs": "expected KEY=VALUE; got 'epochs'",
     "model._target_=os.system": "not allowed",
     "model._target_=keras.layers.Lambda": "not allowed",
-    "model._target_=runback.classifier.data.digits.load": "model: _target_ 'runback.classifier.data.digits.load' is not allowed",
+    "model._target_=runback.classifier.data.digits.load": (
+        "model: _target_ 'runback.classifier.data.digits.load' is not allowed"
+    ),
     "optimizer._target_=runback.classifier.data.digits.load": "expected an optimizer",
     "augmentation.layers=[{_target_: keras.layers.Lambda.from_config, safe_mode: false, config: {}}]": (
         "augmentation.layers.0: _target_ 'keras.layers.Lambda.from_config' is not allowed"
     ),
     "augmentation.layers=[{_target_: keras.layers.TFSMLayer.from_config, config: {}}]": "not allowed",
-    "augmentation.layers=[{_target_: runback.classifier.augmentation.stack.resolve, declared: [os]}]": "not allowed",
+    "augmentation.layers=[{_target_: runback.classifier.augmentation.stack.resolve, declared: [os]}]": (
+        "not allowed"
+    ),
     "augmentation.layers=[{_target_: keras.layers.TimeDistributed, layer: {class_name: Lambda}}]": (
         "augmentation.layers.0.layer: an object is named by _target_, not by class_name"
     ),
     "data._target_=runback.classifier.data.download.archive": "not allowed",
-    "+data.url={_target_: runback.system.files.atomic.publish}": "data.url: _target_",
+    "+data.url={_target_: runback.system.files.whole_file.publish}": "data.url: _target_",
     "+model.inner={_target_: runback.classifier.models.deep_cnn.deep_cnn}": "not allowed",
     "+model.inner={1: {_target_: 5}}": "model.inner.1: _target_ 5 is not allowed",
     "model=../model/deep_cnn": "model must be a choice of conf/model/; got '../model/deep_cnn'",

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from runback.housekeeping.leftovers import checkpoints, leftovers_check, of_dead_processes, remove
-from runback.system.files.lock import alone_in
+from runback.system.files.folder_lock import alone_in
 from runback.tracking.layout import Layout
 from runback.tracking.store import open_store
 from runback.tracking.write.run import start_run
@@ -16,7 +16,7 @@ from runback.tracking.write.run import start_run
 WRITE = """
 import sys, time
 from pathlib import Path
-from runback.system.files.atomic import alone, partial
+from runback.system.files.whole_file import alone, partial
 
 with alone(Path(sys.argv[1]), "cifar10-train"), partial(Path(sys.argv[1]), "cifar10-train") as folder:
     (folder / "images.npy").write_bytes(b"half")

@@ -16,7 +16,7 @@ from runback.errors import DiskFull, InputError, Stopped, TrialPruned
 from runback.keras import checkpointing
 from runback.keras.checkpointing import CheckpointPlan, expected_seconds
 from runback.runs.checkpoint import load_newest
-from runback.system.interruption import stop_on_signals
+from runback.system.stop_signals import stop_on_signals
 
 
 def dataset(n: int) -> Dataset:

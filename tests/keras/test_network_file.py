@@ -15,7 +15,7 @@ import pytest
 
 import keras
 from runback.classifier.models.resnet20 import resnet20
-from runback.classifier.network import read_network
+from runback.classifier.stored_network import read_network
 from runback.errors import InputError
 
 FACTORY = "runback.classifier.models.resnet20.resnet20"

@@ -26,7 +26,7 @@ from runback.errors import Stopped
 from runback.keras.checkpointing import CheckpointPlan
 from runback.keras.seeding import seed_everything
 from runback.runs.checkpoint import load_newest
-from runback.system.interruption import stop_on_signals
+from runback.system.stop_signals import stop_on_signals
 
 SHAPE = (8, 8, 1)
 BATCH = 16

@@ -21,16 +21,16 @@ from runback.errors import TrainingError
 from runback.sweeping import report
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.proposer import Proposer
-from runback.sweeping.space.search import Search
-from runback.sweeping.space.space import parse
-from runback.sweeping.study.study import best_trials, open_study
+from runback.sweeping.space.search_identity import Search
+from runback.sweeping.space.search_space import parse
+from runback.sweeping.study.study_store import best_trials, open_study
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import STOP_GRACE, Budget, Coordinator
-from runback.sweeping.trials.engines.local import LocalEngine
-from runback.sweeping.trials.outcome import FILE
-from runback.sweeping.trials.policy import RETRIES, Policy
-from runback.sweeping.trials.process import Job
+from runback.sweeping.trials.engines.local_engine import LocalEngine
+from runback.sweeping.trials.failure_policy import RETRIES, Policy
+from runback.sweeping.trials.outcome_file import FILE
 from runback.sweeping.trials.trial import current
+from runback.sweeping.trials.worker import Job
 
 
 class Seen:

@@ -7,13 +7,13 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from runback.sweeping.settings import SweeperSettings
+from runback.sweeping.sweep_settings import SweeperSettings
 
 SAMPLERS: dict[str, dict[str, Any]] = {
     "tpe": {"_target_": "optuna.samplers.TPESampler", "n_startup_trials": 10},
     "random": {"_target_": "optuna.samplers.RandomSampler"},
-    "grid": {"_target_": "runback.sweeping.space.exhaustive.points"},
-    "brute_force": {"_target_": "runback.sweeping.space.exhaustive.points", "shuffle": True},
+    "grid": {"_target_": "runback.sweeping.space.grid.points"},
+    "brute_force": {"_target_": "runback.sweeping.space.grid.points", "shuffle": True},
     "qmc": {"_target_": "optuna.samplers.QMCSampler", "scramble": True, "warn_independent_sampling": False},
     "cmaes": {
         "_target_": "optuna.samplers.CmaEsSampler",

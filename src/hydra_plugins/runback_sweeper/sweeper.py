@@ -7,13 +7,13 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hydra_plugins.runback_sweeper.config import register
-from runback.sweeping.settings import SweeperSettings
+from runback.sweeping.sweep_settings import SweeperSettings
 
 register()
 
 
 class RunbackSweeper(Sweeper):
-    """Hands what Hydra knows over to `runback.sweeping.sweeper.sweep`."""
+    """Hands what Hydra knows over to `runback.sweeping.optimize.sweep`."""
 
     def __init__(self, **settings: Any) -> None:
         self._settings = SweeperSettings(**settings)
@@ -26,7 +26,7 @@ class RunbackSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep; `arguments` are the command line's task overrides."""
-        from runback.sweeping.sweeper import sweep
+        from runback.sweeping.optimize import sweep
 
         sweep(
             self._settings,

@@ -24,9 +24,9 @@ from runback.classifier.config_file import read_config
 from runback.classifier.sweep_files import add_sweep_files
 from runback.errors import InputError
 from runback.sweeping.trials import trial as trials
-from runback.system.arguments import Parser
 from runback.system.config.written_config import keep_composed
-from runback.system.interruption import stop_on_signals
+from runback.system.options import Parser
+from runback.system.stop_signals import stop_on_signals
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable, project_root
 
 CHOICE = re.compile(r"\+*(\w[\w/]*)(?:@[^=]*)?=(.*)")

@@ -44,9 +44,9 @@ def load(sweep: str) -> Sweep:
 
     Errors: InputError for an unknown sweep and for one without trials, StoreError.
     """
-    from runback.comparison.frame import read_curves, read_runs
+    from runback.comparison.run_frames import read_curves, read_runs
     from runback.runs.run_reference import sweep_runs
-    from runback.tracking.read.reader import open_reader
+    from runback.tracking.read.run_reader import open_reader
 
     layout = Layout(project_root())
     with open_reader(layout) as reader:
@@ -64,10 +64,10 @@ def load_model(run: str) -> "keras.Model":
     network takes raw images of shape (n, height, width, channels), values from 0 to 255, and returns
     probabilities of shape (n, classes). Keras' safe mode is on. Errors: InputError, StoreError.
     """
-    from runback.classifier.network import load_network
+    from runback.classifier.stored_network import load_network
     from runback.runs.run_reference import find_in
     from runback.system.config import targets
-    from runback.tracking.read.reader import open_reader
+    from runback.tracking.read.run_reader import open_reader
     from runback.tracking.store import open_store
 
     layout = Layout(project_root())

@@ -15,19 +15,19 @@ import numpy as np
 import psutil
 from omegaconf import OmegaConf
 
-from runback.classifier.prepare import Plan, Prepared, TrainingConfig, load_data, threads_for
-from runback.provenance.code.checkout import toplevel
+from runback.classifier.build import Plan, Prepared, TrainingConfig, load_data, threads_for
 from runback.provenance.code.snapshot import Snapshot, take_snapshot, tree_state
+from runback.provenance.code.working_tree import toplevel
 from runback.provenance.config_hash import text_hash
 from runback.provenance.machine import environment, hardware
-from runback.runs.artifact_names import CONFIG, LOCK, OVERRIDES, PATCH, RECORD, UNTRACKED
-from runback.system import own_key
+from runback.runs.artifacts import CONFIG, LOCK, OVERRIDES, PATCH, RECORD, UNTRACKED
+from runback.system import signing_key
 from runback.system.config import targets
 from runback.system.config.written_config import WrittenConfig, resolved, written, written_overrides
 from runback.system.secrecy import redacted
-from runback.system.secrecy.files import secret_content
-from runback.system.text.chatter import silenced
+from runback.system.secrecy.secret_files import secret_content
 from runback.system.text.escape import for_markdown
+from runback.system.text.quiet_stderr import silenced
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.tags import SIGNATURE_TAG
 
@@ -162,7 +162,7 @@ def record_now(plan: Plan, root: Path) -> dict[str, Any]:
 
 def data_facts(dataset: "Dataset") -> dict[str, Any]:
     """Return the fingerprint of a split's full content, and what a person can compare."""
-    from runback.classifier.data.content import content_hash
+    from runback.classifier.data.dataset_hash import content_hash
 
     counts = np.bincount(dataset.labels, minlength=len(dataset.class_names))
     return {
@@ -211,7 +211,7 @@ def before_training(run: "Run", plan: Plan, prepared: Prepared, facts: Mapping[s
     files = _made_from(plan, config, prepared.threads, facts, code)
     for name, content in files.items():
         run.log_bytes(content, name)
-    signed = own_key.signature(files)
+    signed = signing_key.signature(files)
     if signed is not None:
         run.set_tags({SIGNATURE_TAG: signed})
     code.warn()
@@ -260,8 +260,8 @@ def _lock(lock: Path) -> bytes:
 
 def after_training(run: "Run", prepared: Prepared, history: Sequence[Mapping[str, float]]) -> None:
     """Log what came out: curves and the trained network."""
-    from runback.classifier.training.curves import plot_curves
-    from runback.tracking.write.model import log_network
+    from runback.classifier.training.curves_figure import plot_curves
+    from runback.tracking.write.network_artifacts import log_network
 
     run.log_figure(plot_curves([dict(metrics) for metrics in history]), "curves.png")
     log_network(run, prepared.network, prepared.train.class_names)

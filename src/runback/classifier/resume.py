@@ -5,18 +5,18 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runback.classifier.build import Plan, prepare
 from runback.classifier.hydra_app import enter_project
-from runback.classifier.prepare import Plan, prepare
 from runback.classifier.record import code_here, record
 from runback.classifier.train import train
 from runback.errors import InputError
 from runback.provenance.comparing.difference import differences
-from runback.runs.artifact_names import RECORD
-from runback.runs.begun import go_on
-from runback.runs.recorded import RecordedRun, find_recorded, refuse_other_data
-from runback.system.files.lock import alone_in
-from runback.system.interruption import held_signals, stop_on_signals
-from runback.system.text.chatter import silenced
+from runback.runs.artifacts import RECORD
+from runback.runs.continuation import go_on
+from runback.runs.stored_run import RecordedRun, find_recorded, refuse_other_data
+from runback.system.files.folder_lock import alone_in
+from runback.system.stop_signals import held_signals, stop_on_signals
+from runback.system.text.quiet_stderr import silenced
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout
 
@@ -107,7 +107,7 @@ def _refuse_what_does_not_fit(recorded: RecordedRun, plan: Plan, checkpoint: "Ch
     """Refuse other data or another network; say what else may keep the run from ending as it would have."""
     with silenced():
         from runback.classifier.training.fit import compile_model
-        from runback.keras.state import restore
+        from runback.keras.training_state import restore
 
     prepared = prepare(plan.config)
     now = record(plan, prepared.threads, prepared.train, prepared.validation, code_here())

@@ -17,17 +17,17 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from runback.classifier import hydra_app, record
-from runback.classifier.prepare import GROUPS, Plan, prepare
+from runback.classifier.build import GROUPS, Plan, prepare
 from runback.errors import InputError, StoreError, TrialPruned
-from runback.runs.begun import Begun, taken_up
+from runback.runs.continuation import Begun, taken_up
 from runback.sweeping.trials import trial as trials
-from runback.system.arguments import Parser
 from runback.system.config import targets
 from runback.system.config.written_config import resolved, written_overrides
-from runback.system.files.lock import LOCK, alone_in
-from runback.system.secrecy.known import spare
-from runback.system.text.brief import run_name
-from runback.system.text.chatter import silenced
+from runback.system.files.folder_lock import LOCK, alone_in
+from runback.system.options import Parser
+from runback.system.secrecy.secret_values import spare
+from runback.system.text.formatting import run_name
+from runback.system.text.quiet_stderr import silenced
 from runback.system.text.terminal import say
 from runback.tracking.layout import MIRROR, Layout, project_root
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from rich.cells import cell_len, set_cell_size
 
 from runback.errors import InputError
-from runback.runs.brought import Brought
+from runback.runs.foreign_code import Brought
 from runback.system.text.escape import for_terminal
 from runback.system.text.screen import Screen
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from runback.comparison.table import RunTable
-from runback.system.text.brief import duration, short_names, short_value
+from runback.comparison.runs_table import RunTable
 from runback.system.text.escape import for_terminal
+from runback.system.text.formatting import duration, short_names, short_value
 
 LOW, HIGH = "_low", "_high"
 

@@ -7,10 +7,10 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from runback.comparison.difference_table import print_differences
-from runback.provenance.code.changes import code_differences
+from runback.provenance.code.changed_files import code_differences
 from runback.provenance.comparing.difference import Difference, differences
-from runback.runs.artifact_names import PATCH
-from runback.runs.recorded import RecordedRun, find_recorded
+from runback.runs.artifacts import PATCH
+from runback.runs.stored_run import RecordedRun, find_recorded
 from runback.system.text.screen import Screen
 from runback.tracking.layout import Layout
 

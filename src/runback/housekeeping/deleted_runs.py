@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from runback.errors import InputError
 from runback.housekeeping.leftovers import Leftover
-from runback.system.files.lock import is_held
+from runback.system.files.folder_lock import is_held
 from runback.tracking.layout import waits
 
 if TYPE_CHECKING:
     from runback.tracking.store import Store
-    from runback.tracking.upkeep.deleted import Deleted
+    from runback.tracking.upkeep.deleted_entities import Deleted
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def deleted_runs(store: "Store") -> DeletedRuns:
     As `mlflow gc` deletes all of them or nothing, so does this: nothing while one of them still trains, or
     where artifacts lie outside mlruns/, as they do in a copy of a project.
     """
-    from runback.tracking.upkeep.deleted import deleted, places, purge
+    from runback.tracking.upkeep.deleted_entities import deleted, places, purge
 
     found = deleted(store)
     if not found:
@@ -58,8 +58,8 @@ def _nothing(note: str) -> DeletedRuns:
 
 def _folders(store: "Store", found: "Deleted") -> Iterator[Leftover]:
     """Find the folders of deleted runs that are no other run's, with nothing in them that is to be sent."""
-    from runback.tracking.read.find import newest_in, search_sweep
-    from runback.tracking.upkeep.unattended import folder_of
+    from runback.tracking.read.find_runs import newest_in, search_sweep
+    from runback.tracking.upkeep.dead_runs import folder_of
 
     known: set[Path] = set()
     for run in found.runs:

@@ -14,8 +14,8 @@ import psutil
 
 from runback.errors import InputError
 from runback.housekeeping.check import Check, ok
-from runback.provenance.code.checkout import abandoned_checkouts, remove_checkout
-from runback.system.files.lock import alone_with, is_held, is_locked
+from runback.provenance.code.working_tree import abandoned_checkouts, remove_checkout
+from runback.system.files.folder_lock import alone_with, is_held, is_locked
 from runback.tracking.layout import OUTBOX, Layout
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _folders_with(layout: Layout, pattern: str) -> list[Path]:
 
 def _why_over(store: "Store", folder: Path) -> str | None:
     """Return why the newest run in a folder cannot go on; None where it can, or where there is no run."""
-    from runback.tracking.read.find import newest_in, reason_of
+    from runback.tracking.read.find_runs import newest_in, reason_of
 
     run = newest_in(store, folder)
     if run is None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import keras
 from runback.errors import DiskFull
-from runback.keras.callback import EpochReport
-from runback.keras.state import model_state, values
+from runback.keras.epoch_report import EpochReport
+from runback.keras.training_state import model_state, values
 from runback.runs.checkpoint import Checkpoint, Variable, save
-from runback.system.files.disk import is_full
-from runback.system.interruption import HeldSignals, held_signals
+from runback.system.files.full_disk import is_full
+from runback.system.stop_signals import HeldSignals, held_signals
 
 WORTHWHILE = 60.0
 """Seconds of training below which a lost one is sooner trained again than thought about."""

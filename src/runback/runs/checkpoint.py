@@ -24,9 +24,9 @@ import ml_dtypes  # noqa: F401 - makes NumPy know bfloat16 and its like by name
 import numpy as np
 
 from runback.errors import InputError
-from runback.system.files.atomic import publish
-from runback.system.files.npy import array_of
+from runback.system.files.npy_header import array_of
 from runback.system.files.regular_file import WRITE, open_regular, reading
+from runback.system.files.whole_file import publish
 
 FORMAT = "runback-checkpoint-1"
 

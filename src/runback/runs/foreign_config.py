@@ -9,7 +9,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runback.classifier.prepare import GROUPS, SPLIT_KNOBS
+from runback.classifier.build import GROUPS, SPLIT_KNOBS
 from runback.errors import InputError
 from runback.system.config import interpolation
 from runback.system.config.config_bounds import bounded, refuse_growth

@@ -9,7 +9,7 @@ from runback.errors import InputError
 from runback.tracking.layout import Layout
 
 if TYPE_CHECKING:
-    from runback.tracking.read.reader import Reader
+    from runback.tracking.read.run_reader import Reader
 
 LONGEST_PATH = 4096
 """Characters that Linux takes."""

@@ -1,11 +1,11 @@
 """Where a run's artifacts are on this machine: inside mlruns/, whatever its database says."""
 
-import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
 from functools import lru_cache
 from pathlib import Path
 
-from runback.system.files.inside import inside
+from runback.system.files.contained_path import inside
 from runback.tracking.store import Store, told
 
 KNOWN = 1024

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from runback.errors import InputError, StoreError
-from runback.system.files.inside import inside, refuse_links_out
+from runback.system.files.contained_path import inside, refuse_links_out
 from runback.system.secrecy import redacted
 from runback.tracking.sqlite.sqlite_file import sqlite_uri
 

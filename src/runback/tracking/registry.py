@@ -1,6 +1,6 @@
 """MLflow's model registry: a model for each sweep, a version for each winner, one of them the champion."""
 
-import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
 import json
 from collections.abc import Mapping

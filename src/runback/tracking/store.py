@@ -1,6 +1,6 @@
 """Opens the store that runs are recorded in: the project's database, or the server the environment names."""
 
-import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
 import contextlib
 import logging
@@ -16,14 +16,14 @@ from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from runback.system.files.disk import is_full
+from runback.system.files.full_disk import is_full
 from runback.errors import DiskFull, InputError, RunbackError, StoreAway, StoreError
 from runback.system.secrecy import redacted
 from runback.tracking.sqlite.database import prepare
 from runback.tracking.layout import Layout, folder_name, store_uri
-from runback.tracking.upkeep.moved import local_path, refuse_moved
+from runback.tracking.upkeep.moved_artifacts import local_path, refuse_moved
 from runback.tracking.sqlite.sqlite_file import file_of
-from runback.tracking.text import first_line
+from runback.tracking.mlflow_limits import first_line
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 """Stores that this process writes itself; behind any other URI a server does."""

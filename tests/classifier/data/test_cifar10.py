@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from runback.classifier.data.cifar10 import load
-from runback.classifier.data.content import content_hash
+from runback.classifier.data.dataset_hash import content_hash
 from runback.errors import DataError, InputError
 from runback.system.config.targets import build
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from runback.classifier.data.content import content_hash
+from runback.classifier.data.dataset_hash import content_hash
 from runback.classifier.data.digits import load
 
 

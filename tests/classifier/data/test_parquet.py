@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from runback.classifier.data import cifar10, folder, table
+from runback.classifier.data import cifar10, folder, parquet_columns
 from runback.classifier.data.parquet import load
 from runback.errors import DataError, InputError
 from runback.system.config.targets import build
@@ -211,7 +211,7 @@ def test_metadata_that_nests_too_deep_is_none(write, cache):
 
 
 def test_more_rows_than_a_file_has_room_for_are_refused_unread(write, cache, monkeypatch):
-    monkeypatch.setattr(table, "MAX_ROWS", 199)
+    monkeypatch.setattr(parquet_columns, "MAX_ROWS", 199)
     with pytest.raises(DataError, match="expected at most 199 rows; got 200"):
         load("train", cache=cache, path=write())
 

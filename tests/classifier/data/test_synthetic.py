@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runback.classifier.data.content import content_hash
+from runback.classifier.data.dataset_hash import content_hash
 from runback.classifier.data.synthetic import load
 from runback.errors import InputError
 from runback.system.config.targets import build

@@ -29,7 +29,7 @@ import json, socket, sys
 from types import SimpleNamespace
 from runback import serve
 from runback.classifier.serving import connections
-from runback.classifier.serving.app import make_app
+from runback.classifier.serving.http_app import make_app
 
 for name, value in json.loads(sys.argv[1]).items():
     setattr(connections, name, value)

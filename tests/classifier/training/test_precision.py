@@ -6,11 +6,11 @@ import pytest
 
 import keras
 from runback.classifier.augmentation.stack import build_stack
+from runback.classifier.build import PRECISIONS
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.models.deep_cnn import deep_cnn
 from runback.classifier.models.resnet20 import resnet20
 from runback.classifier.models.shallow_cnn import shallow_cnn
-from runback.classifier.prepare import PRECISIONS
 from runback.classifier.training.fit import compile_model, fit
 
 

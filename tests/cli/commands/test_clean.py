@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from runback.system.files.lock import alone_in
+from runback.system.files.folder_lock import alone_in
 from runback.tracking.layout import Layout
-from runback.tracking.server.server import HOST, choose_port, serving
+from runback.tracking.server.ui_server import HOST, choose_port, serving
 from runback.tracking.store import open_store
 from runback.tracking.write.run import start_run
 

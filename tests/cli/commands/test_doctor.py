@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runback.system.files.lock import is_held
+from runback.system.files.folder_lock import is_held
 
 TINY = ("data=synthetic", "model.dense_width=8", "model.widths=[4,4]", "training.threads=1")
 SWEEP = ("sweep", "quickstart", *TINY, "hydra.sweeper.n_workers=1")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from runback.provenance.bundle.bundle import open_bundle, write_bundle
+from runback.provenance.bundle.bundle_file import open_bundle, write_bundle
 from runback.provenance.code.tree_zip import TreeFile, pack_tree
 
 ROOT = Path(__file__).parents[3]

@@ -4,7 +4,7 @@ import pytest
 
 from runback.cli.commands import sync
 from runback.errors import InputError
-from runback.system.files.lock import alone_in
+from runback.system.files.folder_lock import alone_in
 from runback.tracking.layout import Layout
 from runback.tracking.store import open_store
 from runback.tracking.write.run import start_run

@@ -11,8 +11,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from runback.sweeping.confirm.results import find_confirmed
-from runback.sweeping.study.study import find_confirm_study, read_study
+from runback.sweeping.confirm.confirm_results import find_confirmed
+from runback.sweeping.study.study_store import find_confirm_study, read_study
 
 APP = """
 import os, random, time

@@ -7,9 +7,9 @@ import pytest
 from mlflow.entities import LoggedModelOutput
 
 from runback.errors import InputError
-from runback.statistics.standings import standings
-from runback.sweeping.confirm.plan import Finalist, Plan
-from runback.sweeping.confirm.results import Confirmed, Training
+from runback.statistics.paired_seeds import standings
+from runback.sweeping.confirm.confirm_results import Confirmed, Training
+from runback.sweeping.confirm.finalists import Finalist, Plan
 from runback.sweeping.confirm.winner import median_run, register_winner
 from runback.tracking.layout import Layout
 from runback.tracking.registry import champion, crown, register

@@ -9,7 +9,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from runback.sweeping.study.study import keep_names
+from runback.sweeping.study.study_store import keep_names
 
 BEGAN = datetime.datetime(2026, 11, 2, 9, 0)
 

@@ -9,9 +9,9 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from runback.sweeping.reporting.note import Place, note
 from runback.sweeping.reporting.plots.drawing import draw
-from runback.sweeping.reporting.trials import trials_csv
+from runback.sweeping.reporting.sweep_note import Place, note
+from runback.sweeping.reporting.trials_table import trials_csv
 from runback.sweeping.trials.coordinator import FAILURE, Budget
 
 FORMULA, ESCAPE, SUM, LINK = "=cmd|'/C calc'!A0", "\x1b[2J", "$\\frac{$ $", "[x](javascript:alert(1))<b>"

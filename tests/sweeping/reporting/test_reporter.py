@@ -11,14 +11,14 @@ from omegaconf import OmegaConf
 
 from runback.errors import StoreError
 from runback.sweeping.reporting import reporter as module
-from runback.sweeping.reporting.note import Place
 from runback.sweeping.reporting.reporter import Reporter
-from runback.sweeping.space.search import Search
-from runback.sweeping.study.study import close_study, open_study
+from runback.sweeping.reporting.sweep_note import Place
+from runback.sweeping.space.search_identity import Search
+from runback.sweeping.study.study_store import close_study, open_study
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Budget
 from runback.tracking.layout import Layout
-from runback.tracking.read.find import artifacts, read_text
+from runback.tracking.read.find_runs import artifacts, read_text
 from runback.tracking.store import open_store
 from runback.tracking.write.run import start_run
 

@@ -22,18 +22,18 @@ from runback.errors import DataError, Diverged, InputError, StoreError, Training
 from runback.sweeping import report
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.proposer import Proposer
-from runback.sweeping.space.search import Search
-from runback.sweeping.space.space import parse
-from runback.sweeping.study.study import create_entry, open_study
+from runback.sweeping.space.search_identity import Search
+from runback.sweeping.space.search_space import parse
+from runback.sweeping.study.study_store import create_entry, open_study
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import ORPHAN_GRACE, STOP_GRACE, Budget, Coordinator
-from runback.sweeping.trials.engines.local import LocalEngine
-from runback.sweeping.trials.outcome import keep
-from runback.sweeping.trials.output import OUTPUT
-from runback.sweeping.trials.policy import RETRIES, Policy
-from runback.sweeping.trials.process import PROCESS, Job
+from runback.sweeping.trials.engines.local_engine import LocalEngine
+from runback.sweeping.trials.failure_policy import RETRIES, Policy
+from runback.sweeping.trials.outcome_file import keep
 from runback.sweeping.trials.trial import current
-from runback.system.files.lock import alone_in
+from runback.sweeping.trials.trial_output import OUTPUT
+from runback.sweeping.trials.worker import PROCESS, Job
+from runback.system.files.folder_lock import alone_in
 
 RANDOM = {"_target_": "optuna.samplers.RandomSampler"}
 SPACE = {"x": "interval(0, 1)"}
@@ -434,7 +434,7 @@ def test_results_that_a_dead_coordinator_did_not_hear_of_are_kept(tmp_path, engi
 
 IGNORES_ITS_END = """
 import signal, sys, time
-from runback.system.files.owner import this_process
+from runback.system.files.process_owner import this_process
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print(this_process(), file=sys.stderr, flush=True)
 time.sleep(600)
@@ -537,7 +537,7 @@ def test_a_signal_to_the_whole_group_leaves_no_process(tmp_path, first):
 
 
 def test_a_grid_ends_when_every_point_was_visited(tmp_path, engine):
-    grid = {"_target_": "runback.sweeping.space.exhaustive.points"}
+    grid = {"_target_": "runback.sweeping.space.grid.points"}
     space = {"x": "choice(1, 2, 3)", "y": "range(0, 2)"}
     study, _, coordinator = sweep(
         tmp_path, engine, lambda number, p: float(p["x"]), n_trials=None, space=space, sampler=grid
@@ -549,7 +549,7 @@ def test_a_grid_ends_when_every_point_was_visited(tmp_path, engine):
 
 
 def test_a_grid_finishes_points_that_were_cut_short_and_leaves_broken_ones(tmp_path, engine):
-    grid = {"_target_": "runback.sweeping.space.exhaustive.points"}
+    grid = {"_target_": "runback.sweeping.space.grid.points"}
     sign = tmp_path / "second visit"
 
     def fragile(number, params):
@@ -620,7 +620,7 @@ def test_a_second_coordinator_is_told_who_holds_the_sweep(tmp_path):
 
 
 def test_a_study_locked_by_another_program_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("runback.sweeping.study.study.LOCK_TIMEOUT", 0.5)
+    monkeypatch.setattr("runback.sweeping.study.study_store.LOCK_TIMEOUT", 0.5)
     searched = parse(SPACE, [], None)
     open_study(tmp_path, "s", Search.of(searched, ["maximize"], {}))
     with contextlib.closing(sqlite3.connect(tmp_path / "study.db", isolation_level=None)) as other:

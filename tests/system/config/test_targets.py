@@ -81,7 +81,7 @@ HOMES = {
     *(
         "runback.classifier.models.resnet20",
         "runback.classifier.models.shallow_cnn",
-        "runback.sweeping.space.exhaustive",
+        "runback.sweeping.space.grid",
     ),
     "runback.classifier.training.schedule",
 }
@@ -198,7 +198,7 @@ def is_accepted(name: str, group: str, *, inner: bool) -> bool:
         ("model", "runback.classifier.models.deep_cnn.keras.saving.load_model"),
         ("model", "runback.classifier.data.digits.load"),
         ("data", "runback.classifier.data.download.archive"),
-        ("data", "runback.system.files.atomic.publish"),
+        ("data", "runback.system.files.whole_file.publish"),
         ("data", "runback.classifier.data.split.split"),
         ("data", "runback.classifier.models.deep_cnn.deep_cnn"),
         ("optimizer", "runback.classifier.data.digits.load"),
@@ -214,9 +214,9 @@ def is_accepted(name: str, group: str, *, inner: bool) -> bool:
         ("hydra.sweeper.sampler", "optuna.load_study"),
         ("hydra.sweeper.sampler", "optuna.pruners.MedianPruner"),
         ("hydra.sweeper.sampler", "own_parts.network"),
-        ("hydra.sweeper.sampler", "runback.sweeping.space.exhaustive.is_finite"),
+        ("hydra.sweeper.sampler", "runback.sweeping.space.grid.is_finite"),
         ("hydra.sweeper.pruner", "optuna.samplers.TPESampler"),
-        ("hydra.sweeper.pruner", "runback.sweeping.study.study.read_study"),
+        ("hydra.sweeper.pruner", "runback.sweeping.study.study_store.read_study"),
         *(
             (LAYER, odd)
             for odd in (None, 5, True, 1.5, [], {}, ["keras.layers.Dense"], b"keras.layers.Dense")
@@ -232,7 +232,7 @@ def test_what_is_not_on_the_list_of_its_group_is_refused_in_one_line(where, path
     "path",
     [
         "runback.classifier.data.digits.load",
-        "runback.system.files.atomic.publish",
+        "runback.system.files.whole_file.publish",
         "runback.classifier.models.deep_cnn.deep_cnn",
         "runback.classifier.augmentation.pad_crop.PadCrop",
         "own_parts.network",

@@ -2,9 +2,9 @@
 
 import pytest
 
-from runback.sweeping.trials.failure import failed
+from runback.sweeping.trials.exception_report import failed
 from runback.system.secrecy import redacted_excerpt
-from runback.tracking.text import first_line
+from runback.tracking.mlflow_limits import first_line
 
 SECRET = "plnt" + "k7Q" * 12
 

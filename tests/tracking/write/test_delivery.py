@@ -15,9 +15,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from runback.errors import StoreAway, StoreError
-from runback.tracking.read.find import artifact_files, read_text
+from runback.tracking.read.find_runs import artifact_files, read_text
 from runback.tracking.store import Store
-from runback.tracking.upkeep.rounds import Closing, Rounds
+from runback.tracking.upkeep.closing import Closing, Rounds
 from runback.tracking.write.delivery import deliver_folder
 from runback.tracking.write.outbox import Outbox
 from runback.tracking.write.run import REASON_TAG, Run, reopen_run, start_run
@@ -270,7 +270,7 @@ WAITING = """
 import sys
 from pathlib import Path
 from mlflow import MlflowClient
-from runback.system.interruption import stop_on_signals
+from runback.system.stop_signals import stop_on_signals
 from runback.tracking.layout import Layout
 from runback.tracking.write.run import start_run
 from runback.tracking.store import Store

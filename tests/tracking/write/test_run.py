@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from runback.errors import Stopped, StoreError, TrialPruned
-from runback.tracking.read.find import artifacts, read_text
+from runback.tracking.read.find_runs import artifacts, read_text
 from runback.tracking.write.run import REASON_TAG, Run, recording, reopen_run, start_run
 
 

@@ -10,13 +10,13 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from runback.classifier.data import batches, download
-from runback.classifier.data.cache import Decoding, absolute, cached, fingerprint
+from runback.classifier.data import cifar10_binary, download
 from runback.classifier.data.dataset import Dataset, Split, check_labels
-from runback.classifier.data.table import read_images, read_labels
+from runback.classifier.data.image_cache import Decoding, absolute, cached, fingerprint
+from runback.classifier.data.parquet_columns import read_images, read_labels
 from runback.errors import DataError
 
-URL = f"https://www.cs.toronto.edu/~kriz/{batches.ARCHIVE}"
+URL = f"https://www.cs.toronto.edu/~kriz/{cifar10_binary.ARCHIVE}"
 SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 """Of the authors' archive, 170,052,171 bytes."""
 
@@ -24,10 +24,11 @@ TABLES: dict[Split, tuple[str, ...]] = {"train": ("train.parquet",), "test": ("t
 ENVIRONMENT = "RUNBACK_CIFAR10"
 EXPECTED = (
     "a folder with train.parquet and test.parquet (columns img and label), with data_batch_1.bin to "
-    f"test_batch.bin, or with {batches.ARCHIVE}"
+    f"test_batch.bin, or with {cifar10_binary.ARCHIVE}"
 )
 INSTEAD = (
-    f"without a network, set data.path or ${ENVIRONMENT} to {batches.ARCHIVE} or to the folder that holds it"
+    f"without a network, set data.path or ${ENVIRONMENT} to {cifar10_binary.ARCHIVE} "
+    "or to the folder that holds it"
 )
 
 
@@ -52,8 +53,8 @@ def load(
         return cached(cache, f"cifar10-{split}", {"files": fingerprint(files)}, decode)
 
     def decode_archive() -> Decoding:
-        archive = download.archive(url, sha256, cache=cache, name=batches.ARCHIVE, instead=INSTEAD)
-        return batches.from_archive(archive, split)
+        archive = download.archive(url, sha256, cache=cache, name=cifar10_binary.ARCHIVE, instead=INSTEAD)
+        return cifar10_binary.from_archive(archive, split)
 
     return cached(cache, f"cifar10-{split}", {"sha256": sha256}, decode_archive)
 
@@ -62,15 +63,15 @@ def _local(path: Path, split: Split) -> tuple[list[Path], Callable[[], Decoding]
     """Return the files that hold a split, and how to decode them."""
     layouts = (
         (path, TABLES, _from_tables),
-        (path, batches.MEMBERS, batches.from_folder),
-        (path / batches.FOLDER, batches.MEMBERS, batches.from_folder),
+        (path, cifar10_binary.MEMBERS, cifar10_binary.from_folder),
+        (path / cifar10_binary.FOLDER, cifar10_binary.MEMBERS, cifar10_binary.from_folder),
     )
     for folder, names, decode in layouts:
         if any((folder / name).is_file() for name in chain(*names.values())):
             return _present([folder / name for name in names[split]]), partial(decode, folder, split)
-    archive = path / batches.ARCHIVE if path.is_dir() else path
+    archive = path / cifar10_binary.ARCHIVE if path.is_dir() else path
     if archive.is_file():
-        return [archive], partial(batches.from_archive, archive, split)
+        return [archive], partial(cifar10_binary.from_archive, archive, split)
     got = f"{path} without these" if path.is_dir() else f"{path}, which does not exist"
     raise DataError(f"data.path or ${ENVIRONMENT}: expected {EXPECTED}; got {got}")
 
@@ -87,14 +88,14 @@ def _present(files: list[Path]) -> list[Path]:
 def _from_tables(folder: Path, split: Split) -> Decoding:
     file = folder / TABLES[split][0]
     labels = read_labels(file, "label")
-    check_labels(labels, len(batches.CLASS_NAMES), f"{file}: ")
+    check_labels(labels, len(cifar10_binary.CLASS_NAMES), f"{file}: ")
     blocks = read_images(file, "img", np.arange(len(labels)))
-    return Decoding(_of_cifar_size(blocks, file), labels, batches.CLASS_NAMES)
+    return Decoding(_of_cifar_size(blocks, file), labels, cifar10_binary.CLASS_NAMES)
 
 
 def _of_cifar_size(blocks: Iterator[np.ndarray], file: Path) -> Iterator[np.ndarray]:
     for block in blocks:
-        if block.shape[1:3] != (batches.SIDE, batches.SIDE):
+        if block.shape[1:3] != (cifar10_binary.SIDE, cifar10_binary.SIDE):
             raise DataError(
                 f"{file}: expected images of 32 x 32 pixels; got {block.shape[1]} x {block.shape[2]}"
             )

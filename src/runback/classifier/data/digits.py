@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from runback.classifier.data.cache import Decoding, cached
 from runback.classifier.data.dataset import Dataset, Split
+from runback.classifier.data.image_cache import Decoding, cached
 from runback.classifier.data.split import TEST_FRACTION, TEST_SEED, held_out
 
 SOURCE_MAXIMUM = 16

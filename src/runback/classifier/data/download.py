@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import pooch
 
 from runback.errors import DataError
-from runback.system.files.atomic import alone, partial, publish
+from runback.system.files.whole_file import alone, partial, publish
 
 TIMEOUT_SECONDS = 30
 """How long a server may stay silent."""

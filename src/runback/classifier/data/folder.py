@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from runback.classifier.data.cache import Decoding, absolute, cached, fingerprint
 from runback.classifier.data.dataset import Dataset, Split
-from runback.classifier.data.decoding import BATCH, SUFFIXES, decoded
+from runback.classifier.data.image_cache import Decoding, absolute, cached, fingerprint
+from runback.classifier.data.image_decoding import BATCH, SUFFIXES, decoded
 from runback.classifier.data.split import TEST_FRACTION, held_out
 from runback.errors import DataError
 

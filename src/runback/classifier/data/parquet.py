@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from runback.classifier.data.cache import Decoding, absolute, cached, fingerprint
 from runback.classifier.data.dataset import Dataset, Split, check_labels
+from runback.classifier.data.image_cache import Decoding, absolute, cached, fingerprint
+from runback.classifier.data.parquet_columns import read_class_names, read_images, read_labels
 from runback.classifier.data.split import TEST_FRACTION, TEST_SEED, held_out
-from runback.classifier.data.table import read_class_names, read_images, read_labels
 from runback.errors import DataError, InputError
 
 Pixels = Annotated[int, Field(ge=1, le=4096)]

@@ -8,7 +8,7 @@ import numpy as np
 import keras
 from runback.classifier.data.dataset import Dataset
 from runback.errors import InputError
-from runback.statistics.interval import wilson
+from runback.statistics.wilson_interval import wilson
 
 SUM_TOLERANCE = 1e-2
 """How far the sum of an image's probabilities may lie from 1: bfloat16 keeps 8 bits."""

@@ -12,10 +12,10 @@ from runback.classifier.training.batches import (
     validation_batches,
 )
 from runback.errors import InputError
-from runback.keras.callback import EpochReport, OnBatch, OnEpoch
 from runback.keras.checkpointing import CheckpointPlan, checkpointing
+from runback.keras.epoch_report import EpochReport, OnBatch, OnEpoch
 from runback.keras.resumption import Resumption, has_stopped
-from runback.keras.state import build_optimizer, restore
+from runback.keras.training_state import build_optimizer, restore
 from runback.runs.checkpoint import Checkpoint
 
 

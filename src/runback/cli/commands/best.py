@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from runback.errors import InputError
-from runback.system.arguments import Parser
+from runback.system.options import Parser
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
 
@@ -30,7 +30,7 @@ def best_runs(layout: Layout, name: str) -> list[dict[str, Any]]:
     """
     folder = study_folder(layout, name)
 
-    from runback.sweeping.study.study import best_trials, read_study
+    from runback.sweeping.study.study_store import best_trials, read_study
 
     study = read_study(folder, name)
     several = len(study.directions) > 1

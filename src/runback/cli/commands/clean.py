@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from runback.errors import InputError, StoreError
 from runback.housekeeping.deleted_runs import DeletedRuns, deleted_runs
 from runback.housekeeping.leftovers import OLD, Leftover, checkpoints, of_dead_processes, remove
-from runback.system.arguments import Parser
+from runback.system.options import Parser
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.sqlite.sqlite_file import file_of
-from runback.tracking.upkeep import moved
+from runback.tracking.upkeep import moved_artifacts
 
 if TYPE_CHECKING:
     from runback.tracking.store import Store
@@ -85,7 +85,7 @@ def _open(layout: Layout) -> "tuple[Store | None, Path | None]":
 
     store = open_store(layout)
     database = file_of(store.uri)
-    if database is not None and moved.stale_places(database, layout.mlruns):
+    if database is not None and moved_artifacts.stale_places(database, layout.mlruns):
         raise StoreError("the project was moved, and MLflow does not know: call `runback doctor --fix` first")
     return store, database
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from runback.errors import InputError
 from runback.runs.run_reference import find_in, sweep_runs
-from runback.system.arguments import Parser
+from runback.system.options import Parser
 from runback.tracking.layout import Layout, project_root
-from runback.tracking.read.reader import open_reader
+from runback.tracking.read.run_reader import open_reader
 
 if TYPE_CHECKING:
-    from runback.comparison.frame import RunFrame
-    from runback.comparison.table import RunTable
+    from runback.comparison.run_frames import RunFrame
+    from runback.comparison.runs_table import RunTable
 
 STDOUT = "-"
 
@@ -75,20 +75,20 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _print_table(options: argparse.Namespace, layout: Layout) -> None:
-    from runback.comparison import terminal
-    from runback.comparison.table import make_table
+    from runback.comparison import terminal_table
+    from runback.comparison.runs_table import make_table
 
     is_shown = not (options.json or options.csv or options.html) and sys.stdout.isatty()
-    top = options.top or (terminal.SHOWN if is_shown else None)
+    top = options.top or (terminal_table.SHOWN if is_shown else None)
     table = make_table(_read(options, layout), sort=options.sort, top=top, columns=options.columns)
     if is_shown:
-        terminal.show(table)
+        terminal_table.show(table)
     else:
         _write(_as_text(table, options), options.csv or options.html or STDOUT)
 
 
 def _read(options: argparse.Namespace, layout: Layout) -> "RunFrame":
-    from runback.comparison.frame import read_runs
+    from runback.comparison.run_frames import read_runs
 
     with open_reader(layout) as reader:
         if options.sweep is None:
@@ -102,15 +102,15 @@ def _read(options: argparse.Namespace, layout: Layout) -> "RunFrame":
 
 
 def _as_text(table: "RunTable", options: argparse.Namespace) -> str:
-    from runback.comparison import output
+    from runback.comparison import table_output
 
     if options.json:
-        return output.as_json(table)
+        return table_output.as_json(table)
     if options.csv:
-        return output.as_csv(table)
+        return table_output.as_csv(table)
     if options.html:
-        return output.as_html(table, "Runs" if options.sweep is None else f"Sweep {options.sweep}")
-    return output.as_text(table)
+        return table_output.as_html(table, "Runs" if options.sweep is None else f"Sweep {options.sweep}")
+    return table_output.as_text(table)
 
 
 def _write(text: str, file: str) -> None:

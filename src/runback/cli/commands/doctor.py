@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 
 from runback.housekeeping.check import Check, mended
+from runback.housekeeping.hardware_checks import machine_checks
 from runback.housekeeping.leftovers import leftovers_check
-from runback.housekeeping.machine import machine_checks
-from runback.housekeeping.stores import store_checks
-from runback.housekeeping.versions import version_checks
-from runback.system.arguments import Parser
+from runback.housekeeping.package_checks import version_checks
+from runback.housekeeping.store_checks import store_checks
+from runback.system.options import Parser
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
 

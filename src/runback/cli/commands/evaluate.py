@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 from rich.table import Table
 
-from runback.classifier.network import load_network, stored_config
+from runback.classifier.stored_network import load_network, stored_config
 from runback.errors import InputError
 from runback.runs.run_reference import run_id
-from runback.system.arguments import Parser
 from runback.system.config import targets
 from runback.system.config.written_config import refuse_left_out, resolved
-from runback.system.text.chatter import silenced
+from runback.system.options import Parser
 from runback.system.text.escape import for_terminal
+from runback.system.text.quiet_stderr import silenced
 from runback.system.text.screen import Screen
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
-from runback.tracking.read.find import find_run, read_text
+from runback.tracking.mlflow_limits import metric_name
+from runback.tracking.read.find_runs import find_run, read_text
 from runback.tracking.store import Store, open_store
 from runback.tracking.tags import TEST_IMAGES_TAG
-from runback.tracking.text import metric_name
 from runback.tracking.write.run import Run
 
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need

@@ -5,11 +5,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from runback.errors import InputError
-from runback.provenance.bundle.bundle import write_bundle
+from runback.provenance.bundle.bundle_file import write_bundle
 from runback.provenance.code.commit_zip import commit_zip
-from runback.runs.artifact_names import CODE, CONFIG, HISTORY, NETWORK, OVERRIDES
-from runback.runs.recorded import RecordedRun, find_recorded, refuse_incomplete, refuse_running
-from runback.system.arguments import Parser
+from runback.runs.artifacts import CODE, CONFIG, HISTORY, NETWORK, OVERRIDES
+from runback.runs.stored_run import RecordedRun, find_recorded, refuse_incomplete, refuse_running
+from runback.system.options import Parser
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
 

@@ -3,10 +3,10 @@
 import json
 
 from runback.runs.run_reference import find_in
-from runback.system.arguments import Parser
+from runback.system.options import Parser
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
-from runback.tracking.read.reader import open_reader
+from runback.tracking.read.run_reader import open_reader
 
 
 def main(argv: list[str]) -> int:

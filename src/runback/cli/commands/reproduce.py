@@ -18,14 +18,14 @@ from runback.classifier.train import Trained, train
 from runback.cli import consent
 from runback.comparison.difference_table import print_differences
 from runback.errors import InputError, StoreError
-from runback.provenance.code.changes import code_differences
+from runback.provenance.code.changed_files import code_differences
 from runback.provenance.comparing.difference import Difference, differences
-from runback.provenance.comparing.page import reproduction_page
+from runback.provenance.comparing.reproduction_page import reproduction_page
 from runback.provenance.comparing.verdict import Verdict, judge
-from runback.runs import checkout
-from runback.runs.artifact_names import RECORD
-from runback.runs.brought import brought
-from runback.runs.recorded import (
+from runback.runs import reproduce_in_checkout
+from runback.runs.artifacts import RECORD
+from runback.runs.foreign_code import brought
+from runback.runs.stored_run import (
     RecordedRun,
     find_recorded,
     refuse_harmful,
@@ -33,12 +33,12 @@ from runback.runs.recorded import (
     refuse_other_data,
     refuse_running,
 )
-from runback.system.arguments import Parser
-from runback.system.interruption import stop_on_signals
+from runback.system.options import Parser
+from runback.system.stop_signals import stop_on_signals
 from runback.system.text.screen import Screen
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout
-from runback.tracking.read.find import read_bytes
+from runback.tracking.read.find_runs import read_bytes
 from runback.tracking.store import Store
 
 REPRODUCES = "runback.reproduces"
@@ -69,12 +69,14 @@ def main(argv: list[str]) -> int:
         changes = code_differences(recorded.record, here, layout.root)
         is_elsewhere = options.checkout or bool(changes and not options.in_place)
         if is_elsewhere:
-            checkout.refuse_without_commit(recorded)
+            reproduce_in_checkout.refuse_without_commit(recorded)
         if not _is_agreed_already(recorded):
             _agree(recorded, layout, console, in_place=not is_elsewhere, agreed=options.yes)
         if is_elsewhere:
             print_differences(changes, console)
-            return checkout.reproduce(recorded, layout, _flags(options), console, build=options.build)
+            return reproduce_in_checkout.reproduce(
+                recorded, layout, _flags(options), console, build=options.build
+            )
         return _reproduce(recorded, layout, options, console, stream)
 
 
@@ -85,7 +87,7 @@ def _is_agreed_already(recorded: RecordedRun) -> bool:
     """
     if recorded.is_own:
         return True
-    asked = os.environ.get(checkout.AGREED_VARIABLE)
+    asked = os.environ.get(reproduce_in_checkout.AGREED_VARIABLE)
     if asked not in (None, recorded.fingerprint):
         raise InputError(f"{recorded.reference} was changed after it was agreed to")
     return asked is not None
@@ -103,9 +105,9 @@ def _agree(recorded: RecordedRun, layout: Layout, console: Screen, *, in_place: 
 
 def _first_lines(recorded: RecordedRun) -> list[str] | None:
     """Return what may fit on a screen of a run's changes; None where they are too long for it."""
-    if not checkout.is_short(recorded):
+    if not reproduce_in_checkout.is_short(recorded):
         return None
-    return list(itertools.islice(checkout.texts(recorded), consent.SCREEN))
+    return list(itertools.islice(reproduce_in_checkout.texts(recorded), consent.SCREEN))
 
 
 def _show(recorded: RecordedRun, layout: Layout, options: argparse.Namespace) -> None:
@@ -113,7 +115,7 @@ def _show(recorded: RecordedRun, layout: Layout, options: argparse.Namespace) ->
     if recorded.is_own:
         raise InputError(f"--show is for a bundle, or a run of others; {recorded.id} is a run of yours")
     found = brought(recorded, layout, in_place=options.in_place, shown=sys.maxsize)
-    texts: Iterable[str] = [] if options.in_place else checkout.texts(recorded)
+    texts: Iterable[str] = [] if options.in_place else reproduce_in_checkout.texts(recorded)
     for line in itertools.chain(consent.lines(found), texts):
         say(line)
 
@@ -205,7 +207,7 @@ def _facts(
 
 def _log(facts: Mapping[str, Any], layout: Layout, recorded: RecordedRun, folder: Path, run_id: str) -> None:
     """Log the verdict to the new run, and link the two runs with each other."""
-    from runback.tracking.read.find import find_run, has_run
+    from runback.tracking.read.find_runs import find_run, has_run
     from runback.tracking.store import open_store
     from runback.tracking.write.run import Run
 

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from runback.classifier.network import read_network
+from runback.classifier.stored_network import read_network
 from runback.errors import Stopped
-from runback.runs.artifact_names import NETWORK
-from runback.runs.recorded import RecordedRun, find_recorded
-from runback.system.arguments import Parser
+from runback.runs.artifacts import NETWORK
+from runback.runs.stored_run import RecordedRun, find_recorded
 from runback.system.config import targets
-from runback.system.interruption import stop_on_signals
-from runback.system.text.chatter import silenced
+from runback.system.options import Parser
+from runback.system.stop_signals import stop_on_signals
+from runback.system.text.quiet_stderr import silenced
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
-from runback.tracking.server.server import HOST, choose_port
+from runback.tracking.server.ui_server import HOST, choose_port
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from runback.classifier.serving.classifier import Classifier
+    from runback.classifier.serving.image_classifier import Classifier
 
 PORT = 5001
 
@@ -85,7 +85,7 @@ def _load(recorded: RecordedRun, declared: tuple[str, ...]) -> "Classifier":
         file.write_bytes(recorded.files.read(NETWORK))
         network = read_network(file, factory, declared, what)
 
-    from runback.classifier.serving.classifier import Classifier
+    from runback.classifier.serving.image_classifier import Classifier
 
     with silenced():
         classifier = Classifier(network, tuple(split["shape"][1:]), tuple(split["class_counts"]))
@@ -94,7 +94,7 @@ def _load(recorded: RecordedRun, declared: tuple[str, ...]) -> "Classifier":
 
 
 def _app(classifier: "Classifier") -> "ASGIApp":
-    from runback.classifier.serving.app import make_app
+    from runback.classifier.serving.http_app import make_app
 
     return make_app(classifier, version("mlflow"))
 

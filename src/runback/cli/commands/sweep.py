@@ -10,9 +10,9 @@ from pathlib import Path
 
 from runback.classifier import hydra_app, train
 from runback.errors import InputError, Stopped
-from runback.sweeping.space.space import quoted
-from runback.system.arguments import Parser
-from runback.system.secrecy.config import masked_override
+from runback.sweeping.space.search_space import quoted
+from runback.system.options import Parser
+from runback.system.secrecy.config_secrets import masked_override
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
 
@@ -66,7 +66,7 @@ def _file(layout: Layout, name: str) -> str:
 
 def _unused(layout: Layout, name: str) -> str:
     """Return the first of NAME, NAME-2, NAME-3, ... that has no study."""
-    from runback.sweeping.study.study import STUDY
+    from runback.sweeping.study.study_store import STUDY
 
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     return next(name for name in names if not (layout.sweep(name) / STUDY).exists())
@@ -80,7 +80,7 @@ def _named(overrides: list[str]) -> str | None:
 
 def _print_next_steps(folder: Path, name: str) -> None:
     from runback.sweeping.confirm.winner import winners_run
-    from runback.sweeping.study.study import best_trials, read_study
+    from runback.sweeping.study.study_store import best_trials, read_study
 
     study = read_study(folder, name)
     best, winner = best_trials(study, 1), winners_run(study)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runback.errors import InputError, RunbackError, StoreAway
-from runback.system.arguments import Parser
-from runback.system.files.lock import alone_in
+from runback.system.files.folder_lock import alone_in
+from runback.system.options import Parser
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root, training_folders
 from runback.tracking.write.outbox import RUN, Outbox, waiting

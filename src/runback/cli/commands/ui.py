@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from runback.system.arguments import Parser
+from runback.system.options import Parser
 from runback.system.text.escape import for_html
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
-from runback.tracking.server.gate import QUERY
-from runback.tracking.server.server import HOST, choose_port, serving
+from runback.tracking.server.token_gate import QUERY
+from runback.tracking.server.ui_server import HOST, choose_port, serving
 from runback.tracking.store import open_store
 
 OPEN_TO_ALL = (

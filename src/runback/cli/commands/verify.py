@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from runback.errors import InputError
-from runback.provenance.bundle.bundle import inspect_bundle
-from runback.system.arguments import Parser
+from runback.provenance.bundle.bundle_file import inspect_bundle
+from runback.system.options import Parser
 from runback.system.text.terminal import say
 
 ID_LENGTH = 32

@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 from runback.errors import InputError
-from runback.provenance.code.checkout import knows_commit
 from runback.provenance.code.git import GitError, git
+from runback.provenance.code.working_tree import knows_commit
 
 TIMEOUT = 600.0
 """Seconds for git to read a commit; a large one lies in large packs."""

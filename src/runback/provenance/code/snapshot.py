@@ -11,7 +11,7 @@ from runback.provenance.code.git import GitError, git
 from runback.provenance.code.tree_zip import TreeFile, pack_tree
 from runback.provenance.code.untracked import LeftOut, left_out_secret, read_untracked
 from runback.system.secrecy import secret_file, without_credentials
-from runback.system.secrecy.files import secret_content
+from runback.system.secrecy.secret_files import secret_content
 from runback.system.text.escape import for_terminal
 
 LIMIT = 10 * 2**20

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from runback.provenance.code.tree_zip import EXECUTABLE, LINK, PLAIN, TreeFile, leaves_tree
 from runback.system.secrecy import secret_file
-from runback.system.secrecy.files import secret_content
+from runback.system.secrecy.secret_files import secret_content
 
 LISTED = 100
 """Files left out that are named one by one; more are told by folder."""

@@ -4,21 +4,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from runback.provenance.comparing import parts
+from runback.provenance.comparing import compare_parts
 
 ORDER = (
-    ("data", "data", parts.data),
-    ("config", "config_sha256", parts.config),
-    ("seeds", "seeds", parts.seeds),
-    ("code", "code", parts.code),
-    ("threads", "threads", parts.threads),
-    ("hardware", "hardware", parts.hardware),
-    ("tensorflow", "tensorflow", parts.tensorflow),
-    ("packages", "packages", parts.numeric_packages),
-    ("environment", "environment", parts.environment),
-    ("python", "python", parts.python),
-    ("system", "system", parts.system),
-    ("packages", "packages", parts.other_packages),
+    ("data", "data", compare_parts.data),
+    ("config", "config_sha256", compare_parts.config),
+    ("seeds", "seeds", compare_parts.seeds),
+    ("code", "code", compare_parts.code),
+    ("threads", "threads", compare_parts.threads),
+    ("hardware", "hardware", compare_parts.hardware),
+    ("tensorflow", "tensorflow", compare_parts.tensorflow),
+    ("packages", "packages", compare_parts.numeric_packages),
+    ("environment", "environment", compare_parts.environment),
+    ("python", "python", compare_parts.python),
+    ("system", "system", compare_parts.system),
+    ("packages", "packages", compare_parts.other_packages),
 )
 """The parts of a record, their keys, and what compares them; the likeliest to change a result first."""
 
@@ -65,4 +65,4 @@ def same_code(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """
     if not then.get("code") or not now.get("code"):
         return False
-    return not list(parts.code(then["code"], now["code"]))
+    return not list(compare_parts.code(then["code"], now["code"]))

@@ -7,7 +7,7 @@ from typing import Any
 
 from runback.errors import InputError
 from runback.provenance.comparing.difference import Difference
-from runback.statistics.interval import wilson
+from runback.statistics.wilson_interval import wilson
 
 IDENTICAL = "bit-identical"
 WITHIN = "within tolerance"

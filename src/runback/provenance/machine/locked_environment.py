@@ -18,7 +18,7 @@ from packaging.specifiers import SpecifierSet
 
 from runback.errors import InputError
 from runback.provenance.machine.lock_file import read_lock
-from runback.system import own_key
+from runback.system import signing_key
 from runback.system.files.regular_file import read_regular, write_regular
 
 VERSION = re.compile(r"[0-9]{1,2}\.[0-9]{1,3}\.[0-9]{1,3}((a|b|rc)[0-9]{1,2})?")
@@ -65,7 +65,7 @@ def locked_python(
     python = version if version != _this_version() else sys.executable
     _remove_planted(environment)
     uv.run("sync", "--frozen", "--python", python, *_careful(lock, terms), *chosen, environment=environment)
-    write_regular(environment / MARK, (own_key.signature(_place(environment)) or "").encode())
+    write_regular(environment / MARK, (signing_key.signature(_place(environment)) or "").encode())
     os.utime(environment)  # used now: `runback clean` goes by it
     return environment / "bin" / "python"
 
@@ -83,7 +83,7 @@ def _is_own(environment: Path) -> bool:
         signed = read_regular(environment / MARK).decode()
     except (OSError, ValueError):
         return False
-    return own_key.is_own(signed, _place(environment))
+    return signing_key.is_own(signed, _place(environment))
 
 
 def _place(environment: Path) -> dict[str, bytes]:

@@ -10,12 +10,10 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from runback.errors import InputError, StoreError
-from runback.statistics.standings import Standing
-from runback.sweeping.confirm.files import files
-from runback.sweeping.confirm.plan import Plan, asked_for, make_plan
-from runback.sweeping.confirm.points import Points
-from runback.sweeping.confirm.progress import Progress
-from runback.sweeping.confirm.results import (
+from runback.statistics.paired_seeds import Standing
+from runback.sweeping.confirm.confirm_files import files
+from runback.sweeping.confirm.confirm_progress import Progress
+from runback.sweeping.confirm.confirm_results import (
     Confirmed,
     confirmed,
     find_confirmed,
@@ -25,20 +23,22 @@ from runback.sweeping.confirm.results import (
     keep_reported,
     kept_plan,
 )
-from runback.sweeping.confirm.settings import KEY, ConfirmSettings
-from runback.sweeping.confirm.text import terminal_lines, verdict
+from runback.sweeping.confirm.confirm_settings import KEY, ConfirmSettings
+from runback.sweeping.confirm.confirm_text import terminal_lines, verdict
+from runback.sweeping.confirm.finalists import Plan, asked_for, make_plan
+from runback.sweeping.confirm.seed_proposer import Points
 from runback.sweeping.confirm.winner import register_winner
 from runback.sweeping.deciding.decisions import Decisions
-from runback.sweeping.settings import SweeperSettings
-from runback.sweeping.space.space import Space
-from runback.sweeping.study.label import confirm_label
-from runback.sweeping.study.study import confirm_study, find_confirm_study, pruner_for
+from runback.sweeping.space.search_space import Space
+from runback.sweeping.study.study_store import confirm_study, find_confirm_study, pruner_for
+from runback.sweeping.study.trial_label import confirm_label
+from runback.sweeping.sweep_settings import SweeperSettings
 from runback.sweeping.trials.coordinator import Budget, Coordinator
 from runback.sweeping.trials.engines.engine import Engine
+from runback.sweeping.trials.failure_policy import Policy
 from runback.sweeping.trials.hydra_job import Composer
-from runback.sweeping.trials.policy import Policy
-from runback.sweeping.trials.process import Job
-from runback.sweeping.watching.parent import ParentRun
+from runback.sweeping.trials.worker import Job
+from runback.sweeping.watching.sweep_run import ParentRun
 from runback.tracking.layout import CONFIRM, waits
 
 WINNER_TAG = "runback.winner"

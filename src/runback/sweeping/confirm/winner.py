@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from optuna.study import Study
 
-from runback.statistics.standings import welch
-from runback.sweeping.confirm.results import Confirmed, Training, find_confirmed
-from runback.sweeping.confirm.text import verdict
+from runback.statistics.paired_seeds import welch
+from runback.sweeping.confirm.confirm_results import Confirmed, Training, find_confirmed
+from runback.sweeping.confirm.confirm_text import verdict
 from runback.system.text.escape import for_markdown
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _values(tags: Mapping[str, str]) -> list[float] | None:
 
 
 def _tags(store: "Store", result: Confirmed, run_id: str) -> dict[str, str]:
-    from runback.tracking.read.find import find_run
+    from runback.tracking.read.find_runs import find_run
 
     run = find_run(store, run_id).data
     best = result.standings[0]
@@ -102,7 +102,7 @@ def _tags(store: "Store", result: Confirmed, run_id: str) -> dict[str, str]:
         "runback.confirms": str(best.trial),
         VALUES: json.dumps(best.values),
         "runback.mean": str(best.mean.mean),
-        "runback.statistics.interval": f"{best.mean.low} to {best.mean.high}",
+        "runback.statistics.wilson_interval": f"{best.mean.low} to {best.mean.high}",
         "runback.seeds": ",".join(map(str, result.plan.seeds)),
         "runback.direction": "maximize" if result.maximize else "minimize",
         "runback.objective": run.params.get("training.objective", ""),

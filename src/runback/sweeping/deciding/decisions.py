@@ -9,7 +9,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from runback.sweeping.deciding.pruning import LivePruning, OrderedPruning, Pruning
-from runback.sweeping.study.study import Entry, create_entry
+from runback.sweeping.study.study_store import Entry, create_entry
 
 
 class Proposes(Protocol):

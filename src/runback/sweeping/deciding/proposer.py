@@ -15,9 +15,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from runback.errors import InputError
 from runback.sweeping.deciding.cmaes_state import read_safely
-from runback.sweeping.space.space import Space
-from runback.sweeping.study.study import part
-from runback.sweeping.study.view import JOURNAL, View
+from runback.sweeping.space.search_space import Space
+from runback.sweeping.study.study_store import part
+from runback.sweeping.study.study_view import JOURNAL, View
 
 NOT_STORED = -1
 """The ID of a trial that is being proposed."""

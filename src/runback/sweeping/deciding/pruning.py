@@ -8,7 +8,7 @@ from optuna.pruners import BasePruner
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from runback.sweeping.study.view import View, own_attributes
+from runback.sweeping.study.study_view import View, own_attributes
 
 
 class Pruning(Protocol):

@@ -7,7 +7,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from runback.sweeping.trials.hydra_job import Composer, app_config
-from runback.system.secrecy.config import masked
+from runback.system.secrecy.config_secrets import masked
 from runback.system.text.escape import for_terminal
 
 BEST_CONFIG = "best_config.yaml"

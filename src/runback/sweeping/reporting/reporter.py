@@ -13,20 +13,20 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from runback.errors import Stopped
-from runback.sweeping.confirm.files import SECTION
-from runback.sweeping.reporting import shown
+from runback.sweeping.confirm.confirm_files import SECTION
+from runback.sweeping.reporting import public_values
 from runback.sweeping.reporting.best_config import BEST_CONFIG
-from runback.sweeping.reporting.commands import commands
-from runback.sweeping.reporting.note import Place, note
-from runback.sweeping.reporting.plots.artist import Artist
-from runback.sweeping.reporting.plots.look import PAGE
-from runback.sweeping.reporting.plots.plots import WORTH_DRAWING
-from runback.sweeping.reporting.trials import trials_csv
-from runback.sweeping.study.study import best_trials
+from runback.sweeping.reporting.follow_up_commands import commands
+from runback.sweeping.reporting.plots.colours import PAGE
+from runback.sweeping.reporting.plots.drawing_process import Artist
+from runback.sweeping.reporting.plots.plot_selection import WORTH_DRAWING
+from runback.sweeping.reporting.sweep_note import Place, note
+from runback.sweeping.reporting.trials_table import trials_csv
+from runback.sweeping.study.study_store import best_trials
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Budget
-from runback.system.files.atomic import publish
 from runback.system.files.regular_file import read_regular, write_regular
+from runback.system.files.whole_file import publish
 from runback.system.secrecy import redacted
 from runback.tracking.layout import CONFIRM
 
@@ -167,12 +167,12 @@ class Reporter:
         if not best or best[0].number == self._best:
             return
         trial, file = best[0], self.folder / BEST_CONFIG
-        values = zip(shown.objectives(self.study), trial.values, strict=True)
+        values = zip(public_values.objectives(self.study), trial.values, strict=True)
         results = ", ".join(f"{name} {value:.4f}" for name, value in values)
         run = f", run {trial.user_attrs['run_id']}" if "run_id" in trial.user_attrs else ""
         about = f"The best of sweep {self.study.study_name}: trial {trial.number}, {results}{run}."
         partial = self.folder / f".{BEST_CONFIG}.partial"
-        about += f"\n  runback train --config {shown.path(file)}"
+        about += f"\n  runback train --config {public_values.path(file)}"
         write_regular(partial, self.best_config(trial.params, about).encode())
         publish(partial, file)
         self.run.log_file(file)

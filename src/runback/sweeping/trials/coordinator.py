@@ -17,17 +17,17 @@ from optuna.trial import TrialState
 
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.pruning import Pruning
-from runback.sweeping.study.study import FINISHED, Entry
+from runback.sweeping.study.study_store import FINISHED, Entry
 from runback.sweeping.trials import messages
-from runback.sweeping.trials import outcome as outcomes
+from runback.sweeping.trials import outcome_file as outcomes
 from runback.sweeping.trials.devices import least_used
 from runback.sweeping.trials.engines.engine import Ended, Engine, Said
-from runback.sweeping.trials.hopelessness import FailuresInARow
-from runback.sweeping.trials.output import OUTPUT, tidy
-from runback.sweeping.trials.policy import BAD_REGIONS, Policy
-from runback.sweeping.trials.process import ORPHANED, PROCESS, Job
-from runback.system.files.owner import end, is_abandoned, is_open_in
-from runback.system.interruption import held_signals
+from runback.sweeping.trials.failure_policy import BAD_REGIONS, Policy
+from runback.sweeping.trials.giving_up import FailuresInARow
+from runback.sweeping.trials.trial_output import OUTPUT, tidy
+from runback.sweeping.trials.worker import ORPHANED, PROCESS, Job
+from runback.system.files.process_owner import end, is_abandoned, is_open_in
+from runback.system.stop_signals import held_signals
 
 STOP_GRACE = 10
 """Seconds that running trials get to write their checkpoints and close their runs after Ctrl-C."""

@@ -19,7 +19,7 @@ from hydra.plugins.config_source import ConfigResult
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runback.sweeping.trials.process import Job
+from runback.sweeping.trials.worker import Job
 from runback.system.config.written_config import keep_composed, unresolved, written
 
 

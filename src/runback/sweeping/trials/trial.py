@@ -6,11 +6,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from runback.errors import DiskFull, Stopped, TrainingError, TrialPruned
-from runback.sweeping.study.label import Label
-from runback.sweeping.study.value import number
-from runback.sweeping.study.value import step as steps
-from runback.sweeping.trials import messages, outcome
-from runback.system.files.disk import is_full
+from runback.sweeping.study.objective_value import number
+from runback.sweeping.study.objective_value import step as steps
+from runback.sweeping.study.trial_label import Label
+from runback.sweeping.trials import messages, outcome_file
+from runback.system.files.full_disk import is_full
 from runback.system.secrecy import redacted_excerpt
 
 ATTRIBUTE = 1000
@@ -66,7 +66,7 @@ class Trial:
         """Keep how this trial ends where the coordinator's successor finds it. Errors: TrainingError."""
         self._refuse_fork()
         try:
-            outcome.keep(self.folder, how)
+            outcome_file.keep(self.folder, how)
         except OSError as error:
             if is_full(error):
                 raise DiskFull(f"the disk is full: cannot write {self.folder}") from error

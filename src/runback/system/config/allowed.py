@@ -113,7 +113,7 @@ SAMPLERS = _of(
     CmaEsSampler GPSampler NSGAIIISampler NSGAIISampler PartialFixedSampler QMCSampler RandomSampler
     TPESampler
     """,
-) | _of("runback.sweeping.space.exhaustive", "points")
+) | _of("runback.sweeping.space.grid", "points")
 
 PRUNERS = _of(
     "optuna.pruners",
@@ -143,7 +143,7 @@ _KERAS = LAYERS | OPTIMIZERS | KERAS_SCHEDULES | INITIALIZERS | REGULARIZERS | M
 
 INNER: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(("model", "data", "optimizer", "schedule", "augmentation"), _KERAS),
-    "hydra.sweeper.sampler": SAMPLERS - {"runback.sweeping.space.exhaustive.points"} | CROSSOVERS,
+    "hydra.sweeper.sampler": SAMPLERS - {"runback.sweeping.space.grid.points"} | CROSSOVERS,
     "hydra.sweeper.pruner": PRUNERS,
 }
 """What may stand, in each group, in the arguments of what is named there."""

@@ -11,10 +11,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runback.errors import InputError
 from runback.system.config import interpolation
-from runback.system.secrecy import config as secrets
+from runback.system.secrecy import config_secrets as secrets
 from runback.system.secrecy import remember, secret_key, secret_variable
-from runback.system.secrecy.known import spare
-from runback.system.secrecy.urls import password_in
+from runback.system.secrecy.secret_values import spare
+from runback.system.secrecy.url_secrets import password_in
 
 HYDRA_FOLDER = ".hydra"
 """In a run's folder: what Hydra composed for it."""

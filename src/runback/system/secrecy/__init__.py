@@ -1,10 +1,10 @@
 """What a record must never hold: secrets, known by their names, their forms, or their values."""
 
-from runback.system.secrecy.files import secret_file
-from runback.system.secrecy.known import remember
-from runback.system.secrecy.names import secret_key, secret_variable
-from runback.system.secrecy.text import redacted, redacted_excerpt, without_values
-from runback.system.secrecy.urls import without_credentials
+from runback.system.secrecy.redaction import redacted, redacted_excerpt, without_values
+from runback.system.secrecy.secret_files import secret_file
+from runback.system.secrecy.secret_names import secret_key, secret_variable
+from runback.system.secrecy.secret_values import remember
+from runback.system.secrecy.url_secrets import without_credentials
 
 __all__ = [
     "redacted",

@@ -6,11 +6,11 @@ from mlflow.entities import Run as FoundRun
 from mlflow.exceptions import MlflowException
 
 from runback.errors import StoreError
-from runback.tracking.read.find import find_run, search_sweep
+from runback.tracking.mlflow_limits import first_line
+from runback.tracking.read.find_runs import find_run, search_sweep
 from runback.tracking.read.rows import SYSTEM, Curves, Point, Runs, as_curves, columns
 from runback.tracking.store import Store
 from runback.tracking.tags import KIND_TAG, RETRY_TAG
-from runback.tracking.text import first_line
 
 CALLS = 8
 """Calls under way at once, where each run takes its own."""

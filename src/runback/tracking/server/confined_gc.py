@@ -3,14 +3,14 @@
 `python -m runback.tracking.server.confined_gc FOLDER STORE`
 """
 
-import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
 import sys
 from pathlib import Path
 
 from mlflow.cli import gc
 
-from runback.tracking.server.confined import confine
+from runback.tracking.server.confined_artifacts import confine
 
 
 def main(folder: str, uri: str) -> None:

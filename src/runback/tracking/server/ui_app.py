@@ -12,9 +12,9 @@ from flask import Response
 from mlflow.server import app as pages
 from mlflow.server.fastapi_app import app as server
 
-from runback.tracking.server.confined import confine
-from runback.tracking.server.gate import Gate, NoAssistant
-from runback.tracking.server.server import ARTIFACTS_VARIABLE, TOKEN_VARIABLE
+from runback.tracking.server.confined_artifacts import confine
+from runback.tracking.server.token_gate import Gate, NoAssistant
+from runback.tracking.server.ui_server import ARTIFACTS_VARIABLE, TOKEN_VARIABLE
 
 PREFERENCES = """<script>
 for (const [key, value] of Object.entries({

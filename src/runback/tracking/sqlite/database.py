@@ -1,6 +1,6 @@
 """MLflow's SQLite database: created whole or not at all, brought up to date, ready to be written to."""
 
-import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
 import contextlib
 import fcntl
@@ -19,9 +19,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from runback.errors import StoreError
 from runback.system.files.regular_file import APPEND, open_regular
 from runback.tracking.layout import refuse_unwritable
-from runback.tracking.sqlite.schema import refuse_unknown
+from runback.tracking.sqlite.database_schema import refuse_unknown
 from runback.tracking.sqlite.sqlite_file import back_up, make, revision, shown, sqlite_uri, write_ahead
-from runback.tracking.text import first_line
+from runback.tracking.mlflow_limits import first_line
 
 CREATION_TIMEOUT = 120.0
 """Seconds to wait for another process that creates or migrates the database, which takes it about 2."""

@@ -1,6 +1,6 @@
 """Brings what waits in a run's folder to its store. Doing so twice, or half of it, changes nothing."""
 
-import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -14,13 +14,13 @@ from mlflow.entities import Param, RunTag
 from runback.errors import DiskFull, InputError, RunbackError, StoreAway, StoreError
 from runback.tracking.write import logged_model
 from runback.tracking.artifact_place import of_run
-from runback.tracking.write.curves import Curves
-from runback.system.files.inside import refuse_links_out
+from runback.tracking.write.pending_metrics import Curves
+from runback.system.files.contained_path import refuse_links_out
 from runback.tracking.layout import FOLDER_TAG, MIRROR
 from runback.tracking.write.outbox import RESERVE, Entry, Outbox, legible
 from runback.tracking.store import Store, told
 from runback.tracking.tags import REASON_TAG
-from runback.tracking.text import first_line
+from runback.tracking.mlflow_limits import first_line
 
 BATCH_LIMIT = 100
 """Params or tags that MLflow takes in one call (mlflow.utils.validation.MAX_PARAMS_TAGS_PER_BATCH)."""

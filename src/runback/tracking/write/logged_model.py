@@ -1,6 +1,6 @@
 """Brings a model's folder to the store, as the one logged model of its run."""
 
-import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from mlflow.models import Model
 
 from runback.errors import StoreError
 from runback.system.files.regular_file import read_regular
-from runback.tracking.flags import one_try
+from runback.tracking.mlflow_settings import one_try
 from runback.tracking.write.outbox import legible
 from runback.tracking.store import Store
 

@@ -4,7 +4,7 @@ What is logged waits in the run's folder from the moment it is logged until its 
 and a thread brings it there: a store that fails, hangs or is away neither stops nor slows a training.
 """
 
-import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
 import contextlib
 import getpass
@@ -23,21 +23,21 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils import mlflow_tags
 
 from runback.errors import DiskFull, RunbackError, Stopped, StoreAway, StoreError, TrialPruned
-from runback.system.files.disk import is_full
+from runback.system.files.full_disk import is_full
 from runback.system.text.excerpt import said
 from runback.system.secrecy import redacted, redacted_excerpt, without_values
-from runback.system.secrecy.config import masked
-from runback.system.secrecy.known import without_known
-from runback.tracking.write.courier import Courier
-from runback.tracking.write.curves import Curves
+from runback.system.secrecy.config_secrets import masked
+from runback.system.secrecy.secret_values import without_known
+from runback.tracking.write.background_delivery import Courier
+from runback.tracking.write.pending_metrics import Curves
 from runback.tracking.write.delivery import END, deliver, send_end, send_params
-from runback.tracking.flags import one_try
+from runback.tracking.mlflow_settings import one_try
 from runback.tracking.write.logged_model import ABOUT, MODEL_NAME
-from runback.tracking.upkeep.moved import refuse_moved
+from runback.tracking.upkeep.moved_artifacts import refuse_moved
 from runback.tracking.write.outbox import Outbox
 from runback.tracking.store import Store, experiment_id, patiently, told
 from runback.tracking.tags import FAILURE_TAG, REASON_TAG
-from runback.tracking.text import PARAM_LIMIT, TAG_LIMIT, cut, first_line
+from runback.tracking.mlflow_limits import PARAM_LIMIT, TAG_LIMIT, cut, first_line
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 

@@ -1,6 +1,6 @@
 """Records what the machine does while a run trains: CPU, memory, disk, network, GPUs."""
 
-import runback.tracking.flags  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
 import contextlib
 import threading
@@ -10,7 +10,7 @@ from typing import Any
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from runback.errors import DiskFull
-from runback.tracking.write.curves import SYSTEM
+from runback.tracking.write.pending_metrics import SYSTEM
 from runback.tracking.write.run import Run
 
 SAMPLING_SECONDS = 5.0

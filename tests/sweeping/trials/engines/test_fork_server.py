@@ -17,8 +17,8 @@ from runback.sweeping import report
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.engines import fork_server
 from runback.sweeping.trials.engines.engine import Ended, Said
-from runback.sweeping.trials.engines.local import LocalEngine
-from runback.sweeping.trials.process import Job
+from runback.sweeping.trials.engines.local_engine import LocalEngine
+from runback.sweeping.trials.worker import Job
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_closing_ends_all_although_everything_is_stopped(tmp_path):
 
 COORDINATOR = """
 import time
-from runback.sweeping.trials.engines.local import LocalEngine
+from runback.sweeping.trials.engines.local_engine import LocalEngine
 engine = LocalEngine()
 print("started", flush=True)
 time.sleep(600)

@@ -8,7 +8,7 @@ from typing import Any, Self
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 
-from runback.system.text.brief import short_value
+from runback.system.text.formatting import short_value
 
 TICKS = 5
 

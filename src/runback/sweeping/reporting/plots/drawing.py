@@ -1,6 +1,7 @@
-"""Draws a sweep's plots in a process of its own: `-m runback.sweeping.reporting.plots.drawing STUDY NAME OUT`.
+"""Draws a sweep's plots in a process of its own.
 
-It reads the study and writes `report.html` and `plots/*.png` into OUT. The coordinator imports none of it.
+`python -m runback.sweeping.reporting.plots.drawing STUDY NAME OUT` reads the study and writes `report.html`
+and `plots/*.png` into OUT. The coordinator imports none of it.
 """
 
 import os
@@ -12,10 +13,10 @@ from pathlib import Path
 import optuna
 from optuna.study import Study
 
-from runback.sweeping.reporting.plots.look import PAGE
-from runback.sweeping.reporting.plots.plots import Plot, possible
-from runback.sweeping.reporting.plots.view import View, views
-from runback.sweeping.study.study import read_study
+from runback.sweeping.reporting.plots.colours import PAGE
+from runback.sweeping.reporting.plots.plot_selection import Plot, possible
+from runback.sweeping.reporting.plots.plotted_study import View, views
+from runback.sweeping.study.study_store import read_study
 from runback.system.text.escape import for_picture, for_plotly
 
 PICTURES = "plots"
@@ -38,14 +39,14 @@ def draw(study: Study, folder: Path) -> list[str]:
 
 
 def _write_page(name: str, found: Sequence[View], file: Path, missing: list[str]) -> None:
-    from runback.sweeping.reporting.plots import interactive
-    from runback.sweeping.reporting.plots.page import page, section
+    from runback.sweeping.reporting.plots import plotly_plots
+    from runback.sweeping.reporting.plots.report_page import page, section
 
     sections: list[str] = []
 
     def add(plot: Plot, view: View, stem: str) -> None:
         heading = f"{plot.title}: {view.title}" if stem != plot.name else plot.title
-        sections.append(section(stem, heading, plot.reading, getattr(interactive, plot.name)(view)))
+        sections.append(section(stem, heading, plot.reading, getattr(plotly_plots, plot.name)(view)))
 
     _each(found, add, missing)
     file.write_text(page(f"Sweep {name}", sections), encoding="utf-8")
@@ -57,10 +58,10 @@ def _write_pictures(found: Sequence[View], folder: Path, missing: list[str]) -> 
     mpl.use("agg")  # before pyplot looks for a display
     from matplotlib import pyplot
 
-    from runback.sweeping.reporting.plots import pictures
+    from runback.sweeping.reporting.plots import matplotlib_plots
 
     def save(plot: Plot, view: View, stem: str) -> None:
-        figure = getattr(pictures, plot.name)(view)
+        figure = getattr(matplotlib_plots, plot.name)(view)
         box = None if figure.get_layout_engine() else "tight"
         figure.savefig(folder / f"{stem}.png", dpi=RESOLUTION, bbox_inches=box)
         pyplot.close(figure)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.process import Job
+from runback.sweeping.trials.worker import Job
 
 
 @dataclass(frozen=True)

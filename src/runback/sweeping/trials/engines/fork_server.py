@@ -17,8 +17,8 @@ from multiprocessing.process import BaseProcess
 import psutil
 
 from runback.sweeping.trials.engines.liveness import Life
-from runback.system.interruption import STOPPING
-from runback.system.text.chatter import silenced
+from runback.system.stop_signals import STOPPING
+from runback.system.text.quiet_stderr import silenced
 
 LOOK = 1.0
 """Seconds from one look at the server to the next."""

@@ -9,7 +9,7 @@ import ctypes
 import os
 import signal
 
-from runback.system.interruption import STOPPING
+from runback.system.stop_signals import STOPPING
 
 _PR_SET_PDEATHSIG = 1
 

@@ -1,0 +1,113 @@
+"""Images and labels in two columns of a parquet file."""
+
+import difflib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from runback.classifier.data.image_decoding import BATCH, Item, decoded
+from runback.errors import DataError
+
+MAX_ROWS = 50_000_000
+"""Rows of a file: a label repeated a billion times takes a few bytes of it."""
+
+
+def read_labels(file: Path, column: str) -> np.ndarray:
+    """Return the integer labels of all rows, int64 of shape (n,); reads no image.
+
+    Raises DataError for a file that is not parquet or truncated, a missing column (naming the nearest),
+    no rows, labels that are no integers, or a null (naming the row, from 0).
+    """
+    with _opened(file) as table:
+        _check_column(table.schema_arrow, column, file)
+        values = table.read(columns=[column]).column(0)
+        if not pa.types.is_integer(values.type):
+            raise DataError(f"{file}: expected integers in column {column!r}; got {values.type}")
+        if not len(values):
+            raise DataError(f"{file}: expected rows; got none")
+        if values.null_count:
+            row = pc.index(values.is_null(), True).as_py()
+            raise DataError(f"{file}: expected a label in column {column!r}; got null at row {row}")
+        return np.asarray(values.cast(pa.int64()).to_numpy())
+
+
+def read_class_names(file: Path, column: str) -> tuple[str, ...] | None:
+    """Return the class names that Hugging Face's `datasets` wrote into the schema, or None."""
+    with _opened(file) as table:
+        metadata = table.schema_arrow.metadata or {}
+    try:
+        names = json.loads(metadata[b"huggingface"])["info"]["features"][column]["names"]
+        return tuple(str(name) for name in names)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+
+
+def read_images(
+    file: Path, column: str, rows: np.ndarray, *, channels: int = 3, size: tuple[int, int] | None = None
+) -> Iterator[np.ndarray]:
+    """Decode the images at `rows` (rising, from 0) block by block: uint8 (m, height, width, channels).
+
+    The column holds PNG or JPEG bytes, or a struct with a field `bytes`. See `decoded` for `size`, what it
+    does and raises; images at other rows are skipped undecoded.
+    """
+    return decoded(_encoded(file, column, rows), channels=channels, size=size)
+
+
+def _encoded(file: Path, column: str, rows: np.ndarray) -> Iterator[list[Item]]:
+    with _opened(file) as table:
+        _check_column(table.schema_arrow, column, file)
+        _check_bytes(table.schema_arrow.field(column).type, column, file)
+        start = 0
+        for batch in table.iter_batches(BATCH, columns=[column], use_threads=False):
+            low, high = np.searchsorted(rows, [start, start + len(batch)])
+            if high > low:
+                yield _items(batch.column(0), rows[low:high], start, file, column)
+            start += len(batch)
+
+
+def _items(values: Any, rows: np.ndarray, start: int, file: Path, column: str) -> list[Item]:
+    values = values.take(pa.array(rows - start))
+    if pa.types.is_struct(values.type):
+        values = pc.struct_field(values, "bytes")
+    if values.null_count:
+        row = rows[pc.index(values.is_null(), True).as_py()]
+        raise DataError(f"{file}: expected an image in column {column!r}; got null at row {row}")
+    return [(f"{file} row {row}", value) for row, value in zip(rows, values.to_pylist(), strict=True)]
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    if not file.is_file():
+        raise DataError(f"expected the parquet file {file}; there is none")
+    try:
+        with pq.ParquetFile(file, page_checksum_verification=True) as table:
+            if table.metadata.num_rows > MAX_ROWS:
+                rows = table.metadata.num_rows
+                raise DataError(f"{file}: expected at most {MAX_ROWS:,} rows; got {rows:,}")
+            yield table
+    except (pa.ArrowException, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise DataError(f"{file}: not a readable parquet file, or a truncated one: {reason}") from error
+
+
+def _check_column(schema: Any, column: str, file: Path) -> None:
+    if column not in schema.names:
+        nearest = difflib.get_close_matches(column, schema.names, 1, cutoff=0.0)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise DataError(f"{file}: expected a column {column!r}; got {', '.join(schema.names)}{hint}")
+
+
+def _check_bytes(kind: Any, column: str, file: Path) -> None:
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        kind = kind.field("bytes").type
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)):
+        raise DataError(
+            f"{file}: expected image bytes, or a struct with a field bytes, in column {column!r}; got {kind}"
+        )

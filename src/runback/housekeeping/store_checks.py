@@ -1,0 +1,187 @@
+"""Whether the databases in mlruns/ are sound, and say what is true: of runs, of trials, of places."""
+
+import os
+from collections.abc import Collection
+from functools import partial
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runback.errors import InputError, StoreError
+from runback.housekeeping.check import Check, ok
+from runback.system.files.folder_lock import is_held
+from runback.tracking.layout import Layout
+from runback.tracking.sqlite.database_schema import any_running, refuse_unknown
+from runback.tracking.sqlite.sqlite_file import faults, file_of, revision, shown, write_ahead, writes_ahead
+from runback.tracking.upkeep import moved_artifacts
+
+if TYPE_CHECKING:
+    from runback.tracking.store import Store
+
+PATIENCE = 2.0
+"""Seconds to wait for another program's lock; a sweep's own take milliseconds."""
+
+NAMED = 3
+"""Runs that are named in one line."""
+
+
+def store_checks(layout: Layout) -> list[Check]:
+    """Check each sweep's study and the store of runs. What cannot be opened is told of, and left as it is."""
+    ours: set[str] = set()
+    checks = []
+    for study in sorted(layout.sweeps.glob("*/study.db")):
+        check, runs = _study_check(layout, study)
+        checks.append(check)
+        ours |= runs
+    return [*_tracking_checks(layout, ours), *checks]
+
+
+def _tracking_checks(layout: Layout, ours: Collection[str]) -> list[Check]:
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    database = file_of(uri) if uri else layout.database
+    if database is None:
+        return _server_checks(layout, ours)
+    if not database.exists():
+        return [ok(shown(database), "not there yet: no run was recorded")]
+    check = _database_check(database)
+    if check.state == "problem":
+        return [check]
+    return [check, _paths_check(database, layout), _local_runs_check(database, layout, ours)]
+
+
+def _server_checks(layout: Layout, ours: Collection[str]) -> list[Check]:
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"  # an answer is wanted now
+    try:
+        from runback.tracking.store import open_store
+
+        store = open_store(layout)
+        running = _runs_check(store, ours)
+    except (ImportError, StoreError) as error:
+        return [Check("server", "problem", str(error), "start it, or unset MLFLOW_TRACKING_URI")]
+    return [ok("server", f"{store} answers"), running]
+
+
+def _database_check(database: Path) -> Check:
+    """Check a database of MLflow's."""
+    try:
+        refuse_unknown(database, revision(database, PATIENCE))
+        return _soundness(database)
+    except (PackageNotFoundError, StoreError) as error:
+        return Check(shown(database), "problem", str(error))
+
+
+def _study_check(layout: Layout, database: Path) -> tuple[Check, set[str]]:
+    """Check a sweep's study; return also the IDs of the runs that it knows."""
+    folder = database.parent
+    try:
+        from runback.sweeping.study.left_running import study_facts
+
+        layout.inside(database, f"the study of sweep {folder.name}")
+        revision(database, PATIENCE)
+        check = _soundness(database)
+        if check.state == "problem":
+            return check, set()
+        facts = study_facts(folder)
+    except (ImportError, InputError) as error:  # StoreError is one
+        is_at_work = is_held(folder, layout.mlruns)  # and may just have begun
+        return Check(shown(database), "warning" if is_at_work else "problem", str(error)), set()
+    if facts.running and not is_held(folder, layout.mlruns):
+        trials = ", ".join(facts.running[:NAMED])
+        told = f"{_count(facts.running, 'trial')} RUNNING ({trials}) and no process of the sweep lives"
+        advice = f"`runback sweep {folder.name}` takes them up, from their checkpoints"
+        return Check(shown(database), "warning", told, advice), facts.runs
+    return check, facts.runs
+
+
+def _soundness(database: Path) -> Check:
+    """Check what a database is like as a file. Raises StoreError where it cannot be read."""
+    broken = faults(database, PATIENCE)
+    if broken:
+        advice = (
+            "stop all that uses it and keep a copy, then put a backup (*.bak) in its place, or save what can "
+            f"be read: sqlite3 {database.name} .recover"
+        )
+        return Check(shown(database), "problem", f"damaged: {'; '.join(broken)}", advice)
+    if writes_ahead(database, PATIENCE):
+        return ok(shown(database), f"sound, {database.stat().st_size / 1e6:,.1f} MB")
+    told = "sound; it keeps no write-ahead log, so readers and writers wait for each other"
+    advice = "`runback doctor --fix` turns it on"
+    return Check(shown(database), "warning", told, advice, partial(_switch, database))
+
+
+def _switch(database: Path) -> str:
+    write_ahead(database)
+    return "keeps a write-ahead log now"
+
+
+def _paths_check(database: Path, layout: Layout) -> Check:
+    """Check that artifacts are where MLflow looks for them."""
+    try:
+        places = moved_artifacts.stale_places(database, layout.mlruns)
+        foreign = moved_artifacts.foreign_homes(database, layout.mlruns)
+    except StoreError as error:
+        return Check("artifacts", "problem", str(error))
+    if places:
+        old = ", ".join(sorted({str(place.old) for place in places}))
+        told = f"the project was moved: {_count(places, 'path')} in {shown(database)} still name {old}"
+        advice = "`runback doctor --fix` rewrites them, after a backup"
+        return Check("artifacts", "problem", told, advice, partial(_rewrite, database, layout))
+    if foreign:
+        told = f"experiments keep their artifacts in {', '.join(map(str, foreign))}, not in {layout.mlruns}"
+        advice = "if this is a copy of a project, name other experiments (tracking.experiment=NAME)"
+        return Check("artifacts", "warning", told, advice)
+    return ok("artifacts", "where MLflow looks for them")
+
+
+def _rewrite(database: Path, layout: Layout) -> str:
+    count, backup = moved_artifacts.rewrite(database, layout.mlruns)
+    return f"{count} paths rewritten to {layout.mlruns}; the database before: {backup.name}"
+
+
+def _local_runs_check(database: Path, layout: Layout, ours: Collection[str]) -> Check:
+    try:
+        if not any_running(database):
+            return ok("runs", "none is RUNNING")
+        from runback.tracking.store import open_store
+
+        return _runs_check(open_store(layout), ours)
+    except (ImportError, StoreError) as error:
+        return Check("runs", "problem", str(error))
+
+
+def _runs_check(store: "Store", ours: Collection[str]) -> Check:
+    """Check that every RUNNING run has a process. Raises StoreError."""
+    from runback.tracking.upkeep.dead_runs import running
+
+    found = running(store, ours)
+    others = f"; {len(found.unknown)} of other programs or machines" if found.unknown else ""
+    if found.waiting:
+        others = f"; what {_count(found.waiting, 'run')} logged is still to be delivered{others}"
+    if not found.unattended:
+        told = f"{len(found.attended)} RUNNING, each with its process{others}"
+        return (
+            Check("runs", "warning", told, "`runback sync` delivers it")
+            if found.waiting
+            else ok("runs", told)
+        )
+    names = ", ".join(run.info.run_id[:12] for run in found.unattended[:NAMED])
+    more = ", ..." if len(found.unattended) > NAMED else ""
+    told = f"{_count(found.unattended, 'run')} RUNNING whose process is gone: {names}{more}{others}"
+    advice = (
+        "`runback doctor --fix` closes them; `runback train resume=RUN` goes on with one, or its sweep does"
+    )
+    return Check("runs", "problem", told, advice, partial(_close, store, ours))
+
+
+def _close(store: "Store", ours: Collection[str]) -> str:
+    from runback.tracking.upkeep.dead_runs import close, running
+
+    closed = [run for run in running(store, ours).unattended if close(store, run)]
+    told = f"{_count(closed, 'run')} closed as KILLED"
+    if any("runback.sweep" in run.data.tags for run in closed):
+        return f"{told}; `runback sweep NAME` takes a sweep's trials up"
+    return told
+
+
+def _count(things: Collection[object], what: str) -> str:
+    return f"{len(things)} {what}{'' if len(things) == 1 else 's'}"

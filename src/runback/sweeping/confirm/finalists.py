@@ -1,0 +1,98 @@
+"""Which trials are finalists, and the fresh seeds that they are trained on."""
+
+import hashlib
+import itertools
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from optuna.study import Study
+from optuna.trial import TrialState
+
+from runback.sweeping.confirm.confirm_settings import ConfirmSettings
+from runback.sweeping.study.study_store import best_trials
+
+SEEDS = range(1000, 10_000)
+"""Where fresh seeds are drawn from: short enough to be read in a run's name."""
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A trial that is confirmed."""
+
+    trial: int
+    value: float
+    """What the search found."""
+    params: dict[str, Any]
+    twins: list[int]
+    """Other completed trials with the same params but for the seed, the best first."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be trained: each finalist on each seed."""
+
+    finalists: list[Finalist]
+    seeds: list[int]
+    seed_key: str
+    asked: dict[str, Any]
+    """The settings that it follows from, and the search's budget."""
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `as_json` wrote."""
+        finalists = [Finalist(**finalist) for finalist in content["finalists"]]
+        return cls(**{**content, "finalists": finalists})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a study keeps."""
+        return asdict(self)
+
+    @property
+    def points(self) -> list[dict[str, int]]:
+        """The trainings, seed by seed: wherever it is interrupted, finalists have about as many."""
+        return [{"trial": one.trial, "seed": seed} for seed in self.seeds for one in self.finalists]
+
+
+def make_plan(
+    study: Study, settings: ConfirmSettings, *, seed: int, used: Any, budget: Mapping[str, Any]
+) -> Plan:
+    """Choose the finalists of a search that has ended.
+
+    `seed` is the sampler's, from which the fresh seeds follow; `used` is the seed that trials share, if they
+    do. No trial of the study was trained on a fresh seed.
+    """
+    found = finalists(study, settings)
+    completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    taken = {str(used), *(str(trial.params.get(settings.seed_key)) for trial in completed)}
+    fresh = (one for one in _drawn(seed) if str(one) not in taken)
+    seeds = list(itertools.islice(fresh, settings.seeds))
+    return Plan(found, seeds, settings.seed_key, asked_for(settings, budget))
+
+
+def asked_for(settings: ConfirmSettings, budget: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a plan follows from, besides the search's results."""
+    return {**asdict(settings), **budget}
+
+
+def finalists(study: Study, settings: ConfirmSettings) -> list[Finalist]:
+    """Return the best completed trials, the best first; of those that differ in their seed alone one."""
+    alike: dict[str, list[Any]] = {}
+    for trial in best_trials(study, len(study.get_trials(deepcopy=False))):
+        key = {name: value for name, value in trial.params.items() if name != settings.seed_key}
+        alike.setdefault(repr(sorted(key.items())), []).append(trial)
+    return [
+        Finalist(first.number, float(first.value), dict(first.params), [twin.number for twin in twins])
+        for first, *twins in itertools.islice(alike.values(), settings.top)
+    ]
+
+
+def _drawn(seed: int) -> Any:
+    """Draw seeds, each once: the same ones for the same `seed`, and the first n whatever n is."""
+    seen = set()
+    for count in itertools.count():
+        digest = hashlib.sha256(f"{seed},confirm,{count}".encode()).digest()
+        drawn = SEEDS[int.from_bytes(digest[:8], "big") % len(SEEDS)]
+        if drawn not in seen:
+            seen.add(drawn)
+            yield drawn

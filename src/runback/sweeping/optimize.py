@@ -1,0 +1,289 @@
+"""A whole sweep, from Hydra's config to the summary."""
+
+import gc
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+from hydra.core.config_loader import ConfigLoader
+from hydra.types import TaskFunction
+from omegaconf import DictConfig, OmegaConf
+from optuna.study import Study
+
+from runback.errors import InputError, TrainingError
+from runback.keras import seeding
+from runback.sweeping.confirm.stage import Resources, Stage
+from runback.sweeping.deciding.decisions import Decisions
+from runback.sweeping.deciding.determinism import keep_order
+from runback.sweeping.deciding.proposer import Proposer
+from runback.sweeping.reporting.best_config import best_config
+from runback.sweeping.reporting.reporter import Reporter
+from runback.sweeping.reporting.sweep_note import Place
+from runback.sweeping.space import search_space
+from runback.sweeping.space.grid import is_finite
+from runback.sweeping.space.search_identity import Search
+from runback.sweeping.space.search_space import Space
+from runback.sweeping.study.study_store import (
+    STUDY,
+    close_study,
+    finished_count,
+    keep_names,
+    keep_search,
+    open_study,
+    pruner_for,
+    readable_errors,
+)
+from runback.sweeping.study.trial_label import trial_label
+from runback.sweeping.sweep_settings import SweeperSettings
+from runback.sweeping.trials import messages
+from runback.sweeping.trials.coordinator import Budget, Coordinator, Observer
+from runback.sweeping.trials.devices import devices
+from runback.sweeping.trials.engines.engine import Ended
+from runback.sweeping.trials.engines.local_engine import LocalEngine
+from runback.sweeping.trials.failure_policy import RETRIES
+from runback.sweeping.trials.hydra_job import Composer, app_config
+from runback.sweeping.trials.worker import Job
+from runback.sweeping.watching.live_table import Table
+from runback.sweeping.watching.sweep_run import ParentRun
+from runback.system.config.interpolation import variables
+from runback.system.config.written_config import refuse_environment
+from runback.system.files.contained_path import inside, refuse_links_out
+from runback.system.files.folder_lock import alone_in
+from runback.system.text.escape import lines_for_terminal
+from runback.system.text.terminal import say
+from runback.tracking.layout import MLRUNS_VARIABLE
+
+MEMORY_PER_TRIAL = 1_500_000_000
+"""Bytes that a trial may want: TensorFlow's share that forked processes do not have in common (about
+0.4 GB), CIFAR-10 (0.2 GB), activations."""
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How many trials run at once, and each one's CPU threads."""
+
+    n_workers: int
+    threads: int
+    devices: list[str] = field(default_factory=list)
+    """The GPUs that trials are divided among; none: they run on the CPU."""
+
+
+def sweep(
+    settings: SweeperSettings,
+    *,
+    loader: ConfigLoader,
+    task_function: TaskFunction,
+    config: DictConfig,
+    arguments: Sequence[str],
+) -> None:
+    """Start the sweep or continue it, until its budget is used up.
+
+    Errors: InputError before anything is stored; TrainingError when no trial ever finished.
+    """
+    settings.check()
+    _refuse_environment(config)
+    searched = search_space.parse(settings.params, arguments, loader)
+    settings = replace(settings, sampler=settings.sampler or _automatic_sampler(settings, searched))
+    proposer = Proposer(settings.sampler, searched, settings.seed)
+    pruner = partial(pruner_for, settings.pruner)
+    pruner()  # or say at once why it cannot be built
+    limits = [limit for limit in (settings.n_trials, proposer.limit) if limit is not None]
+    if not limits and settings.timeout is None:
+        raise InputError("the sweep would never end: set hydra.sweeper.n_trials or hydra.sweeper.timeout")
+    composer = Composer.of(loader, config, task_function)
+    sweep_folder = Path(config.hydra.sweep.dir).absolute()
+    name = settings.name or sweep_folder.name
+    search = Search.of(searched, settings.directions, composer.base)
+    slots = divide(settings)
+    budget = Budget(min(limits, default=None), settings.timeout, slots.n_workers)
+    stage = Stage.of(name, settings, composer, searched)
+
+    with ExitStack() as ends:
+        is_known = (sweep_folder / STUDY).exists()
+        # What does not fit is refused before anything is started.
+        if not is_known:
+            _refuse_without_study(sweep_folder)
+        else:
+            study = ends.enter_context(_opened(sweep_folder, name, search, settings, slots))
+        is_over, is_done = _progress(study, budget, stage) if is_known else (False, False)
+        if not is_done:
+            if sys.stdout.isatty():  # what is imported and checked now takes seconds
+                say(f"sweep {name}: getting ready, {slots.n_workers} trials at once")
+            engine = ends.enter_context(
+                closing(LocalEngine(settings.start_method, settings.preload, composer.warm_up(slots.threads)))
+            )
+            if settings.extend or not is_known:  # else they were, before it began
+                _check_corners(composer, searched, engine, slots)
+        if not is_known:
+            study = ends.enter_context(_opened(sweep_folder, name, search, settings, slots))
+        keep_search(study, search)
+        keep_names(study, settings.objectives)
+        order = keep_order(study, settings, slots.n_workers, slots.threads)
+        decisions = Decisions(study, proposer, pruner, order.window)
+        if is_done:
+            Table(study, budget, searched).print_finished()
+            if stage is not None:
+                stage.print_results(study)
+            return
+        parent = ParentRun.open(study, name, settings, searched, sweep_folder, composer.groups)
+
+        def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
+            facts: dict[str, Any] = {"sweep": name, "threads": order.threads, "parent": parent.id}
+            facts |= {"label": trial_label(number, params), "begun": begun, "device": device}
+            return composer.job(number, searched.overrides(params), **facts)
+
+        def best_config_of(params: dict[str, Any], about: str) -> str:
+            return best_config(composer, searched.overrides(params), about)
+
+        reporter = None
+        if parent.run is not None:
+            place = Place(parent.run.experiment_id(), parent.run.id)
+            reporter = Reporter(study, parent.run, place, budget, config, sweep_folder, best_config_of)
+        gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
+        table = Table(study, budget, searched)
+        observers: list[Observer] = [parent, table, *([reporter] if reporter else [])]
+        coordinator = Coordinator(
+            *(study, decisions, engine, budget, settings.policy, job, observers, slots.devices)
+        )
+        with (
+            parent.recording(),
+            readable_errors(sweep_folder / STUDY),
+            reporter.keeping() if reporter else nullcontext(),
+        ):
+            if not is_over:
+                try:
+                    with table.live():
+                        coordinator.run()
+                        if finished_count(study) == 0:
+                            raise TrainingError(f"no trial finished; their logs are under {sweep_folder}")
+                finally:
+                    table.print_summary()
+            if stage is not None:
+                where = (engine, slots.n_workers, order.threads, slots.devices)
+                stage.run(study, Resources(*where, settings.policy, parent, sweep_folder))
+
+
+def _refuse_environment(config: DictConfig) -> None:
+    """Refuse what the study keeps, or is called by, where it comes from the environment: it is written."""
+    for key, names in variables(OmegaConf.to_container(config.hydra.sweeper)).items():
+        if key.split(".")[0] in ("name", "experiment", "params"):
+            raise InputError(
+                f"hydra.sweeper.{key} must not come from the environment (here {', '.join(names)}): it is "
+                "written; a value that all trials share stands in the config itself: ${oc.env:NAME}"
+            )
+    refuse_environment(app_config(config))
+
+
+@contextmanager
+def _opened(
+    sweep_folder: Path, name: str, search: Search, settings: SweeperSettings, slots: Slots
+) -> Iterator[Study]:
+    """Hold the sweep's folder, and open its study unless another config was asked for."""
+    _refuse_links(sweep_folder, name)
+    with alone_in(sweep_folder, f"sweep {name}"):
+        study = open_study(sweep_folder, name, search, extend=settings.extend)
+        try:
+            if not study.get_trials(deepcopy=False):
+                _refuse_without_study(sweep_folder)
+            keep_order(study, settings, slots.n_workers, slots.threads)
+            yield study
+        finally:
+            close_study(study)
+
+
+def _refuse_links(sweep_folder: Path, name: str) -> None:
+    """Refuse a folder in mlruns/ through which trials would write, or read, outside."""
+    mlruns = Path(os.environ.get(MLRUNS_VARIABLE, os.devnull))
+    if sweep_folder.is_relative_to(mlruns):
+        inside(mlruns, sweep_folder, f"the folder of sweep {name}")
+        refuse_links_out(sweep_folder, mlruns, f"the folder of sweep {name}")
+
+
+def _refuse_without_study(sweep_folder: Path) -> None:
+    """Refuse a folder with trials of a study that is gone: new ones would be taken for them."""
+    if any(trial.name.isdigit() for trial in sweep_folder.glob("*/")):
+        raise InputError(
+            f"{sweep_folder} holds trials, and {STUDY} knows none: put it back, move the folder away, "
+            "or start a fresh study with --new"
+        )
+
+
+def divide(settings: SweeperSettings) -> Slots:
+    """Decide how many trials run at once and how many CPU threads each one gets."""
+    available = seeding.available_cores()
+    gpus = devices(settings.gpus)
+    if settings.n_workers == "auto" and gpus:
+        n_workers = min(len(gpus) * settings.trials_per_gpu, settings.n_trials or available)
+    elif settings.n_workers == "auto":
+        share = 1 if settings.threads == "auto" else settings.threads
+        by_memory = int(psutil.virtual_memory().available // MEMORY_PER_TRIAL)
+        n_workers = max(1, min(available // share, by_memory, settings.n_trials or available))
+    else:
+        n_workers = settings.n_workers
+    threads = max(1, available // n_workers) if settings.threads == "auto" else settings.threads
+    return Slots(n_workers, threads, gpus)
+
+
+def _automatic_sampler(settings: SweeperSettings, searched: Space) -> dict[str, Any]:
+    if settings.n_trials is None and settings.timeout is None and is_finite(searched.distributions):
+        return {"_target_": "runback.sweeping.space.grid.points"}
+    return {"_target_": "optuna.samplers.TPESampler"}
+
+
+def _progress(study: Study, budget: Budget, stage: Stage | None) -> tuple[bool, bool]:
+    """Return whether the search is over, and whether all is done."""
+    has_enough = _has_enough(study, budget)
+    if stage is None:
+        return has_enough, has_enough
+    plan = stage.plan(study, is_search_over=has_enough)
+    return plan is not None, plan is not None and stage.is_done(study, plan)
+
+
+def _has_enough(study: Study, budget: Budget) -> bool:
+    return budget.n_trials is not None and finished_count(study) >= budget.n_trials
+
+
+def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slots: Slots) -> None:
+    """Compose the corners of the search space and have the app check them, before anything is stored.
+
+    The app's check runs in a trial process: it may import what the coordinator never does.
+    """
+    corners = [composer.compose(0, searched.overrides(values)) for values in searched.corner_values()]
+    call = composer.call_check(corners)
+    if call is None:
+        return None
+    facts: dict[str, Any] = {"sweep": "check", "threads": slots.threads, "parent": None}
+    with tempfile.TemporaryDirectory(prefix="runback-check-") as scratch:
+        check = Job.of(call, number=-1, folder=Path(scratch), **facts)
+        for _ in range(1 + RETRIES["lost"]):
+            outcome = _outcome(engine, check)
+            if not (isinstance(outcome, messages.Failed) and outcome.kind == "lost"):
+                break
+    return _raise_if_failed(outcome)
+
+
+def _outcome(engine: LocalEngine, job: Job) -> messages.Outcome:
+    engine.start(job)
+    try:
+        while True:
+            for event in engine.events(1.0):
+                if isinstance(event, Ended):
+                    return event.outcome
+    finally:  # on Ctrl-C it may be in the middle of a download
+        engine.kill(job.number)
+
+
+def _raise_if_failed(outcome: messages.Outcome) -> None:
+    match outcome:
+        case messages.Failed("input" | "data" | "out_of_memory", reason):
+            raise InputError(reason)
+        case messages.Failed(kind, reason, traceback):
+            sys.stderr.write(lines_for_terminal(traceback))
+            raise TrainingError(f"the check before the first trial failed ({kind}): {reason}")

@@ -1,0 +1,95 @@
+"""Which plots a report has, and when there is enough to draw them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from optuna.trial import TrialState
+
+from runback.sweeping.reporting.plots.plotted_study import View
+from runback.tracking.mlflow_limits import metric_name
+
+WORTH_DRAWING = 5
+"""Trials done or pruned, from which on there is something to see."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot: `name` is that of its functions in `interactive` and in `pictures`, and of its file."""
+
+    name: str
+    title: str
+    reading: str
+    """How to read it, in a sentence."""
+    is_possible: Callable[[View], bool]
+    is_of_objective: bool = True
+    """Whether there is one for each objective."""
+
+
+def _has_values(view: View, least: int = 2) -> bool:
+    return len(view.completed) >= least
+
+
+def _varies(view: View) -> bool:
+    """Whether there are params, and values that they could explain."""
+    return bool(view.params) and len({trial.value for trial in view.completed}) > 1
+
+
+def _has_curves(view: View) -> bool:
+    return any(len(trial.intermediate_values) > 1 for trial in view.study.get_trials(deepcopy=False))
+
+
+def _has_started(view: View) -> bool:
+    return any(trial.state != TrialState.WAITING for trial in view.study.get_trials(deepcopy=False))
+
+
+PLOTS = (
+    Plot("history", "History", "Each trial's value, and the best so far.", _has_values),
+    Plot(
+        "importances",
+        "Importance of params",
+        "How much each param matters for being among the better trials (PED-ANOVA); vague with few trials.",
+        lambda view: _varies(view) and len(view.params) > 1,
+    ),
+    Plot(
+        "parallel_coordinates",
+        "Parallel coordinates",
+        "A line is a trial. Drag along an axis to keep the lines that pass there.",
+        _varies,
+    ),
+    Plot("slices", "Slices", "Values over each param, the important first; the darker, the later.", _varies),
+    Plot(
+        "contours",
+        "Contours",
+        "Values over pairs of the most important params, interpolated between trials.",
+        lambda view: _varies(view) and len(view.params) > 1,
+    ),
+    Plot(
+        "intermediate_values",
+        "Curves",
+        "What trials reported: red the best, grey the pruned ones, with a cross at their end.",
+        _has_curves,
+    ),
+    Plot(
+        "pareto_front",
+        "Pareto front",
+        "Trials that no other one beats in every objective.",
+        lambda view: len(view.whole.directions) in (2, 3) and _has_values(view, 1),
+        is_of_objective=False,
+    ),
+    Plot(
+        "timeline",
+        "Timeline",
+        "What ran in each slot, and when.",
+        _has_started,
+        is_of_objective=False,
+    ),
+)  # fmt: skip
+
+
+def possible(views: Sequence[View]) -> Iterator[tuple[Plot, View, str]]:
+    """Give the plots there is enough for, with the view that each is of, and the name of its file."""
+    for plot in PLOTS:
+        for view in views if plot.is_of_objective else views[:1]:
+            if plot.is_possible(view):
+                several = plot.is_of_objective and len(views) > 1
+                yield plot, view, f"{plot.name}_{metric_name(view.title)}" if several else plot.name

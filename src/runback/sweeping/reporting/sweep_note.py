@@ -1,0 +1,124 @@
+"""The description of a sweep's run: Markdown, read in MLflow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import quote
+
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from runback.sweeping.reporting import public_values
+from runback.sweeping.reporting.markdown import code_block, table_row
+from runback.sweeping.study import states
+from runback.sweeping.study.study_store import best_trials, finished_count
+from runback.sweeping.trials.coordinator import Budget
+from runback.system.text.escape import for_markdown, for_terminal
+from runback.system.text.formatting import duration, short_value
+
+BEST = 5
+"""Trials in the table."""
+
+PARAMS = 10
+"""Columns of params in it: more are wider than the page."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the sweep's run is in MLflow."""
+
+    experiment_id: str
+    run_id: str
+
+    def trial(self, run_id: str) -> str:
+        """Return the address of a trial's run in MLflow's page."""
+        return f"#/experiments/{quote(self.experiment_id, safe='')}/runs/{quote(run_id, safe='')}"
+
+    def artifact(self, name: str) -> str:
+        """Return the address of one of the sweep's own artifacts."""
+        return f"{self.trial(self.run_id)}/artifacts/{quote(name)}"
+
+
+def note(
+    study: Study,
+    place: Place,
+    budget: Budget,
+    *,
+    elapsed: float,
+    commands: Sequence[tuple[str, str]],
+    artifacts: Sequence[str] = (),
+    confirmed: str = "",
+) -> str:
+    """Return the note. `elapsed` are seconds since this start, `artifacts` the names of those to open first.
+
+    `commands` are pairs of what a command does and the command, `confirmed` the confirm stage's own section.
+    """
+    links = " · ".join(f"[{for_markdown(name)}]({place.artifact(name)})" for name in artifacts)
+    # MLflow shows about six lines until it is asked for more.
+    paragraphs = [_progress(study, budget, elapsed), links, _table(study, place), confirmed]
+    paragraphs.append(_commands(commands))
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+
+
+def _progress(study: Study, budget: Budget, elapsed: float) -> str:
+    trials = study.get_trials(deepcopy=False)
+    running = sum(trial.state == TrialState.RUNNING for trial in trials)
+    done = f"{finished_count(study)} of {budget.n_trials}" if budget.n_trials else str(finished_count(study))
+    parts = [f"**{done} trials**", *([f"{running} running"] if running else []), *states.counts(trials)]
+    parts.append(f"{duration(_busy_seconds(trials))} with trials running")
+    if budget.timeout is not None:
+        parts.append(
+            f"{duration(min(elapsed, budget.timeout))} of {duration(budget.timeout)} since its start"
+        )
+    return " · ".join(parts)
+
+
+def _table(study: Study, place: Place) -> str:
+    best = best_trials(study, BEST)
+    if not best:
+        return ""
+    params = dict(list(public_values.param_names(study.get_trials(deepcopy=False)).items())[:PARAMS])
+    objectives = map(_objective, public_values.objectives(study), study.directions)
+    heads = ["trial", *objectives, *map(for_markdown, params.values()), "time"]
+    rows = [heads, *(_row(trial, list(params), place) for trial in best)]
+    lines = [table_row(cells) for cells in rows]
+    lines.insert(1, "|" + " --- |" * len(heads))
+    name = "" if len(study.directions) == 1 else "Trials that no other one beats in every objective:\n\n"
+    return name + "\n".join(lines)
+
+
+def _objective(name: str, direction: StudyDirection) -> str:
+    return f"{for_markdown(name)} {'↑' if direction == StudyDirection.MAXIMIZE else '↓'}"
+
+
+def _row(trial: FrozenTrial, params: Sequence[str], place: Place) -> list[str]:
+    run_id = trial.user_attrs.get("run_id")
+    link = str(trial.number) if run_id is None else f"[{trial.number}]({place.trial(run_id)})"
+    values = [f"**{value:.4f}**" for value in trial.values]
+    chosen = [
+        for_markdown(short_value(public_values.param(name, trial.params.get(name, "")))) for name in params
+    ]
+    return [link, *values, *chosen, duration(public_values.seconds(trial) or 0.0)]
+
+
+def _commands(commands: Sequence[tuple[str, str]]) -> str:
+    if not commands:
+        return ""
+    shown = [(purpose, for_terminal(command)) for purpose, command in commands]
+    lines = [f"# {purpose}\n{command}" if purpose else command for purpose, command in shown]
+    return code_block("\n".join(lines))
+
+
+def _busy_seconds(trials: Sequence[FrozenTrial]) -> float:
+    """Return the time in which at least one trial ran: a sweep may have been continued after a night."""
+    now = datetime.now()
+    spans = [
+        (trial.datetime_start, trial.datetime_complete or now)
+        for trial in trials
+        if trial.datetime_start is not None and trial.state != TrialState.WAITING
+    ]
+    total, until = timedelta(), datetime.min
+    for start, end in sorted(spans):
+        total += max(end - max(start, until), timedelta())
+        until = max(until, end)
+    return total.total_seconds()

@@ -1,0 +1,121 @@
+"""What a study searches: kept in it, and compared when its sweep goes on."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from optuna.distributions import (
+    BaseDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+    json_to_distribution,
+)
+
+from runback.errors import InputError
+from runback.sweeping.space.search_space import Space, described
+from runback.system.secrecy.config_secrets import masked_override
+
+SHOWN = 4
+"""Differences that a message lists; it counts the others."""
+
+GRID_TOLERANCE = 1e-9
+"""By how much of a step an old grid's points may be off the new one's, which are sums of floats."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """The objectives' directions, the overrides and config that all trials share, and the search space."""
+
+    directions: tuple[str, ...]
+    fixed: tuple[str, ...]
+    space: Mapping[str, BaseDistribution]
+    base: Mapping[str, str]
+
+    @classmethod
+    def of(cls, space: Space, directions: Sequence[str], base: Mapping[str, str]) -> Self:
+        """Return what a sweep is about to search. `base` has the value of each key of the shared config."""
+        return cls(
+            tuple(directions),
+            tuple(sorted(map(masked_override, space.fixed))),
+            space.distributions,
+            dict(base),
+        )
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `as_json` wrote."""
+        space = {name: json_to_distribution(json.dumps(axis)) for name, axis in content["space"].items()}
+        return cls(tuple(content["directions"]), tuple(content["fixed"]), space, content["base"])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a study keeps."""
+        return {
+            "directions": list(self.directions),
+            "fixed": list(self.fixed),
+            "space": {name: json.loads(distribution_to_json(axis)) for name, axis in self.space.items()},
+            "base": dict(self.base),
+        }
+
+
+def refuse_other(known: Search | None, asked: Search, name: str, *, extend: bool) -> None:
+    """Raise InputError unless `asked` is the study's own search or, with `extend`, one that widens it.
+
+    The results of any other would not compare with those that the study has. It has none yet where its own
+    search is not `known`.
+    """
+    changes = [] if known is None else differences(known, asked)
+    if known is None or not changes:
+        return
+    can_extend = is_extension(known, asked)
+    if can_extend and extend:
+        return
+    more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+    accept = "; to search the wider ranges: --extend (hydra.sweeper.extend=true)" if can_extend else ""
+    raise InputError(
+        f"sweep {name} was begun with another config: {'; '.join(changes[:SHOWN])}{more}{accept}; "
+        "to start a fresh study: --new (or hydra.sweeper.name=NAME)"
+    )
+
+
+def differences(known: Search, asked: Search) -> list[str]:
+    """Return what differs, a text for each key: its value in the study, and now."""
+    return [
+        *_changed({"direction": ", ".join(known.directions)}, {"direction": ", ".join(asked.directions)}),
+        *_changed(_texts(known), _texts(asked)),
+        *_changed(_by_key(known.fixed), _by_key(asked.fixed)),
+        *_changed(known.base, asked.base),
+    ]
+
+
+def is_extension(known: Search, asked: Search) -> bool:
+    """Tell whether all that differs is ranges that have become wider."""
+    if (known.directions, known.fixed, known.base) != (asked.directions, asked.fixed, asked.base):
+        return False
+    return known.space.keys() == asked.space.keys() and all(
+        axis == asked.space[name] or _widens(axis, asked.space[name]) for name, axis in known.space.items()
+    )
+
+
+def _widens(old: BaseDistribution, new: BaseDistribution) -> bool:
+    numeric = (FloatDistribution, IntDistribution)
+    if type(old) is not type(new) or not isinstance(old, numeric) or not isinstance(new, numeric):
+        return False
+    if (old.log, old.step) != (new.log, new.step) or not new.low <= old.low <= old.high <= new.high:
+        return False
+    steps = 0.0 if old.step is None else (old.low - new.low) / old.step
+    return abs(steps - round(steps)) < GRID_TOLERANCE
+
+
+def _texts(search: Search) -> dict[str, str]:
+    return {name: described(axis) for name, axis in search.space.items()}
+
+
+def _by_key(overrides: Sequence[str]) -> dict[str, str]:
+    return dict(override.partition("=")[::2] for override in overrides)
+
+
+def _changed(known: Mapping[str, str], asked: Mapping[str, str]) -> list[str]:
+    keys = [key for key in {**known, **asked} if known.get(key) != asked.get(key)]
+    return [f"{key} {known.get(key, 'not there')}, now {asked.get(key, 'not there')}" for key in keys]

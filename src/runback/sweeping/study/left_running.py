@@ -1,0 +1,33 @@
+"""What a study says about trials that nobody runs any more."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from optuna.trial import TrialState
+
+from runback.sweeping.study.study_store import find_confirm_study, read_study
+from runback.sweeping.study.trial_label import confirm_label
+from runback.sweeping.watching.sweep_run import PARENT_RUN
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """A study, as it is on disk."""
+
+    running: list[str]
+    """Its RUNNING trials, by their numbers, in the confirm stage with their seeds."""
+    runs: set[str]
+    """The IDs of all runs in MLflow that it knows: its trials' and its own."""
+
+
+def study_facts(folder: Path) -> StudyFacts:
+    """Read the study in a sweep's folder. Raises InputError, StoreError."""
+    study = read_study(folder, folder.name)
+    confirming = find_confirm_study(study)
+    known = [(str(trial.number), trial) for trial in study.get_trials(deepcopy=False)]
+    if confirming is not None:
+        trials = confirming.get_trials(deepcopy=False)
+        known += [(confirm_label(trial.params).name.removeprefix("trial "), trial) for trial in trials]
+    runs = {str(trial.user_attrs.get("run_id", "")) for _, trial in known}
+    runs.add(str(study.user_attrs.get(PARENT_RUN, "")))
+    return StudyFacts([told for told, trial in known if trial.state == TrialState.RUNNING], runs - {""})

@@ -1,0 +1,126 @@
+"""What can be said about a sweep under `hydra.sweeper`."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from runback.errors import InputError
+from runback.sweeping.confirm.confirm_settings import ConfirmSettings
+from runback.sweeping.trials.failure_policy import RETRIES, Policy, check_retries
+from runback.tracking.layout import folder_name
+
+
+@dataclass
+class SweeperSettings:
+    """The sweeper's knobs, as Hydra's config holds them."""
+
+    _target_: str = "hydra_plugins.runback_sweeper.sweeper.RunbackSweeper"
+    _recursive_: bool = False
+    _convert_: str = "all"
+    defaults: list[Any] = field(
+        default_factory=lambda: ["_self_", {"sampler": "auto"}, {"pruner": "none"}],
+    )
+
+    name: str | None = None
+    """The sweep's name; by default that of the folder hydra.sweep.dir."""
+    params: dict[str, Any] | None = None
+    """The search space: key -> expression in Hydra's override grammar."""
+    n_trials: int | None = None
+    """Completed and pruned trials in the whole study; None: a grid's size, else until `timeout`."""
+    timeout: float | None = None
+    """Seconds after which no trial is started any more."""
+    n_workers: Any = "auto"
+    """Trials that run at once; auto: as many as the GPUs take, without one a core each if memory allows."""
+    gpus: Any = "auto"
+    """The GPUs that trials run on, one trial on each: auto (all that this process sees) or a list."""
+    trials_per_gpu: int = 1
+    """Trials that share a GPU."""
+    threads: Any = "auto"
+    """CPU threads of a trial; auto: the cores divided among the workers."""
+    objective: Any = "objective"
+    """What the value that a task returns is called; a list for several objectives."""
+    direction: Any = "maximize"
+    """maximize or minimize; a list for several objectives."""
+    deterministic: bool = False
+    """Propose and prune trial k by what trials up to k - n_workers came to: never by which one was faster."""
+    extend: bool = False
+    """Go on with a study although ranges of the search space have become wider."""
+    seed: int = 0
+    """Seeds the sampler."""
+    sampler: Any = None
+    """None (the choice auto): every point where the space is finite and no budget is given, else TPE."""
+    pruner: Any = None
+    """None (the choice none): every trial runs to its end."""
+    retries: dict[str, int] = field(default_factory=lambda: dict(RETRIES))
+    """How often a trial is tried again, from its checkpoint if it has one, after each kind of failure."""
+    trial_timeout: float | None = None
+    """Seconds after which a trial is ended; None: never."""
+    stall_timeout: float | None = None
+    """Seconds without a report after which a trial is ended; None: never."""
+    start_method: str = "forkserver"
+    """forkserver (a trial starts in milliseconds) or spawn (a fresh interpreter for each)."""
+    preload: list[str] = field(default_factory=list)
+    """Modules that the forkserver imports once, before the first trial."""
+    confirm: Any = None
+    """How the best trials are trained again on fresh seeds: {top: 3, seeds: 5}; None: they are not."""
+    experiment: str | None = None
+    """The MLflow experiment that gets a parent run for the sweep; None: the sweep itself is not tracked."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.pruner, dict) and "_target_" not in self.pruner:
+            self.pruner = None  # what a sweep's file says about the pruner that pruner=none switches off
+
+    @property
+    def objectives(self) -> list[str]:
+        """The names of the objectives."""
+        return [self.objective] if isinstance(self.objective, str) else list(self.objective)
+
+    @property
+    def directions(self) -> list[str]:
+        """The direction of each objective."""
+        return [self.direction] if isinstance(self.direction, str) else list(self.direction)
+
+    @property
+    def confirming(self) -> ConfirmSettings | None:
+        """How the best trials are confirmed, if they are. Errors: InputError."""
+        return None if self.confirm is None else ConfirmSettings.of(self.confirm)
+
+    @property
+    def policy(self) -> Policy:
+        """What is done about trials that fail."""
+        return Policy({**RETRIES, **self.retries}, self.trial_timeout, self.stall_timeout)
+
+    def check(self) -> None:
+        """Errors: InputError for a value out of range."""
+        if self.name is not None:
+            folder_name(self.name, "hydra.sweeper.name")
+        for name in ("sampler", "pruner"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, dict):
+                raise InputError(f"a {name} is chosen with slashes: hydra/sweeper/{name}={value}")
+        check_retries(self.retries)
+        for name in ("n_trials", "timeout", "trial_timeout", "stall_timeout"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise InputError(f"hydra.sweeper.{name} must be positive; got {value}")
+        for name in ("n_workers", "threads"):
+            value = getattr(self, name)
+            if value != "auto" and not (isinstance(value, int) and value >= 1):
+                raise InputError(f"hydra.sweeper.{name} must be auto or a number from 1; got {value}")
+        if self.trials_per_gpu < 1:
+            raise InputError(f"hydra.sweeper.trials_per_gpu must be at least 1; got {self.trials_per_gpu}")
+        if not self.directions or not set(self.directions) <= {"maximize", "minimize"}:
+            raise InputError(f"hydra.sweeper.direction must be maximize or minimize; got {self.direction}")
+        if self.start_method not in ("forkserver", "spawn"):
+            raise InputError(
+                f"hydra.sweeper.start_method must be forkserver or spawn; got {self.start_method}"
+            )
+        if self.pruner is not None and len(self.directions) > 1:
+            raise InputError(
+                f"pruning needs one objective, not {len(self.directions)}: use hydra/sweeper/pruner=none"
+            )
+        if self.confirming is not None and len(self.directions) > 1:
+            raise InputError(
+                f"the confirm stage needs one objective, not {len(self.directions)}: use "
+                "hydra.sweeper.confirm=null"
+            )

@@ -1,0 +1,194 @@
+"""A sweep as a person sees it: a live table on a terminal, a line per trial elsewhere, then a summary."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from optuna.study import Study, StudyDirection
+from optuna.trial import TrialState
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table as RichTable
+
+from runback.sweeping.space.search_space import Space
+from runback.sweeping.study import states
+from runback.sweeping.study.study_store import FINISHED, best_trials
+from runback.sweeping.trials import messages
+from runback.sweeping.trials.coordinator import Budget
+from runback.system.text.escape import for_terminal
+from runback.system.text.formatting import duration, short_names, short_value
+from runback.system.text.screen import Screen
+
+SHOWN = 5
+"""Best trials that the table and the summary list."""
+
+
+REDRAW_SECONDS = 0.25
+"""Seconds between two drawings at least: each one reads the study."""
+
+
+@dataclass
+class _Running:
+    params: dict[str, Any]
+    started: float
+    step: int = 0
+    value: float | None = None
+
+
+class Table:
+    """Observes a sweep for a person."""
+
+    def __init__(self, study: Study, budget: Budget, space: Space, stream: TextIO | None = None) -> None:
+        self._study = study
+        self._budget = budget
+        self._names = short_names(space.distributions)
+        self._console = Screen(stream or sys.stdout)
+        self._running: dict[int, _Running] = {}
+        self._started = time.monotonic()
+        self._already = self._counts()
+        self._live: Live | None = None
+        self._drawn = 0.0
+
+    @contextlib.contextmanager
+    def live(self) -> Iterator[None]:
+        """Show the table while the sweep runs, where the output is a terminal."""
+        if not self._console.is_terminal:
+            yield
+            return
+        # Drawn when something happens, and by `idle`: no thread of rich's own in the coordinator.
+        with Live(self._render(), console=self._console, auto_refresh=False, transient=True) as self._live:
+            yield
+        self._live = None
+
+    def asked(self, number: int, params: dict[str, Any]) -> None:
+        """Show a started trial."""
+        self._running[number] = _Running(params, time.monotonic())
+        self._draw()
+
+    def reported(self, number: int, step: int, value: float) -> None:
+        """Show a trial's latest value."""
+        running = self._running.get(number)
+        if running is not None:
+            running.step, running.value = step, value
+        self._draw()
+
+    def put_back(self, number: int, failure: messages.Failed) -> None:
+        """Show why a trial will be tried again."""
+        self._running.pop(number, None)
+        again = "to go on" if failure.kind == "stopped" else "to be tried again"
+        line = f"trial {number:>3}  {failure.kind}: {failure.reason}; {again}"
+        if self._live is None:
+            self._print(line)
+        else:
+            self._console.say(line, style="yellow")
+
+    def recovered(self, number: int, outcome: messages.Outcome) -> None:
+        """Do nothing: the result is shown when it is in the study."""
+
+    def ended(self, number: int, outcome: messages.Outcome) -> None:
+        """Show a trial's result; without a terminal, print it as a line."""
+        running = self._running.pop(number, None)
+        if self._live is not None:
+            if isinstance(outcome, messages.Failed):
+                self._console.say(f"trial {number}: {told(outcome)}", style="red")
+            self._draw()
+            return
+        params = "" if running is None else " ".join(self._params(running.params))
+        reached = f" after step {running.step}" if running and isinstance(outcome, messages.Pruned) else ""
+        self._print(f"trial {number:>3}  {told(outcome)}{reached}  {params}")
+
+    def idle(self) -> None:
+        """Move the clock."""
+        self._draw()
+
+    def print_finished(self) -> None:
+        """Say that there is nothing left to do."""
+        name = self._study.study_name
+        self._print(f"sweep {name} is finished: {self._progress()}")
+        self.print_summary()
+
+    def print_summary(self) -> None:
+        """Print the counts and the best trials with their run IDs."""
+        best = best_trials(self._study, SHOWN)
+        self._print(self._counts_line())
+        if not best:
+            return
+        self._print("best trials:" if len(self._study.directions) == 1 else "Pareto front:")
+        for trial in best:
+            values = ", ".join(f"{value:.4f}" for value in trial.values)
+            run = f"  run {trial.user_attrs['run_id']}" if "run_id" in trial.user_attrs else ""
+            self._print(f"  {values}  trial {trial.number:>3}{run}  {' '.join(self._params(trial.params))}")
+
+    def _print(self, line: str) -> None:
+        self._console.say(line)
+
+    def _draw(self) -> None:
+        now = time.monotonic()
+        if self._live is not None and now - self._drawn >= REDRAW_SECONDS:
+            self._drawn = now
+            self._live.update(self._render(), refresh=True)
+
+    def _render(self) -> Group:
+        table = RichTable("trial", "state", "step", "value", "parameters", box=None)
+        for number, running in sorted(self._running.items()):
+            value = "" if running.value is None else f"{running.value:.4f}"
+            seconds = time.monotonic() - running.started
+            params = " ".join(self._params(running.params))
+            table.add_row(
+                str(number), f"running {seconds:.0f} s", str(running.step), value, params, style="cyan"
+            )
+        for trial in best_trials(self._study, SHOWN):
+            values = ", ".join(f"{value:.4f}" for value in trial.values)
+            table.add_row(str(trial.number), "done", "", values, " ".join(self._params(trial.params)))
+        return Group(table, self._counts_line())
+
+    def _counts_line(self) -> str:
+        parts = [f"{len(self._running)} running"] if self._running else []
+        parts += states.counts(self._study.get_trials(deepcopy=False))
+        best = best_trials(self._study, 1)
+        if best and len(self._study.directions) == 1:
+            word = "highest" if self._study.direction == StudyDirection.MAXIMIZE else "lowest"
+            parts.append(f"{word} so far {best[0].value:.4f} (trial {best[0].number})")
+        left = self._seconds_left(self._counts())
+        if self._running and left is not None:
+            parts.append(f"about {duration(left)} left")
+        elapsed = time.monotonic() - self._started
+        return " · ".join([*parts, f"{duration(elapsed)} so far"])
+
+    def _progress(self) -> str:
+        counts = self._counts()
+        return f"{sum(counts[state] for state in FINISHED)} of {self._budget.n_trials} trials"
+
+    def _counts(self) -> dict[TrialState, int]:
+        trials = self._study.get_trials(deepcopy=False)
+        return {state: sum(trial.state == state for trial in trials) for state in TrialState}
+
+    def _seconds_left(self, counts: Mapping[TrialState, int]) -> float | None:
+        finished = sum(counts[state] for state in FINISHED)
+        done_now = finished - sum(self._already[state] for state in FINISHED)
+        elapsed = time.monotonic() - self._started
+        if done_now == 0:
+            return None
+        by_time = None if self._budget.timeout is None else max(0.0, self._budget.timeout - elapsed)
+        if self._budget.n_trials is None:
+            return by_time
+        by_trials = elapsed / done_now * (self._budget.n_trials - finished)
+        return by_trials if by_time is None else min(by_trials, by_time)
+
+    def _params(self, params: Mapping[str, Any]) -> list[str]:
+        shown = (f"{self._names.get(name, name)}={short_value(value)}" for name, value in params.items())
+        return [for_terminal(one) for one in shown]
+
+
+def told(outcome: messages.Outcome) -> str:
+    """Return how a trial ended, for a line about it."""
+    match outcome:
+        case messages.Completed(values):
+            return "done    " + ", ".join(f"{value:.4f}" for value in values)
+        case messages.Pruned():
+            return "pruned"
+        case messages.Failed(kind, reason):
+            return f"failed  {kind}: {reason}"

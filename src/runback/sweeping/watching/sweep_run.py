@@ -1,0 +1,297 @@
+"""The sweep's own run in MLflow: the parent of its trials' runs."""
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from runback.errors import RunbackError, StoreError
+from runback.sweeping.space.search_space import Space, described
+from runback.sweeping.study.study_store import Entry, best_trials, finished_count
+from runback.sweeping.study.trial_label import Label, confirm_label, trial_label
+from runback.sweeping.sweep_settings import SweeperSettings
+from runback.sweeping.trials import messages
+from runback.system.text.escape import for_markdown
+
+if TYPE_CHECKING:
+    from runback.tracking.write.run import Run
+    from runback.tracking.write.saved_view import View
+
+EXTENDED_TAG = "runback.extended"
+"""The tag with the search space as it is since its ranges became wider."""
+
+PARENT_RUN = "runback:parent_run"
+"""The study's attribute with the ID of the sweep's run."""
+
+
+class ParentRun:
+    """Observes a sweep for MLflow; does nothing where the sweep is not tracked.
+
+    It also closes the runs of trials whose process died before it could, and delivers what trials could not.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        sweep: str,
+        tracked: "_Tracked | None",
+        label: Callable[[FrozenTrial], Label] | None = None,
+    ) -> None:
+        """`label` tells what a trial of `study` is called; None: it is the search's own study."""
+        self._study = study
+        self._sweep = sweep
+        self._tracked = tracked
+        self._is_search = label is None
+        self._label = label or (lambda trial: trial_label(trial.number, trial.params))
+
+    def of_confirm(self, study: Study) -> "ParentRun":
+        """Return the observer of the sweep's confirm stage, whose study this is."""
+        return ParentRun(study, self._sweep, self._tracked, lambda trial: confirm_label(trial.params))
+
+    @property
+    def id(self) -> str | None:
+        """The run's ID; None where the sweep is not tracked."""
+        return None if self.run is None else self.run.id
+
+    @property
+    def run(self) -> "Run | None":
+        """The run; None where the sweep is not tracked."""
+        return None if self._tracked is None else self._tracked.run
+
+    def settle(self) -> None:
+        """Wait a little until all that trials have recorded is in the store."""
+        if self._tracked is not None:
+            self._tracked.deliver()
+            self._tracked.rounds.settle()
+
+    @classmethod
+    def open(
+        cls,
+        study: Study,
+        sweep: str,
+        settings: SweeperSettings,
+        space: Space,
+        folder: Path,
+        groups: Collection[str],
+    ) -> "ParentRun":
+        """Start the sweep's run, or take it up again. Errors: StoreError.
+
+        `groups` are the app's config groups: a run's param with the choice of one ends in `.name`.
+        """
+        if settings.experiment is None:
+            return cls(study, sweep, None)
+        from runback.tracking.layout import Layout, project_root
+        from runback.tracking.store import open_store
+        from runback.tracking.write.run import reopen_run, start_run
+        from runback.tracking.write.saved_view import save_view
+
+        layout = Layout(project_root())
+        store = open_store(layout)
+        known = study.user_attrs.get(PARENT_RUN)
+        if known is not None:
+            run = reopen_run(store, known, folder)
+            if settings.extend:  # params never change in MLflow
+                run.set_tags({EXTENDED_TAG: "; ".join(f"{k}: {v}" for k, v in _space(space).items())})
+            return cls(study, sweep, _tracked(store, run, settings.experiment, folder))
+        run = start_run(
+            store,
+            experiment=settings.experiment,
+            name=sweep,
+            folder=folder,
+            params=_params(settings, space),
+            tags={"runback.sweep": sweep, "runback.kind": "sweep", **layout.folder_tags(folder)},
+            description=f"Sweep **{for_markdown(sweep)}**: every trial is a child run.",
+        )
+        study.set_user_attr(PARENT_RUN, run.id)
+        with contextlib.suppress(StoreError):
+            save_view(store, settings.experiment, f"runback-{sweep}", _view(sweep, settings, space, groups))
+        return cls(study, sweep, _tracked(store, run, settings.experiment, folder))
+
+    @contextlib.contextmanager
+    def recording(self) -> Iterator[None]:
+        """Keep the run's status true, however the sweep ends; say what could not be delivered."""
+        if self._tracked is None:
+            yield
+            return
+        from runback.tracking.layout import training_folders
+        from runback.tracking.write.outbox import say_what_waits
+        from runback.tracking.write.run import recording
+
+        try:
+            with recording(self._tracked.run):
+                try:
+                    yield
+                finally:
+                    self._tracked.finish()
+        finally:
+            say_what_waits([self._tracked.folder, *training_folders(self._tracked.folder)])
+
+    def asked(self, number: int, params: dict[str, Any]) -> None:
+        """Leave its folder to the trial, which starts its run, or goes on with it."""
+        if self._tracked is not None:
+            self._tracked.rounds.forget(self._tracked.folder_of(self._label(self._trial(number))))
+
+    def reported(self, number: int, step: int, value: float) -> None:
+        """Do nothing: curves are the trial's own."""
+
+    def idle(self) -> None:
+        """Do nothing."""
+
+    def put_back(self, number: int, failure: messages.Failed) -> None:
+        """Close the run of a trial that could not do so itself; what comes next is a retry of it."""
+        run_id = self._failed(number, failure)
+        trial = self._trial(number)
+        if run_id is not None and "run_id" not in trial.user_attrs:
+            Entry(self._study, trial).note("run_id", run_id)
+
+    def recovered(self, number: int, outcome: messages.Outcome) -> None:
+        """Close the run of a trial that had ended, and could not close it any more."""
+        if self._tracked is not None:
+            is_done = isinstance(outcome, messages.Completed)
+            ended = ("FINISHED", None) if is_done else ("KILLED", "pruned")
+            trial = self._trial(number)
+            label = self._label(trial)
+            self._tracked.close_trial(self._sweep, label, self._tracked.run_of(trial, label), *ended)
+
+    def ended(self, number: int, outcome: messages.Outcome) -> None:
+        """Log the best value so far; close the run of a trial that could not do so itself."""
+        if isinstance(outcome, messages.Failed):
+            self._failed(number, outcome)
+        elif self._tracked is not None:
+            self._tracked.rounds.deliver([self._tracked.folder_of(self._label(self._trial(number)))])
+            if (
+                isinstance(outcome, messages.Completed)
+                and self._is_search
+                and len(self._study.directions) == 1
+            ):
+                value = best_trials(self._study, 1)[0].value
+                self._tracked.run.log_metrics(
+                    {"best_objective": float(value or 0)}, step=finished_count(self._study)
+                )
+
+    def _failed(self, number: int, failure: messages.Failed) -> str | None:
+        """Return the run with the failure: the trial's, or one in its place where it had none yet."""
+        if self._tracked is None:
+            return None
+        trial = self._trial(number)
+        label = self._label(trial)
+        run_id = self._tracked.run_of(trial, label)
+        kind = None if failure.kind == "stopped" else failure.kind
+        status = "KILLED" if kind is None else "FAILED"
+        self._tracked.close_trial(self._sweep, label, run_id, status, failure.reason, kind)
+        if run_id is None and kind is not None:
+            return self._tracked.failed_trial(self._sweep, label, trial.params, failure)
+        return run_id
+
+    def _trial(self, number: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[number]
+
+
+@dataclass(frozen=True)
+class _Tracked:
+    run: Any
+    experiment: str
+    rounds: Any
+    folder: Path
+
+    def folder_of(self, label: Label) -> Path:
+        return self.folder / label.folder
+
+    def run_of(self, trial: FrozenTrial, label: Label) -> str | None:
+        """Return the run that a trial has begun: as it has told, or as its folder says."""
+        from runback.tracking.write.outbox import Outbox
+
+        told = trial.user_attrs.get("run_id")
+        return Outbox(self.folder_of(label)).run_id if told is None else str(told)
+
+    def failed_trial(
+        self, sweep: str, label: Label, params: dict[str, Any], failure: messages.Failed
+    ) -> str | None:
+        """Store a run for a trial that ended before it had one; return its ID, None if that fails."""
+        from runback.tracking.tags import FAILURE_TAG
+        from runback.tracking.write.run import start_run
+
+        try:
+            run = start_run(
+                self.rounds.store,
+                experiment=self.experiment,
+                name=label.name,
+                folder=self.folder_of(label),
+                params=params,
+                tags={**self._tags(sweep, label), FAILURE_TAG: failure.kind},
+                description="It failed before its training began.",
+                parent=self.run.id,
+            )
+        except RunbackError:
+            return None
+        if failure.traceback:
+            run.log_text(failure.traceback, "traceback.txt")
+        run.finish("FAILED", failure.reason)
+        return run.id
+
+    def close_trial(
+        self,
+        sweep: str,
+        label: Label,
+        run_id: str | None,
+        status: Any,
+        reason: str | None,
+        failure: str | None = None,
+    ) -> None:
+        from runback.tracking.upkeep.closing import Closing
+
+        closing = Closing(self._tags(sweep, label), status, reason, failure)
+        self.rounds.close(self.folder_of(label), run_id, closing)
+
+    def _tags(self, sweep: str, label: Label) -> dict[str, str]:
+        return {"runback.sweep": sweep, **label.tags, "mlflow.parentRunId": self.run.id}
+
+    def finish(self) -> None:
+        self.deliver()
+        self.rounds.finish()
+
+    def deliver(self) -> None:
+        from runback.tracking.layout import training_folders
+
+        self.rounds.deliver(training_folders(self.folder))
+
+
+def _tracked(store: Any, run: Any, experiment: str, folder: Path) -> _Tracked:
+    """Begin with what an earlier coordinator, or its trials, could not deliver."""
+    from runback.tracking.upkeep.closing import Rounds
+
+    tracked = _Tracked(run, experiment, Rounds(store), folder)
+    tracked.deliver()
+    return tracked
+
+
+def _view(sweep: str, settings: SweeperSettings, space: Space, groups: Collection[str]) -> "View":
+    from runback.tracking.write.saved_view import View
+
+    return View(
+        f"{sweep}: best first",
+        f"tags.`runback.sweep` = '{sweep}' and tags.`runback.kind` = 'train'",
+        metrics=settings.objectives,
+        params=[f"{name}.name" if name in groups else name for name in space.distributions],
+        ascending=settings.directions[0] == "minimize",
+        tags=["runback.reason"],  # MLflow shows a pruned run like a failed one
+    )
+
+
+def _params(settings: SweeperSettings, space: Space) -> dict[str, object]:
+    return {
+        "sweep.sampler": settings.sampler["_target_"].split(".")[-1],
+        "sweep.pruner": settings.pruner["_target_"].split(".")[-1] if settings.pruner else "none",
+        "sweep.n_trials": settings.n_trials,
+        "sweep.direction": ",".join(settings.directions),
+        "sweep.seed": settings.seed,
+        **{f"space.{name}": axis for name, axis in _space(space).items()},
+    }
+
+
+def _space(space: Space) -> dict[str, str]:
+    return {name: described(distribution) for name, distribution in space.distributions.items()}

@@ -1,0 +1,185 @@
+"""Finds runs and reads what they left behind."""
+
+import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from mlflow.entities import Run as FoundRun
+from mlflow.entities import ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.utils import get_results_from_paginated_fn
+
+from runback.errors import InputError, StoreAway, StoreError
+from runback.system.files.regular_file import read_regular
+from runback.tracking.artifact_place import of_artifact
+from runback.tracking.write.delivery import send_end
+from runback.tracking.layout import FOLDER_TAG
+from runback.tracking.write.run import Status
+from runback.tracking.read.run_id import beginning, the_only
+from runback.tracking.store import Store, is_refusal, told
+from runback.tracking.tags import REASON_TAG, SWEEP_TAG
+from runback.tracking.mlflow_limits import first_line
+
+PAGE = 200
+"""Runs that a store is asked for at once: a busy server needs seconds for 1,000."""
+
+
+def find_run(store: Store, run_id: str) -> FoundRun:
+    """Return the run with this ID, or with this beginning of an ID, of 6 characters or more.
+
+    Raises InputError when there is none, or when several runs' IDs begin like that; StoreError when the store
+    fails.
+    """
+    found = search(store, f"attributes.run_id LIKE '{beginning(run_id)}%'", limit=100)
+    return the_only(found, run_id, store)
+
+
+def search(
+    store: Store, condition: str = "", *, limit: int | None = None, deleted: bool = False
+) -> list[FoundRun]:
+    """Return the runs that meet a condition in MLflow's language, the newest first: up to `limit`, or all.
+
+    Those that a person has deleted, of deleted experiments too, are found with `deleted`, and only they.
+    Raises StoreError.
+    """
+    kind = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
+    experiments = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+
+    def page(count: int, token: str | None) -> list[FoundRun]:
+        return store.client.search_runs(known, condition, kind, count, page_token=token)
+
+    try:
+        known = [one.experiment_id for one in store.client.search_experiments(experiments)]
+        found: list[FoundRun] = get_results_from_paginated_fn(page, PAGE, limit)  # type: ignore[no-untyped-call]
+    except MlflowException as error:
+        trouble = StoreError if is_refusal(error) else StoreAway
+        raise trouble(f"cannot search {store}: {first_line(str(error))}") from error
+    return found
+
+
+def search_sweep(store: Store, sweep: str) -> list[FoundRun]:
+    """Return the runs of a sweep, its own and its trials'. Raises StoreError."""
+    return search(store, f"tags.`{SWEEP_TAG}` = {_quoted(sweep)}")
+
+
+def newest_in(store: Store, folder: Path) -> FoundRun | None:
+    """Return the newest run whose folder in mlruns/ this is; None where there is none. Raises StoreError."""
+    named = folder.relative_to(store.layout.mlruns).as_posix()
+    found = search(store, f"tags.`{FOLDER_TAG}` = {_quoted(named)}", limit=1)
+    return found[0] if found else None
+
+
+def has_run(store: Store, run_id: str) -> bool:
+    """Return whether the store has the run with this whole ID."""
+    return bool(search(store, f"attributes.run_id = {_quoted(run_id)}", limit=1))
+
+
+def artifacts(store: Store, run_id: str, folder: str = "") -> list[str]:
+    """Return the paths of a run's artifacts in one of its folders (default: the top).
+
+    Errors: InputError for a place outside mlruns/, StoreError.
+    """
+    return [path for path, _ in _listed(store, run_id, folder)]
+
+
+def download(store: Store, run_id: str, artifact_file: str) -> Path:
+    """Return the local path of a run's artifact: read it, don't write there, it may be the original.
+
+    Raises InputError when the run has no such artifact, StoreError where it is no ordinary file.
+    """
+    parent = str(PurePosixPath(artifact_file).parent)
+    if artifact_file not in artifacts(store, run_id, "" if parent == "." else parent):
+        raise InputError(f"run {run_id} has no artifact {artifact_file!r}")
+    place = of_artifact(store, run_id, artifact_file)
+    if place is not None:
+        if not place.is_file():
+            raise StoreError(f"cannot read {artifact_file} of run {run_id}: it is no ordinary file")
+        return place
+    try:
+        return Path(store.client.download_artifacts(run_id, artifact_file))
+    except (MlflowException, OSError) as error:
+        raise StoreError(f"cannot read {artifact_file} of run {run_id}: {first_line(str(error))}") from error
+
+
+def artifact_files(store: Store, run_id: str, folder: str = "") -> list[str]:
+    """Return the paths of all files among a run's artifacts.
+
+    Errors: InputError for a place outside mlruns/, StoreError.
+    """
+    files: list[str] = []
+    for path, is_folder in _listed(store, run_id, folder):
+        files += artifact_files(store, run_id, path) if is_folder else [path]
+    return files
+
+
+def _listed(store: Store, run_id: str, folder: str) -> list[tuple[str, bool]]:
+    """Return the paths of artifacts in a folder, and whether each is a folder itself.
+
+    On a disk here without MLflow, which would list also what is wherever the run's models are said to be.
+    """
+    place = of_artifact(store, run_id, folder)
+    try:
+        if place is None:
+            return [(file.path, file.is_dir) for file in store.client.list_artifacts(run_id, folder or None)]
+        if not place.is_dir():
+            return []
+        names = sorted(entry.name for entry in place.iterdir())
+    except (MlflowException, OSError) as error:
+        raise StoreError(f"cannot list the artifacts of run {run_id}: {first_line(str(error))}") from error
+    paths = [(PurePosixPath(folder, name).as_posix(), place / name) for name in names]
+    return [(path, found.is_dir() and not found.is_symlink()) for path, found in paths]
+
+
+def read_bytes(store: Store, run_id: str, artifact_file: str) -> bytes:
+    """Return the content of a run's artifact. Raises InputError when the run has no such artifact."""
+    try:
+        return read_regular(download(store, run_id, artifact_file))
+    except OSError as error:
+        raise StoreError(f"cannot read {artifact_file} of run {run_id}: {error.strerror}") from error
+
+
+def curves(store: Store, run_id: str, names: Sequence[str]) -> list[dict[str, float]]:
+    """Return what a run logged under these metric names: a dict for each step, from the first. StoreError."""
+    steps: dict[int, dict[str, float]] = {}
+    try:
+        for name in names:
+            for point in store.client.get_metric_history(run_id, name):
+                steps.setdefault(point.step, {})[name] = point.value
+    except MlflowException as error:
+        raise StoreError(f"cannot read the metrics of run {run_id}: {first_line(str(error))}") from error
+    return [steps[step] for step in sorted(steps)]
+
+
+def read_text(store: Store, run_id: str, artifact_file: str) -> str:
+    """Return the text of a run's artifact. Raises InputError when the run has no such artifact."""
+    return read_bytes(store, run_id, artifact_file).decode()
+
+
+def close_runs(store: Store, *, tags: Mapping[str, str], status: Status, reason: str | None) -> list[str]:
+    """End the RUNNING runs with all these tags, whose process cannot do it any more; return their IDs.
+
+    Raises StoreError, which is StoreAway where the store does not answer.
+    """
+    conditions = ["attributes.status = 'RUNNING'"]
+    conditions += [f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items()]
+    closed = [str(run.info.run_id) for run in search(store, " AND ".join(conditions), limit=1000)]
+    for run_id in closed:
+        with told(store, f"the end of run {run_id}"):
+            end = {"status": status, "ended_at": int(time.time() * 1000), "reason": reason}
+            send_end(store.client, run_id, end)
+    return closed
+
+
+def reason_of(run: FoundRun) -> str | None:
+    """Return why a run is not FINISHED, None when it says nothing."""
+    reason: str | None = run.data.tags.get(REASON_TAG)
+    return reason
+
+
+def _quoted(value: str) -> str:
+    """Quote a value for MLflow's search, whose strings know no escape."""
+    if "'" in value and '"' in value:
+        raise InputError(f"MLflow cannot search for a value with both kinds of quotes; got {value!r}")
+    return f'"{value}"' if "'" in value else f"'{value}'"

@@ -1,0 +1,123 @@
+"""Delivers, and ends, the runs of processes that are gone: what their own couriers could not."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runback.errors import InputError, RunbackError, StoreAway
+from runback.system.files.folder_lock import alone_in
+from runback.tracking.mlflow_limits import first_line
+from runback.tracking.read.find_runs import close_runs
+from runback.tracking.store import Store
+from runback.tracking.tags import FAILURE_TAG
+from runback.tracking.write.background_delivery import Courier
+from runback.tracking.write.delivery import END, deliver_folder
+from runback.tracking.write.outbox import Outbox, waiting
+from runback.tracking.write.run import SERVER_FINISH, Status
+
+
+@dataclass(frozen=True)
+class Closing:
+    """How the runs with these tags ended, all of one process that is gone."""
+
+    tags: Mapping[str, str]
+    status: Status
+    reason: str | None
+    failure: str | None = None
+    """The kind of the failure, where it was one."""
+
+
+class Rounds:
+    """Folders of runs whose processes have ended, to be delivered in a thread of its own.
+
+    Waits for the store as a `Courier` does: a little where it works, and not at all while it is away.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._courier = Courier(self._work)
+        self._folders: dict[Path, None] = {}
+        self._closings: dict[Path, Closing] = {}
+        self._lock = threading.Lock()
+
+    def deliver(self, folders: Iterable[Path]) -> None:
+        """Deliver what waits in these folders, if anything does, without waiting."""
+        found = waiting(folders)
+        if found:
+            with self._lock:
+                self._folders.update(dict.fromkeys(found))
+            self._courier.order()
+
+    def close(self, folder: Path, run_id: str | None, closing: Closing) -> None:
+        """End the run of the process that is gone from `folder`, and tag its failure.
+
+        `run_id` is the run as far as it is known; others with the closing's tags may run too.
+        """
+        with contextlib.suppress(OSError):  # on a full disk the store itself may still take it
+            self._put(folder, run_id, closing)
+        with self._lock:
+            self._folders.update(dict.fromkeys(waiting([folder])))
+            self._closings[folder] = closing
+        self._courier.bring()
+
+    def forget(self, folder: Path) -> None:
+        """Leave a folder to the process that takes it over."""
+        with self._lock:
+            self._folders.pop(folder, None)
+            self._closings.pop(folder, None)
+
+    def settle(self) -> None:
+        """Wait a little until everything is delivered."""
+        self._courier.settle(SERVER_FINISH)
+
+    def finish(self) -> None:
+        """The same, for the last time."""
+        self.settle()
+        self._courier.stop()
+
+    def _put(self, folder: Path, run_id: str | None, closing: Closing) -> None:
+        outbox = Outbox(folder)
+        has_run = outbox.run_id is not None  # else its process was killed before it had created one
+        if not has_run and run_id is not None:
+            outbox.belongs_to(run_id, str(self.store))
+        has_ended = not waiting([folder]) or END in {entry.kind for entry in outbox.entries()}
+        if has_run and not has_ended:
+            ended_at = int(time.time() * 1000)
+            reason = first_line(closing.reason) if closing.reason else None
+            outbox.put(END, {"status": closing.status, "ended_at": ended_at, "reason": reason})
+        if closing.failure is not None and (has_run or run_id is not None):
+            outbox.put("tags", {FAILURE_TAG: closing.failure})
+
+    def _work(self) -> None:
+        with self._lock:
+            folders, closings = list(self._folders), dict(self._closings)
+        for folder in folders:
+            self._deliver(folder)
+        for folder, closing in closings.items():
+            if folder in self._closings:  # else a process has taken it over
+                self._close(folder, closing)
+
+    def _deliver(self, folder: Path) -> None:
+        try:
+            with alone_in(folder, "its run"):
+                if waiting([folder]):
+                    deliver_folder(self.store, folder)
+        except StoreAway:
+            raise
+        except InputError:
+            pass  # another process holds it, and delivers it
+        with self._lock:
+            self._folders.pop(folder, None)
+
+    def _close(self, folder: Path, closing: Closing) -> None:
+        try:
+            close_runs(self.store, tags=closing.tags, status=closing.status, reason=closing.reason)
+        except StoreAway:
+            raise
+        except RunbackError:
+            pass  # refused, or the disk is full: the sweep goes on
+        with self._lock:
+            self._closings.pop(folder, None)

@@ -1,0 +1,82 @@
+"""Runs that are RUNNING in MLflow although no process trains them any more: it was killed."""
+
+import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
+
+import contextlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow.entities import Run as FoundRun
+
+from runback.errors import InputError
+from runback.tracking.read.find_runs import find_run, search
+from runback.tracking.layout import waits
+from runback.system.files.folder_lock import alone_with, is_held
+from runback.tracking.write.run import Run
+from runback.tracking.store import Store
+
+GONE = "its process is gone"
+"""The reason of a run that is closed for its process."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """The runs that MLflow believes to train."""
+
+    attended: list[FoundRun]
+    unattended: list[FoundRun]
+    waiting: list[FoundRun]
+    """Unattended too, but how they ended may still be to be delivered."""
+    unknown: list[FoundRun]
+    """Of these nothing can be known here: another program's, or another machine's."""
+
+
+def running(store: Store, ours: Collection[str] = ()) -> Running:
+    """Sort the store's RUNNING runs by whether their process lives. Raises StoreError.
+
+    `ours` are the IDs of runs of the sweeps in this mlruns/. A server may have other machines' runs, whose
+    sweeps have the same names and folders: only those count there.
+    """
+    sorted_out = Running([], [], [], [])
+    for run in search(store, "attributes.status = 'RUNNING'"):
+        folder = folder_of(store, run)
+        if folder is None or not _is_ours(store, run, folder, ours):
+            sorted_out.unknown.append(run)
+        elif is_held(folder, store.layout.mlruns):
+            sorted_out.attended.append(run)
+        elif waits(folder):
+            sorted_out.waiting.append(run)
+        else:
+            sorted_out.unattended.append(run)
+    return sorted_out
+
+
+def close(store: Store, run: FoundRun) -> bool:
+    """End an unattended run as KILLED; return False where it has a process again. Raises StoreError."""
+    folder = folder_of(store, run)
+    with contextlib.ExitStack() as held:
+        if folder is not None and folder.is_dir():
+            try:
+                held.enter_context(alone_with(folder, store.layout.mlruns, f"run {run.info.run_id}"))
+            except InputError:
+                return False
+        if find_run(store, run.info.run_id).info.status != "RUNNING":
+            return False
+        Run(store, run.info.run_id).finish("KILLED", GONE)
+        return find_run(store, run.info.run_id).info.status == "KILLED"
+
+
+def folder_of(store: Store, run: FoundRun) -> Path | None:
+    """Return the folder in mlruns/ that the run's process holds; None where it has none there."""
+    try:
+        return store.layout.run_folder(run.data.tags, run.info.run_id)
+    except InputError:
+        return None
+
+
+def _is_ours(store: Store, run: FoundRun, folder: Path, ours: Collection[str]) -> bool:
+    if not store.is_server:
+        return True
+    in_a_sweep = "runback.sweep" in run.data.tags
+    return folder.is_dir() and (not in_a_sweep or run.info.run_id in ours)

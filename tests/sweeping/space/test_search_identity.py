@@ -1,0 +1,90 @@
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from runback.errors import InputError, StoreError
+from runback.sweeping.space.search_identity import Search, differences
+from runback.sweeping.space.search_space import parse
+from runback.sweeping.study.study_store import STUDY, close_study, keep_search, open_study, read_study
+
+SPACE = {"x": "interval(0.0, 1.0)", "n": "range(2, 9, 2)", "kind": "choice(a, b)"}
+
+
+def search(space=SPACE, arguments=(), directions=("maximize",), base=None):
+    return Search.of(parse(space, list(arguments), None), directions, base or {"epochs": "3"})
+
+
+def other(**axes):
+    return search({**SPACE, **axes})
+
+
+def test_a_search_is_the_same_after_it_was_kept(tmp_path):
+    open_study(tmp_path, "s", search())
+    open_study(tmp_path, "s", search())
+    assert differences(Search.from_json(search().as_json()), search()) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (other(x="interval(0.0, 2.0)"), "x 0.0 to 1.0, now 0.0 to 2.0"),
+        (other(x="tag(log, interval(0.1, 1.0))"), "x 0.0 to 1.0, now 0.1 to 1.0, log"),
+        (other(kind="choice(a, b, c)"), "kind a/b, now a/b/c"),
+        (other(y="choice(1, 2)"), "y not there, now 1/2"),
+        (search({"x": SPACE["x"], "n": SPACE["n"]}), "kind a/b, now not there"),
+        (search(arguments=["seed=2"]), "seed not there, now 2"),
+        (search(directions=("minimize",)), "direction maximize, now minimize"),
+        (search(base={"epochs": "4"}), "epochs 3, now 4"),
+    ],
+)
+def test_a_study_is_not_continued_with_another_search_and_says_what_differs(tmp_path, asked, message):
+    open_study(tmp_path, "s", search())
+    with pytest.raises(InputError, match=f"sweep s was begun with another config: {message}.*--new"):
+        open_study(tmp_path, "s", asked)
+
+
+def test_many_differences_are_counted(tmp_path):
+    open_study(tmp_path, "s", search(base={f"key{n}": "1" for n in range(9)}))
+    with pytest.raises(InputError, match="key3 1, now 2 and 5 more; to start"):
+        open_study(tmp_path, "s", search(base={f"key{n}": "2" for n in range(9)}))
+
+
+@pytest.mark.parametrize("wider", [other(x="interval(-1.0, 1.0)"), other(n="range(0, 20, 2)")])
+def test_wider_ranges_are_accepted_on_request_and_kept(tmp_path, wider):
+    open_study(tmp_path, "s", search())
+    with pytest.raises(InputError, match="--extend"):
+        open_study(tmp_path, "s", wider)
+    keep_search(open_study(tmp_path, "s", wider, extend=True), wider)
+    open_study(tmp_path, "s", wider)
+    with pytest.raises(InputError, match="another config"):
+        open_study(tmp_path, "s", search(), extend=True)  # it would be narrower again
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        other(x="interval(0.5, 1.5)"),
+        other(x="tag(log, interval(0.1, 2.0))"),
+        other(n="range(1, 20, 2)"),
+        other(n="range(0, 20, 4)"),
+        other(n="interval(0.0, 20.0)"),
+        other(kind="choice(a, b, c)"),
+        other(y="choice(1, 2)"),
+        search(base={"epochs": "4"}),
+    ],
+)
+def test_nothing_else_counts_as_wider(tmp_path, asked):
+    open_study(tmp_path, "s", search())
+    with pytest.raises(InputError, match="another config"):
+        open_study(tmp_path, "s", asked, extend=True)
+
+
+def test_a_study_with_a_view_in_the_place_of_a_table_is_refused(tmp_path):
+    close_study(open_study(tmp_path, "s", search()))
+    with closing(sqlite3.connect(tmp_path / STUDY)) as connection, connection:
+        connection.execute("ALTER TABLE studies RENAME TO other")
+        connection.execute("CREATE VIEW studies AS SELECT * FROM other")
+    for use in (lambda: read_study(tmp_path, "s"), lambda: open_study(tmp_path, "s", search())):
+        with pytest.raises(StoreError, match=r"study\.db holds the view 'studies'; expected plain tables"):
+            use()
