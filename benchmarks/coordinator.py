@@ -22,7 +22,7 @@ from pathlib import Path
 
 import empty_trials
 import sleeping_trials
-from runback.keras.seeding import available_cores
+from runback.system.cores import available_cores
 from spread import ratios, shown
 
 FINISHED = (0, 2000)

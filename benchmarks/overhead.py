@@ -16,7 +16,7 @@ import throughput
 import trial_start
 from command_line import parsed, parser
 from project import cifar10, temporary_project
-from runback.keras.seeding import available_cores
+from runback.system.cores import available_cores
 from spread import ratios, shown
 
 

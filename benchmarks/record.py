@@ -31,7 +31,7 @@ from command_line import parsed, parser
 from project import cifar10, temporary_project
 from runback.classifier import hydra_app, record, train
 from runback.classifier.build import prepare
-from runback.keras.seeding import available_cores
+from runback.system.cores import available_cores
 from runback.system.text.quiet_stderr import silenced
 from runback.tracking.layout import Layout, project_root
 from spread import ratios, shown

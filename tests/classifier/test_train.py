@@ -104,9 +104,8 @@ def test_a_run_has_its_artifacts(trained):
 
 
 def test_the_logged_model_predicts_from_raw_uint8_images(trained):
-    import mlflow
-
     import keras
+    import mlflow
 
     project, _ = trained
     client, run = project.client(), project.runs()[0]

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
-import keras
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.training.fit import Result, compile_model, fit
 from runback.errors import DiskFull, InputError, Stopped, TrialPruned

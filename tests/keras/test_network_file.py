@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import keras
 import numpy as np
 import pytest
 
-import keras
 from runback.classifier.models.resnet20 import resnet20
 from runback.classifier.stored_network import read_network
 from runback.errors import InputError

@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from runback.errors import InputError
-from runback.keras.seeding import available_cores, seed_everything
+from runback.keras.seeding import seed_everything
+from runback.system.cores import available_cores
 
 DRAW_FROM_EVERY_GENERATOR = """
 import random, sys

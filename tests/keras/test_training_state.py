@@ -1,7 +1,7 @@
+import keras
 import numpy as np
 import pytest
 
-import keras
 from runback.classifier.training.fit import compile_model
 from runback.errors import InputError
 from runback.keras.training_state import build_optimizer, model_state, restore

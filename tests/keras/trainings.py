@@ -14,9 +14,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
-import keras
 from runback.classifier.augmentation.stack import build_stack
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.training.batches import steps_per_epoch

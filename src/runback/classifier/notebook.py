@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 from runback.tracking.layout import Layout, project_root
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     import keras
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,12 +15,15 @@ import numpy as np
 import psutil
 from omegaconf import OmegaConf
 
-from runback.classifier.build import Plan, Prepared, TrainingConfig, load_data, threads_for
+from runback.classifier.build import Prepared, load_data, threads_for
+from runback.classifier.config import Plan, TrainingConfig
 from runback.provenance.code.snapshot import Snapshot, take_snapshot, tree_state
 from runback.provenance.code.working_tree import toplevel
 from runback.provenance.config_hash import text_hash
 from runback.provenance.machine import environment, hardware
 from runback.runs.artifacts import CONFIG, LOCK, OVERRIDES, PATCH, RECORD, UNTRACKED
+from runback.runs.epoch_results import epoch_results
+from runback.sweeping.trials.trial import STORE_PATIENCE
 from runback.system import signing_key
 from runback.system.config import targets
 from runback.system.config.written_config import WrittenConfig, resolved, written, written_overrides
@@ -42,12 +45,6 @@ PREVIEWED = 8
 
 RECORD_FORMAT = "runback-record-1"
 RESULT_FORMAT = "runback-result-1"
-
-RESULTS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-"""An epoch's metrics that are part of its result; the others measure time."""
-
-STORE_PATIENCE = 600.0
-"""Seconds that a trial waits for a store that is away before it begins or goes on."""
 
 CLOCK = 2.0
 """Seconds by which a process's time of start may be off."""
@@ -282,21 +279,13 @@ def result(
     weights = {f"{number:03d} {variable.path}": variable.numpy() for number, variable in variables}
     facts = {
         "format": RESULT_FORMAT,
-        "epochs": epochs(history),
+        "epochs": epoch_results(history),
         "weights": tensor_hashes(weights),
         "predictions": array_hash(predictions.current()),
         "finished": finished,
     }
     run.log_bytes(json.dumps(facts, indent=1).encode(), "record/result.json")
     return facts
-
-
-def epochs(history: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
-    """Return each epoch's results, counted from 1."""
-    return [
-        {"epoch": number, "metrics": {name: metrics[name] for name in RESULTS if name in metrics}}
-        for number, metrics in enumerate(history, 1)
-    ]
 
 
 def config_yaml(written: WrittenConfig, threads: int) -> str:

@@ -5,9 +5,11 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runback.classifier.build import Plan, prepare
+from runback.classifier.build import prepare
+from runback.classifier.config import Plan
 from runback.classifier.hydra_app import enter_project
 from runback.classifier.record import code_here, record
+from runback.classifier.recorded_plan import recorded_plan
 from runback.classifier.train import train
 from runback.errors import InputError
 from runback.provenance.comparing.difference import differences
@@ -61,7 +63,7 @@ def resume(reference: str, layout: Layout) -> str:
         recorded = find_recorded(found.id, layout)  # the process that held the folder may have ended it
         _refuse_finished(recorded)
         _refuse_unrecorded(recorded, layout)
-        plan = recorded.plan(folder, recorded.name)
+        plan = recorded_plan(recorded, folder, recorded.name)
         checkpoint = load_newest(folder)
         _refuse_what_does_not_fit(recorded, plan, checkpoint)
         with contextlib.ExitStack() as ends:

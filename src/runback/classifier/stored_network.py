@@ -52,9 +52,8 @@ def read_network(file: Path, factory: Any, declared: tuple[str, ...], what: str)
     See `load_network`; `what` opens the message. Errors: InputError.
     """
     with silenced():
-        import tensorflow
-
         import keras
+        import tensorflow
 
         # A custom layer registers itself when its module is imported: the one of the network's factory.
         targets.resolve(factory, "model", declared)

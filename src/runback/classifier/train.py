@@ -17,7 +17,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from runback.classifier import hydra_app, record
-from runback.classifier.build import GROUPS, Plan, prepare
+from runback.classifier.build import prepare
+from runback.classifier.config import GROUPS, Plan
 from runback.errors import InputError, StoreError, TrialPruned
 from runback.runs.continuation import Begun, taken_up
 from runback.sweeping.trials import trial as trials

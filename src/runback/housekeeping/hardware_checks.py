@@ -9,9 +9,9 @@ import psutil
 from runback.errors import InputError
 from runback.housekeeping.check import Check, ok
 from runback.housekeeping.package_checks import missing_cuda
-from runback.keras import seeding
 from runback.provenance.machine import hardware
 from runback.sweeping.trials.devices import devices
+from runback.system.cores import available_cores
 from runback.system.text.quiet_stderr import NVIDIA_DRIVER
 from runback.tracking.layout import Layout, check_writable
 
@@ -64,7 +64,7 @@ def memory_check() -> Check:
 
 
 def _cores_check() -> Check:
-    cores, there = seeding.available_cores(), psutil.cpu_count() or 1
+    cores, there = available_cores(), psutil.cpu_count() or 1
     limited = "" if cores == there else f" of {there}, to which this process is limited"
     return ok("cpu", f"{cores} {'core' if cores == 1 else 'cores'}{limited}")
 

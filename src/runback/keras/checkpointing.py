@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+
 from runback.errors import DiskFull
 from runback.keras.epoch_report import EpochReport
 from runback.keras.training_state import model_state, values

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+
 from runback.errors import Diverged
 from runback.runs.checkpoint import Checkpoint
 

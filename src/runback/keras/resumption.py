@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+
 from runback.keras.training_state import restore_metrics
 from runback.runs.checkpoint import Checkpoint
 

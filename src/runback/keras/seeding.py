@@ -1,15 +1,6 @@
 """One seed for every random generator, deterministic operations, and fixed thread counts."""
 
-import os
-
 from runback.errors import InputError, NeedsFreshProcess
-
-
-def available_cores() -> int:
-    """Return how many processor cores this process may run on, at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def seed_everything(seed: int, threads: int) -> None:
@@ -27,9 +18,8 @@ def seed_everything(seed: int, threads: int) -> None:
     if threads < 1:
         raise InputError(f"threads must be at least 1; got {threads}")
 
-    import tensorflow as tf
-
     import keras
+    import tensorflow as tf
 
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)

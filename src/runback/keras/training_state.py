@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
-import keras
 from runback.errors import InputError
 from runback.runs.checkpoint import Checkpoint, Variable
 

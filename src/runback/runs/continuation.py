@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runback.classifier.record import STORE_PATIENCE
 from runback.errors import InputError
-from runback.sweeping.trials.trial import Trial
+from runback.sweeping.trials.trial import STORE_PATIENCE, Trial
 from runback.system.text.terminal import say
 from runback.tracking.layout import MIRROR, OUTBOX, SAMPLES, Layout, project_root
 from runback.tracking.tags import RETRY_TAG

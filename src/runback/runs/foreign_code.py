@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
 
-from runback.classifier.build import GROUPS
 from runback.errors import InputError
 from runback.provenance.bundle.manifest import shorten
 from runback.provenance.code.git import GitError, git
@@ -29,6 +28,9 @@ SHOWN = 4
 
 MAX_PYPROJECT = 2**20
 
+CheckParts = Callable[[DictConfig, str, tuple[str, ...] | None], None]
+"""Raises InputError for a config, named by the text, whose parts cannot be built with the modules declared."""
+
 
 @dataclass(frozen=True)
 class Brought:
@@ -38,7 +40,14 @@ class Brought:
     lines: tuple[str, ...]
 
 
-def brought(recorded: RecordedRun, layout: Layout, *, in_place: bool, shown: int = SHOWN) -> list[Brought]:
+def brought(
+    recorded: RecordedRun,
+    layout: Layout,
+    check_parts: CheckParts,
+    *,
+    in_place: bool,
+    shown: int = SHOWN,
+) -> list[Brought]:
     """Return what of a bundle is not ours and would be used; with the code `in_place` only its config is.
 
     Nothing of it is run, imported or written for that. Of each kind of thing so many are `shown`. Errors:
@@ -49,7 +58,7 @@ def brought(recorded: RecordedRun, layout: Layout, *, in_place: bool, shown: int
         code = _Code(recorded, layout, shown)
         parts += [("code", code.commit), ("changes", code.changes), ("untracked", code.untracked)]
         parts += [("packages", code.packages), ("Python", code.python)]
-    parts.append(("config", lambda: _config(recorded, layout, shown, in_place=in_place)))
+    parts.append(("config", lambda: _config(recorded, layout, shown, check_parts, in_place=in_place)))
     found = [Brought(kind, tuple(tell())) for kind, tell in parts]
     return [one for one in found if one.lines]
 
@@ -138,14 +147,12 @@ class _Code:
         return lock_file.USUAL | (lock_file.read_lock(own).places if own else frozenset())
 
 
-def _config(recorded: RecordedRun, layout: Layout, shown: int, *, in_place: bool) -> Iterator[str]:
+def _config(
+    recorded: RecordedRun, layout: Layout, shown: int, check_parts: CheckParts, *, in_place: bool
+) -> Iterator[str]:
     found = foreign_config.reach(recorded.config, f"{CONFIG} of run {recorded.id}")
     declared = targets.declared_modules(layout.root) if in_place else _declared(recorded, layout)
-    if declared is not None:
-        groups = OmegaConf.to_container(recorded.config)
-        for group in GROUPS:
-            targets.check(groups.get(group), group, declared)  # type: ignore[union-attr]
-    foreign_config.refuse_incomplete(recorded.config, f"{CONFIG} of run {recorded.id}")
+    check_parts(recorded.config, f"{CONFIG} of run {recorded.id}", declared)
     for told, pairs in (
         ("reads of the environment", found.variables),
         ("reads outside the working folder", found.paths),

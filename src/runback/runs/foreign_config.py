@@ -9,7 +9,6 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runback.classifier.build import GROUPS, SPLIT_KNOBS
 from runback.errors import InputError
 from runback.system.config import interpolation
 from runback.system.config.config_bounds import bounded, refuse_growth
@@ -70,19 +69,6 @@ def check(config: DictConfig, what: str) -> None:
         if isinstance(text, str) and "${" in text:
             raise InputError(f"{what}: {key} must be a plain value; got {text!r}")
     _check_experiment(tracking.get("experiment") if isinstance(tracking, dict) else None, what)
-
-
-def refuse_incomplete(config: DictConfig, what: str) -> None:
-    """Raise InputError for a config that lacks what every training needs; `what` opens the message."""
-    tree = OmegaConf.to_container(config)
-    for group in GROUPS:
-        key, kind = ("layers", list) if group == "augmentation" else ("_target_", str)
-        part = tree.get(group) if isinstance(tree, dict) else None
-        if not isinstance(part, dict) or not isinstance(part.get(key), kind):
-            raise InputError(f"{what} cannot be used: it has no {group}.{key}")
-    missing = [knob for knob in SPLIT_KNOBS if knob not in tree["data"]]  # type: ignore[index, call-overload]
-    if missing:
-        raise InputError(f"{what} cannot be used: it has no data.{missing[0]}")
 
 
 def reach(config: DictConfig, what: str) -> Reach:

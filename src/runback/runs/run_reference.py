@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runback.cli.commands.best import best_runs, study_folder
 from runback.errors import InputError
+from runback.sweeping.study.best_runs import best_runs, study_folder
 from runback.tracking.layout import Layout
 
 if TYPE_CHECKING:

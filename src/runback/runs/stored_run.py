@@ -12,8 +12,6 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel
 
-from runback.classifier.build import Plan, TrainConfig
-from runback.classifier.record import RESULTS, epochs
 from runback.errors import DataError, InputError
 from runback.provenance.bundle.bundle_file import Bundle, open_bundle
 from runback.provenance.code import patch, snapshot, tree_zip
@@ -39,9 +37,10 @@ from runback.runs.artifacts import (
     RESULT,
     UNTRACKED,
 )
+from runback.runs.epoch_results import RESULTS, epoch_results
 from runback.runs.run_reference import is_bundle, run_id
 from runback.system import signing_key
-from runback.system.config.written_config import refuse_left_out, written, written_overrides
+from runback.system.config.written_config import written_overrides
 from runback.system.files.folder_lock import alone_in
 from runback.tracking.layout import Layout
 from runback.tracking.read.find_runs import artifact_files, curves, find_run, read_bytes
@@ -133,7 +132,12 @@ class RecordedRun:
         """What came out; of a run that was killed only its epochs' metrics are known."""
         if RESULT in self.files.names:
             return self._json(RESULT, ResultForm)
-        return {"epochs": epochs(self.history), "weights": None, "predictions": None, "finished": False}
+        return {
+            "epochs": epoch_results(self.history),
+            "weights": None,
+            "predictions": None,
+            "finished": False,
+        }
 
     @cached_property
     def config(self) -> DictConfig:
@@ -145,17 +149,10 @@ class RecordedRun:
         """The number of epochs that the run completed."""
         return len(self.result["epochs"])
 
-    def plan(self, folder: Path, name: str) -> Plan:
-        """Return what trains this run again, as `name`, with `folder` for what that writes."""
-        try:
-            config = OmegaConf.merge(OmegaConf.structured(TrainConfig), self.config)
-        except OmegaConfBaseException as error:
-            told = str(error).splitlines()[0]
-            raise InputError(f"{CONFIG} of run {self.id} cannot be used: {told}") from error
-        refuse_left_out(OmegaConf.to_container(self.config))  # type: ignore[arg-type]
-        written(config)  # type: ignore[arg-type] # a variable that is missing is said before anything runs
-        overrides = written_overrides(self._yaml(OVERRIDES, ListConfig))
-        return Plan(name, config, self.record["choices"], overrides, folder)  # type: ignore[arg-type]
+    @property
+    def overrides(self) -> Sequence[str]:
+        """The overrides of the command line that the run was started by."""
+        return written_overrides(self._yaml(OVERRIDES, ListConfig))
 
     def optional(self, name: str) -> bytes | None:
         """Return a file's content, None where the run has no such file."""

@@ -18,7 +18,6 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 
 from runback.errors import InputError, TrainingError
-from runback.keras import seeding
 from runback.sweeping.confirm.stage import Resources, Stage
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.determinism import keep_order
@@ -54,6 +53,7 @@ from runback.sweeping.watching.live_table import Table
 from runback.sweeping.watching.sweep_run import ParentRun
 from runback.system.config.interpolation import variables
 from runback.system.config.written_config import refuse_environment
+from runback.system.cores import available_cores
 from runback.system.files.contained_path import inside, refuse_links_out
 from runback.system.files.folder_lock import alone_in
 from runback.system.text.escape import lines_for_terminal
@@ -217,7 +217,7 @@ def _refuse_without_study(sweep_folder: Path) -> None:
 
 def divide(settings: SweeperSettings) -> Slots:
     """Decide how many trials run at once and how many CPU threads each one gets."""
-    available = seeding.available_cores()
+    available = available_cores()
     gpus = devices(settings.gpus)
     if settings.n_workers == "auto" and gpus:
         n_workers = min(len(gpus) * settings.trials_per_gpu, settings.n_trials or available)

@@ -1,9 +1,9 @@
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-import keras
 from runback.classifier.augmentation.pad_crop import PadCrop
 from runback.errors import InputError
 from runback.system.config.targets import build

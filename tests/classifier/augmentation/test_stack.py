@@ -2,11 +2,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import yaml
 
-import keras
 from runback.classifier.augmentation.stack import build_stack
 from runback.errors import InputError
 

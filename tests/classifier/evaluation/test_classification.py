@@ -1,9 +1,9 @@
 import json
 
+import keras
 import numpy as np
 import pytest
 
-import keras
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.evaluation.classification import evaluate
 from runback.classifier.models.deep_cnn import deep_cnn

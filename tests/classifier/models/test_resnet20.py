@@ -1,9 +1,9 @@
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-import keras
 from runback.classifier.models.resnet20 import resnet20
 from runback.errors import InputError
 

@@ -1,9 +1,9 @@
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-import keras
 from runback.classifier.models.shallow_cnn import shallow_cnn
 from runback.errors import InputError
 

@@ -3,10 +3,10 @@ import time
 from itertools import pairwise
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
-import keras
 from runback.classifier.augmentation.stack import build_stack
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.training.fit import Result, compile_model, fit

@@ -1,12 +1,12 @@
 import math
 from collections.abc import Iterator
 
+import keras
 import numpy as np
 import pytest
 
-import keras
 from runback.classifier.augmentation.stack import build_stack
-from runback.classifier.build import PRECISIONS
+from runback.classifier.config import PRECISIONS
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.models.deep_cnn import deep_cnn
 from runback.classifier.models.resnet20 import resnet20

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-import keras
 from runback.classifier.augmentation.stack import build_stack
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.training.batches import VALIDATION_BATCH

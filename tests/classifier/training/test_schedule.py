@@ -1,10 +1,10 @@
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import yaml
 
-import keras
 from runback.classifier.training.schedule import constant, cosine
 from runback.errors import InputError
 from runback.system.config.targets import build

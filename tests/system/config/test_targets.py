@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy
 import pydantic
 import pytest
 import tensorflow
 
-import keras
 import runback
 from runback.errors import InputError
 from runback.system.config import allowed, targets

@@ -11,12 +11,12 @@ import urllib.request
 from importlib.metadata import version
 from pathlib import Path
 
+import keras
 import mlflow
 import numpy as np
 import pytest
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-import keras
 from runback.tracking.read.find_runs import artifacts, download
 from runback.tracking.write.delivery import deliver_folder
 from runback.tracking.write.network_artifacts import log_network

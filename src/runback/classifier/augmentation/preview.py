@@ -1,9 +1,9 @@
 """A sheet of images beside what the augmentation makes of them, to look at before training."""
 
+import keras
 import numpy as np
 from PIL import Image
 
-import keras
 from runback.classifier.augmentation.stack import refused
 from runback.errors import InputError
 

@@ -5,10 +5,10 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow
 
-import keras
 from runback.errors import InputError
 from runback.system.config.targets import build, resolve
 

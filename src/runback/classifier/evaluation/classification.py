@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 
-import keras
 from runback.classifier.data.dataset import Dataset
 from runback.errors import InputError
 from runback.statistics.wilson_interval import wilson

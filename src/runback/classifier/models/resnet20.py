@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field
-
 import keras
 from keras import layers
+from pydantic import Field
+
 from runback.classifier.models.limits import Width, require_size
 
 

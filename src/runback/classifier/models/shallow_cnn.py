@@ -2,6 +2,7 @@
 
 import keras
 from keras import layers
+
 from runback.classifier.models.limits import Rate, Width, require_size
 
 

@@ -4,6 +4,7 @@ import contextlib
 from dataclasses import dataclass
 
 import keras
+
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.training.batches import (
     steps_per_epoch,

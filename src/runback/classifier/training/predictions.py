@@ -4,10 +4,10 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-import keras
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.training.batches import validation_batch, validation_batches
 

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
+import keras
 from pydantic import Field
 
-import keras
 from runback.errors import InputError
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]

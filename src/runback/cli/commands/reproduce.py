@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from runback.classifier import record
+from runback.classifier.config import check_parts
 from runback.classifier.hydra_app import enter_project
+from runback.classifier.recorded_plan import recorded_plan
 from runback.classifier.train import Trained, train
 from runback.cli import consent
 from runback.comparison.difference_table import print_differences
@@ -96,7 +98,7 @@ def _is_agreed_already(recorded: RecordedRun) -> bool:
 def _agree(recorded: RecordedRun, layout: Layout, console: Screen, *, in_place: bool, agreed: bool) -> None:
     """Ask about what somebody else's run brings, if it brings anything. Errors: InputError."""
     refuse_harmful(recorded)
-    found = brought(recorded, layout, in_place=in_place)
+    found = brought(recorded, layout, check_parts, in_place=in_place)
     if found:
         texts = [] if in_place else _first_lines(recorded)
         what = "bundle" if recorded.is_bundle else "run, which you did not record,"
@@ -114,7 +116,7 @@ def _show(recorded: RecordedRun, layout: Layout, options: argparse.Namespace) ->
     """Print all that others' run brings: every name, the changes and the untracked files line by line."""
     if recorded.is_own:
         raise InputError(f"--show is for a bundle, or a run of others; {recorded.id} is a run of yours")
-    found = brought(recorded, layout, in_place=options.in_place, shown=sys.maxsize)
+    found = brought(recorded, layout, check_parts, in_place=options.in_place, shown=sys.maxsize)
     texts: Iterable[str] = [] if options.in_place else reproduce_in_checkout.texts(recorded)
     for line in itertools.chain(consent.lines(found), texts):
         say(line)
@@ -160,7 +162,7 @@ def _reproduce(
     recorded: RecordedRun, layout: Layout, options: argparse.Namespace, console: Screen, stream: TextIO
 ) -> int:
     folder = layout.runs / f"{datetime.now():%Y-%m-%d_%H-%M-%S_%f}"
-    plan = recorded.plan(folder, f"reproduction of {recorded.name}")
+    plan = recorded_plan(recorded, folder, f"reproduction of {recorded.name}")
     if options.threads is not None:
         plan.config.training.threads = options.threads
     found = differences(recorded.record, record.record_now(plan, layout.root))

@@ -16,6 +16,9 @@ from runback.system.secrecy import redacted_excerpt
 ATTRIBUTE = 1000
 """Characters of an attribute."""
 
+STORE_PATIENCE = 600.0
+"""Seconds that a trial waits for a store that is away before it begins or goes on."""
+
 
 @dataclass(frozen=True)
 class Trial:

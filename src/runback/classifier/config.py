@@ -1,0 +1,170 @@
+"""Declares a run's config: run-level keys here, a part's own as parameters of what its `_target_` names."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from runback.errors import InputError
+from runback.runs.objectives import OBJECTIVES
+from runback.system.config import targets
+
+WATCHED = ("val_accuracy", "val_loss", "accuracy", "loss")
+"""The objectives that early stopping can watch."""
+
+MAX_THREADS = 1024
+MAX_BATCH_SIZE = 2**31 - 1
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+@dataclass
+class CheckpointConfig:
+    """How often a training's whole state is saved, for `runback train resume=RUN`."""
+
+    every: int | None = None
+    """Epochs; 0: only when it is stopped; None: each epoch of a training that takes over a minute."""
+
+    def __post_init__(self) -> None:
+        if self.every is not None and self.every < 0:
+            raise InputError(f"training.checkpoint.every must be at least 0; got {self.every}")
+
+
+@dataclass
+class TrainingConfig:
+    """How long and how a model is trained, and what makes it good."""
+
+    epochs: int = 10
+    batch_size: int = 32
+    precision: str = "float32"
+    threads: int | None = None
+    """CPU threads; None: this process's cores, in a sweep the trial's share. They are part of the result."""
+    patience: int | None = None
+    """Epochs without a better objective after which training stops, with the best weights; None: never."""
+    objective: Any = "val_accuracy"
+    """The metric that a sweep searches over and patience watches; a list for several."""
+    direction: Any = "maximize"
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise InputError(f"training.epochs must be at least 1; got {self.epochs}")
+        if self.batch_size < 1:
+            raise InputError(f"training.batch_size must be at least 1; got {self.batch_size}")
+        if self.batch_size > MAX_BATCH_SIZE:
+            raise InputError(
+                f"training.batch_size must be at most {MAX_BATCH_SIZE}; got {self.batch_size!s:.30}"
+            )
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"training.threads must be at least 1; got {self.threads}")
+        if self.threads is not None and self.threads > MAX_THREADS:
+            raise InputError(f"training.threads must be at most {MAX_THREADS}; got {self.threads!s:.30}")
+        if self.patience is not None and self.patience < 1:
+            raise InputError(f"training.patience must be at least 1 epoch; got {self.patience}")
+        if self.patience is not None and self.objectives[0] not in WATCHED:
+            raise InputError(
+                f"training.patience can watch {', '.join(WATCHED)} only; got {self.objectives[0]}"
+            )
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"training.precision must be one of {', '.join(PRECISIONS)}; got {self.precision!r}"
+            )
+        if len(self.objectives) != len(self.directions):
+            raise InputError(f"training.direction must name a direction for each of {self.objectives}")
+        unknown = [name for name in self.objectives if name not in OBJECTIVES]
+        if unknown:
+            raise InputError(f"training.objective must be one of {', '.join(OBJECTIVES)}; got {unknown[0]!r}")
+        for name, direction in zip(self.objectives, self.directions, strict=True):
+            if direction != OBJECTIVES[name]:
+                raise InputError(f"training.direction must be {OBJECTIVES[name]} for {name}; got {direction}")
+
+    @property
+    def objectives(self) -> list[str]:
+        """The names of the objectives."""
+        return _names(self.objective, "training.objective")
+
+    @property
+    def directions(self) -> list[str]:
+        """The direction of each objective."""
+        return _names(self.direction, "training.direction")
+
+
+def _names(value: Any, key: str) -> list[str]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{key} must be a name or a list of names; got {value}")
+    return names
+
+
+@dataclass
+class TrackingConfig:
+    """Where runs go in MLflow."""
+
+    experiment: str = "runback"
+
+
+@dataclass
+class TrainConfig:
+    """The whole config of a run."""
+
+    seed: int = 0
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    model: Any = MISSING
+    optimizer: Any = MISSING
+    schedule: Any = MISSING
+    augmentation: Any = MISSING
+    data: Any = MISSING
+
+
+GROUPS = ("model", "optimizer", "schedule", "augmentation", "data")
+"""The parts of a config that are a choice each."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One training to do: its whole config, where that came from, and the folder for what it writes."""
+
+    name: str
+    """The run's, for a person."""
+    config: DictConfig
+    choices: Mapping[str, str]
+    """The names of the files chosen in `GROUPS`."""
+    overrides: Sequence[str]
+    folder: Path
+
+
+SPLIT_KNOBS = ("limit", "validation_fraction", "validation_split", "validation_seed")
+"""The keys of a data config that say how its training images are divided; the others are the source's own."""
+
+
+def refuse_incomplete(config: DictConfig, what: str) -> None:
+    """Raise InputError for a config that lacks what every training needs; `what` opens the message."""
+    tree = OmegaConf.to_container(config)
+    for group in GROUPS:
+        key, kind = ("layers", list) if group == "augmentation" else ("_target_", str)
+        part = tree.get(group) if isinstance(tree, dict) else None
+        if not isinstance(part, dict) or not isinstance(part.get(key), kind):
+            raise InputError(f"{what} cannot be used: it has no {group}.{key}")
+    missing = [knob for knob in SPLIT_KNOBS if knob not in tree["data"]]  # type: ignore[index, call-overload]
+    if missing:
+        raise InputError(f"{what} cannot be used: it has no data.{missing[0]}")
+
+
+def check_parts(config: DictConfig, what: str, declared: tuple[str, ...] | None) -> None:
+    """Raise InputError for somebody else's config that names other than what may be built, or lacks a part.
+
+    `declared` are the modules that it may name besides; with None, targets are not looked at. `what` opens
+    the message.
+    """
+    if declared is not None:
+        groups = OmegaConf.to_container(config)
+        for group in GROUPS:
+            targets.check(groups.get(group), group, declared)  # type: ignore[union-attr]
+    refuse_incomplete(config, what)
+
+
+ConfigStore.instance().store(name="train_schema", node=TrainConfig)
