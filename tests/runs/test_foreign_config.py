@@ -71,7 +71,8 @@ def test_what_a_config_reaches_for_is_told():
     text = """
     model: {_target_: nets.build, layer: {_target_: keras.layers.Dense}}
     data:
-      {_target_: runback.classifier.data.folder.load, path: "${root}etc", dsn: "${oc.env:MY_DSN}", b: "${data.dsn}"}
+      {_target_: runback.classifier.data.folder.load, path: "${root}etc", dsn: "${oc.env:MY_DSN}",
+       b: "${data.dsn}"}
     other: {path: pictures, up: a/../../b, home: ~/x, url: https://example.org/x, maybe: "${oc.env:A,/x}"}
     root: /
     """

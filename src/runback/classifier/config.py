@@ -125,7 +125,7 @@ GROUPS = ("model", "optimizer", "schedule", "augmentation", "data")
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingSpec:
     """One training to do: its whole config, where that came from, and the folder for what it writes."""
 
     name: str

@@ -16,7 +16,7 @@ import psutil
 from omegaconf import OmegaConf
 
 from runback.classifier.build import Prepared, load_data, threads_for
-from runback.classifier.config import Plan, TrainingConfig
+from runback.classifier.config import TrainingConfig, TrainingSpec
 from runback.provenance.code.snapshot import Snapshot, take_snapshot, tree_state
 from runback.provenance.code.working_tree import toplevel
 from runback.provenance.config_hash import text_hash
@@ -129,7 +129,9 @@ def machine() -> dict[str, Any]:
     }
 
 
-def record(plan: Plan, threads: int, train: "Dataset", validation: "Dataset", code: Code) -> dict[str, Any]:
+def record(
+    plan: TrainingSpec, threads: int, train: "Dataset", validation: "Dataset", code: Code
+) -> dict[str, Any]:
     """Return what has to be known to train this run again and to explain another result."""
     with silenced():
         tensorflow = environment.tensorflow_build()
@@ -149,7 +151,7 @@ def record(plan: Plan, threads: int, train: "Dataset", validation: "Dataset", co
     }
 
 
-def record_now(plan: Plan, root: Path) -> dict[str, Any]:
+def record_now(plan: TrainingSpec, root: Path) -> dict[str, Any]:
     """Return the record that a training of `plan` here and now would have. Errors: InputError, DataError."""
     config = resolved(plan.config)
     options: TrainingConfig = OmegaConf.to_object(plan.config.training)  # type: ignore[assignment]
@@ -171,7 +173,7 @@ def data_facts(dataset: "Dataset") -> dict[str, Any]:
 
 
 def start(
-    plan: Plan,
+    plan: TrainingSpec,
     prepared: Prepared,
     facts: Mapping[str, Any],
     trial: "Trial | None",
@@ -202,7 +204,9 @@ def start(
     return run
 
 
-def before_training(run: "Run", plan: Plan, prepared: Prepared, facts: Mapping[str, Any], code: Code) -> None:
+def before_training(
+    run: "Run", plan: TrainingSpec, prepared: Prepared, facts: Mapping[str, Any], code: Code
+) -> None:
     """Log what the run is made from, signed: config, record, code; and what augmentation does to images."""
     config = written(plan.config)
     files = _made_from(plan, config, prepared.threads, facts, code)
@@ -227,7 +231,7 @@ def before_training(run: "Run", plan: Plan, prepared: Prepared, facts: Mapping[s
 
 
 def _made_from(
-    plan: Plan, config: WrittenConfig, threads: int, facts: Mapping[str, Any], code: Code
+    plan: TrainingSpec, config: WrittenConfig, threads: int, facts: Mapping[str, Any], code: Code
 ) -> dict[str, bytes]:
     """Return the files that a run is trained again from, the record last: it says that all are there."""
     lock = _lock(project_root() / "uv.lock")
@@ -302,7 +306,7 @@ def _experiment(written: WrittenConfig) -> dict[str, Any]:
     return config
 
 
-def _params(plan: Plan, prepared: Prepared) -> dict[str, object]:
+def _params(plan: TrainingSpec, prepared: Prepared) -> dict[str, object]:
     """Return what a person wants as columns: choices by name, scalars by dotted key."""
     config = _experiment(written(plan.config))
     config.pop("tracking")
@@ -343,7 +347,7 @@ def _tags(facts: Mapping[str, Any], layout: Layout, folder: Path, trial: "Trial 
     return tags
 
 
-def _description(plan: Plan, prepared: Prepared) -> str:
+def _description(plan: TrainingSpec, prepared: Prepared) -> str:
     options = prepared.options
     choices = {group: for_markdown(name) for group, name in plan.choices.items()}
     augmented = "" if prepared.augmentation is None else f", augmented by **{choices['augmentation']}**"

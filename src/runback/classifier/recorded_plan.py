@@ -5,14 +5,14 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runback.classifier.config import Plan, TrainConfig
+from runback.classifier.config import TrainConfig, TrainingSpec
 from runback.errors import InputError
 from runback.runs.artifacts import CONFIG
-from runback.runs.stored_run import RecordedRun
+from runback.runs.stored_run import StoredRun
 from runback.system.config.written_config import refuse_left_out, written
 
 
-def recorded_plan(recorded: RecordedRun, folder: Path, name: str) -> Plan:
+def recorded_plan(recorded: StoredRun, folder: Path, name: str) -> TrainingSpec:
     """Return what trains a run again, as `name`, with `folder` for what that writes. Errors: InputError."""
     try:
         config = OmegaConf.merge(OmegaConf.structured(TrainConfig), recorded.config)
@@ -22,4 +22,4 @@ def recorded_plan(recorded: RecordedRun, folder: Path, name: str) -> Plan:
     refuse_left_out(OmegaConf.to_container(recorded.config))  # type: ignore[arg-type]
     written(config)  # type: ignore[arg-type] # a variable that is missing is said before anything runs
     choices = recorded.record["choices"]
-    return Plan(name, config, choices, recorded.overrides, folder)  # type: ignore[arg-type]
+    return TrainingSpec(name, config, choices, recorded.overrides, folder)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runback.classifier.build import prepare
-from runback.classifier.config import Plan
+from runback.classifier.config import TrainingSpec
 from runback.classifier.hydra_app import enter_project
 from runback.classifier.record import code_here, record
 from runback.classifier.recorded_plan import recorded_plan
@@ -15,7 +15,7 @@ from runback.errors import InputError
 from runback.provenance.comparing.difference import differences
 from runback.runs.artifacts import RECORD
 from runback.runs.continuation import go_on
-from runback.runs.stored_run import RecordedRun, find_recorded, refuse_other_data
+from runback.runs.stored_run import StoredRun, find_recorded, refuse_other_data
 from runback.system.files.folder_lock import alone_in
 from runback.system.stop_signals import held_signals, stop_on_signals
 from runback.system.text.quiet_stderr import silenced
@@ -74,7 +74,7 @@ def resume(reference: str, layout: Layout) -> str:
     return recorded.id
 
 
-def _folder(recorded: RecordedRun, layout: Layout) -> Path:
+def _folder(recorded: StoredRun, layout: Layout) -> Path:
     if recorded.is_bundle:
         raise InputError("a bundle cannot be resumed: only a run in mlruns/ has checkpoints")
     _refuse_finished(recorded)
@@ -86,12 +86,12 @@ def _folder(recorded: RecordedRun, layout: Layout) -> Path:
     return folder
 
 
-def _refuse_finished(recorded: RecordedRun) -> None:
+def _refuse_finished(recorded: StoredRun) -> None:
     if recorded.status == "FINISHED":
         raise InputError(f"run {recorded.id} is FINISHED: there is nothing left to train")
 
 
-def _refuse_unrecorded(recorded: RecordedRun, layout: Layout) -> None:
+def _refuse_unrecorded(recorded: StoredRun, layout: Layout) -> None:
     """Refuse, and close, a run whose process was killed before it had recorded what it is made from."""
     from runback.tracking.store import open_store
     from runback.tracking.write.run import Run
@@ -105,7 +105,9 @@ def _refuse_unrecorded(recorded: RecordedRun, layout: Layout) -> None:
     )
 
 
-def _refuse_what_does_not_fit(recorded: RecordedRun, plan: Plan, checkpoint: "Checkpoint | None") -> None:
+def _refuse_what_does_not_fit(
+    recorded: StoredRun, plan: TrainingSpec, checkpoint: "Checkpoint | None"
+) -> None:
     """Refuse other data or another network; say what else may keep the run from ending as it would have."""
     with silenced():
         from runback.classifier.training.fit import compile_model

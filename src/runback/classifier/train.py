@@ -18,9 +18,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from runback.classifier import hydra_app, record
 from runback.classifier.build import prepare
-from runback.classifier.config import GROUPS, Plan
+from runback.classifier.config import GROUPS, TrainingSpec
 from runback.errors import InputError, StoreError, TrialPruned
-from runback.runs.continuation import Begun, taken_up
+from runback.runs.continuation import Continuation, taken_up
 from runback.sweeping.trials import trial as trials
 from runback.system.config import targets
 from runback.system.config.written_config import resolved, written_overrides
@@ -60,7 +60,7 @@ def job(cfg: DictConfig) -> float | tuple[float, ...]:
     trial = trials.current()
     overrides = written_overrides(hydra.overrides.task)
     name = _name(choices, overrides) if trial is None else trial.label.name
-    plan = Plan(name, cfg, choices, overrides, Path(hydra.runtime.output_dir))
+    plan = TrainingSpec(name, cfg, choices, overrides, Path(hydra.runtime.output_dir))
     trained = train(plan) if trial is None or trial.begun is None else _go_on_as(plan, trial)
     if trial is None:
         say(f"run {trained.run_id}")
@@ -74,7 +74,7 @@ def _name(choices: Mapping[str, str], overrides: Sequence[str]) -> str:
     return run_name({"model": choices["model"], "optimizer": choices["optimizer"], **numbers})
 
 
-def _go_on_as(plan: Plan, trial: trials.Trial) -> Trained:
+def _go_on_as(plan: TrainingSpec, trial: trials.Trial) -> Trained:
     """Train a trial that an earlier process had begun."""
     # The coordinator may hold the folder for a moment, to deliver what that process could not.
     with alone_in(plan.folder, trial.label.name, FOLDER_PATIENCE):
@@ -83,9 +83,9 @@ def _go_on_as(plan: Plan, trial: trials.Trial) -> Trained:
 
 
 def train(
-    plan: Plan,
+    plan: TrainingSpec,
     *,
-    begun: Begun | None = None,
+    begun: Continuation | None = None,
     last_epoch: int | None = None,
     tags: Mapping[str, str] | None = None,
     stream: TextIO | None = None,
@@ -103,12 +103,16 @@ def train(
 
 
 def _train(
-    plan: Plan, begun: Begun | None, last_epoch: int | None, tags: Mapping[str, str], stream: TextIO | None
+    plan: TrainingSpec,
+    begun: Continuation | None,
+    last_epoch: int | None,
+    tags: Mapping[str, str],
+    stream: TextIO | None,
 ) -> Trained:
     with silenced():
         from runback.classifier.training import fit
     from runback.classifier.training.predictions import ValidationPredictions
-    from runback.classifier.training.progress import Progress
+    from runback.classifier.training.progress import TrainingProgress
     from runback.keras.checkpointing import CheckpointPlan
     from runback.runs.checkpoint import discard
     from runback.tracking.write.outbox import say_what_waits
@@ -129,7 +133,7 @@ def _train(
         ends.enter_context(recording(run))
         ends.enter_context(system_metrics(run))
         progress = ends.enter_context(
-            Progress(options.epochs, len(prepared.train.labels), stream, initial_epoch=len(history))
+            TrainingProgress(options.epochs, len(prepared.train.labels), stream, initial_epoch=len(history))
         )
 
         def on_epoch(step: int, metrics: dict[str, float]) -> None:

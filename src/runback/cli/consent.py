@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from rich.cells import cell_len, set_cell_size
 
 from runback.errors import InputError
-from runback.runs.foreign_code import Brought
+from runback.runs.foreign_code import ForeignPart
 from runback.system.text.escape import for_terminal
 from runback.system.text.screen import Screen
 
@@ -25,7 +25,7 @@ RIGHTS = "What you agree to runs with your rights: it can read, change and send 
 
 
 def ask(
-    found: Sequence[Brought],
+    found: Sequence[ForeignPart],
     texts: Sequence[str] | None,
     what: str,
     fingerprint: str,
@@ -57,7 +57,7 @@ def ask(
 
 
 def screen(
-    found: Sequence[Brought], texts: Sequence[str] | None, what: str, fingerprint: str, width: int
+    found: Sequence[ForeignPart], texts: Sequence[str] | None, what: str, fingerprint: str, width: int
 ) -> list[str]:
     """Return what a bundle brings as lines of a terminal of that width."""
     head = (f"This {what} brings what is not yours, with the fingerprint", fingerprint)
@@ -67,7 +67,7 @@ def screen(
     return [*told, *texts, cut(RIGHTS, width)]
 
 
-def lines(found: Sequence[Brought]) -> Iterator[str]:
+def lines(found: Sequence[ForeignPart]) -> Iterator[str]:
     """Return a line for each thing that a bundle brings, harmless to a terminal."""
     for one in found:
         for number, line in enumerate(one.lines):

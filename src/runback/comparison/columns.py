@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from runback.tracking.read.rows import Curves
+from runback.tracking.read.rows import EpochTable
 
 NUMBERS: tuple[tuple[Callable[[str], Any], str], ...] = ((int, "Int64"), (float, "float64"))
 
@@ -33,7 +33,7 @@ def whole(values: Sequence[int | None]) -> pd.Series:
     return _narrow(pd.Series(list(values), dtype="Int64"), "int64")
 
 
-def curve_columns(curves: Curves, runs: Sequence[Any]) -> pd.DataFrame:
+def curve_columns(curves: EpochTable, runs: Sequence[Any]) -> pd.DataFrame:
     """Return curves as a frame: `run`, `epoch`, then each metric; `runs` are what runs are called."""
     called = pd.Series(list(runs)).loc[curves.runs].reset_index(drop=True)
     return pd.DataFrame({"run": called, "epoch": curves.epochs, **curves.metrics})

@@ -10,7 +10,7 @@ from runback.comparison.difference_table import print_differences
 from runback.provenance.code.changed_files import code_differences
 from runback.provenance.comparing.difference import Difference, differences
 from runback.runs.artifacts import PATCH
-from runback.runs.stored_run import RecordedRun, find_recorded
+from runback.runs.stored_run import StoredRun, find_recorded
 from runback.system.text.screen import Screen
 from runback.tracking.layout import Layout
 
@@ -29,7 +29,7 @@ def print_difference(references: tuple[str, str], layout: Layout, *, as_json: bo
         _show(first, second, found)
 
 
-def _causes(first: RecordedRun, second: RecordedRun, layout: Layout) -> list[Difference]:
+def _causes(first: StoredRun, second: StoredRun, layout: Layout) -> list[Difference]:
     """Return what the runs were made from, as far as it differs: the config by key, the code by file."""
     found: list[Difference] = []
     told = set()
@@ -42,7 +42,7 @@ def _causes(first: RecordedRun, second: RecordedRun, layout: Layout) -> list[Dif
     return found
 
 
-def _config(first: RecordedRun, second: RecordedRun) -> list[Difference]:
+def _config(first: StoredRun, second: StoredRun) -> list[Difference]:
     a, b = (dict(_flat(OmegaConf.to_container(run.config))) for run in (first, second))
     keys = [key for key in sorted({*a, *b}) if a.get(key) != b.get(key) and key not in IGNORED]
     return [Difference("config", key, _text(a, key), _text(b, key)) for key in keys]
@@ -58,14 +58,14 @@ def _text(flat: Mapping[str, Any], key: str) -> str:
     return str(flat[key]) if key in flat else "not set"
 
 
-def _code(first: RecordedRun, second: RecordedRun, layout: Layout) -> list[Difference]:
+def _code(first: StoredRun, second: StoredRun, layout: Layout) -> list[Difference]:
     found = code_differences(first.record, second.record, layout.root)
     if any(one.what == "uncommitted changes" for one in found):
         found += _uncommitted(first, second)
     return found
 
 
-def _uncommitted(first: RecordedRun, second: RecordedRun) -> list[Difference]:
+def _uncommitted(first: StoredRun, second: StoredRun) -> list[Difference]:
     a, b = (_touched(run.optional(PATCH) or b"") for run in (first, second))
     return [
         Difference("code", f"{path} (uncommitted)", _lines(a.get(path)), _lines(b.get(path)))
@@ -94,7 +94,7 @@ def _lines(changed: list[bytes] | None) -> str:
     return f"+{added} -{removed}"
 
 
-def _effects(first: RecordedRun, second: RecordedRun) -> list[Difference]:
+def _effects(first: StoredRun, second: StoredRun) -> list[Difference]:
     """Return how the results differ: the first epoch that does, then what each had at its end."""
     a, b = (run.result["epochs"] for run in (first, second))
     found = []
@@ -130,7 +130,7 @@ def _numbers(first: float, second: float) -> tuple[str, str]:
     return short if short[0] != short[1] else (repr(first), repr(second))
 
 
-def _show(first: RecordedRun, second: RecordedRun, found: list[Difference]) -> None:
+def _show(first: StoredRun, second: StoredRun, found: list[Difference]) -> None:
     console = Screen()
     if not found:
         console.print("nothing differs: the same data, config, code, packages, machine and results")

@@ -25,14 +25,14 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Begun:
+class Continuation:
     """A run that was begun before, and where it goes on."""
 
     run: "Run"
     checkpoint: "Checkpoint | None"
 
 
-def taken_up(folder: Path, trial: Trial) -> tuple[Begun | None, dict[str, str]]:
+def taken_up(folder: Path, trial: Trial) -> tuple[Continuation | None, dict[str, str]]:
     """Return where the run goes on of a trial whose process, in this folder, was stopped or died.
 
     Without a checkpoint: the tags of another run in its place. Errors: StoreError.
@@ -80,7 +80,7 @@ def _clear(folder: Path) -> None:
 
 def go_on(
     store: "Store", run_id: str, folder: Path, checkpoint: "Checkpoint | None", patience: float = 0.0
-) -> Begun:
+) -> Continuation:
     """Open a run again that was stopped or killed, at its newest checkpoint or its beginning.
 
     A store that is away is waited for, for `patience` seconds. Errors: StoreError.
@@ -100,4 +100,4 @@ def go_on(
     # A power failure can take metrics with it that the checkpoint, flushed to the disk, still has.
     for step, metrics in enumerate(checkpoint.history if checkpoint else [], 1):
         run.log_epoch(step, metrics)
-    return Begun(run, checkpoint)
+    return Continuation(run, checkpoint)

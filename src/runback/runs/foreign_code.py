@@ -19,7 +19,7 @@ from runback.provenance.machine.environment import python
 from runback.provenance.machine.locked_environment import refuse_version
 from runback.runs import foreign_config
 from runback.runs.artifacts import CODE, CONFIG, LOCK, PATCH, UNTRACKED
-from runback.runs.stored_run import RecordedRun
+from runback.runs.stored_run import StoredRun
 from runback.system.config import targets
 from runback.tracking.layout import Layout
 
@@ -29,11 +29,11 @@ SHOWN = 4
 MAX_PYPROJECT = 2**20
 
 CheckParts = Callable[[DictConfig, str, tuple[str, ...] | None], None]
-"""Raises InputError for a config, named by the text, whose parts cannot be built with the modules declared."""
+"""Raises InputError for a config, named by the text, whose parts the modules declared cannot build."""
 
 
 @dataclass(frozen=True)
-class Brought:
+class ForeignPart:
     """One kind of thing that a bundle brings, and the lines that tell of it, as its maker wrote them."""
 
     kind: str
@@ -41,13 +41,13 @@ class Brought:
 
 
 def brought(
-    recorded: RecordedRun,
+    recorded: StoredRun,
     layout: Layout,
     check_parts: CheckParts,
     *,
     in_place: bool,
     shown: int = SHOWN,
-) -> list[Brought]:
+) -> list[ForeignPart]:
     """Return what of a bundle is not ours and would be used; with the code `in_place` only its config is.
 
     Nothing of it is run, imported or written for that. Of each kind of thing so many are `shown`. Errors:
@@ -59,17 +59,17 @@ def brought(
         parts += [("code", code.commit), ("changes", code.changes), ("untracked", code.untracked)]
         parts += [("packages", code.packages), ("Python", code.python)]
     parts.append(("config", lambda: _config(recorded, layout, shown, check_parts, in_place=in_place)))
-    found = [Brought(kind, tuple(tell())) for kind, tell in parts]
+    found = [ForeignPart(kind, tuple(tell())) for kind, tell in parts]
     return [one for one in found if one.lines]
 
 
-def is_code_ours(recorded: RecordedRun, layout: Layout) -> bool:
+def is_code_ours(recorded: StoredRun, layout: Layout) -> bool:
     """Say whether all code of a run is in the user's own repository."""
     code = recorded.record["code"]
     return not (code["patch_sha256"] or code["untracked"]) and knows_commit(layout.root, code["commit"])
 
 
-def is_lock_ours(recorded: RecordedRun, layout: Layout) -> bool:
+def is_lock_ours(recorded: StoredRun, layout: Layout) -> bool:
     """Say whether a run's lock file is, byte for byte, the project's now, or that of the run's commit."""
     code, lock = recorded.record["code"], recorded.optional(LOCK)
     if lock in (None, _read(layout.root / "uv.lock", lock_file.MAX_BYTES)):
@@ -81,7 +81,7 @@ def is_lock_ours(recorded: RecordedRun, layout: Layout) -> bool:
 class _Code:
     """The code of a bundle, and the environment that it is to run in."""
 
-    recorded: RecordedRun
+    recorded: StoredRun
     layout: Layout
     shown: int
 
@@ -148,7 +148,7 @@ class _Code:
 
 
 def _config(
-    recorded: RecordedRun, layout: Layout, shown: int, check_parts: CheckParts, *, in_place: bool
+    recorded: StoredRun, layout: Layout, shown: int, check_parts: CheckParts, *, in_place: bool
 ) -> Iterator[str]:
     found = foreign_config.reach(recorded.config, f"{CONFIG} of run {recorded.id}")
     declared = targets.declared_modules(layout.root) if in_place else _declared(recorded, layout)
@@ -162,7 +162,7 @@ def _config(
             yield f"{told}: {_listed([f'{name} ({key})' for name, key in pairs], shown)}"
 
 
-def _declared(recorded: RecordedRun, layout: Layout) -> tuple[str, ...] | None:
+def _declared(recorded: StoredRun, layout: Layout) -> tuple[str, ...] | None:
     """Return the modules that the run's own pyproject.toml lets configs name; None where that was changed."""
     code, path = recorded.record["code"], _within(recorded, "pyproject.toml")
     changed = (
@@ -186,13 +186,13 @@ def _modules(pyproject: bytes | None) -> tuple[str, ...]:
         return ()
 
 
-def _within(recorded: RecordedRun, name: str) -> str:
+def _within(recorded: StoredRun, name: str) -> str:
     """Return the path in the repository of a file of the project."""
     project = recorded.record["code"]["project"] or "."
     return name if project == "." else f"{project}/{name}"
 
 
-def _committed(recorded: RecordedRun, layout: Layout, name: str) -> bytes | None:
+def _committed(recorded: StoredRun, layout: Layout, name: str) -> bytes | None:
     """Return a file of the project at a run's commit, which the user's repository knows."""
     commit = recorded.record["code"]["commit"]
     try:

@@ -17,7 +17,7 @@ from runback.provenance.code.working_tree import knows_commit, toplevel, unpacke
 from runback.provenance.machine.locked_environment import Terms, locked_python
 from runback.runs.artifacts import CODE, LOCK, PATCH, UNTRACKED
 from runback.runs.foreign_code import is_code_ours, is_lock_ours
-from runback.runs.stored_run import RecordedRun
+from runback.runs.stored_run import StoredRun
 from runback.system.text.escape import for_terminal
 from runback.system.text.screen import Screen
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, folder_name
@@ -33,14 +33,14 @@ AGREED_VARIABLE = "RUNBACK_AGREED"
 """The environment variable by which a process is told the fingerprint of the bundle that was agreed to."""
 
 
-def refuse_without_commit(recorded: RecordedRun) -> None:
+def refuse_without_commit(recorded: StoredRun) -> None:
     """Raise InputError for a run whose code was in no repository."""
     if recorded.record["code"]["commit"] is None:
         raise InputError(f"the code of run {recorded.id} is in no git repository: use --in-place")
 
 
 def reproduce(
-    recorded: RecordedRun, layout: Layout, flags: Sequence[str], console: Screen, *, build: bool
+    recorded: StoredRun, layout: Layout, flags: Sequence[str], console: Screen, *, build: bool
 ) -> int:
     """Run `runback reproduce` with the run's own code and packages; return its exit code.
 
@@ -64,7 +64,7 @@ def reproduce(
         return _run(command, _working_folder(recorded, layout, project), variables)
 
 
-def is_short(recorded: RecordedRun) -> bool:
+def is_short(recorded: StoredRun) -> bool:
     """Say whether the changes and the untracked files of a run may be few lines."""
     code = recorded.record["code"]
     size = len(recorded.files.read(PATCH)) if code["patch_sha256"] else 0
@@ -72,7 +72,7 @@ def is_short(recorded: RecordedRun) -> bool:
     return size + sum(one.size for one in untracked) <= SHORT
 
 
-def texts(recorded: RecordedRun) -> Iterator[str]:
+def texts(recorded: StoredRun) -> Iterator[str]:
     """Yield the changes and the untracked files of a run, line by line, harmless to a terminal."""
     code = recorded.record["code"]
     if code["patch_sha256"]:
@@ -84,7 +84,7 @@ def texts(recorded: RecordedRun) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _checkout(recorded: RecordedRun, layout: Layout) -> Iterator[Path]:
+def _checkout(recorded: StoredRun, layout: Layout) -> Iterator[Path]:
     """Give the folder with the run's code; it is gone afterwards."""
     code = recorded.record["code"]
     # Two reproductions of one run may go on at once.
@@ -112,7 +112,7 @@ def _project(folder: Path, within: str | None) -> Path:
     return project
 
 
-def _python(project: Path, recorded: RecordedRun, layout: Layout, console: Screen, *, build: bool) -> Path:
+def _python(project: Path, recorded: StoredRun, layout: Layout, console: Screen, *, build: bool) -> Path:
     """Return the Python that has the packages of the run's lock file; without one, this Python.
 
     A bundle's lock file is the one that was asked about, whatever else its code has in the place of it.
@@ -141,7 +141,7 @@ def _replace(file: Path, content: bytes) -> None:
         raise InputError(f"the run's {file.name} cannot be written: {error.strerror}") from error
 
 
-def _working_folder(recorded: RecordedRun, layout: Layout, project: Path) -> Path:
+def _working_folder(recorded: StoredRun, layout: Layout, project: Path) -> Path:
     """Return where to train, which decides what a relative data.path means.
 
     That is where the user is, because images are seldom under version control; where they are, it is the

@@ -85,7 +85,7 @@ class StoredFiles:
 
 
 @dataclass(frozen=True)
-class RecordedRun:
+class StoredRun:
     """A run as it was recorded. What is read from its files raises InputError where that is damaged."""
 
     id: str
@@ -171,7 +171,7 @@ class RecordedRun:
         return found
 
 
-def find_recorded(reference: str, layout: Layout) -> RecordedRun:
+def find_recorded(reference: str, layout: Layout) -> StoredRun:
     """Return the run that `reference` names.
 
     That is a run ID, 6 or more characters of its beginning, `best:SWEEP`, `SWEEP@champion`, the address of a
@@ -182,7 +182,7 @@ def find_recorded(reference: str, layout: Layout) -> RecordedRun:
     return from_store(open_store(layout), run_id(reference, layout))
 
 
-def from_store(store: Store, reference: str) -> RecordedRun:
+def from_store(store: Store, reference: str) -> StoredRun:
     """Return a run of this store. Errors: InputError, also for a run that runback did not train."""
     found = find_run(store, reference)
     run, tags = found.info.run_id, dict(found.data.tags)
@@ -190,7 +190,7 @@ def from_store(store: Store, reference: str) -> RecordedRun:
         raise InputError(f"run {run} is a whole sweep: name one of its trials, or best:SWEEP")
     if tags.get(KIND_TAG) not in TRAININGS:
         raise InputError(f"run {run} is no training by runback: there is nothing to run back")
-    return RecordedRun(
+    return StoredRun(
         id=run,
         name=found.info.run_name,
         status=found.info.status,
@@ -201,11 +201,11 @@ def from_store(store: Store, reference: str) -> RecordedRun:
     )
 
 
-def from_bundle(bundle: Bundle) -> RecordedRun:
+def from_bundle(bundle: Bundle) -> StoredRun:
     """Return the run in an exported bundle, of which record and config were looked at. Errors: InputError."""
     check_form(BundleForm, bundle.run, f"manifest.json of {bundle.path}")
     _refuse_large(bundle)
-    recorded = RecordedRun(
+    recorded = StoredRun(
         id=bundle.run["id"],
         name=bundle.run["name"],
         status=bundle.run["status"],
@@ -218,7 +218,7 @@ def from_bundle(bundle: Bundle) -> RecordedRun:
     return recorded
 
 
-def refuse_harmful(recorded: RecordedRun) -> None:
+def refuse_harmful(recorded: StoredRun) -> None:
     """Raise InputError for the config of somebody else's run that would do more than set values."""
     for name in {CONFIG, OVERRIDES} & set(recorded.files.names):
         foreign_config.refuse_harmful(recorded.files.read(name), f"{name} of run {recorded.id}")
@@ -234,7 +234,7 @@ def _refuse_large(bundle: Bundle) -> None:
             )
 
 
-def refuse_incomplete(recorded: RecordedRun) -> None:
+def refuse_incomplete(recorded: StoredRun) -> None:
     """Raise InputError, naming it, where a file is gone that training the run again needs."""
     code, there = recorded.record["code"], recorded.files.names
     wanted = [CONFIG, OVERRIDES, *([PATCH] if code["patch_sha256"] else [])]
@@ -243,7 +243,7 @@ def refuse_incomplete(recorded: RecordedRun) -> None:
             raise InputError(f"run {recorded.id} has no artifact {name!r}")
 
 
-def refuse_running(recorded: RecordedRun, layout: Layout) -> None:
+def refuse_running(recorded: StoredRun, layout: Layout) -> None:
     """Raise InputError where the run's process still trains on this machine; a killed one's does not."""
     if recorded.is_bundle or recorded.status != "RUNNING":
         return

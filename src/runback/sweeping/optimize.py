@@ -24,7 +24,7 @@ from runback.sweeping.deciding.determinism import keep_order
 from runback.sweeping.deciding.proposer import Proposer
 from runback.sweeping.reporting.best_config import best_config
 from runback.sweeping.reporting.reporter import Reporter
-from runback.sweeping.reporting.sweep_note import Place
+from runback.sweeping.reporting.sweep_note import RunLinks
 from runback.sweeping.space import search_space
 from runback.sweeping.space.grid import is_finite
 from runback.sweeping.space.search_identity import Search
@@ -49,8 +49,8 @@ from runback.sweeping.trials.engines.local_engine import LocalEngine
 from runback.sweeping.trials.failure_policy import RETRIES
 from runback.sweeping.trials.hydra_job import Composer, app_config
 from runback.sweeping.trials.worker import Job
-from runback.sweeping.watching.live_table import Table
-from runback.sweeping.watching.sweep_run import ParentRun
+from runback.sweeping.watching.live_table import LiveTable
+from runback.sweeping.watching.sweep_run import SweepRun
 from runback.system.config.interpolation import variables
 from runback.system.config.written_config import refuse_environment
 from runback.system.cores import available_cores
@@ -128,11 +128,11 @@ def sweep(
         order = keep_order(study, settings, slots.n_workers, slots.threads)
         decisions = Decisions(study, proposer, pruner, order.window)
         if is_done:
-            Table(study, budget, searched).print_finished()
+            LiveTable(study, budget, searched).print_finished()
             if stage is not None:
                 stage.print_results(study)
             return
-        parent = ParentRun.open(study, name, settings, searched, sweep_folder, composer.groups)
+        parent = SweepRun.open(study, name, settings, searched, sweep_folder, composer.groups)
 
         def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
             facts: dict[str, Any] = {"sweep": name, "threads": order.threads, "parent": parent.id}
@@ -144,10 +144,10 @@ def sweep(
 
         reporter = None
         if parent.run is not None:
-            place = Place(parent.run.experiment_id(), parent.run.id)
+            place = RunLinks(parent.run.experiment_id(), parent.run.id)
             reporter = Reporter(study, parent.run, place, budget, config, sweep_folder, best_config_of)
         gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
-        table = Table(study, budget, searched)
+        table = LiveTable(study, budget, searched)
         observers: list[Observer] = [parent, table, *([reporter] if reporter else [])]
         coordinator = Coordinator(
             *(study, decisions, engine, budget, settings.policy, job, observers, slots.devices)

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from runback.classifier.training.progress import Progress
+from runback.classifier.training.progress import TrainingProgress
 
 METRICS = {
     "loss": 1.23456,
@@ -23,7 +23,7 @@ class Terminal(io.StringIO):
 
 def test_without_a_terminal_there_is_one_plain_line_an_epoch() -> None:
     stream = io.StringIO()
-    with Progress(2, 100, stream) as progress:
+    with TrainingProgress(2, 100, stream) as progress:
         progress.batch(1, 32, {"loss": 2.0, "accuracy": 0.1})
         progress.epoch(1, METRICS)
         progress.epoch(2, METRICS)
@@ -41,7 +41,7 @@ def test_on_a_terminal_the_running_epoch_shows_its_batches(monkeypatch: pytest.M
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "160")
     stream = Terminal()
-    with Progress(2, 100, stream) as progress:
+    with TrainingProgress(2, 100, stream) as progress:
         progress.epoch(1, METRICS)
         progress.batch(2, 32, {"loss": 2.0, "accuracy": 0.1})
     shown = stream.getvalue()
@@ -51,7 +51,7 @@ def test_on_a_terminal_the_running_epoch_shows_its_batches(monkeypatch: pytest.M
 
 def test_a_resumed_training_counts_only_its_own_epochs_for_the_time_left() -> None:
     stream = io.StringIO()
-    with Progress(1000, 100, stream, initial_epoch=998) as progress:
+    with TrainingProgress(1000, 100, stream, initial_epoch=998) as progress:
         progress.epoch(999, METRICS)
     assert stream.getvalue().strip().endswith("0:00 left")
 
@@ -59,7 +59,7 @@ def test_a_resumed_training_counts_only_its_own_epochs_for_the_time_left() -> No
 def test_an_error_inside_leaves_the_terminal_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
-    with pytest.raises(KeyboardInterrupt), Progress(2, 100, stream):
+    with pytest.raises(KeyboardInterrupt), TrainingProgress(2, 100, stream):
         raise KeyboardInterrupt
     hide, show = "\x1b[?25l", "\x1b[?25h"
     assert stream.getvalue().rindex(show) > stream.getvalue().rindex(hide)

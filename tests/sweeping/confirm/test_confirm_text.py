@@ -3,7 +3,7 @@
 from runback.statistics.paired_seeds import standings
 from runback.sweeping.confirm.confirm_results import Confirmed, Training
 from runback.sweeping.confirm.confirm_text import confirm_section, terminal_lines, verdict
-from runback.sweeping.confirm.finalists import Finalist, Plan
+from runback.sweeping.confirm.finalists import ConfirmPlan, Finalist
 
 LOW = [0.50, 0.52, 0.51]
 HIGH = [0.90, 0.92, 0.93]
@@ -21,7 +21,7 @@ def confirmed(*values, twins=None, incomplete=0):
     ]
     trainings += [Training(trial, seeds[0], 0.9, None) for trial in everyone[len(values) :]]
     known = standings(dict.fromkeys(everyone, 0.99), dict(enumerate(values)), maximize=True)
-    return Confirmed("s", True, Plan(finalists, seeds, "seed", {}), trainings, known)
+    return Confirmed("s", True, ConfirmPlan(finalists, seeds, "seed", {}), trainings, known)
 
 
 def test_none_is_called_better_within_noise():

@@ -3,7 +3,7 @@
 import optuna
 
 from runback.sweeping.confirm.confirm_settings import ConfirmSettings
-from runback.sweeping.confirm.finalists import Plan, make_plan
+from runback.sweeping.confirm.finalists import ConfirmPlan, make_plan
 
 SETTINGS = ConfirmSettings(top=2, seeds=4)
 BUDGET = {"n_trials": 5, "timeout": None}
@@ -29,7 +29,7 @@ def plan(found, settings=SETTINGS, *, seed=0, used=0):
     return make_plan(found, settings, seed=seed, used=used, budget=BUDGET)
 
 
-def numbers(made: Plan):
+def numbers(made: ConfirmPlan):
     return [one.trial for one in made.finalists]
 
 
@@ -81,4 +81,4 @@ def test_no_seed_that_the_search_has_used_is_fresh():
 
 def test_a_plan_is_kept_as_it_is():
     made = plan(study(({"x": 1, "seed": 1}, 0.5), ({"x": 1, "seed": 2}, 0.9)))
-    assert Plan.from_json(made.as_json()) == made
+    assert ConfirmPlan.from_json(made.as_json()) == made

@@ -9,7 +9,7 @@ from mlflow.entities import LoggedModelOutput
 from runback.errors import InputError
 from runback.statistics.paired_seeds import standings
 from runback.sweeping.confirm.confirm_results import Confirmed, Training
-from runback.sweeping.confirm.finalists import Finalist, Plan
+from runback.sweeping.confirm.finalists import ConfirmPlan, Finalist
 from runback.sweeping.confirm.winner import median_run, register_winner
 from runback.tracking.layout import Layout
 from runback.tracking.registry import champion, crown, register
@@ -58,7 +58,7 @@ def confirmed(store, *values, maximize=True, sweep="s", **facts) -> Confirmed:
         Training(trial, seed, one[seed - 1], run_id) for trial, one in enumerate(values) for seed in seeds
     ]
     known = standings(dict.fromkeys(range(len(values)), 1.0), dict(enumerate(values)), maximize=maximize)
-    return Confirmed(sweep, maximize, Plan(finalists, seeds, "seed", {}), trainings, known)
+    return Confirmed(sweep, maximize, ConfirmPlan(finalists, seeds, "seed", {}), trainings, known)
 
 
 def test_the_first_winner_is_the_champion_whatever_it_is_like(store):

@@ -10,7 +10,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from runback.sweeping.reporting.plots.drawing import draw
-from runback.sweeping.reporting.sweep_note import Place, note
+from runback.sweeping.reporting.sweep_note import RunLinks, note
 from runback.sweeping.reporting.trials_table import trials_csv
 from runback.sweeping.trials.coordinator import FAILURE, Budget
 
@@ -67,7 +67,7 @@ def test_no_spreadsheet_calculates_a_trial_and_numbers_stay_numbers(study):
 
 def test_markdown_and_html_in_a_note_are_shown_as_they_are(study):
     commands = [("go on", "runback sweep 'a\n```\n<script>'"), ("", "runback evaluate ````x")]
-    place = Place("1", "r")
+    place = RunLinks("1", "r")
     text = note(study, place, Budget(20, None, 1), elapsed=1.0, commands=commands, artifacts=["trials.csv"])
     assert acts(text) == []
     told, fence, block = text.partition("`````sh\n")

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from runback.errors import StoreError
 from runback.sweeping.reporting import reporter as module
 from runback.sweeping.reporting.reporter import Reporter
-from runback.sweeping.reporting.sweep_note import Place
+from runback.sweeping.reporting.sweep_note import RunLinks
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.study.study_store import close_study, open_study
 from runback.sweeping.trials import messages
@@ -52,7 +52,7 @@ def make_reporter(place, make_study):
         config = OmegaConf.create(
             {"hydra": {"overrides": {"hydra": [], "task": []}, "runtime": {"choices": {"sweeps": "digits"}}}}
         )
-        where = Place(run.experiment_id(), run.id)
+        where = RunLinks(run.experiment_id(), run.id)
         made = Reporter(
             study, run, where, Budget(20, None, 2), config, folder, lambda params, about: f"# {about}\n"
         )

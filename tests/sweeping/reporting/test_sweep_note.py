@@ -5,10 +5,10 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
-from runback.sweeping.reporting.sweep_note import Place, note
+from runback.sweeping.reporting.sweep_note import RunLinks, note
 from runback.sweeping.trials.coordinator import Budget
 
-PLACE = Place("7", "f" * 32)
+PLACE = RunLinks("7", "f" * 32)
 COMMANDS = [("go on", "runback sweep digits"), ("", "runback compare --sweep digits")]
 
 

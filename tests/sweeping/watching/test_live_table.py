@@ -9,7 +9,7 @@ from runback.sweeping.space.search_space import parse
 from runback.sweeping.study.study_store import open_study
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Budget
-from runback.sweeping.watching.live_table import Table
+from runback.sweeping.watching.live_table import LiveTable
 
 SPACE = parse({"model.dense_dropout": "interval(0, 1)"}, [], None)
 
@@ -30,7 +30,7 @@ def plain(text: str) -> str:
 
 def test_without_a_terminal_each_ended_trial_is_a_line(study):
     stream = io.StringIO()
-    table = Table(study, Budget(3, None, 1), SPACE, stream)
+    table = LiveTable(study, Budget(3, None, 1), SPACE, stream)
     outcomes = [messages.Completed((0.75,)), messages.Pruned(), messages.Failed("lost", "it was killed")]
     with table.live():
         for number, outcome in enumerate(outcomes):
@@ -48,7 +48,7 @@ def test_on_a_terminal_the_table_shows_running_trials_and_the_best_so_far(study,
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("runback.sweeping.watching.live_table.REDRAW_SECONDS", 0)
     stream = _Terminal()
-    table = Table(study, Budget(4, None, 2), SPACE, stream)
+    table = LiveTable(study, Budget(4, None, 2), SPACE, stream)
     with table.live():
         done = study.ask(SPACE.distributions)
         table.asked(0, done.params)
@@ -71,7 +71,7 @@ def test_the_summary_lists_the_best_trials_with_their_runs(study):
         study.tell(trial, value)
     study.tell(study.ask(SPACE.distributions), state=TrialState.PRUNED)
     stream = io.StringIO()
-    Table(study, Budget(4, None, 1), SPACE, stream).print_summary()
+    LiveTable(study, Budget(4, None, 1), SPACE, stream).print_summary()
     lines = stream.getvalue().splitlines()
     assert lines[0].startswith("3 done · 1 pruned · 0 failed · highest so far 0.9000 (trial 1)")
     assert [line.split()[0] for line in lines[2:]] == ["0.9000", "0.5000", "0.1000"]
@@ -81,7 +81,7 @@ def test_the_summary_lists_the_best_trials_with_their_runs(study):
 def test_the_table_draws_on_a_narrow_terminal(study, monkeypatch):
     monkeypatch.setenv("COLUMNS", "30")
     stream = _Terminal()
-    table = Table(study, Budget(4, None, 2), SPACE, stream)
+    table = LiveTable(study, Budget(4, None, 2), SPACE, stream)
     with table.live():
         table.asked(0, {"model.dense_dropout": 0.123456789})
     assert "running" in plain(stream.getvalue())

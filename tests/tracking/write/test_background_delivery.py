@@ -5,7 +5,7 @@ import pytest
 
 from runback.errors import DiskFull, StoreAway
 from runback.tracking.write import background_delivery
-from runback.tracking.write.background_delivery import Courier
+from runback.tracking.write.background_delivery import BackgroundDelivery
 
 
 class Work:
@@ -49,7 +49,7 @@ def _seconds(action, *arguments):
 
 
 def test_what_is_brought_is_there_when_the_call_returns(work):
-    bearer = Courier(work)
+    bearer = BackgroundDelivery(work)
     for count in (1, 2, 3):
         bearer.bring()
         assert work.calls == count
@@ -57,7 +57,7 @@ def test_what_is_brought_is_there_when_the_call_returns(work):
 
 
 def test_a_store_that_hangs_is_waited_for_once(work):
-    bearer = Courier(work)
+    bearer = BackgroundDelivery(work)
     work.gate.clear()
     assert _seconds(bearer.bring) >= 0.3
     assert _seconds(lambda: [bearer.bring() for _ in range(100)]) < 0.3
@@ -70,7 +70,7 @@ def test_a_store_that_hangs_is_waited_for_once(work):
 
 def test_a_store_that_is_away_is_tried_until_it_is_back_and_told_of_once_an_outage(work):
     told = []
-    bearer = Courier(work, told.append)
+    bearer = BackgroundDelivery(work, told.append)
     for outage in ("first", "second"):
         work.error, before = StoreAway(outage), work.calls
         bearer.bring()
@@ -82,14 +82,14 @@ def test_a_store_that_is_away_is_tried_until_it_is_back_and_told_of_once_an_outa
 
 def test_the_end_gives_up_on_a_store_that_stays_away(work):
     work.error = StoreAway("away")
-    bearer = Courier(work)
+    bearer = BackgroundDelivery(work)
     bearer.bring()
     assert 0.3 <= _seconds(bearer.settle, 0.3) < 10
     assert not bearer.settle(0.1)
 
 
 def test_the_end_waits_for_a_long_delivery(work):
-    bearer = Courier(work)
+    bearer = BackgroundDelivery(work)
     work.gate.clear()
     bearer.bring()
     threading.Timer(1.0, work.gate.set).start()
@@ -97,7 +97,7 @@ def test_the_end_waits_for_a_long_delivery(work):
 
 
 def test_another_error_comes_out_where_somebody_waits_and_the_next_call_works(work):
-    bearer = Courier(work)
+    bearer = BackgroundDelivery(work)
     work.error = DiskFull("full")
     with pytest.raises(DiskFull):
         bearer.bring()
@@ -107,7 +107,7 @@ def test_another_error_comes_out_where_somebody_waits_and_the_next_call_works(wo
 
 
 def test_a_stopped_courier_starts_again_when_there_is_something_to_bring(work):
-    bearer = Courier(work)
+    bearer = BackgroundDelivery(work)
     for count in range(1, 21):
         bearer.bring()
         bearer.stop()

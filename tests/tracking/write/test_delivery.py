@@ -17,7 +17,7 @@ from mlflow.models import Model
 from runback.errors import StoreAway, StoreError
 from runback.tracking.read.find_runs import artifact_files, read_text
 from runback.tracking.store import Store
-from runback.tracking.upkeep.closing import Closing, Rounds
+from runback.tracking.upkeep.closing import Closing, DeadRuns
 from runback.tracking.write.delivery import deliver_folder
 from runback.tracking.write.outbox import Outbox
 from runback.tracking.write.run import REASON_TAG, Run, reopen_run, start_run
@@ -198,7 +198,7 @@ def test_the_run_of_a_process_that_is_gone_is_ended_and_delivered(run, elsewhere
     there = elsewhere(DEAD)
     there.log_epoch(1, {"loss": 0.5})
     there.set_tags({"runback.trial": "1"})
-    rounds = Rounds(run.store)
+    rounds = DeadRuns(run.store)
     rounds.close(_folder(run), run.id, Closing({"runback.trial": "1"}, "FAILED", "killed", "lost"))
     rounds.finish()
     found = run.store.client.get_run(run.id)
@@ -209,7 +209,7 @@ def test_the_run_of_a_process_that_is_gone_is_ended_and_delivered(run, elsewhere
 def test_the_end_of_a_run_whose_process_is_gone_waits_for_a_store_that_is_away(run, elsewhere):
     store = Store(DEAD, MlflowClient(DEAD), run.store.layout)
     elsewhere(DEAD).log_epoch(1, {"loss": 0.5})
-    rounds = Rounds(store)
+    rounds = DeadRuns(store)
     started = time.monotonic()
     rounds.close(_folder(run), run.id, Closing({"runback.trial": "1"}, "FAILED", "killed", "lost"))
     assert time.monotonic() - started < 3
@@ -223,7 +223,7 @@ def test_an_older_run_is_not_ended_again_for_a_process_that_had_not_begun_anothe
     ended_at = run.store.client.get_run(run.id).info.end_time
     (_folder(run) / "run.json").unlink()  # as a trial that is tried again leaves it until it has a run
     (_folder(run) / "outbox").mkdir()
-    rounds = Rounds(run.store)
+    rounds = DeadRuns(run.store)
     rounds.close(_folder(run), run.id, Closing({"runback.trial": "1"}, "KILLED", "killed", "lost"))
     rounds.finish()
     found = run.store.client.get_run(run.id)

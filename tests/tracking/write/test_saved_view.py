@@ -6,9 +6,9 @@ import pytest
 
 from runback.tracking.layout import Layout
 from runback.tracking.store import experiment_id, open_store
-from runback.tracking.write.saved_view import VIEW_TAG, View, save_view
+from runback.tracking.write.saved_view import VIEW_TAG, SavedView, save_view
 
-VIEW = View(
+VIEW = SavedView(
     "s: best first", "tags.`runback.sweep` = 's'", ["val_loss"], ["optimizer.name"], True, ["runback.reason"]
 )
 
@@ -25,7 +25,7 @@ def saved(store):
 
 
 def test_a_view_is_kept_as_mlflows_pages_keep_one_in_place_of_the_one_before(store):
-    for view in (View("another", "", ["loss"], [], False), VIEW):
+    for view in (SavedView("another", "", ["loss"], [], False), VIEW):
         save_view(store, "looks", "runback-s", view)
     [(key, content)] = saved(store).items()
     assert (key, content["name"]) == ("mlflow.sharedViewState.runback-s", "s: best first")

@@ -76,13 +76,13 @@ def _fetched(url: str, sha256: str, folder: Path, name: str, instead: str) -> Pa
 def _download(downloader: Callable[..., None], responses: list[Any], url: str, file: str, pooch: Any) -> None:
     with Path(file).open("wb") as stream:
         try:
-            downloader(url, _Bounded(stream, url), pooch)
+            downloader(url, _BoundedDownload(stream, url), pooch)
         finally:
             for response in responses:
                 response.close()
 
 
-class _Bounded:
+class _BoundedDownload:
     """A file to write that takes no more than `LARGEST` bytes."""
 
     def __init__(self, stream: BinaryIO, url: str) -> None:

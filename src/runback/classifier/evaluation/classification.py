@@ -28,7 +28,7 @@ class ClassAccuracy:
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
+class ClassificationReport:
     """What a network does on `n` test images.
 
     `loss` is the mean sparse categorical crossentropy in nats; `interval` the 95 % Wilson interval of
@@ -67,7 +67,7 @@ class Report:
         }
 
 
-def evaluate(network: keras.Model, test: Dataset, batch_size: int = 256) -> Report:
+def evaluate(network: keras.Model, test: Dataset, batch_size: int = 256) -> ClassificationReport:
     """Run `network` over the raw uint8 images of `test`, once.
 
     The network returns probabilities of shape (n, classes). Raises InputError when it returns something else
@@ -79,7 +79,7 @@ def evaluate(network: keras.Model, test: Dataset, batch_size: int = 256) -> Repo
     k = len(test.class_names)
     confusion = np.bincount(test.labels * k + answers, minlength=k * k).reshape(k, k)
     right = int(confusion.trace())
-    return Report(
+    return ClassificationReport(
         n=len(test),
         loss=_crossentropy(probabilities, test.labels),
         accuracy=right / len(test),

@@ -12,7 +12,7 @@ from runback.system.text.screen import Screen
 from runback.system.text.terminal import say
 
 
-class Progress:
+class TrainingProgress:
     """Shows epoch, loss, accuracy, images per second and time left of a training of `epochs` epochs.
 
     `n_train` is the number of training images. Use it as a context manager and pass its methods on:

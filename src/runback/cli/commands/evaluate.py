@@ -26,7 +26,7 @@ from runback.tracking.tags import TEST_IMAGES_TAG
 from runback.tracking.write.run import Run
 
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
-    from runback.classifier.evaluation.classification import Report
+    from runback.classifier.evaluation.classification import ClassificationReport
 
 REPORT = "evaluation.json"
 
@@ -78,7 +78,7 @@ def _evaluate(store: Store, layout: Layout, run_id: str) -> dict[str, Any]:
     return {"run": run_id, **report.as_dict()}
 
 
-def _log(run: Run, report: "Report") -> None:
+def _log(run: Run, report: "ClassificationReport") -> None:
     """Log the report; test_accuracy, the sign that it is complete, comes last."""
     from runback.classifier.evaluation.confusion import confusion_figure
 
@@ -90,7 +90,7 @@ def _log(run: Run, report: "Report") -> None:
     run.deliver()
 
 
-def class_metrics(report: "Report") -> dict[str, float]:
+def class_metrics(report: "ClassificationReport") -> dict[str, float]:
     """Return `test_accuracy_<class>` for every class that the test split holds images of.
 
     Names that become the same once MLflow's forbidden characters are replaced get their class's number.

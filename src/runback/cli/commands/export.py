@@ -8,7 +8,7 @@ from runback.errors import InputError
 from runback.provenance.bundle.bundle_file import write_bundle
 from runback.provenance.code.commit_zip import commit_zip
 from runback.runs.artifacts import CODE, CONFIG, HISTORY, NETWORK, OVERRIDES
-from runback.runs.stored_run import RecordedRun, find_recorded, refuse_incomplete, refuse_running
+from runback.runs.stored_run import StoredRun, find_recorded, refuse_incomplete, refuse_running
 from runback.system.options import Parser
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def facts(recorded: RecordedRun) -> dict[str, object]:
+def facts(recorded: StoredRun) -> dict[str, object]:
     """Return what a bundle's manifest says about its run."""
     return {
         "id": recorded.id,
@@ -52,7 +52,7 @@ def facts(recorded: RecordedRun) -> dict[str, object]:
     }
 
 
-def files(recorded: RecordedRun, layout: Layout) -> dict[str, bytes | Path]:
+def files(recorded: StoredRun, layout: Layout) -> dict[str, bytes | Path]:
     """Return a bundle's files. Errors: InputError for an artifact that is gone, or a commit that is."""
     refuse_incomplete(recorded)
     wanted = [name for name in recorded.files.names if name in FILES or name.startswith("record/")]

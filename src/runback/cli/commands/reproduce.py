@@ -28,7 +28,7 @@ from runback.runs import reproduce_in_checkout
 from runback.runs.artifacts import RECORD
 from runback.runs.foreign_code import brought
 from runback.runs.stored_run import (
-    RecordedRun,
+    StoredRun,
     find_recorded,
     refuse_harmful,
     refuse_incomplete,
@@ -82,7 +82,7 @@ def main(argv: list[str]) -> int:
         return _reproduce(recorded, layout, options, console, stream)
 
 
-def _is_agreed_already(recorded: RecordedRun) -> bool:
+def _is_agreed_already(recorded: StoredRun) -> bool:
     """Say whether nothing is to be asked: a run of ours, or what a parent process has asked about.
 
     Errors: InputError where that was changed since.
@@ -95,7 +95,7 @@ def _is_agreed_already(recorded: RecordedRun) -> bool:
     return asked is not None
 
 
-def _agree(recorded: RecordedRun, layout: Layout, console: Screen, *, in_place: bool, agreed: bool) -> None:
+def _agree(recorded: StoredRun, layout: Layout, console: Screen, *, in_place: bool, agreed: bool) -> None:
     """Ask about what somebody else's run brings, if it brings anything. Errors: InputError."""
     refuse_harmful(recorded)
     found = brought(recorded, layout, check_parts, in_place=in_place)
@@ -105,14 +105,14 @@ def _agree(recorded: RecordedRun, layout: Layout, console: Screen, *, in_place: 
         consent.ask(found, texts, what, recorded.fingerprint, console, agreed=agreed)
 
 
-def _first_lines(recorded: RecordedRun) -> list[str] | None:
+def _first_lines(recorded: StoredRun) -> list[str] | None:
     """Return what may fit on a screen of a run's changes; None where they are too long for it."""
     if not reproduce_in_checkout.is_short(recorded):
         return None
     return list(itertools.islice(reproduce_in_checkout.texts(recorded), consent.SCREEN))
 
 
-def _show(recorded: RecordedRun, layout: Layout, options: argparse.Namespace) -> None:
+def _show(recorded: StoredRun, layout: Layout, options: argparse.Namespace) -> None:
     """Print all that others' run brings: every name, the changes and the untracked files line by line."""
     if recorded.is_own:
         raise InputError(f"--show is for a bundle, or a run of others; {recorded.id} is a run of yours")
@@ -159,7 +159,7 @@ def _flags(options: argparse.Namespace) -> list[str]:
 
 
 def _reproduce(
-    recorded: RecordedRun, layout: Layout, options: argparse.Namespace, console: Screen, stream: TextIO
+    recorded: StoredRun, layout: Layout, options: argparse.Namespace, console: Screen, stream: TextIO
 ) -> int:
     folder = layout.runs / f"{datetime.now():%Y-%m-%d_%H-%M-%S_%f}"
     plan = recorded_plan(recorded, folder, f"reproduction of {recorded.name}")
@@ -190,7 +190,7 @@ def _reproduce(
 
 
 def _facts(
-    recorded: RecordedRun, trained: Trained, found: Sequence[Difference], verdict: Verdict
+    recorded: StoredRun, trained: Trained, found: Sequence[Difference], verdict: Verdict
 ) -> dict[str, Any]:
     facts = {
         "format": "runback-reproduction-1",
@@ -207,7 +207,7 @@ def _facts(
     return {**facts, "then": then, "now": now}
 
 
-def _log(facts: Mapping[str, Any], layout: Layout, recorded: RecordedRun, folder: Path, run_id: str) -> None:
+def _log(facts: Mapping[str, Any], layout: Layout, recorded: StoredRun, folder: Path, run_id: str) -> None:
     """Log the verdict to the new run, and link the two runs with each other."""
     from runback.tracking.read.find_runs import find_run, has_run
     from runback.tracking.store import open_store
@@ -227,7 +227,7 @@ def _log(facts: Mapping[str, Any], layout: Layout, recorded: RecordedRun, folder
         _logger.warning("run %s is not told of its reproduction: %s", recorded.id, error)
 
 
-def _is_of_the_store(recorded: RecordedRun, store: Store) -> bool:
+def _is_of_the_store(recorded: StoredRun, store: Store) -> bool:
     """Say whether the recorded run is the one of its ID in this store; a bundle can bear any ID."""
     if not recorded.is_bundle:
         return True

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from runback.classifier.stored_network import read_network
 from runback.errors import Stopped
 from runback.runs.artifacts import NETWORK
-from runback.runs.stored_run import RecordedRun, find_recorded
+from runback.runs.stored_run import StoredRun, find_recorded
 from runback.system.config import targets
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
@@ -72,7 +72,7 @@ def _listening(port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _load(recorded: RecordedRun, declared: tuple[str, ...]) -> "Classifier":
+def _load(recorded: StoredRun, declared: tuple[str, ...]) -> "Classifier":
     """Return a run's network, ready to answer. Errors: InputError."""
     what = f"{NETWORK} of run {recorded.id}"
     model = recorded.config.get("model")
@@ -99,7 +99,7 @@ def _app(classifier: "Classifier") -> "ASGIApp":
     return make_app(classifier, version("mlflow"))
 
 
-def _announcement(recorded: RecordedRun, classifier: "Classifier", port: int) -> str:
+def _announcement(recorded: StoredRun, classifier: "Classifier", port: int) -> str:
     address = f"http://{HOST}:{port}"
     sides, classes = ", ".join(str(side) for side in classifier.shape), len(classifier.class_names)
     image = f"import numpy, sys; numpy.save(sys.stdout.buffer, numpy.zeros((1, {sides}), 'uint8'))"

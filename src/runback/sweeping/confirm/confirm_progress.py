@@ -9,7 +9,7 @@ from runback.sweeping.watching.live_table import told
 from runback.system.text.screen import Screen
 
 
-class Progress:
+class ConfirmProgress:
     """Observes a confirm stage for a person."""
 
     def __init__(self, name: Callable[[int], str], stream: TextIO | None = None) -> None:

@@ -7,7 +7,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from runback.statistics.paired_seeds import Standing, standings
-from runback.sweeping.confirm.finalists import Finalist, Plan
+from runback.sweeping.confirm.finalists import ConfirmPlan, Finalist
 from runback.sweeping.study.study_store import find_confirm_study
 
 _PLAN = "runback:plan"
@@ -30,7 +30,7 @@ class Confirmed:
 
     sweep: str
     maximize: bool
-    plan: Plan
+    plan: ConfirmPlan
     trainings: list[Training]
     """Those of the plan, seed by seed."""
     standings: list[Standing]
@@ -51,24 +51,24 @@ class Confirmed:
         return [one.value for one in self.trainings if one.trial == trial and one.value is not None]
 
 
-def kept_plan(study: Study) -> Plan | None:
+def kept_plan(study: Study) -> ConfirmPlan | None:
     """Return the plan that a confirm study was begun with, None where it has none yet."""
     content = study.user_attrs.get(_PLAN)
-    return None if content is None else Plan.from_json(content)
+    return None if content is None else ConfirmPlan.from_json(content)
 
 
-def keep_plan(study: Study, plan: Plan) -> None:
+def keep_plan(study: Study, plan: ConfirmPlan) -> None:
     """Let a confirm study follow this plan from now on."""
     if kept_plan(study) != plan:
         study.set_user_attr(_PLAN, plan.as_json())
 
 
-def is_reported(study: Study, plan: Plan) -> bool:
+def is_reported(study: Study, plan: ConfirmPlan) -> bool:
     """Tell whether nothing is left to do for this plan."""
     return bool(study.user_attrs.get(_REPORTED) == plan.as_json())
 
 
-def keep_reported(study: Study, plan: Plan) -> None:
+def keep_reported(study: Study, plan: ConfirmPlan) -> None:
     """Note that nothing is left to do for this plan."""
     study.set_user_attr(_REPORTED, plan.as_json())
 
@@ -80,7 +80,7 @@ def find_confirmed(search: Study) -> Confirmed | None:
     return None if study is None or plan is None else confirmed(study, plan, search.study_name)
 
 
-def confirmed(study: Study, plan: Plan, sweep: str) -> Confirmed:
+def confirmed(study: Study, plan: ConfirmPlan, sweep: str) -> Confirmed:
     """Compare the finalists of a plan by what the stage's study has by now."""
     maximize = study.direction == StudyDirection.MAXIMIZE
     trainings = _trainings(study.get_trials(deepcopy=False), plan)
@@ -98,7 +98,7 @@ def is_settled(trial: FrozenTrial) -> bool:
     return trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
 
 
-def _trainings(trials: Sequence[FrozenTrial], plan: Plan) -> list[Training]:
+def _trainings(trials: Sequence[FrozenTrial], plan: ConfirmPlan) -> list[Training]:
     # Of several the last counts: the others have failed.
     known = {(trial.params["trial"], trial.params["seed"]): trial for trial in trials}
     return [_training(point["trial"], point["seed"], known) for point in plan.points]

@@ -29,7 +29,7 @@ class Finalist:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ConfirmPlan:
     """What is to be trained: each finalist on each seed."""
 
     finalists: list[Finalist]
@@ -56,7 +56,7 @@ class Plan:
 
 def make_plan(
     study: Study, settings: ConfirmSettings, *, seed: int, used: Any, budget: Mapping[str, Any]
-) -> Plan:
+) -> ConfirmPlan:
     """Choose the finalists of a search that has ended.
 
     `seed` is the sampler's, from which the fresh seeds follow; `used` is the seed that trials share, if they
@@ -67,7 +67,7 @@ def make_plan(
     taken = {str(used), *(str(trial.params.get(settings.seed_key)) for trial in completed)}
     fresh = (one for one in _drawn(seed) if str(one) not in taken)
     seeds = list(itertools.islice(fresh, settings.seeds))
-    return Plan(found, seeds, settings.seed_key, asked_for(settings, budget))
+    return ConfirmPlan(found, seeds, settings.seed_key, asked_for(settings, budget))
 
 
 def asked_for(settings: ConfirmSettings, budget: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from runback.errors import InputError, StoreError
 from runback.statistics.paired_seeds import Standing
 from runback.sweeping.confirm.confirm_files import files
-from runback.sweeping.confirm.confirm_progress import Progress
+from runback.sweeping.confirm.confirm_progress import ConfirmProgress
 from runback.sweeping.confirm.confirm_results import (
     Confirmed,
     confirmed,
@@ -25,7 +25,7 @@ from runback.sweeping.confirm.confirm_results import (
 )
 from runback.sweeping.confirm.confirm_settings import KEY, ConfirmSettings
 from runback.sweeping.confirm.confirm_text import terminal_lines, verdict
-from runback.sweeping.confirm.finalists import Plan, asked_for, make_plan
+from runback.sweeping.confirm.finalists import ConfirmPlan, asked_for, make_plan
 from runback.sweeping.confirm.seed_proposer import Points
 from runback.sweeping.confirm.winner import register_winner
 from runback.sweeping.deciding.decisions import Decisions
@@ -38,7 +38,7 @@ from runback.sweeping.trials.engines.engine import Engine
 from runback.sweeping.trials.failure_policy import Policy
 from runback.sweeping.trials.hydra_job import Composer
 from runback.sweeping.trials.worker import Job
-from runback.sweeping.watching.sweep_run import ParentRun
+from runback.sweeping.watching.sweep_run import SweepRun
 from runback.tracking.layout import CONFIRM, waits
 
 WINNER_TAG = "runback.winner"
@@ -57,7 +57,7 @@ class Resources:
     threads: int
     devices: list[str]
     policy: Policy
-    parent: ParentRun
+    parent: SweepRun
     folder: Path
 
 
@@ -95,7 +95,7 @@ class Stage:
             ) from error
         return stage
 
-    def plan(self, study: Study, *, is_search_over: bool) -> Plan | None:
+    def plan(self, study: Study, *, is_search_over: bool) -> ConfirmPlan | None:
         """Return what to confirm now; None where the search has to go on before.
 
         A stage that was begun goes on with its plan as long as the same is asked for: a search that a timeout
@@ -110,7 +110,7 @@ class Stage:
             return None
         return kept if kept.asked == asked_for(self.settings, self.budget) else None
 
-    def is_done(self, study: Study, plan: Plan) -> bool:
+    def is_done(self, study: Study, plan: ConfirmPlan) -> bool:
         """Tell whether nothing is left to do for a plan."""
         begun = find_confirm_study(study)
         return not plan.finalists or (begun is not None and is_reported(begun, plan))
@@ -119,7 +119,7 @@ class Stage:
         """Print what came of the stage."""
         result = find_confirmed(study)
         for line in [] if result is None else terminal_lines(result):
-            Progress(str).say(line)
+            ConfirmProgress(str).say(line)
 
     def run(self, study: Study, resources: Resources) -> None:
         """Train what is missing, compare, and report: to the terminal, the sweep's run and the registry.
@@ -129,11 +129,13 @@ class Stage:
         """
         plan = self.plan(study, is_search_over=False) or self.plan(study, is_search_over=True)
         if plan is None or not plan.finalists:
-            Progress(str).say("nothing to confirm: no trial has completed")
+            ConfirmProgress(str).say("nothing to confirm: no trial has completed")
             return
         own = confirm_study(study)
         keep_plan(own, plan)
-        progress = Progress(lambda number: confirm_label(own.get_trials(deepcopy=False)[number].params).name)
+        progress = ConfirmProgress(
+            lambda number: confirm_label(own.get_trials(deepcopy=False)[number].params).name
+        )
         n = len(plan.finalists)
         progress.say(
             f"confirming {n} {'finalist' if n == 1 else 'finalists'}{_of(n, self.settings.top)} on "
@@ -148,7 +150,7 @@ class Stage:
             keep_reported(own, plan)
 
     def _coordinator(
-        self, study: Study, own: Study, plan: Plan, resources: Resources, progress: Progress
+        self, study: Study, own: Study, plan: ConfirmPlan, resources: Resources, progress: ConfirmProgress
     ) -> Coordinator:
         failed = [trial.number for trial in own.get_trials(deepcopy=False) if trial.state == TrialState.FAIL]
         return Coordinator(
@@ -187,7 +189,7 @@ def _of(count: int, asked: int) -> str:
     return "" if count == asked else f" (of {asked} asked for)"
 
 
-def _is_whole(own: Study, plan: Plan) -> bool:
+def _is_whole(own: Study, plan: ConfirmPlan) -> bool:
     """Tell whether no training is left to be tried again."""
     settled = [trial.params for trial in own.get_trials(deepcopy=False) if is_settled(trial)]
     return all(point in settled for point in plan.points)

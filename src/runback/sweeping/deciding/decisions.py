@@ -9,7 +9,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from runback.sweeping.deciding.pruning import LivePruning, OrderedPruning, Pruning
-from runback.sweeping.study.study_store import Entry, create_entry
+from runback.sweeping.study.study_store import TrialEntry, create_entry
 
 
 class Proposes(Protocol):
@@ -36,7 +36,7 @@ class Decisions:
     def __post_init__(self) -> None:
         self._pruner = self.new_pruner()
 
-    def next_trial(self, trials: Sequence[FrozenTrial]) -> Entry | None:
+    def next_trial(self, trials: Sequence[FrozenTrial]) -> TrialEntry | None:
         """Put the trial after these into the study; None where there is none, or it is too early for it."""
         known = self._known(trials, len(trials))
         if self.window is not None and not all(trial.state.is_finished() for trial in known):
@@ -50,7 +50,7 @@ class Decisions:
             return LivePruning(self.study, self._pruner, trial._trial_id)
         return OrderedPruning(self.study, self._own_pruner(), self._known(trials, trial.number), trial)
 
-    def annotate(self, entry: Entry) -> None:
+    def annotate(self, entry: TrialEntry) -> None:
         """Give a trial that is about to end what its pruner has noted, for trials that come to know of it."""
         if self.window is not None:
             trials = self.study.get_trials(deepcopy=False)

@@ -17,7 +17,7 @@ from runback.errors import InputError
 from runback.sweeping.deciding.cmaes_state import read_safely
 from runback.sweeping.space.search_space import Space
 from runback.sweeping.study.study_store import part
-from runback.sweeping.study.study_view import JOURNAL, View
+from runback.sweeping.study.study_view import JOURNAL, StudyView
 
 NOT_STORED = -1
 """The ID of a trial that is being proposed."""
@@ -75,7 +75,7 @@ class Proposer:
     ) -> FrozenTrial:
         number = len(asked)
         seen = [self._within(trial) for trial in known]
-        view = View(study, seen, proposed_trial(number, {}, {}), asked)
+        view = StudyView(study, seen, proposed_trial(number, {}, {}), asked)
         view.study(self._sampler(number), pruner).ask(self._distributions)
         if view.written or view.own.system_attrs:
             journal: Any = {"study": view.written, "own": list(view.own.system_attrs)}

@@ -8,7 +8,7 @@ from optuna.pruners import BasePruner
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from runback.sweeping.study.study_view import View, own_attributes
+from runback.sweeping.study.study_view import StudyView, own_attributes
 
 
 class Pruning(Protocol):
@@ -43,7 +43,7 @@ class OrderedPruning:
         self._own.intermediate_values = {}
         self._own.system_attrs = own_attributes(trial)
         self._pruner = pruner
-        self._study = View(study, known, self._own).study(pruner=pruner)
+        self._study = StudyView(study, known, self._own).study(pruner=pruner)
         self._decided: dict[int, bool] = {}
         for step, value in sorted(trial.intermediate_values.items()):
             self.decide(step, value)

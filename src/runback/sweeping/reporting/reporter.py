@@ -20,7 +20,7 @@ from runback.sweeping.reporting.follow_up_commands import commands
 from runback.sweeping.reporting.plots.colours import PAGE
 from runback.sweeping.reporting.plots.drawing_process import Artist
 from runback.sweeping.reporting.plots.plot_selection import WORTH_DRAWING
-from runback.sweeping.reporting.sweep_note import Place, note
+from runback.sweeping.reporting.sweep_note import RunLinks, note
 from runback.sweeping.reporting.trials_table import trials_csv
 from runback.sweeping.study.study_store import best_trials
 from runback.sweeping.trials import messages
@@ -51,7 +51,7 @@ class Reporter:
 
     study: Study
     run: Any
-    place: Place
+    place: RunLinks
     budget: Budget
     config: DictConfig
     """The sweep's, with Hydra's part."""

@@ -24,7 +24,7 @@ PARAMS = 10
 
 
 @dataclass(frozen=True)
-class Place:
+class RunLinks:
     """Where the sweep's run is in MLflow."""
 
     experiment_id: str
@@ -41,7 +41,7 @@ class Place:
 
 def note(
     study: Study,
-    place: Place,
+    place: RunLinks,
     budget: Budget,
     *,
     elapsed: float,
@@ -73,7 +73,7 @@ def _progress(study: Study, budget: Budget, elapsed: float) -> str:
     return " · ".join(parts)
 
 
-def _table(study: Study, place: Place) -> str:
+def _table(study: Study, place: RunLinks) -> str:
     best = best_trials(study, BEST)
     if not best:
         return ""
@@ -91,7 +91,7 @@ def _objective(name: str, direction: StudyDirection) -> str:
     return f"{for_markdown(name)} {'↑' if direction == StudyDirection.MAXIMIZE else '↓'}"
 
 
-def _row(trial: FrozenTrial, params: Sequence[str], place: Place) -> list[str]:
+def _row(trial: FrozenTrial, params: Sequence[str], place: RunLinks) -> list[str]:
     run_id = trial.user_attrs.get("run_id")
     link = str(trial.number) if run_id is None else f"[{trial.number}]({place.trial(run_id)})"
     values = [f"**{value:.4f}**" for value in trial.values]

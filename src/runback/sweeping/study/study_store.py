@@ -141,7 +141,7 @@ def finished_count(study: Study) -> int:
     return len(study.get_trials(deepcopy=False, states=FINISHED))
 
 
-class Entry:
+class TrialEntry:
     """A trial as the study keeps it: written here, by one process."""
 
     def __init__(self, study: Study, found: FrozenTrial) -> None:
@@ -179,10 +179,10 @@ class Entry:
         self._storage.set_trial_state_values(self.id, TrialState.WAITING)
 
 
-def create_entry(study: Study, proposed: FrozenTrial) -> Entry:
+def create_entry(study: Study, proposed: FrozenTrial) -> TrialEntry:
     """Put a proposed trial into the study, whole or not at all, and return it."""
     trial_id = study._storage.create_new_trial(study._study_id, template_trial=proposed)
-    return Entry(study, study._storage.get_trial(trial_id))
+    return TrialEntry(study, study._storage.get_trial(trial_id))
 
 
 def pruner_for(spec: Mapping[str, Any] | None) -> BasePruner:

@@ -16,7 +16,7 @@ JOURNAL = "runback:asked"
 of the study, and `own`, the names of the trial's own."""
 
 
-class View:
+class StudyView:
     """Optuna's storage with `others` and one trial more, `own`. What is written stays in here.
 
     A trial's number and params so come into the study at once, in one transaction, or not at all; and what a

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.pruning import Pruning
-from runback.sweeping.study.study_store import FINISHED, Entry
+from runback.sweeping.study.study_store import FINISHED, TrialEntry
 from runback.sweeping.trials import messages
 from runback.sweeping.trials import outcome_file as outcomes
 from runback.sweeping.trials.devices import least_used
@@ -96,8 +96,8 @@ class _Place:
 
 
 @dataclass
-class _Running:
-    entry: Entry
+class _RunningTrial:
+    entry: TrialEntry
     pruning: Pruning
     reported: set[int]
     """Steps whose values the study has."""
@@ -126,7 +126,7 @@ class Coordinator:
     observers: Sequence[Observer] = ()
     devices: Sequence[str] = ()
     """The GPUs that trials run on; none: on the CPU."""
-    _running: dict[int, _Running] = field(default_factory=dict)
+    _running: dict[int, _RunningTrial] = field(default_factory=dict)
     _asked: int = 0
     """How many trials the study has."""
     _stopping: bool = False
@@ -166,7 +166,7 @@ class Coordinator:
         for found, folder in zip(left, folders, strict=True):
             tidy(folder / OUTPUT)
             outcome = outcomes.kept(folder)
-            entry = Entry(self.study, found)
+            entry = TrialEntry(self.study, found)
             self._settle(entry, outcome or messages.Failed("stopped", ORPHANED), is_recovered=True)
 
     def _start_next(self, deadline: float | None) -> bool:
@@ -183,7 +183,7 @@ class Coordinator:
         place = self._place(alone=waiting is not None and bool(waiting.user_attrs.get(ALONE)))
         if place is None:
             return False
-        entry = self.decisions.next_trial(trials) if waiting is None else Entry(self.study, waiting)
+        entry = self.decisions.next_trial(trials) if waiting is None else TrialEntry(self.study, waiting)
         if entry is None:
             return False
         self._asked = max(self._asked, entry.number + 1)
@@ -199,9 +199,9 @@ class Coordinator:
         device = least_used(self.devices, used, closed)
         return None if device is None else _Place(device, alone)
 
-    def _start(self, entry: Entry, pruning: Pruning, place: _Place, *, is_new: bool) -> None:
+    def _start(self, entry: TrialEntry, pruning: Pruning, place: _Place, *, is_new: bool) -> None:
         trial, now = entry.found, time.monotonic()
-        running = _Running(
+        running = _RunningTrial(
             entry,
             pruning,
             reported=set(trial.intermediate_values),
@@ -243,7 +243,7 @@ class Coordinator:
         for observer in self.observers:
             observer.reported(number, message.step, value)
 
-    def _is_pruned(self, running: _Running, step: int, value: float) -> bool:
+    def _is_pruned(self, running: _RunningTrial, step: int, value: float) -> bool:
         if step not in running.reported:  # a trial that is tried again repeats itself
             running.entry.report(step, value)
             running.reported.add(step)
@@ -271,7 +271,7 @@ class Coordinator:
         else:
             self._settle(running.entry, outcome)
 
-    def _settle(self, entry: Entry, outcome: messages.Outcome, *, is_recovered: bool = False) -> None:
+    def _settle(self, entry: TrialEntry, outcome: messages.Outcome, *, is_recovered: bool = False) -> None:
         """Put a trial's outcome into the study, or the trial back."""
         outcome = self._checked(outcome)
         if self._stopping and isinstance(outcome, messages.Failed) and outcome.kind == "lost":
@@ -293,7 +293,7 @@ class Coordinator:
             self._failures_in_a_row.count(outcome, self._asked - len(self._running))
         return None
 
-    def _tell(self, entry: Entry, outcome: messages.Outcome) -> None:
+    def _tell(self, entry: TrialEntry, outcome: messages.Outcome) -> None:
         self.decisions.annotate(entry)
         match outcome:
             case messages.Completed(values):
@@ -315,7 +315,7 @@ class Coordinator:
                 return messages.Failed("diverged", f"the objective's value is {value}")
         return outcome
 
-    def _is_tried_again(self, entry: Entry, kind: str) -> bool:
+    def _is_tried_again(self, entry: TrialEntry, kind: str) -> bool:
         attempts = {**entry.attributes.get(ATTEMPTS, {})}
         attempts[kind] = attempts.get(kind, 0) + 1
         if attempts[kind] > self.policy.retries[kind]:
@@ -325,7 +325,7 @@ class Coordinator:
             entry.note(ALONE, True)
         return True
 
-    def _put_back(self, entry: Entry, failure: messages.Failed) -> None:
+    def _put_back(self, entry: TrialEntry, failure: messages.Failed) -> None:
         entry.wait()
         self._running.pop(entry.number, None)
         for observer in self.observers:

@@ -31,14 +31,14 @@ REDRAW_SECONDS = 0.25
 
 
 @dataclass
-class _Running:
+class _RunningRow:
     params: dict[str, Any]
     started: float
     step: int = 0
     value: float | None = None
 
 
-class Table:
+class LiveTable:
     """Observes a sweep for a person."""
 
     def __init__(self, study: Study, budget: Budget, space: Space, stream: TextIO | None = None) -> None:
@@ -46,7 +46,7 @@ class Table:
         self._budget = budget
         self._names = short_names(space.distributions)
         self._console = Screen(stream or sys.stdout)
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, _RunningRow] = {}
         self._started = time.monotonic()
         self._already = self._counts()
         self._live: Live | None = None
@@ -65,7 +65,7 @@ class Table:
 
     def asked(self, number: int, params: dict[str, Any]) -> None:
         """Show a started trial."""
-        self._running[number] = _Running(params, time.monotonic())
+        self._running[number] = _RunningRow(params, time.monotonic())
         self._draw()
 
     def reported(self, number: int, step: int, value: float) -> None:

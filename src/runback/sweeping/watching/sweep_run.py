@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 
 from runback.errors import RunbackError, StoreError
 from runback.sweeping.space.search_space import Space, described
-from runback.sweeping.study.study_store import Entry, best_trials, finished_count
+from runback.sweeping.study.study_store import TrialEntry, best_trials, finished_count
 from runback.sweeping.study.trial_label import Label, confirm_label, trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
 from runback.sweeping.trials import messages
@@ -19,7 +19,7 @@ from runback.system.text.escape import for_markdown
 
 if TYPE_CHECKING:
     from runback.tracking.write.run import Run
-    from runback.tracking.write.saved_view import View
+    from runback.tracking.write.saved_view import SavedView
 
 EXTENDED_TAG = "runback.extended"
 """The tag with the search space as it is since its ranges became wider."""
@@ -28,7 +28,7 @@ PARENT_RUN = "runback:parent_run"
 """The study's attribute with the ID of the sweep's run."""
 
 
-class ParentRun:
+class SweepRun:
     """Observes a sweep for MLflow; does nothing where the sweep is not tracked.
 
     It also closes the runs of trials whose process died before it could, and delivers what trials could not.
@@ -48,9 +48,9 @@ class ParentRun:
         self._is_search = label is None
         self._label = label or (lambda trial: trial_label(trial.number, trial.params))
 
-    def of_confirm(self, study: Study) -> "ParentRun":
+    def of_confirm(self, study: Study) -> "SweepRun":
         """Return the observer of the sweep's confirm stage, whose study this is."""
-        return ParentRun(study, self._sweep, self._tracked, lambda trial: confirm_label(trial.params))
+        return SweepRun(study, self._sweep, self._tracked, lambda trial: confirm_label(trial.params))
 
     @property
     def id(self) -> str | None:
@@ -77,7 +77,7 @@ class ParentRun:
         space: Space,
         folder: Path,
         groups: Collection[str],
-    ) -> "ParentRun":
+    ) -> "SweepRun":
         """Start the sweep's run, or take it up again. Errors: StoreError.
 
         `groups` are the app's config groups: a run's param with the choice of one ends in `.name`.
@@ -146,7 +146,7 @@ class ParentRun:
         run_id = self._failed(number, failure)
         trial = self._trial(number)
         if run_id is not None and "run_id" not in trial.user_attrs:
-            Entry(self._study, trial).note("run_id", run_id)
+            TrialEntry(self._study, trial).note("run_id", run_id)
 
     def recovered(self, number: int, outcome: messages.Outcome) -> None:
         """Close the run of a trial that had ended, and could not close it any more."""
@@ -262,17 +262,17 @@ class _Tracked:
 
 def _tracked(store: Any, run: Any, experiment: str, folder: Path) -> _Tracked:
     """Begin with what an earlier coordinator, or its trials, could not deliver."""
-    from runback.tracking.upkeep.closing import Rounds
+    from runback.tracking.upkeep.closing import DeadRuns
 
-    tracked = _Tracked(run, experiment, Rounds(store), folder)
+    tracked = _Tracked(run, experiment, DeadRuns(store), folder)
     tracked.deliver()
     return tracked
 
 
-def _view(sweep: str, settings: SweeperSettings, space: Space, groups: Collection[str]) -> "View":
-    from runback.tracking.write.saved_view import View
+def _view(sweep: str, settings: SweeperSettings, space: Space, groups: Collection[str]) -> "SavedView":
+    from runback.tracking.write.saved_view import SavedView
 
-    return View(
+    return SavedView(
         f"{sweep}: best first",
         f"tags.`runback.sweep` = '{sweep}' and tags.`runback.kind` = 'train'",
         metrics=settings.objectives,

@@ -38,7 +38,7 @@ class Runs:
 
 
 @dataclass(frozen=True, eq=False)
-class Curves:
+class EpochTable:
     """The metrics of epochs, column by column: place i of every array is the same epoch of the same run.
 
     `runs` (int64) are positions in the list of runs that was asked for, `epochs` (int64) count from 1.
@@ -59,7 +59,7 @@ def columns(length: int) -> defaultdict[str, list]:
     return defaultdict(lambda: [None] * length)
 
 
-def as_curves(points: list[Point]) -> Curves:
+def as_curves(points: list[Point]) -> EpochTable:
     """Bring points into columns; of two for the same epoch the later counts."""
     runs, epochs = (np.array([point[part] for point in points], np.int64) for part in (0, 1))
     values = np.array([point[3] for point in points], np.float64)
@@ -70,4 +70,4 @@ def as_curves(points: list[Point]) -> Curves:
     for name in np.unique(names):
         metrics[str(name)] = column = np.full(len(places), np.nan)
         column[place[names == name]] = values[names == name]
-    return Curves(places // longest, places % longest, metrics)
+    return EpochTable(places // longest, places % longest, metrics)

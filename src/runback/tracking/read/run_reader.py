@@ -7,7 +7,7 @@ from typing import Protocol
 
 from runback.errors import InputError
 from runback.tracking.layout import Layout, store_uri
-from runback.tracking.read.rows import Curves, Runs
+from runback.tracking.read.rows import EpochTable, Runs
 from runback.tracking.sqlite import database_reader
 from runback.tracking.sqlite.sqlite_file import file_of, shown
 
@@ -31,7 +31,7 @@ class Reader(Protocol):
     def runs(self, ids: list[str]) -> Runs:
         """Return these runs, in this order. Errors: StoreError."""
 
-    def curves(self, ids: list[str]) -> Curves:
+    def curves(self, ids: list[str]) -> EpochTable:
         """Return all metrics of all epochs of these runs, in the order of runs and epochs. StoreError."""
 
 

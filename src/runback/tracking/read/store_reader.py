@@ -8,7 +8,7 @@ from mlflow.exceptions import MlflowException
 from runback.errors import StoreError
 from runback.tracking.mlflow_limits import first_line
 from runback.tracking.read.find_runs import find_run, search_sweep
-from runback.tracking.read.rows import SYSTEM, Curves, Point, Runs, as_curves, columns
+from runback.tracking.read.rows import SYSTEM, EpochTable, Point, Runs, as_curves, columns
 from runback.tracking.store import Store
 from runback.tracking.tags import KIND_TAG, RETRY_TAG
 
@@ -66,7 +66,7 @@ class StoreReader:
             tags=dict(tags),
         )
 
-    def curves(self, ids: list[str]) -> Curves:
+    def curves(self, ids: list[str]) -> EpochTable:
         """Return the metrics of all epochs, see `Reader`."""
         with ThreadPoolExecutor(CALLS) as pool:
             found = pool.map(self._points, range(len(ids)), ids)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runback.errors import StoreError
-from runback.tracking.read.rows import SYSTEM, Curves, Runs, as_curves, columns
+from runback.tracking.read.rows import SYSTEM, EpochTable, Runs, as_curves, columns
 from runback.tracking.read.run_id import beginning, the_only
 from runback.tracking.sqlite.sqlite_file import connected, shown, sqlite_uri
 from runback.tracking.tags import KIND_TAG, RETRY_TAG, SWEEP_TAG
@@ -83,7 +83,7 @@ class DatabaseReader:
             tags=self._texts(TAGS, len(ids)),
         )
 
-    def curves(self, ids: list[str]) -> Curves:
+    def curves(self, ids: list[str]) -> EpochTable:
         """Return the metrics of all epochs, see `Reader`."""
         self._want(ids)
         cut = {"system": SYSTEM, "length": len(SYSTEM)}

@@ -13,7 +13,7 @@ from runback.tracking.mlflow_limits import first_line
 from runback.tracking.read.find_runs import close_runs
 from runback.tracking.store import Store
 from runback.tracking.tags import FAILURE_TAG
-from runback.tracking.write.background_delivery import Courier
+from runback.tracking.write.background_delivery import BackgroundDelivery
 from runback.tracking.write.delivery import END, deliver_folder
 from runback.tracking.write.outbox import Outbox, waiting
 from runback.tracking.write.run import SERVER_FINISH, Status
@@ -30,15 +30,15 @@ class Closing:
     """The kind of the failure, where it was one."""
 
 
-class Rounds:
+class DeadRuns:
     """Folders of runs whose processes have ended, to be delivered in a thread of its own.
 
-    Waits for the store as a `Courier` does: a little where it works, and not at all while it is away.
+    Waits for the store as a `BackgroundDelivery` does: a little where it works, not at all while it is away.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._courier = Courier(self._work)
+        self._courier = BackgroundDelivery(self._work)
         self._folders: dict[Path, None] = {}
         self._closings: dict[Path, Closing] = {}
         self._lock = threading.Lock()

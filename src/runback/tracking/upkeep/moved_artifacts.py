@@ -25,7 +25,7 @@ ARTIFACTS = "artifacts"
 
 
 @dataclass(frozen=True)
-class Place:
+class StalePath:
     """One row that names an artifact's place below an mlruns/ that is elsewhere."""
 
     table: str
@@ -68,7 +68,7 @@ def refuse_moved(location: str, mlruns: Path) -> None:
         )
 
 
-def stale_places(database: Path, mlruns: Path) -> list[Place]:
+def stale_places(database: Path, mlruns: Path) -> list[StalePath]:
     """Return the rows of MLflow's database that say where artifacts were before the project was moved here.
 
     That is: below the mlruns/ of an experiment which is gone, while the experiment's artifacts are in this
@@ -120,7 +120,7 @@ def _homes(connection: sqlite3.Connection) -> dict[Path, set[str]]:
     return homes
 
 
-def _stale(connection: sqlite3.Connection, mlruns: Path) -> list[Place]:
+def _stale(connection: sqlite3.Connection, mlruns: Path) -> list[StalePath]:
     gone = [
         old
         for old, experiments in _homes(connection).items()
@@ -129,7 +129,7 @@ def _stale(connection: sqlite3.Connection, mlruns: Path) -> list[Place]:
     return [place for old in gone for place in _below(connection, old, mlruns)]
 
 
-def _below(connection: sqlite3.Connection, old: Path, mlruns: Path) -> Iterator[Place]:
+def _below(connection: sqlite3.Connection, old: Path, mlruns: Path) -> Iterator[StalePath]:
     """Find the rows below an mlruns/, in either form that MLflow has for a local path."""
     for table, column in COLUMNS:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
@@ -141,6 +141,6 @@ def _below(connection: sqlite3.Connection, old: Path, mlruns: Path) -> Iterator[
             path = local_path(location)
             if path is not None and path.is_relative_to(old / ARTIFACTS):
                 now = mlruns / path.relative_to(old)
-                yield Place(
+                yield StalePath(
                     table, column, row, old, now.as_uri() if location.startswith("file:") else str(now)
                 )

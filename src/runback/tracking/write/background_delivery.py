@@ -13,7 +13,7 @@ PAUSE = 1.0
 """Seconds from one try to the next while the store is away."""
 
 
-class Courier:
+class BackgroundDelivery:
     """Calls `work` in a thread of its own whenever there is something to bring, until it succeeds.
 
     `work` brings all there is; it raises StoreAway to be called again. Anything else that it raises comes out

@@ -14,10 +14,10 @@ from mlflow.entities import Param, RunTag
 from runback.errors import DiskFull, InputError, RunbackError, StoreAway, StoreError
 from runback.tracking.write import logged_model
 from runback.tracking.artifact_place import of_run
-from runback.tracking.write.pending_metrics import Curves
+from runback.tracking.write.pending_metrics import PendingMetrics
 from runback.system.files.contained_path import refuse_links_out
 from runback.tracking.layout import FOLDER_TAG, MIRROR
-from runback.tracking.write.outbox import RESERVE, Entry, Outbox, legible
+from runback.tracking.write.outbox import RESERVE, OutboxEntry, Outbox, legible
 from runback.tracking.store import Store, told
 from runback.tracking.tags import REASON_TAG
 from runback.tracking.mlflow_limits import first_line
@@ -80,7 +80,7 @@ def deliver_folder(store: Store, folder: Path) -> list[RunbackError]:
         raise StoreError(f"{folder} does not say which run it belongs to")
     _refuse_strange(store, run_id, folder)
     outbox.make_room()
-    troubles = deliver(store, run_id, outbox, Curves(store.client, run_id, folder).recover)
+    troubles = deliver(store, run_id, outbox, PendingMetrics(store.client, run_id, folder).recover)
     if not troubles:
         outbox.close()
     return troubles
@@ -130,13 +130,13 @@ def send_end(client: MlflowClient, run_id: str, end: Mapping[str, Any]) -> None:
     client.set_terminated(run_id, end["status"], end["ended_at"])
 
 
-def _what(entry: Entry) -> str:
+def _what(entry: OutboxEntry) -> str:
     if entry.kind == "artifact":
         return ", ".join(file.relative_to(entry.path).as_posix() for file in entry.files)
     return "the network" if entry.kind == "model" else entry.kind
 
 
-def _send(store: Store, run_id: str, entry: Entry) -> None:
+def _send(store: Store, run_id: str, entry: OutboxEntry) -> None:
     client = store.client
     match entry.kind:
         case "params":
@@ -159,13 +159,13 @@ def _send(store: Store, run_id: str, entry: Entry) -> None:
     entry.remove()
 
 
-def _texts(entry: Entry) -> dict[str, str]:
+def _texts(entry: OutboxEntry) -> dict[str, str]:
     """Return the params or tags that wait. Raises StoreError where they are damaged."""
     with legible(entry.path):
         return {name: _text(value) for name, value in entry.content.items()}
 
 
-def _end(entry: Entry) -> dict[str, Any]:
+def _end(entry: OutboxEntry) -> dict[str, Any]:
     """Return the end that waits. Raises StoreError where it is damaged."""
     with legible(entry.path):
         found = entry.content
@@ -179,7 +179,7 @@ def _text(value: object) -> str:
     return value
 
 
-def _refuse_full(store: Store, entry: Entry) -> None:
+def _refuse_full(store: Store, entry: OutboxEntry) -> None:
     """Raise DiskFull rather than leave half a file where artifacts lie on a disk of this machine."""
     if store.is_server or not store.layout.mlruns.exists():
         return

@@ -32,7 +32,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Entry:
+class OutboxEntry:
     """One thing that waits: `params`, `tags`, `end` (JSON files), an `artifact` or a `model` (folders)."""
 
     path: Path
@@ -116,13 +116,13 @@ class Outbox:
             shutil.rmtree(partial, ignore_errors=True)
             raise
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[OutboxEntry]:
         """Return what waits, the oldest first. Raises OSError."""
         try:
             names = sorted(entry.name for entry in os.scandir(self.path) if not entry.name.startswith("."))
         except FileNotFoundError:
             return []
-        return [Entry(self.path / name, name.partition("-")[2].removesuffix(".json")) for name in names]
+        return [OutboxEntry(self.path / name, name.partition("-")[2].removesuffix(".json")) for name in names]
 
     def close(self) -> bool:
         """Remove the outbox and return True, unless something waits in it."""

@@ -21,7 +21,7 @@ SYSTEM = "system/"
 """What the names of metrics begin with that tell of the machine, not of a training."""
 
 
-class Curves:
+class PendingMetrics:
     """The points of one run that its store has not taken yet, in order.
 
     Sending a point twice is harmless: the store knows it by its name, step, time and value. In a run that is

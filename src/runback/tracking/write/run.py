@@ -28,8 +28,8 @@ from runback.system.text.excerpt import said
 from runback.system.secrecy import redacted, redacted_excerpt, without_values
 from runback.system.secrecy.config_secrets import masked
 from runback.system.secrecy.secret_values import without_known
-from runback.tracking.write.background_delivery import Courier
-from runback.tracking.write.pending_metrics import Curves
+from runback.tracking.write.background_delivery import BackgroundDelivery
+from runback.tracking.write.pending_metrics import PendingMetrics
 from runback.tracking.write.delivery import END, deliver, send_end, send_params
 from runback.tracking.mlflow_settings import one_try
 from runback.tracking.write.logged_model import ABOUT, MODEL_NAME
@@ -66,9 +66,9 @@ class Run:
     def __init__(self, store: Store, run_id: str, folder: Path | None = None) -> None:
         self.id = run_id
         self.store = store
-        self._curves = Curves(store.client, run_id, folder)
+        self._curves = PendingMetrics(store.client, run_id, folder)
         self._outbox = None if folder is None else Outbox(folder)
-        self._courier = Courier(self._deliver, self._say_away)
+        self._courier = BackgroundDelivery(self._deliver, self._say_away)
         self._refused: set[Path] = set()
         self._ended = False
         self._waits = True

@@ -15,7 +15,7 @@ VIEW_TAG = "mlflow.sharedViewState."
 
 
 @dataclass(frozen=True)
-class View:
+class SavedView:
     """Which runs of an experiment are shown, in which order, and with which columns.
 
     Metrics, params and tags are columns in this order; runs are sorted by the first metric.
@@ -53,7 +53,7 @@ class View:
         }
 
 
-def save_view(store: Store, experiment: str, key: str, view: View) -> None:
+def save_view(store: Store, experiment: str, key: str, view: SavedView) -> None:
     """Keep a view of an experiment, in place of the one that has this key. Errors: StoreError."""
     packed = base64.b64encode(zlib.compress(json.dumps(view.state()).encode())).decode()
     now = round(time.time() * 1000)

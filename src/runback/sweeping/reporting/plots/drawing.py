@@ -15,7 +15,7 @@ from optuna.study import Study
 
 from runback.sweeping.reporting.plots.colours import PAGE
 from runback.sweeping.reporting.plots.plot_selection import Plot, possible
-from runback.sweeping.reporting.plots.plotted_study import View, views
+from runback.sweeping.reporting.plots.plotted_study import PlottedStudy, views
 from runback.sweeping.study.study_store import read_study
 from runback.system.text.escape import for_picture, for_plotly
 
@@ -38,13 +38,13 @@ def draw(study: Study, folder: Path) -> list[str]:
     return missing
 
 
-def _write_page(name: str, found: Sequence[View], file: Path, missing: list[str]) -> None:
+def _write_page(name: str, found: Sequence[PlottedStudy], file: Path, missing: list[str]) -> None:
     from runback.sweeping.reporting.plots import plotly_plots
     from runback.sweeping.reporting.plots.report_page import page, section
 
     sections: list[str] = []
 
-    def add(plot: Plot, view: View, stem: str) -> None:
+    def add(plot: Plot, view: PlottedStudy, stem: str) -> None:
         heading = f"{plot.title}: {view.title}" if stem != plot.name else plot.title
         sections.append(section(stem, heading, plot.reading, getattr(plotly_plots, plot.name)(view)))
 
@@ -52,7 +52,7 @@ def _write_page(name: str, found: Sequence[View], file: Path, missing: list[str]
     file.write_text(page(f"Sweep {name}", sections), encoding="utf-8")
 
 
-def _write_pictures(found: Sequence[View], folder: Path, missing: list[str]) -> None:
+def _write_pictures(found: Sequence[PlottedStudy], folder: Path, missing: list[str]) -> None:
     import matplotlib as mpl
 
     mpl.use("agg")  # before pyplot looks for a display
@@ -60,7 +60,7 @@ def _write_pictures(found: Sequence[View], folder: Path, missing: list[str]) -> 
 
     from runback.sweeping.reporting.plots import matplotlib_plots
 
-    def save(plot: Plot, view: View, stem: str) -> None:
+    def save(plot: Plot, view: PlottedStudy, stem: str) -> None:
         figure = getattr(matplotlib_plots, plot.name)(view)
         box = None if figure.get_layout_engine() else "tight"
         figure.savefig(folder / f"{stem}.png", dpi=RESOLUTION, bbox_inches=box)
@@ -69,7 +69,9 @@ def _write_pictures(found: Sequence[View], folder: Path, missing: list[str]) -> 
     _each(found, save, missing)
 
 
-def _each(found: Sequence[View], draw_one: Callable[[Plot, View, str], None], missing: list[str]) -> None:
+def _each(
+    found: Sequence[PlottedStudy], draw_one: Callable[[Plot, PlottedStudy, str], None], missing: list[str]
+) -> None:
     for plot, view, stem in possible(found):
         try:
             draw_one(plot, view, stem)

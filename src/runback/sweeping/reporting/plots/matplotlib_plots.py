@@ -14,7 +14,7 @@ from optuna.visualization import matplotlib as visualization
 
 from runback.sweeping.reporting.plots.axis import Axis, axis_of
 from runback.sweeping.reporting.plots.colours import BEST, DONE, PRUNED, ROW, STATES
-from runback.sweeping.reporting.plots.plotted_study import MATRIX_PARAMS, View, for_matrix
+from runback.sweeping.reporting.plots.plotted_study import MATRIX_PARAMS, PlottedStudy, for_matrix
 from runback.sweeping.reporting.plots.worker_slots import slots
 
 NAMES = {state: state.name.lower() for state in TrialState} | {
@@ -23,7 +23,7 @@ NAMES = {state: state.name.lower() for state in TrialState} | {
 }
 
 
-def history(view: View) -> Figure:
+def history(view: PlottedStudy) -> Figure:
     """Each trial's value, and the best so far."""
     axes = visualization.plot_optimization_history(view.study, target_name=view.objective)
     axes.set(xlabel="trial")
@@ -34,7 +34,7 @@ def history(view: View) -> Figure:
     return _by_optuna(axes, (9, 5))
 
 
-def importances(view: View) -> Figure:
+def importances(view: PlottedStudy) -> Figure:
     """How much of the differences each param explains."""
     axes = visualization.plot_param_importances(view.study, target_name=view.objective)
     axes.set(xlabel=f"importance for {view.objective}", ylabel="")
@@ -42,7 +42,7 @@ def importances(view: View) -> Figure:
     return _by_optuna(axes, (9, 1.2 + 0.4 * len(view.params)), grid="x")
 
 
-def parallel_coordinates(view: View) -> Figure:
+def parallel_coordinates(view: PlottedStudy) -> Figure:
     """A line a trial through its value and its params, the best on top."""
     ordered = sorted(view.completed, key=lambda t: t.value or 0.0, reverse=not view.maximizes)
     columns = [Axis.of_values(view.objective, [trial.value for trial in ordered])]
@@ -66,7 +66,7 @@ def parallel_coordinates(view: View) -> Figure:
     return figure
 
 
-def slices(view: View) -> Figure:
+def slices(view: PlottedStudy) -> Figure:
     """Values over each param."""
     rows = -(-len(view.params) // ROW)
     columns = min(ROW, len(view.params))
@@ -87,7 +87,7 @@ def slices(view: View) -> Figure:
     return figure
 
 
-def contours(view: View) -> Figure:
+def contours(view: PlottedStudy) -> Figure:
     """Values over pairs of the most important params."""
     names = view.params[:MATRIX_PARAMS]
     grid = visualization.plot_contour(for_matrix(view), params=names, target_name=view.objective)
@@ -97,7 +97,7 @@ def contours(view: View) -> Figure:
     return _by_optuna(panels[0], (8, 6) if len(panels) == 1 else (11, 9), grid=None)
 
 
-def intermediate_values(view: View) -> Figure:
+def intermediate_values(view: PlottedStudy) -> Figure:
     """Each trial's curve; a cross where it was pruned."""
     figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
     best = view.study.best_trial.number if view.completed else None
@@ -111,7 +111,7 @@ def intermediate_values(view: View) -> Figure:
     return figure
 
 
-def timeline(view: View) -> Figure:
+def timeline(view: PlottedStudy) -> Figure:
     """When each trial ran, and in which slot."""
     trials = view.study.get_trials(deepcopy=False)
     found = slots(trials)
@@ -140,7 +140,7 @@ def timeline(view: View) -> Figure:
     return figure
 
 
-def pareto_front(view: View) -> Figure:
+def pareto_front(view: PlottedStudy) -> Figure:
     """The trials that no other one beats in every objective."""
     axes = visualization.plot_pareto_front(view.whole)
     return _by_optuna(axes, (8, 6))
@@ -149,7 +149,7 @@ def pareto_front(view: View) -> Figure:
 _BEHIND_TEXT = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.7, "linewidth": 0}
 
 
-def _slice(axes: Axes, view: View, name: str) -> Any:
+def _slice(axes: Axes, view: PlottedStudy, name: str) -> Any:
     _plain(axes)
     trials = [trial for trial in view.completed if name in trial.params]
     distribution: Any = trials[-1].distributions[name] if trials else None
@@ -188,7 +188,7 @@ def _legend(axes: Axes, *, outside: bool = False) -> None:
     axes.legend(once.values(), once.keys(), facecolor="white", **place)
 
 
-def _colours(view: View) -> str:
+def _colours(view: PlottedStudy) -> str:
     """Return a map that is darkest for the best."""
     return "viridis_r" if view.maximizes else "viridis"
 

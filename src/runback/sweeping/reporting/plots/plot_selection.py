@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
-from runback.sweeping.reporting.plots.plotted_study import View
+from runback.sweeping.reporting.plots.plotted_study import PlottedStudy
 from runback.tracking.mlflow_limits import metric_name
 
 WORTH_DRAWING = 5
@@ -20,25 +20,25 @@ class Plot:
     title: str
     reading: str
     """How to read it, in a sentence."""
-    is_possible: Callable[[View], bool]
+    is_possible: Callable[[PlottedStudy], bool]
     is_of_objective: bool = True
     """Whether there is one for each objective."""
 
 
-def _has_values(view: View, least: int = 2) -> bool:
+def _has_values(view: PlottedStudy, least: int = 2) -> bool:
     return len(view.completed) >= least
 
 
-def _varies(view: View) -> bool:
+def _varies(view: PlottedStudy) -> bool:
     """Whether there are params, and values that they could explain."""
     return bool(view.params) and len({trial.value for trial in view.completed}) > 1
 
 
-def _has_curves(view: View) -> bool:
+def _has_curves(view: PlottedStudy) -> bool:
     return any(len(trial.intermediate_values) > 1 for trial in view.study.get_trials(deepcopy=False))
 
 
-def _has_started(view: View) -> bool:
+def _has_started(view: PlottedStudy) -> bool:
     return any(trial.state != TrialState.WAITING for trial in view.study.get_trials(deepcopy=False))
 
 
@@ -86,7 +86,7 @@ PLOTS = (
 )  # fmt: skip
 
 
-def possible(views: Sequence[View]) -> Iterator[tuple[Plot, View, str]]:
+def possible(views: Sequence[PlottedStudy]) -> Iterator[tuple[Plot, PlottedStudy, str]]:
     """Give the plots there is enough for, with the view that each is of, and the name of its file."""
     for plot in PLOTS:
         for view in views if plot.is_of_objective else views[:1]:

@@ -7,7 +7,7 @@ from optuna import visualization
 from optuna.trial import TrialState
 
 from runback.sweeping.reporting.plots.colours import BEST, DONE, PRUNED, ROW, STATES
-from runback.sweeping.reporting.plots.plotted_study import MATRIX_PARAMS, View, for_matrix
+from runback.sweeping.reporting.plots.plotted_study import MATRIX_PARAMS, PlottedStudy, for_matrix
 from runback.sweeping.reporting.plots.worker_slots import slots
 
 HEIGHT = 420
@@ -19,21 +19,21 @@ AXIS_WIDTH = 90
 """Pixels."""
 
 
-def history(view: View) -> list[go.Figure]:
+def history(view: PlottedStudy) -> list[go.Figure]:
     """Each trial's value, and the best so far."""
     figure = visualization.plot_optimization_history(view.study, target_name=view.objective)
     figure.update_traces(name="best so far", line_shape="hv", selector={"mode": "lines"})
     return [_plain(figure)]
 
 
-def importances(view: View) -> list[go.Figure]:
+def importances(view: PlottedStudy) -> list[go.Figure]:
     """How much of the differences each param explains."""
     figure = visualization.plot_param_importances(view.study, target_name=view.objective)
     figure.update_layout(xaxis_title="importance", yaxis_title=None, showlegend=False)
     return [_plain(figure, height=120 + 30 * len(view.params))]
 
 
-def parallel_coordinates(view: View) -> list[go.Figure]:
+def parallel_coordinates(view: PlottedStudy) -> list[go.Figure]:
     """A line a trial through its params."""
     names = _rows_of(view.params, 3 * ROW)[0]
     figure = visualization.plot_parallel_coordinate(view.study, params=names, target_name=view.objective)
@@ -43,12 +43,12 @@ def parallel_coordinates(view: View) -> list[go.Figure]:
     return [figure]
 
 
-def slices(view: View) -> list[go.Figure]:
+def slices(view: PlottedStudy) -> list[go.Figure]:
     """Values over each param."""
     return [_slices_of(view, row) for row in _rows_of(view.params, ROW)]
 
 
-def contours(view: View) -> list[go.Figure]:
+def contours(view: PlottedStudy) -> list[go.Figure]:
     """Values over pairs of the most important params."""
     figure = visualization.plot_contour(
         for_matrix(view), params=view.params[:MATRIX_PARAMS], target_name=view.objective
@@ -56,7 +56,7 @@ def contours(view: View) -> list[go.Figure]:
     return [_plain(figure, height=750)]
 
 
-def intermediate_values(view: View) -> list[go.Figure]:
+def intermediate_values(view: PlottedStudy) -> list[go.Figure]:
     """Each trial's curve."""
     figure = visualization.plot_intermediate_values(view.study)
     trials = {trial.number: trial for trial in view.study.get_trials(deepcopy=False)}
@@ -78,7 +78,7 @@ def intermediate_values(view: View) -> list[go.Figure]:
     return [_plain(figure)]
 
 
-def timeline(view: View) -> list[go.Figure]:
+def timeline(view: PlottedStudy) -> list[go.Figure]:
     """When each trial ran, and in which slot."""
     figure = visualization.plot_timeline(view.study)
     slot = slots(view.study.get_trials(deepcopy=False))
@@ -94,12 +94,12 @@ def timeline(view: View) -> list[go.Figure]:
     return [_plain(figure, height=160 + 45 * count)]
 
 
-def pareto_front(view: View) -> list[go.Figure]:
+def pareto_front(view: PlottedStudy) -> list[go.Figure]:
     """The trials that no other one beats in every objective."""
     return [_plain(visualization.plot_pareto_front(view.whole), height=500)]
 
 
-def _slices_of(view: View, names: list[str]) -> go.Figure:
+def _slices_of(view: PlottedStudy, names: list[str]) -> go.Figure:
     return _plain(visualization.plot_slice(view.study, params=names, target_name=view.objective), height=340)
 
 

@@ -21,7 +21,7 @@ MATRIX_PARAMS = 3
 
 
 @dataclass(frozen=True)
-class View:
+class PlottedStudy:
     """One objective of a study. `params` are those that plots show, the most important first.
 
     Their names, texts among their values and `objective` are escaped for what they are drawn with.
@@ -46,7 +46,7 @@ class View:
         return self.study.direction == StudyDirection.MAXIMIZE
 
 
-def views(study: Study, escape: Callable[[str], str] = str) -> list[View]:
+def views(study: Study, escape: Callable[[str], str] = str) -> list[PlottedStudy]:
     """Return a view of each objective, whose texts are escaped for what draws them."""
     trials = study.get_trials(deepcopy=False)
     names = {name: escape(short) for name, short in public_values.param_names(trials).items()}
@@ -57,7 +57,7 @@ def views(study: Study, escape: Callable[[str], str] = str) -> list[View]:
     found = []
     for i, (title, direction) in enumerate(zip(titles, study.directions, strict=True)):
         one = _study([_of_objective(trial, i) for trial in shared], [direction], None) if several else whole
-        found.append(View(one, escape(title), title, by_importance(one, list(names.values())), whole))
+        found.append(PlottedStudy(one, escape(title), title, by_importance(one, list(names.values())), whole))
     return found
 
 
@@ -70,7 +70,7 @@ def by_importance(study: Study, names: Sequence[str]) -> list[str]:
     return sorted(names, key=lambda name: -importances.get(name, 0.0))
 
 
-def for_matrix(view: View) -> Study:
+def for_matrix(view: PlottedStudy) -> Study:
     """Return a study of few trials, evenly chosen, the best of all among them."""
     completed = view.completed
     if len(completed) <= MATRIX_TRIALS:

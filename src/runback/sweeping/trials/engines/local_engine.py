@@ -42,7 +42,7 @@ LOOK = 1.0
 
 
 @dataclass
-class _Running:
+class _RunningProcess:
     job: Job
     child: Child
     oom_counter: OomCounter
@@ -65,8 +65,8 @@ class LocalEngine:
     ) -> None:
         self._warm_up = None if warm_up is None else cloudpickle.dumps(warm_up)
         self._context = multiprocessing.get_context(start_method)
-        self._running: dict[int, _Running] = {}
-        self._leaving: list[_Running] = []  # they have succeeded, and tear themselves down
+        self._running: dict[int, _RunningProcess] = {}
+        self._leaving: list[_RunningProcess] = []  # they have succeeded, and tear themselves down
         self._waiting: Child | None = None  # forked ahead of the next job
         self._expects_next = False
         self._looked = 0.0
@@ -149,7 +149,7 @@ class LocalEngine:
         counter = OomCounter.of(started.pid)
         kills = counter.read()
         started.connection.send(job)
-        self._running[job.number] = _Running(job, started, counter, kills, printed)
+        self._running[job.number] = _RunningProcess(job, started, counter, kills, printed)
 
     def _fork(self, warm_up: bytes | None = None) -> Child:
         return trial_process.start(self._context, warm_up, SETTLING)
@@ -197,7 +197,7 @@ class LocalEngine:
         self._leaving.append(self._running.pop(number))
         return Ended(number, outcome)
 
-    def _see_off(self, leaving: Sequence[_Running], seconds: float = LEAVING) -> None:
+    def _see_off(self, leaving: Sequence[_RunningProcess], seconds: float = LEAVING) -> None:
         for running in leaving:
             running.child.see_off(max(0.0, seconds))
             trial_output.tidy_all(running.job.folder)
@@ -213,7 +213,7 @@ class LocalEngine:
         self._send(running.job, self._fork())
         return []
 
-    def _lost(self, running: _Running) -> messages.Failed:
+    def _lost(self, running: _RunningProcess) -> messages.Failed:
         exitcode = running.child.exitcode
         if exitcode == -signal.SIGKILL and running.oom_counter.read() > running.oom_kills:
             for other in self._running.values():
