@@ -14,7 +14,7 @@ from runback.classifier.train import train
 from runback.errors import InputError
 from runback.provenance.comparing.difference import differences
 from runback.runs.artifacts import RECORD
-from runback.runs.continuation import go_on
+from runback.runs.continuation import reopen
 from runback.runs.stored_run import StoredRun, find_recorded, refuse_other_data
 from runback.system.files.folder_lock import alone_in
 from runback.system.stop_signals import held_signals, stop_on_signals
@@ -68,7 +68,7 @@ def resume(reference: str, layout: Layout) -> str:
         _refuse_what_does_not_fit(recorded, plan, checkpoint)
         with contextlib.ExitStack() as ends:
             with held_signals():  # it runs again from some moment on in here: what ends it gives its reason
-                begun = go_on(open_store(layout), recorded.id, folder, checkpoint)
+                begun = reopen(open_store(layout), recorded.id, folder, checkpoint)
                 ends.enter_context(recording(begun.run))
             train(plan, begun=begun)
     return recorded.id

@@ -20,7 +20,7 @@ from runback.classifier import hydra_app, record
 from runback.classifier.build import prepare
 from runback.classifier.config import GROUPS, TrainingSpec
 from runback.errors import InputError, StoreError, TrialPruned
-from runback.runs.continuation import Continuation, taken_up
+from runback.runs.continuation import Continuation, continue_trial
 from runback.sweeping.trials import trial as trials
 from runback.system.config import targets
 from runback.system.config.written_config import resolved, written_overrides
@@ -78,7 +78,7 @@ def _go_on_as(plan: TrainingSpec, trial: trials.Trial) -> Trained:
     """Train a trial that an earlier process had begun."""
     # The coordinator may hold the folder for a moment, to deliver what that process could not.
     with alone_in(plan.folder, trial.label.name, FOLDER_PATIENCE):
-        begun, tags = taken_up(plan.folder, trial)
+        begun, tags = continue_trial(plan.folder, trial)
         return _train(plan, begun, None, tags, None)
 
 

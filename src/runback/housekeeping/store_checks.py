@@ -12,7 +12,14 @@ from runback.housekeeping.check import Check, ok
 from runback.system.files.folder_lock import is_held
 from runback.tracking.layout import Layout
 from runback.tracking.sqlite.database_schema import any_running, refuse_unknown
-from runback.tracking.sqlite.sqlite_file import faults, file_of, revision, shown, write_ahead, writes_ahead
+from runback.tracking.sqlite.sqlite_file import (
+    faults,
+    file_of,
+    printable_path,
+    revision,
+    write_ahead,
+    writes_ahead,
+)
 from runback.tracking.upkeep import moved_artifacts
 
 if TYPE_CHECKING:
@@ -42,7 +49,7 @@ def _tracking_checks(layout: Layout, ours: Collection[str]) -> list[Check]:
     if database is None:
         return _server_checks(layout, ours)
     if not database.exists():
-        return [ok(shown(database), "not there yet: no run was recorded")]
+        return [ok(printable_path(database), "not there yet: no run was recorded")]
     check = _database_check(database)
     if check.state == "problem":
         return [check]
@@ -67,7 +74,7 @@ def _database_check(database: Path) -> Check:
         refuse_unknown(database, revision(database, PATIENCE))
         return _soundness(database)
     except (PackageNotFoundError, StoreError) as error:
-        return Check(shown(database), "problem", str(error))
+        return Check(printable_path(database), "problem", str(error))
 
 
 def _study_check(layout: Layout, database: Path) -> tuple[Check, set[str]]:
@@ -84,12 +91,12 @@ def _study_check(layout: Layout, database: Path) -> tuple[Check, set[str]]:
         facts = study_facts(folder)
     except (ImportError, InputError) as error:  # StoreError is one
         is_at_work = is_held(folder, layout.mlruns)  # and may just have begun
-        return Check(shown(database), "warning" if is_at_work else "problem", str(error)), set()
+        return Check(printable_path(database), "warning" if is_at_work else "problem", str(error)), set()
     if facts.running and not is_held(folder, layout.mlruns):
         trials = ", ".join(facts.running[:NAMED])
         told = f"{_count(facts.running, 'trial')} RUNNING ({trials}) and no process of the sweep lives"
         advice = f"`runback sweep {folder.name}` takes them up, from their checkpoints"
-        return Check(shown(database), "warning", told, advice), facts.runs
+        return Check(printable_path(database), "warning", told, advice), facts.runs
     return check, facts.runs
 
 
@@ -101,12 +108,12 @@ def _soundness(database: Path) -> Check:
             "stop all that uses it and keep a copy, then put a backup (*.bak) in its place, or save what can "
             f"be read: sqlite3 {database.name} .recover"
         )
-        return Check(shown(database), "problem", f"damaged: {'; '.join(broken)}", advice)
+        return Check(printable_path(database), "problem", f"damaged: {'; '.join(broken)}", advice)
     if writes_ahead(database, PATIENCE):
-        return ok(shown(database), f"sound, {database.stat().st_size / 1e6:,.1f} MB")
+        return ok(printable_path(database), f"sound, {database.stat().st_size / 1e6:,.1f} MB")
     told = "sound; it keeps no write-ahead log, so readers and writers wait for each other"
     advice = "`runback doctor --fix` turns it on"
-    return Check(shown(database), "warning", told, advice, partial(_switch, database))
+    return Check(printable_path(database), "warning", told, advice, partial(_switch, database))
 
 
 def _switch(database: Path) -> str:
@@ -123,7 +130,9 @@ def _paths_check(database: Path, layout: Layout) -> Check:
         return Check("artifacts", "problem", str(error))
     if places:
         old = ", ".join(sorted({str(place.old) for place in places}))
-        told = f"the project was moved: {_count(places, 'path')} in {shown(database)} still name {old}"
+        told = (
+            f"the project was moved: {_count(places, 'path')} in {printable_path(database)} still name {old}"
+        )
         advice = "`runback doctor --fix` rewrites them, after a backup"
         return Check("artifacts", "problem", told, advice, partial(_rewrite, database, layout))
     if foreign:

@@ -32,7 +32,7 @@ class Continuation:
     checkpoint: "Checkpoint | None"
 
 
-def taken_up(folder: Path, trial: Trial) -> tuple[Continuation | None, dict[str, str]]:
+def continue_trial(folder: Path, trial: Trial) -> tuple[Continuation | None, dict[str, str]]:
     """Return where the run goes on of a trial whose process, in this folder, was stopped or died.
 
     Without a checkpoint: the tags of another run in its place. Errors: StoreError.
@@ -50,7 +50,7 @@ def taken_up(folder: Path, trial: Trial) -> tuple[Continuation | None, dict[str,
     with contextlib.suppress(InputError):  # all are damaged
         checkpoint = load_newest(folder)
     if checkpoint is not None:
-        return go_on(store, run_id, folder, checkpoint, STORE_PATIENCE), {}
+        return reopen(store, run_id, folder, checkpoint, STORE_PATIENCE), {}
     _deliver(store, folder, run_id)
     _clear(folder)
     return None, {RETRY_TAG: run_id}
@@ -78,7 +78,7 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder / OUTBOX, ignore_errors=True)
 
 
-def go_on(
+def reopen(
     store: "Store", run_id: str, folder: Path, checkpoint: "Checkpoint | None", patience: float = 0.0
 ) -> Continuation:
     """Open a run again that was stopped or killed, at its newest checkpoint or its beginning.

@@ -40,7 +40,7 @@ class ForeignPart:
     lines: tuple[str, ...]
 
 
-def brought(
+def foreign_parts(
     recorded: StoredRun,
     layout: Layout,
     check_parts: CheckParts,
@@ -105,7 +105,7 @@ class _Code:
         files = patched_files(self.recorded.files.read(PATCH))
         added, removed = sum(one.added or 0 for one in files), sum(one.removed or 0 for one in files)
         yield f"{_count(len(files), 'file')} of the commit, +{added:,} -{removed:,} lines"
-        yield from _each([f"{one.told} {one.path}" for one in files], self.shown)
+        yield from _each([f"{one.change} {one.path}" for one in files], self.shown)
 
     def untracked(self) -> Iterator[str]:
         if not self.recorded.record["code"]["untracked"]:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from runback.system.files.contained_path import inside
-from runback.tracking.store import Store, told
+from runback.tracking.store import Store, store_errors
 
 KNOWN = 1024
 """Runs whose locations are kept: they do not change while a store is open."""
@@ -32,5 +32,5 @@ def of_artifact(store: Store, run_id: str, name: str) -> Path | None:
 
 @lru_cache(KNOWN)
 def _location(store: Store, run_id: str) -> str:
-    with told(store, f"anything of run {run_id}"):
+    with store_errors(store, f"anything of run {run_id}"):
         return str(store.client.get_run(run_id).info.artifact_uri)

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from runback.errors import InputError
-from runback.tracking.store import Store, told
+from runback.tracking.store import Store, store_errors
 from runback.tracking.tags import KIND_TAG, SWEEP_TAG
 
 ALIAS = "champion"
@@ -53,7 +53,7 @@ def sweep_of(run: FoundRun) -> str:
 
 def champion(store: Store, name: str) -> Version | None:
     """Return the version that is the champion, None where there is none. Raises StoreError."""
-    with told(store, f"the alias {ALIAS}"):
+    with store_errors(store, f"the alias {ALIAS}"):
         try:
             return _version(store.client.get_model_version_by_alias(name, ALIAS))
         except MlflowException as error:
@@ -68,14 +68,14 @@ def register(store: Store, run_id: str, *, description: str, tags: Mapping[str, 
     Its sweep's registered model is created with the first one. Errors: InputError for a run without a sweep
     or a model, StoreError.
     """
-    with told(store, f"the model of run {run_id}"):
+    with store_errors(store, f"the model of run {run_id}"):
         run = store.client.get_run(run_id)  # a search leaves its models out
     name = model_name(sweep_of(run))
     outputs = run.outputs.model_outputs if run.outputs else []
     if not outputs:
         raise InputError(f"run {run_id}, which is {run.info.status}, has no model to register")
     client = store.client
-    with told(store, f"version of model {name}"):
+    with store_errors(store, f"version of model {name}"):
         _ensure_model(store, name)
         for version in client.search_model_versions(f"run_id = '{run_id}'"):
             if version.name == name:
@@ -96,7 +96,7 @@ def register(store: Store, run_id: str, *, description: str, tags: Mapping[str, 
 
 def crown(store: Store, version: Version) -> None:
     """Make a version the champion, and no other one. Raises StoreError."""
-    with told(store, f"the alias {ALIAS}"):
+    with store_errors(store, f"the alias {ALIAS}"):
         store.client.set_registered_model_alias(version.name, ALIAS, version.number)
 
 

@@ -102,7 +102,7 @@ def open_store(layout: Layout, *, is_prepared: bool = False) -> Store:
 
 
 @contextlib.contextmanager
-def told(store: Store, what: str) -> Iterator[None]:
+def store_errors(store: Store, what: str) -> Iterator[None]:
     """Turn what a store raises into a StoreError that says what could not be stored.
 
     That is StoreAway where it may be stored later, and DiskFull where the store's own disk is this machine's.
@@ -159,7 +159,7 @@ def experiment_id(store: Store, name: str) -> str:
     location = None if store.is_server else folder.as_uri()
     if local_path(folder.as_uri()) is None:
         raise InputError(f"an experiment's name must hold no % before two hexadecimal digits; got {name!r}")
-    with told(store, f"experiment {name!r}"):
+    with store_errors(store, f"experiment {name!r}"):
         found = store.client.get_experiment_by_name(name)
         if found is None:
             return _create_experiment(store, name, location)

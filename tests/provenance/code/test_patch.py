@@ -6,7 +6,7 @@ from runback.provenance.code.snapshot import take_snapshot
 
 
 def test_the_files_of_a_patch_are_those_that_git_would_change(changed):
-    found = {one.path: one.told for one in patched_files(take_snapshot(changed.root).patch)}
+    found = {one.path: one.change for one in patched_files(take_snapshot(changed.root).patch)}
     assert found["train.py"] == "+2 -2"
     assert found["weights.bin"] == "binary"
     assert found["gone.py"] == "+0 -1"

@@ -29,7 +29,7 @@ from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import ORPHAN_GRACE, STOP_GRACE, Budget, Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
 from runback.sweeping.trials.failure_policy import RETRIES, Policy
-from runback.sweeping.trials.outcome_file import keep
+from runback.sweeping.trials.outcome_file import write_outcome
 from runback.sweeping.trials.trial import current
 from runback.sweeping.trials.trial_output import OUTPUT
 from runback.sweeping.trials.worker import PROCESS, Job
@@ -425,7 +425,7 @@ def test_results_that_a_dead_coordinator_did_not_hear_of_are_kept(tmp_path, engi
     for how in (messages.Completed((0.25,)), messages.Pruned()):
         trial = asked(study, coordinator)
         (tmp_path / str(trial.number)).mkdir()
-        keep(tmp_path / str(trial.number), how)
+        write_outcome(tmp_path / str(trial.number), how)
     coordinator.run()
     assert states(study) == [TrialState.COMPLETE, TrialState.PRUNED]
     assert study.trials[0].value == 0.25

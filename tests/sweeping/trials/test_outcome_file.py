@@ -3,13 +3,13 @@ import os
 import pytest
 
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.outcome_file import FILE, keep, kept
+from runback.sweeping.trials.outcome_file import FILE, read_outcome, write_outcome
 
 
 @pytest.mark.parametrize("how", [messages.Completed((0.5, 2.0)), messages.Pruned()])
 def test_how_a_trial_ended_is_read_as_it_was_written(tmp_path, how):
-    keep(tmp_path, how)
-    assert kept(tmp_path) == how
+    write_outcome(tmp_path, how)
+    assert read_outcome(tmp_path) == how
 
 
 @pytest.mark.parametrize(
@@ -22,9 +22,9 @@ def test_how_a_trial_ended_is_read_as_it_was_written(tmp_path, how):
 )  # fmt: skip
 def test_what_no_trial_writes_says_nothing(tmp_path, content):
     (tmp_path / FILE).write_text(content)
-    assert kept(tmp_path) is None
+    assert read_outcome(tmp_path) is None
 
 
 def test_a_pipe_in_its_place_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / FILE)
-    assert kept(tmp_path) is None
+    assert read_outcome(tmp_path) is None

@@ -10,8 +10,8 @@ from runback.tracking.sqlite.sqlite_file import (
     connected,
     faults,
     file_of,
+    printable_path,
     revision,
-    shown,
     write_ahead,
     writes_ahead,
 )
@@ -42,7 +42,7 @@ def spoil(database):
 def test_a_sound_database_has_no_faults_and_tells_its_version(database):
     assert faults(database, 1) == []
     assert revision(database, 1) == "one"
-    assert shown(database) == "mlruns/mlflow.db"
+    assert printable_path(database) == "mlruns/mlflow.db"
 
 
 def test_a_spoilt_database_is_told_by_its_faults(database):

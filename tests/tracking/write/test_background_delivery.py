@@ -9,7 +9,7 @@ from runback.tracking.write.background_delivery import BackgroundDelivery
 
 
 class Work:
-    """What a courier does: fails as long as it is told to, or hangs."""
+    """What a delivery does: fails as long as it is told to, or hangs."""
 
     def __init__(self):
         self.calls = 0
@@ -62,7 +62,7 @@ def test_a_store_that_hangs_is_waited_for_once(work):
     assert _seconds(bearer.bring) >= 0.3
     assert _seconds(lambda: [bearer.bring() for _ in range(100)]) < 0.3
     work.gate.set()
-    assert bearer.settle(30)
+    assert bearer.flush(30)
     work.gate.clear()
     assert _seconds(bearer.bring) >= 0.3
     work.gate.set()
@@ -76,7 +76,7 @@ def test_a_store_that_is_away_is_tried_until_it_is_back_and_told_of_once_an_outa
         bearer.bring()
         _wait_for(lambda before=before: work.calls >= before + 4)
         work.error = None
-        assert bearer.settle(30)
+        assert bearer.flush(30)
     assert [str(away) for away in told] == ["first", "second"]
 
 
@@ -85,7 +85,7 @@ def test_the_end_gives_up_on_a_store_that_stays_away(work):
     bearer = BackgroundDelivery(work)
     bearer.bring()
     assert 0.3 <= _seconds(bearer.settle, 0.3) < 10
-    assert not bearer.settle(0.1)
+    assert not bearer.flush(0.1)
 
 
 def test_the_end_waits_for_a_long_delivery(work):
@@ -93,7 +93,7 @@ def test_the_end_waits_for_a_long_delivery(work):
     work.gate.clear()
     bearer.bring()
     threading.Timer(1.0, work.gate.set).start()
-    assert bearer.settle(0.2)
+    assert bearer.flush(0.2)
 
 
 def test_another_error_comes_out_where_somebody_waits_and_the_next_call_works(work):
@@ -106,7 +106,7 @@ def test_another_error_comes_out_where_somebody_waits_and_the_next_call_works(wo
     assert work.calls == 2
 
 
-def test_a_stopped_courier_starts_again_when_there_is_something_to_bring(work):
+def test_a_stopped_delivery_starts_again_when_there_is_something_to_bring(work):
     bearer = BackgroundDelivery(work)
     for count in range(1, 21):
         bearer.bring()

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from runback.classifier.serving.nested_lists import SMALL, large_lists, shown, small_lists
+from runback.classifier.serving.nested_lists import SMALL, large_lists, shortened, small_lists
 from runback.errors import DataError
 
 MAX_IMAGES = 1024
@@ -56,7 +56,7 @@ def _media_type(content_type: str) -> str:
     if media_type not in (JSON, *NPY):
         raise DataError(
             f"expected Content-Type {JSON}, or {' or '.join(NPY)} for the bytes of a .npy file; "
-            f"got {shown(content_type)}"
+            f"got {shortened(content_type)}"
         )
     return media_type
 
@@ -77,7 +77,7 @@ def _from_npy(body: bytes | bytearray, shape: tuple[int, int, int]) -> np.ndarra
         raise DataError("the body is no .npy file, as numpy.save writes it, of format 1.0 or 2.0") from error
     _check_shape(stated, shape)
     if dtype != np.uint8:
-        raise DataError(f"expected raw pixels of dtype uint8; got {shown(dtype)}")
+        raise DataError(f"expected raw pixels of dtype uint8; got {shortened(dtype)}")
     pixels = np.frombuffer(body, np.uint8, offset=stream.tell())
     if pixels.size != math.prod(stated):
         raise DataError(f"the .npy file holds {pixels.size} pixels, its header says {math.prod(stated)}")
@@ -87,9 +87,9 @@ def _from_npy(body: bytes | bytearray, shape: tuple[int, int, int]) -> np.ndarra
 def _check_shape(got: tuple[int, ...], shape: tuple[int, int, int]) -> None:
     is_whole = all(type(side) is int for side in got)  # True is 1 to NumPy, and equal to it
     if not is_whole or got[1:] != shape or got[0] < 1:
-        raise DataError(f"expected images of shape {_form(shape)}; got {shown(got)}")
+        raise DataError(f"expected images of shape {_form(shape)}; got {shortened(got)}")
     if got[0] > MAX_IMAGES:
-        raise TooMany(f"expected at most {MAX_IMAGES} images in a request; got {shown(got[0])}")
+        raise TooMany(f"expected at most {MAX_IMAGES} images in a request; got {shortened(got[0])}")
 
 
 def _form(shape: tuple[int, int, int]) -> str:

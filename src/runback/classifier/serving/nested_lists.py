@@ -49,10 +49,10 @@ def small_lists(body: bytes | bytearray) -> Lists:
     try:
         content = json.loads(body.decode(), object_pairs_hook=_once_each)
     except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, a number of too many digits, too deep
-        raise DataError(f"the body is no JSON: {shown(error)}") from error
+        raise DataError(f"the body is no JSON: {shortened(error)}") from error
     if not isinstance(content, dict) or len(content) != 1 or not content.keys() <= set(KEYS):
         got = list(content)[:3] if isinstance(content, dict) else type(content).__name__
-        raise DataError(f"{EXPECTED}; got {shown(got)}")
+        raise DataError(f"{EXPECTED}; got {shortened(got)}")
     shape, leaves = _flattened(next(iter(content.values())))
     return shape, lambda: _pixels(leaves)
 
@@ -131,10 +131,10 @@ def _pixels(numbers: list[Any]) -> np.ndarray:
 
 def _check_range(number: int) -> None:
     if not 0 <= number <= 255:
-        raise DataError(f"expected raw pixels, from 0 to 255; got {shown(number)}")
+        raise DataError(f"expected raw pixels, from 0 to 255; got {shortened(number)}")
 
 
-def shown(said: object) -> str:
+def shortened(said: object) -> str:
     """Return what a client said, or the beginning of it, on one line."""
     text = " ".join((said if isinstance(said, str) else str(said)).split())
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

@@ -26,7 +26,7 @@ from runback.provenance.comparing.reproduction_page import reproduction_page
 from runback.provenance.comparing.verdict import Verdict, judge
 from runback.runs import reproduce_in_checkout
 from runback.runs.artifacts import RECORD
-from runback.runs.foreign_code import brought
+from runback.runs.foreign_code import foreign_parts
 from runback.runs.stored_run import (
     StoredRun,
     find_recorded,
@@ -98,7 +98,7 @@ def _is_agreed_already(recorded: StoredRun) -> bool:
 def _agree(recorded: StoredRun, layout: Layout, console: Screen, *, in_place: bool, agreed: bool) -> None:
     """Ask about what somebody else's run brings, if it brings anything. Errors: InputError."""
     refuse_harmful(recorded)
-    found = brought(recorded, layout, check_parts, in_place=in_place)
+    found = foreign_parts(recorded, layout, check_parts, in_place=in_place)
     if found:
         texts = [] if in_place else _first_lines(recorded)
         what = "bundle" if recorded.is_bundle else "run, which you did not record,"
@@ -116,7 +116,7 @@ def _show(recorded: StoredRun, layout: Layout, options: argparse.Namespace) -> N
     """Print all that others' run brings: every name, the changes and the untracked files line by line."""
     if recorded.is_own:
         raise InputError(f"--show is for a bundle, or a run of others; {recorded.id} is a run of yours")
-    found = brought(recorded, layout, check_parts, in_place=options.in_place, shown=sys.maxsize)
+    found = foreign_parts(recorded, layout, check_parts, in_place=options.in_place, shown=sys.maxsize)
     texts: Iterable[str] = [] if options.in_place else reproduce_in_checkout.texts(recorded)
     for line in itertools.chain(consent.lines(found), texts):
         say(line)

@@ -29,7 +29,7 @@ class PatchedFile:
     removed: int | None
 
     @property
-    def told(self) -> str:
+    def change(self) -> str:
         """The change, for a person."""
         return "binary" if self.added is None else f"+{self.added} -{self.removed}"
 

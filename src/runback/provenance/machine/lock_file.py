@@ -55,7 +55,7 @@ def read_lock(content: bytes, usual: frozenset[str] = USUAL) -> LockedPackages:
         len(found),
         frozenset(place for one in found for place in one.places),
         tuple(f"{one.name} ({one.odd(usual)})" for one in found if one.odd(usual)),
-        tuple(f"{one.name} ({one.told})" for one in found if not one.wheels),
+        tuple(f"{one.name} ({one.origin})" for one in found if not one.wheels),
     )
 
 
@@ -79,7 +79,7 @@ class _Package:
         return cls(str(facts.get("name")), source, wheels, sdist)
 
     @property
-    def told(self) -> str:
+    def origin(self) -> str:
         """Where it comes from, for a person."""
         return " ".join(f"{kind} {place}" for kind, place in self.source.items())
 
@@ -89,7 +89,7 @@ class _Package:
         if self.source.keys() == {"registry"}:
             yield str(self.source["registry"])
         else:
-            yield self.told
+            yield self.origin
         yield from (_place(address) for address in (*self.wheels, *filter(None, [self.sdist])))
 
     def odd(self, usual: frozenset[str]) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from runback.sweeping.trials import messages
-from runback.sweeping.watching.live_table import told
+from runback.sweeping.watching.live_table import outcome_text
 from runback.system.text.screen import Screen
 
 
@@ -37,7 +37,7 @@ class ConfirmProgress:
 
     def ended(self, number: int, outcome: messages.Outcome) -> None:
         """Print a training's result."""
-        self.say(f"{self._name(number)}  {told(outcome)}")
+        self.say(f"{self._name(number)}  {outcome_text(outcome)}")
 
     def idle(self) -> None:
         """Do nothing."""

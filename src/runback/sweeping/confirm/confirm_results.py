@@ -51,7 +51,7 @@ class Confirmed:
         return [one.value for one in self.trainings if one.trial == trial and one.value is not None]
 
 
-def kept_plan(study: Study) -> ConfirmPlan | None:
+def stored_plan(study: Study) -> ConfirmPlan | None:
     """Return the plan that a confirm study was begun with, None where it has none yet."""
     content = study.user_attrs.get(_PLAN)
     return None if content is None else ConfirmPlan.from_json(content)
@@ -59,7 +59,7 @@ def kept_plan(study: Study) -> ConfirmPlan | None:
 
 def keep_plan(study: Study, plan: ConfirmPlan) -> None:
     """Let a confirm study follow this plan from now on."""
-    if kept_plan(study) != plan:
+    if stored_plan(study) != plan:
         study.set_user_attr(_PLAN, plan.as_json())
 
 
@@ -76,7 +76,7 @@ def keep_reported(study: Study, plan: ConfirmPlan) -> None:
 def find_confirmed(search: Study) -> Confirmed | None:
     """Return what the confirm stage of a search's study has by now; None where none has begun."""
     study = find_confirm_study(search)
-    plan = None if study is None else kept_plan(study)
+    plan = None if study is None else stored_plan(study)
     return None if study is None or plan is None else confirmed(study, plan, search.study_name)
 
 
@@ -93,7 +93,7 @@ def confirmed(study: Study, plan: ConfirmPlan, sweep: str) -> Confirmed:
     return result
 
 
-def is_settled(trial: FrozenTrial) -> bool:
+def has_ended(trial: FrozenTrial) -> bool:
     """Tell whether a training needs no other one: it has a value, or its params are to blame."""
     return trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
 

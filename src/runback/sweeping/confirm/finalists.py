@@ -67,10 +67,10 @@ def make_plan(
     taken = {str(used), *(str(trial.params.get(settings.seed_key)) for trial in completed)}
     fresh = (one for one in _drawn(seed) if str(one) not in taken)
     seeds = list(itertools.islice(fresh, settings.seeds))
-    return ConfirmPlan(found, seeds, settings.seed_key, asked_for(settings, budget))
+    return ConfirmPlan(found, seeds, settings.seed_key, requested(settings, budget))
 
 
-def asked_for(settings: ConfirmSettings, budget: Mapping[str, Any]) -> dict[str, Any]:
+def requested(settings: ConfirmSettings, budget: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a plan follows from, besides the search's results."""
     return {**asdict(settings), **budget}
 

@@ -17,15 +17,15 @@ from runback.sweeping.confirm.confirm_results import (
     Confirmed,
     confirmed,
     find_confirmed,
+    has_ended,
     is_reported,
-    is_settled,
     keep_plan,
     keep_reported,
-    kept_plan,
+    stored_plan,
 )
 from runback.sweeping.confirm.confirm_settings import KEY, ConfirmSettings
 from runback.sweeping.confirm.confirm_text import terminal_lines, verdict
-from runback.sweeping.confirm.finalists import ConfirmPlan, asked_for, make_plan
+from runback.sweeping.confirm.finalists import ConfirmPlan, make_plan, requested
 from runback.sweeping.confirm.seed_proposer import Points
 from runback.sweeping.confirm.winner import register_winner
 from runback.sweeping.deciding.decisions import Decisions
@@ -105,10 +105,10 @@ class Stage:
             used = self.composer.base.get(self.settings.seed_key)
             return make_plan(study, self.settings, seed=self.seed, used=used, budget=self.budget)
         begun = find_confirm_study(study)
-        kept = None if begun is None else kept_plan(begun)
+        kept = None if begun is None else stored_plan(begun)
         if begun is None or kept is None or is_reported(begun, kept):
             return None
-        return kept if kept.asked == asked_for(self.settings, self.budget) else None
+        return kept if kept.asked == requested(self.settings, self.budget) else None
 
     def is_done(self, study: Study, plan: ConfirmPlan) -> bool:
         """Tell whether nothing is left to do for a plan."""
@@ -191,7 +191,7 @@ def _of(count: int, asked: int) -> str:
 
 def _is_whole(own: Study, plan: ConfirmPlan) -> bool:
     """Tell whether no training is left to be tried again."""
-    settled = [trial.params for trial in own.get_trials(deepcopy=False) if is_settled(trial)]
+    settled = [trial.params for trial in own.get_trials(deepcopy=False) if has_ended(trial)]
     return all(point in settled for point in plan.points)
 
 
@@ -233,7 +233,7 @@ def _registered(result: Confirmed, resources: Resources) -> tuple[str | None, bo
     run = resources.parent.run
     if run is None:
         return None, True
-    resources.parent.settle()
+    resources.parent.flush()
     try:
         return register_winner(run.store, result), True
     except InputError as error:

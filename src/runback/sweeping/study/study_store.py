@@ -54,7 +54,7 @@ def open_study(folder: Path, name: str, search: Search, *, extend: bool = False)
             directions=[*map(_direction, search.directions)],
             load_if_exists=True,
         )
-        known = known_search(study)
+        known = stored_search(study)
         refuse_other(known, search, name, extend=extend)
         if known is None:
             keep_search(study, search)
@@ -63,7 +63,7 @@ def open_study(folder: Path, name: str, search: Search, *, extend: bool = False)
 
 def keep_search(study: Study, search: Search) -> None:
     """Let the study search this from now on; `open_study` has agreed to it."""
-    if known_search(study) != search:
+    if stored_search(study) != search:
         study.set_user_attr(_SEARCH, search.as_json())
 
 
@@ -74,7 +74,7 @@ def keep_names(study: Study, names: list[str]) -> None:
             study.set_metric_names(names)
 
 
-def known_search(study: Study) -> Search | None:
+def stored_search(study: Study) -> Search | None:
     """Return what a study searches; None where it was only just created."""
     content = study.user_attrs.get(_SEARCH)
     return None if content is None else Search.from_json(content)

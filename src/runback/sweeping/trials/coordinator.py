@@ -165,7 +165,7 @@ class Coordinator:
         _wait_for_orphans(list(zip(marks, folders, strict=True)))
         for found, folder in zip(left, folders, strict=True):
             tidy(folder / OUTPUT)
-            outcome = outcomes.kept(folder)
+            outcome = outcomes.read_outcome(folder)
             entry = TrialEntry(self.study, found)
             self._settle(entry, outcome or messages.Failed("stopped", ORPHANED), is_recovered=True)
 
@@ -263,7 +263,7 @@ class Coordinator:
 
     def _ended(self, number: int, outcome: messages.Outcome) -> None:
         running = self._running[number]  # until the study knows, whatever interrupts this
-        kept = None if running.folder is None else outcomes.kept(running.folder)
+        kept = None if running.folder is None else outcomes.read_outcome(running.folder)
         if isinstance(outcome, messages.Failed) and kept is not None:
             self._settle(running.entry, kept, is_recovered=True)
         elif isinstance(outcome, messages.Failed) and running.overdue is not None:

@@ -17,7 +17,7 @@ LONGEST = 10_000
 """Bytes of such a file."""
 
 
-def keep(folder: Path, outcome: messages.Completed | messages.Pruned) -> None:
+def write_outcome(folder: Path, outcome: messages.Completed | messages.Pruned) -> None:
     """Write how the trial in `folder` ended. Raises OSError."""
     content = (
         {"values": list(outcome.values)} if isinstance(outcome, messages.Completed) else {"pruned": True}
@@ -30,7 +30,7 @@ def keep(folder: Path, outcome: messages.Completed | messages.Pruned) -> None:
         partial.unlink(missing_ok=True)
 
 
-def kept(folder: Path) -> messages.Completed | messages.Pruned | None:
+def read_outcome(folder: Path) -> messages.Completed | messages.Pruned | None:
     """Return how the trial in `folder` ended; None where it has not, or does not say so legibly."""
     try:
         content = json.loads(_read(folder / FILE))

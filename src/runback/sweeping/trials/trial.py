@@ -58,18 +58,18 @@ class Trial:
         except (EOFError, OSError):
             raise Stopped("the coordinator is gone") from None
         if prune:
-            self.settle(messages.Pruned())
+            self.end(messages.Pruned())
             raise TrialPruned(f"pruned after step {step}")
 
     def completed(self, values: tuple[float, ...]) -> None:
         """Keep the objectives' values: from here on the trial counts as completed, whoever dies next."""
-        self.settle(messages.Completed(values))
+        self.end(messages.Completed(values))
 
-    def settle(self, how: messages.Completed | messages.Pruned) -> None:
+    def end(self, how: messages.Completed | messages.Pruned) -> None:
         """Keep how this trial ends where the coordinator's successor finds it. Errors: TrainingError."""
         self._refuse_fork()
         try:
-            outcome_file.keep(self.folder, how)
+            outcome_file.write_outcome(self.folder, how)
         except OSError as error:
             if is_full(error):
                 raise DiskFull(f"the disk is full: cannot write {self.folder}") from error

@@ -152,7 +152,7 @@ def _completed(job: Job, returned: Any) -> messages.Completed:
     completed = messages.Completed(values(returned))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is too late to stop
     if trials.current() is not None:
-        outcomes.keep(job.folder, completed)
+        outcomes.write_outcome(job.folder, completed)
     return completed
 
 

@@ -93,12 +93,12 @@ class LiveTable:
         running = self._running.pop(number, None)
         if self._live is not None:
             if isinstance(outcome, messages.Failed):
-                self._console.say(f"trial {number}: {told(outcome)}", style="red")
+                self._console.say(f"trial {number}: {outcome_text(outcome)}", style="red")
             self._draw()
             return
         params = "" if running is None else " ".join(self._params(running.params))
         reached = f" after step {running.step}" if running and isinstance(outcome, messages.Pruned) else ""
-        self._print(f"trial {number:>3}  {told(outcome)}{reached}  {params}")
+        self._print(f"trial {number:>3}  {outcome_text(outcome)}{reached}  {params}")
 
     def idle(self) -> None:
         """Move the clock."""
@@ -183,7 +183,7 @@ class LiveTable:
         return [for_terminal(one) for one in shown]
 
 
-def told(outcome: messages.Outcome) -> str:
+def outcome_text(outcome: messages.Outcome) -> str:
     """Return how a trial ended, for a line about it."""
     match outcome:
         case messages.Completed(values):

@@ -62,11 +62,11 @@ class SweepRun:
         """The run; None where the sweep is not tracked."""
         return None if self._tracked is None else self._tracked.run
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Wait a little until all that trials have recorded is in the store."""
         if self._tracked is not None:
             self._tracked.deliver()
-            self._tracked.rounds.settle()
+            self._tracked.dead_runs.flush()
 
     @classmethod
     def open(
@@ -133,7 +133,7 @@ class SweepRun:
     def asked(self, number: int, params: dict[str, Any]) -> None:
         """Leave its folder to the trial, which starts its run, or goes on with it."""
         if self._tracked is not None:
-            self._tracked.rounds.forget(self._tracked.folder_of(self._label(self._trial(number))))
+            self._tracked.dead_runs.forget(self._tracked.folder_of(self._label(self._trial(number))))
 
     def reported(self, number: int, step: int, value: float) -> None:
         """Do nothing: curves are the trial's own."""
@@ -162,7 +162,7 @@ class SweepRun:
         if isinstance(outcome, messages.Failed):
             self._failed(number, outcome)
         elif self._tracked is not None:
-            self._tracked.rounds.deliver([self._tracked.folder_of(self._label(self._trial(number)))])
+            self._tracked.dead_runs.deliver([self._tracked.folder_of(self._label(self._trial(number)))])
             if (
                 isinstance(outcome, messages.Completed)
                 and self._is_search
@@ -195,7 +195,7 @@ class SweepRun:
 class _Tracked:
     run: Any
     experiment: str
-    rounds: Any
+    dead_runs: Any
     folder: Path
 
     def folder_of(self, label: Label) -> Path:
@@ -217,7 +217,7 @@ class _Tracked:
 
         try:
             run = start_run(
-                self.rounds.store,
+                self.dead_runs.store,
                 experiment=self.experiment,
                 name=label.name,
                 folder=self.folder_of(label),
@@ -245,19 +245,19 @@ class _Tracked:
         from runback.tracking.upkeep.closing import Closing
 
         closing = Closing(self._tags(sweep, label), status, reason, failure)
-        self.rounds.close(self.folder_of(label), run_id, closing)
+        self.dead_runs.close(self.folder_of(label), run_id, closing)
 
     def _tags(self, sweep: str, label: Label) -> dict[str, str]:
         return {"runback.sweep": sweep, **label.tags, "mlflow.parentRunId": self.run.id}
 
     def finish(self) -> None:
         self.deliver()
-        self.rounds.finish()
+        self.dead_runs.finish()
 
     def deliver(self) -> None:
         from runback.tracking.layout import training_folders
 
-        self.rounds.deliver(training_folders(self.folder))
+        self.dead_runs.deliver(training_folders(self.folder))
 
 
 def _tracked(store: Any, run: Any, experiment: str, folder: Path) -> _Tracked:

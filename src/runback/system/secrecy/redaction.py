@@ -6,7 +6,7 @@ from runback.system.secrecy.header_credentials import without_headers
 from runback.system.secrecy.named_secrets import without_named
 from runback.system.secrecy.secret_formats import without_tokens
 from runback.system.secrecy.secret_names import secret_variable
-from runback.system.secrecy.secret_values import without_known
+from runback.system.secrecy.secret_values import without_secret_values
 from runback.system.secrecy.url_secrets import without_passwords
 from runback.system.text.excerpt import excerpt
 
@@ -31,7 +31,7 @@ def without_values(text: str) -> str:
 
     Before a text is cut they go: of one that is cut through, a part would stay.
     """
-    return without_tokens(without_known(text))
+    return without_tokens(without_secret_values(text))
 
 
 def redacted_excerpt(text: str, limit: int) -> str:

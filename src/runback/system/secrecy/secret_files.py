@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from runback.system.secrecy.named_secrets import is_placeholder
 from runback.system.secrecy.secret_formats import holds_token
 from runback.system.secrecy.secret_names import is_strong, secret_key, secret_variable, word_set, words
-from runback.system.secrecy.secret_values import holds_known, is_random
+from runback.system.secrecy.secret_values import holds_secret_value, is_random
 from runback.system.secrecy.url_secrets import password_in
 
 FILES = (
@@ -182,7 +182,7 @@ def secret_content(content: bytes, path: str) -> str | None:
     text = begun.replace(b"\0", b"").decode("utf-8", "replace")
     if holds_token(text):
         return "it holds a private key or a token"
-    if holds_known(text):
+    if holds_secret_value(text):
         return "it holds a secret of this environment or config"
     if b"\0" in begun[:8192] and not begun.startswith((b"\xff\xfe", b"\xfe\xff")):
         return None

@@ -48,7 +48,7 @@ def spare(names: Iterable[str]) -> None:
     _in_order.cache_clear()
 
 
-def without_known(text: str) -> str:
+def without_secret_values(text: str) -> str:
     """Return `text` with `***` in place of each value that is known to be secret."""
     _remember_environment()
     for form in _in_order(len(_known)):
@@ -57,9 +57,9 @@ def without_known(text: str) -> str:
     return text
 
 
-def holds_known(text: str) -> bool:
+def holds_secret_value(text: str) -> bool:
     """Say whether a value that is known to be secret occurs in `text`."""
-    return without_known(text) != text
+    return without_secret_values(text) != text
 
 
 def _remember_all(values: Iterable[str]) -> None:

@@ -18,7 +18,7 @@ from runback.tracking.write.delivery import send_end
 from runback.tracking.layout import FOLDER_TAG
 from runback.tracking.write.run import Status
 from runback.tracking.read.run_id import beginning, the_only
-from runback.tracking.store import Store, is_refusal, told
+from runback.tracking.store import Store, is_refusal, store_errors
 from runback.tracking.tags import REASON_TAG, SWEEP_TAG
 from runback.tracking.mlflow_limits import first_line
 
@@ -166,7 +166,7 @@ def close_runs(store: Store, *, tags: Mapping[str, str], status: Status, reason:
     conditions += [f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items()]
     closed = [str(run.info.run_id) for run in search(store, " AND ".join(conditions), limit=1000)]
     for run_id in closed:
-        with told(store, f"the end of run {run_id}"):
+        with store_errors(store, f"the end of run {run_id}"):
             end = {"status": status, "ended_at": int(time.time() * 1000), "reason": reason}
             send_end(store.client, run_id, end)
     return closed

@@ -9,7 +9,7 @@ from runback.errors import InputError
 from runback.tracking.layout import Layout, store_uri
 from runback.tracking.read.rows import EpochTable, Runs
 from runback.tracking.sqlite import database_reader
-from runback.tracking.sqlite.sqlite_file import file_of, shown
+from runback.tracking.sqlite.sqlite_file import file_of, printable_path
 
 
 class Reader(Protocol):
@@ -50,6 +50,6 @@ def open_reader(layout: Layout) -> Iterator[Reader]:
         yield StoreReader(open_store(layout))
         return
     if not database.exists():
-        raise InputError(f"there are no runs yet: {shown(database)} does not exist")
+        raise InputError(f"there are no runs yet: {printable_path(database)} does not exist")
     with database_reader.reading(database, layout.mlruns) as reader:
         yield reader

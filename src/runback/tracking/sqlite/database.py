@@ -20,7 +20,14 @@ from runback.errors import StoreError
 from runback.system.files.regular_file import APPEND, open_regular
 from runback.tracking.layout import refuse_unwritable
 from runback.tracking.sqlite.database_schema import refuse_unknown
-from runback.tracking.sqlite.sqlite_file import back_up, make, revision, shown, sqlite_uri, write_ahead
+from runback.tracking.sqlite.sqlite_file import (
+    back_up,
+    make,
+    revision,
+    printable_path,
+    sqlite_uri,
+    write_ahead,
+)
 from runback.tracking.mlflow_limits import first_line
 
 CREATION_TIMEOUT = 120.0
@@ -43,7 +50,7 @@ def prepare(database: Path, artifacts: Path) -> None:
             with _creation_lock(database):
                 _migrate(database)
     except (OSError, SQLAlchemyError, MlflowException) as error:
-        raise StoreError(f"cannot set up {shown(database)}: {first_line(str(error))}") from error
+        raise StoreError(f"cannot set up {printable_path(database)}: {first_line(str(error))}") from error
 
 
 def _make_folders(*folders: Path) -> None:
@@ -71,7 +78,7 @@ def _creation_lock(database: Path) -> Iterator[None]:
             except OSError:
                 if time.monotonic() > deadline:
                     raise StoreError(
-                        f"another process has been setting up {shown(database)} for "
+                        f"another process has been setting up {printable_path(database)} for "
                         f"{CREATION_TIMEOUT:.0f} s: end it, then try again"
                     ) from None
                 time.sleep(0.05)

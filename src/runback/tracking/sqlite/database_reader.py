@@ -8,7 +8,7 @@ from pathlib import Path
 from runback.errors import StoreError
 from runback.tracking.read.rows import SYSTEM, EpochTable, Runs, as_curves, columns
 from runback.tracking.read.run_id import beginning, the_only
-from runback.tracking.sqlite.sqlite_file import connected, shown, sqlite_uri
+from runback.tracking.sqlite.sqlite_file import connected, printable_path, sqlite_uri
 from runback.tracking.tags import KIND_TAG, RETRY_TAG, SWEEP_TAG
 
 OF_SWEEP = """
@@ -112,7 +112,7 @@ class DatabaseReader:
     def _refuse(self, kind: Kind, wrong: object) -> None:
         number = "a number" if float in kind else f"a number below {MOST:,}"
         raise StoreError(
-            f"{shown(self._database)} is damaged: expected {'a text' if str in kind else number}, "
+            f"{printable_path(self._database)} is damaged: expected {'a text' if str in kind else number}, "
             f"got {wrong!a:.50}; put a backup in its place"
         )
 

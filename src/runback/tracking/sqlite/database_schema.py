@@ -4,7 +4,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from runback.errors import StoreError
-from runback.tracking.sqlite.sqlite_file import connected, shown
+from runback.tracking.sqlite.sqlite_file import connected, printable_path
 
 MIGRATIONS = "mlflow/store/db_migrations/versions"
 """In MLflow: a file for each version of the schema, whose name begins with it."""
@@ -21,8 +21,8 @@ def refuse_unknown(database: Path, revision: str | None) -> None:
     }
     if revision not in known:
         raise StoreError(
-            f"{shown(database)} has schema {revision}, which MLflow {installed.version} does not know: "
-            "install the MLflow version that wrote it"
+            f"{printable_path(database)} has schema {revision}, which MLflow {installed.version} does not "
+            "know: install the MLflow version that wrote it"
         )
 
 

@@ -39,7 +39,7 @@ def file_of(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///").split("?")[0]).absolute()
 
 
-def shown(database: Path) -> str:
+def printable_path(database: Path) -> str:
     """Return the database's path as messages show it: `mlruns/mlflow.db`."""
     return f"{database.parent.name}/{database.name}"
 
@@ -51,7 +51,7 @@ def revision(database: Path, timeout: float | None = None) -> str | None:
     the file is not writable, stays locked, or is no database; None where the schema says no version.
     """
     if not os.access(database, os.R_OK | os.W_OK):
-        raise StoreError(f"{shown(database)} is not writable: give yourself write permission to it")
+        raise StoreError(f"{printable_path(database)} is not writable: give yourself write permission to it")
     with connected(database, timeout) as connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")
@@ -112,7 +112,7 @@ def connected(
     """
     timeout = _lock_timeout() if timeout is None else timeout
     if database.exists() and not database.is_file():
-        raise StoreError(f"{shown(database)} must be an ordinary file: move it away to start afresh")
+        raise StoreError(f"{printable_path(database)} must be an ordinary file: move it away to start afresh")
     uri = f"file:{quote(str(database))}?mode={'ro' if read_only else 'rwc'}"
     try:
         connection = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
@@ -122,14 +122,14 @@ def connected(
     except sqlite3.OperationalError as error:
         if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
             raise StoreError(
-                f"{shown(database)} is locked by another program (waited {timeout:g} s): "
+                f"{printable_path(database)} is locked by another program (waited {timeout:g} s): "
                 "end it, then try again"
             ) from error
-        raise StoreError(f"{shown(database)} cannot be used: {error}") from error
+        raise StoreError(f"{printable_path(database)} cannot be used: {error}") from error
     except sqlite3.DatabaseError as error:
         raise StoreError(
-            f"{shown(database)} is damaged or no SQLite database ({error}): put a backup in its place, "
-            "or move it away to start afresh"
+            f"{printable_path(database)} is damaged or no SQLite database ({error}): put a backup in its "
+            "place, or move it away to start afresh"
         ) from error
 
 
@@ -139,8 +139,8 @@ def refuse_strange(connection: sqlite3.Connection, database: Path) -> None:
     found = connection.execute(STRANGE).fetchone()
     if found is not None:
         raise StoreError(
-            f"{shown(database)} holds the {found[0]} {found[1]!a:.100}; expected plain tables: put a backup "
-            "in its place, or move it away to start afresh"
+            f"{printable_path(database)} holds the {found[0]} {found[1]!a:.100}; expected plain tables: put "
+            "a backup in its place, or move it away to start afresh"
         )
 
 

@@ -1,4 +1,4 @@
-"""Delivers, and ends, the runs of processes that are gone: what their own couriers could not."""
+"""Delivers, and ends, the runs of processes that are gone: what they could not deliver themselves."""
 
 import contextlib
 import threading
@@ -38,7 +38,7 @@ class DeadRuns:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._courier = BackgroundDelivery(self._work)
+        self._delivery = BackgroundDelivery(self._work)
         self._folders: dict[Path, None] = {}
         self._closings: dict[Path, Closing] = {}
         self._lock = threading.Lock()
@@ -49,7 +49,7 @@ class DeadRuns:
         if found:
             with self._lock:
                 self._folders.update(dict.fromkeys(found))
-            self._courier.order()
+            self._delivery.order()
 
     def close(self, folder: Path, run_id: str | None, closing: Closing) -> None:
         """End the run of the process that is gone from `folder`, and tag its failure.
@@ -61,7 +61,7 @@ class DeadRuns:
         with self._lock:
             self._folders.update(dict.fromkeys(waiting([folder])))
             self._closings[folder] = closing
-        self._courier.bring()
+        self._delivery.bring()
 
     def forget(self, folder: Path) -> None:
         """Leave a folder to the process that takes it over."""
@@ -69,14 +69,14 @@ class DeadRuns:
             self._folders.pop(folder, None)
             self._closings.pop(folder, None)
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Wait a little until everything is delivered."""
-        self._courier.settle(SERVER_FINISH)
+        self._delivery.flush(SERVER_FINISH)
 
     def finish(self) -> None:
         """The same, for the last time."""
-        self.settle()
-        self._courier.stop()
+        self.flush()
+        self._delivery.stop()
 
     def _put(self, folder: Path, run_id: str | None, closing: Closing) -> None:
         outbox = Outbox(folder)

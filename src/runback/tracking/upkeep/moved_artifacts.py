@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from runback.errors import StoreError
-from runback.tracking.sqlite.sqlite_file import back_up, connected, shown
+from runback.tracking.sqlite.sqlite_file import back_up, connected, printable_path
 
 COLUMNS = (
     ("experiments", "artifact_location"),
@@ -102,7 +102,7 @@ def rewrite(database: Path, mlruns: Path) -> tuple[int, Path]:
                 )
             connection.execute("COMMIT")
     except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"cannot rewrite the paths in {shown(database)}: {error}") from error
+        raise StoreError(f"cannot rewrite the paths in {printable_path(database)}: {error}") from error
     return len(places), backup
 
 

@@ -17,7 +17,7 @@ class BackgroundDelivery:
     """Calls `work` in a thread of its own whenever there is something to bring, until it succeeds.
 
     `work` brings all there is; it raises StoreAway to be called again. Anything else that it raises comes out
-    of the next `bring` or `settle`. `on_outage` is called, in the thread, once an outage.
+    of the next `bring` or `flush`. `on_outage` is called, in the thread, once an outage.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class BackgroundDelivery:
             self._is_slow = self._is_slow or self._is_away
             self._is_away = False
 
-    def settle(self, seconds: float) -> bool:
+    def flush(self, seconds: float) -> bool:
         """Wait until everything is brought and return True, or until the store was away for `seconds`."""
         with self._changed:
             target = self._order()

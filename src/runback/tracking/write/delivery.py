@@ -18,7 +18,7 @@ from runback.tracking.write.pending_metrics import PendingMetrics
 from runback.system.files.contained_path import refuse_links_out
 from runback.tracking.layout import FOLDER_TAG, MIRROR
 from runback.tracking.write.outbox import RESERVE, OutboxEntry, Outbox, legible
-from runback.tracking.store import Store, told
+from runback.tracking.store import Store, store_errors
 from runback.tracking.tags import REASON_TAG
 from runback.tracking.mlflow_limits import first_line
 
@@ -54,7 +54,7 @@ def deliver(
     metrics = (outbox.folder / MIRROR, "metrics", send_metrics)
     for path, what, send in [*steps[:others], metrics, *steps[others:]]:
         try:
-            with told(store, what):
+            with store_errors(store, what):
                 send()
         except StoreAway:
             raise
@@ -100,7 +100,7 @@ def _refuse_strange(store: Store, run_id: str, folder: Path) -> None:
 def _folder_tag(store: Store, run_id: str) -> str | None:
     """Return which folder a run's process held; None where that, or the run, is not known. StoreAway."""
     try:
-        with told(store, f"anything of run {run_id}"):
+        with store_errors(store, f"anything of run {run_id}"):
             found: str | None = store.client.get_run(run_id).data.tags.get(FOLDER_TAG)
     except StoreAway:
         raise

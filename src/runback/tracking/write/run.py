@@ -27,7 +27,7 @@ from runback.system.files.full_disk import is_full
 from runback.system.text.excerpt import said
 from runback.system.secrecy import redacted, redacted_excerpt, without_values
 from runback.system.secrecy.config_secrets import masked
-from runback.system.secrecy.secret_values import without_known
+from runback.system.secrecy.secret_values import without_secret_values
 from runback.tracking.write.background_delivery import BackgroundDelivery
 from runback.tracking.write.pending_metrics import PendingMetrics
 from runback.tracking.write.delivery import END, deliver, send_end, send_params
@@ -35,7 +35,7 @@ from runback.tracking.mlflow_settings import one_try
 from runback.tracking.write.logged_model import ABOUT, MODEL_NAME
 from runback.tracking.upkeep.moved_artifacts import refuse_moved
 from runback.tracking.write.outbox import Outbox
-from runback.tracking.store import Store, experiment_id, patiently, told
+from runback.tracking.store import Store, experiment_id, patiently, store_errors
 from runback.tracking.tags import FAILURE_TAG, REASON_TAG
 from runback.tracking.mlflow_limits import PARAM_LIMIT, TAG_LIMIT, cut, first_line
 
@@ -68,7 +68,7 @@ class Run:
         self.store = store
         self._curves = PendingMetrics(store.client, run_id, folder)
         self._outbox = None if folder is None else Outbox(folder)
-        self._courier = BackgroundDelivery(self._deliver, self._say_away)
+        self._delivery = BackgroundDelivery(self._deliver, self._say_away)
         self._refused: set[Path] = set()
         self._ended = False
         self._waits = True
@@ -95,7 +95,7 @@ class Run:
 
     def experiment_id(self) -> str:
         """Return the ID of its experiment. Raises StoreError."""
-        with told(self.store, f"run {self.id}"):
+        with store_errors(self.store, f"run {self.id}"):
             return str(self.store.client.get_run(self.id).info.experiment_id)
 
     def describe(self, markdown: str) -> None:
@@ -125,31 +125,31 @@ class Run:
         if self._outbox is None:
             self.deliver()
         else:
-            self._courier.bring()
+            self._delivery.bring()
 
     def log_sample(self, metrics: Mapping[str, float]) -> None:
         """Log system metrics, a step after those that there are, without waiting; nothing after the end."""
         if not self._ended:
             self._curves.add(self._curves.next_sample, metrics)
-            self._courier.order()
+            self._delivery.order()
 
     def recover_metrics(self) -> None:
         """Store the metrics that only the folder's metrics.jsonl has.
 
         From then on logging a step again that either has changes nothing.
         """
-        with told(self.store, "metrics"):
+        with store_errors(self.store, "metrics"):
             self._curves.recover()
 
     def deliver(self) -> None:
         """Send the metrics that still wait. Raises StoreError when the store is away."""
-        with told(self.store, "metrics"):
+        with store_errors(self.store, "metrics"):
             self._curves.send()
 
     def log_text(self, text: str, artifact_file: str) -> None:
         """Store `text`, without secrets, as the artifact `artifact_file`."""
         is_for_people = not artifact_file.endswith((".html", ".json"))
-        shown = redacted(text) if is_for_people else without_known(text)
+        shown = redacted(text) if is_for_people else without_secret_values(text)
         self.log_bytes(shown.encode(errors="backslashreplace"), artifact_file)
 
     def log_bytes(self, content: bytes, artifact_file: str) -> None:
@@ -215,8 +215,8 @@ class Run:
         if self._outbox is None:
             return
         with contextlib.suppress(RunbackError):  # it has been told
-            self._courier.settle(SERVER_FINISH if self.store.is_server else LOCAL_FINISH)
-        self._courier.stop()
+            self._delivery.flush(SERVER_FINISH if self.store.is_server else LOCAL_FINISH)
+        self._delivery.stop()
         self._outbox.make_room()
         with contextlib.suppress(OSError):
             self._outbox.close()
@@ -232,7 +232,7 @@ class Run:
         if self._outbox is not None:
             with _written(what):
                 yield self._outbox
-            (self._courier.bring if self._waits else self._courier.order)()
+            (self._delivery.bring if self._waits else self._delivery.order)()
             return
         with tempfile.TemporaryDirectory(prefix="runback-") as folder:
             outbox = Outbox(Path(folder))
@@ -249,9 +249,9 @@ class Run:
             yield file
 
     def _deliver(self) -> None:
-        """Do the courier's work, in its thread."""
+        """Deliver what waits, in the background's thread."""
         if self._outbox is not None:
-            send, answered = self._curves.send, self._courier.answered
+            send, answered = self._curves.send, self._delivery.answered
             _say(deliver(self.store, self.id, self._outbox, send, answered, self._refused))
 
     def _say_away(self, away: StoreAway) -> None:
@@ -262,7 +262,7 @@ class Run:
 
     def _end_directly(self, end: Mapping[str, Any]) -> None:
         try:
-            with told(self.store, "the run's end"):
+            with store_errors(self.store, "the run's end"):
                 send_end(self.store.client, self.id, end)
         except RunbackError as error:
             _logger.warning("run %s ended as %s, its store does not know: %s", self.id, end["status"], error)
@@ -298,7 +298,7 @@ def start_run(
 
     def create(is_again: bool) -> str:
         in_experiment = experiment_id(store, experiment)
-        with told(store, "the run"), one_try():
+        with store_errors(store, "the run"), one_try():
             created = _created_before(store, in_experiment, all_tags, started_at) if is_again else None
             if created is None:
                 run = store.client.create_run(in_experiment, started_at, all_tags, redacted(name))
@@ -331,7 +331,7 @@ def _created_before(store: Store, in_experiment: str, tags: Mapping[str, str], s
 
 def _log_first_params(run: Run, outbox: Outbox, params: Mapping[str, str]) -> None:
     try:
-        with told(run.store, "params"):
+        with store_errors(run.store, "params"):
             send_params(run.store.client, run.id, params)
     except StoreAway:
         run.log_params(params)
@@ -349,7 +349,7 @@ def reopen_run(store: Store, run_id: str, folder: Path) -> Run:
     goes to the store now. Logging a step again that it has changes nothing.
     """
     run = Run(store, run_id, folder)
-    with told(store, f"run {run_id}"):
+    with store_errors(store, f"run {run_id}"):
         found = store.client.get_run(run_id)  # before anything is made for a run that does not exist
         if not store.is_server:
             location = store.client.get_experiment(found.info.experiment_id).artifact_location

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runback.tracking.store import Store, experiment_id, told
+from runback.tracking.store import Store, experiment_id, store_errors
 
 VIEW_TAG = "mlflow.sharedViewState."
 """Before a view's key, the tag of an experiment that MLflow's interface keeps the view in."""
@@ -58,7 +58,7 @@ def save_view(store: Store, experiment: str, key: str, view: SavedView) -> None:
     packed = base64.b64encode(zlib.compress(json.dumps(view.state()).encode())).decode()
     now = round(time.time() * 1000)
     content = {"name": view.name, "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
-    with told(store, f"the view {view.name!r}"):
+    with store_errors(store, f"the view {view.name!r}"):
         store.client.set_experiment_tag(
             experiment_id(store, experiment), f"{VIEW_TAG}{key}", json.dumps(content)
         )
