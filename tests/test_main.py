@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from runback.__main__ import VERBS, main
+from runback.cli.command_line import VERBS, main
 
 
 def test_help_lists_every_command(capsys):

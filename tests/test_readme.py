@@ -28,7 +28,7 @@ import pytest
 from PIL import Image
 
 from hydra_plugins.runback_sweeper.config import PRUNERS, SAMPLERS
-from runback.__main__ import VERBS
+from runback.cli.command_line import VERBS
 from runback.sweeping.sweep_settings import SweeperSettings
 
 ROOT = Path(__file__).parents[1]

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from runback.classifier.build import Prepared, load_data, threads_for
 from runback.classifier.config import TrainingConfig, TrainingSpec
+from runback.keras.tensorflow_build import tensorflow_build
 from runback.provenance.code.snapshot import Snapshot, take_snapshot, tree_state
 from runback.provenance.code.working_tree import toplevel
 from runback.provenance.config_hash import text_hash
@@ -134,7 +135,7 @@ def record(
 ) -> dict[str, Any]:
     """Return what has to be known to train this run again and to explain another result."""
     with silenced():
-        tensorflow = environment.tensorflow_build()
+        tensorflow = tensorflow_build()
     config = written(plan.config)
     return {
         "format": RECORD_FORMAT,

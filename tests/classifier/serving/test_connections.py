@@ -27,7 +27,7 @@ from runback.classifier.serving.connections import MOST, MOST_SMALL_CHUNKS, SMAL
 SERVER = """
 import json, socket, sys
 from types import SimpleNamespace
-from runback import serve
+from runback.cli.commands import serve
 from runback.classifier.serving import connections
 from runback.classifier.serving.http_app import make_app
 

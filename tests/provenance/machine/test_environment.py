@@ -82,10 +82,14 @@ def test_only_variables_that_can_change_a_result_are_recorded(set_variables):
 
 BUILD = """
 import json, sys
-from runback.provenance import difference, environment, fingerprint, hardware, snapshot, verdict
+from runback.keras.tensorflow_build import tensorflow_build
+from runback.provenance import fingerprint
+from runback.provenance.code import snapshot
+from runback.provenance.comparing import difference, verdict
+from runback.provenance.machine import environment, hardware
 environment.packages()
 assert "tensorflow" not in sys.modules
-print(json.dumps(environment.tensorflow_build()))
+print(json.dumps(tensorflow_build()))
 """
 
 

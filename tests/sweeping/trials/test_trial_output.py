@@ -203,7 +203,8 @@ def test_an_output_is_shortened_while_its_trial_goes_on(engine, tmp_path):
 
 def test_unfinished_lines_are_written_when_asked_for_and_whole_ones_at_once(tmp_path):
     program = (
-        "import sys; from pathlib import Path; from runback.sweeping import output; log = Path(sys.argv[1]);"
+        "import sys; from pathlib import Path; log = Path(sys.argv[1]);"
+        "from runback.sweeping.trials import trial_output as output;"
         "output.redirect(log); print('a', end=' '); assert log.read_text() == '';"
         "sys.stdout.flush(); assert log.read_text() == 'a ';"
         "print('ü'); assert log.read_text() == 'a ü\\n', log.read_text(); print('b', file=sys.stderr, end='')"

@@ -1,10 +1,9 @@
-"""The software around a run: packages, Python, operating system, TensorFlow, environment variables."""
+"""The software around a run: packages, Python, operating system, environment variables."""
 
 import os
 import platform
 import re
 from importlib.metadata import Distribution, distributions
-from typing import Any
 
 from runback.system.secrecy import redacted, secret_variable
 
@@ -42,22 +41,6 @@ def system() -> dict[str, str]:
     return {"os": platform.platform(), "machine": platform.machine()}
 
 
-def tensorflow_build() -> dict[str, Any]:
-    """Return which TensorFlow this is, what it was built for, and whether oneDNN computes for it here.
-
-    Imports TensorFlow, which takes seconds. `onednn` is what TensorFlow decided from the CPU and from
-    TF_ENABLE_ONEDNN_OPTS; None where it cannot be asked.
-    """
-    import tensorflow as tf
-
-    return {
-        "version": tf.version.VERSION,
-        "git_version": tf.version.GIT_VERSION,
-        "build": dict(sorted(tf.sysconfig.get_build_info().items())),
-        "onednn": _onednn(),
-    }
-
-
 def recorded_variables() -> dict[str, str]:
     """Return the environment variables that can change a result, sorted, without any secret."""
     return {
@@ -74,13 +57,3 @@ def _name_and_version(distribution: Distribution) -> tuple[str | None, str | Non
     text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
     name, version = (re.search(rf"^{key}: *(\S+)", text, re.MULTILINE) for key in ("Name", "Version"))
     return (name[1] if name else None), (version[1] if version else None)
-
-
-def _onednn() -> bool | None:
-    try:
-        # There is no public way to ask; the default depends on what the CPU can do.
-        from tensorflow.python.util import _pywrap_util_port
-    except ImportError:
-        return None
-    is_enabled = getattr(_pywrap_util_port, "IsMklEnabled", None)
-    return None if is_enabled is None else bool(is_enabled())
