@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from runback.classifier.config import GROUPS, SPLIT_KNOBS, TrainingConfig
+from runback.classifier.train_config import GROUPS, SPLIT_KNOBS, TrainingConfig
 from runback.errors import DataError, InputError
 from runback.keras import seeding
 from runback.sweeping.trials import trial as trials

@@ -17,7 +17,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runback.classifier.config import TrainConfig
+from runback.classifier.train_config import TrainConfig
 from runback.errors import InputError
 from runback.system.config.config_bounds import bounded, refuse_growth
 from runback.system.config.interpolation import foreign

@@ -16,7 +16,7 @@ import psutil
 from omegaconf import OmegaConf
 
 from runback.classifier.build import Prepared, load_data, threads_for
-from runback.classifier.config import TrainingConfig, TrainingSpec
+from runback.classifier.train_config import TrainingConfig, TrainingSpec
 from runback.keras.tensorflow_build import tensorflow_build
 from runback.provenance.code.snapshot import Snapshot, take_snapshot, tree_state
 from runback.provenance.code.working_tree import toplevel

@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runback.classifier.config import TrainConfig, TrainingSpec
+from runback.classifier.train_config import TrainConfig, TrainingSpec
 from runback.errors import InputError
 from runback.runs.artifacts import CONFIG
 from runback.runs.stored_run import StoredRun

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runback.classifier.build import prepare
-from runback.classifier.config import TrainingSpec
 from runback.classifier.hydra_app import enter_project
 from runback.classifier.record import code_here, record
 from runback.classifier.recorded_plan import recorded_plan
 from runback.classifier.train import train
+from runback.classifier.train_config import TrainingSpec
 from runback.errors import InputError
 from runback.provenance.comparing.difference import differences
 from runback.runs.artifacts import RECORD

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runback.classifier import hydra_app, record
 from runback.classifier.build import prepare
-from runback.classifier.config import GROUPS, TrainingSpec
+from runback.classifier.train_config import GROUPS, TrainingSpec
 from runback.errors import InputError, StoreError, TrialPruned
 from runback.runs.continuation import Continuation, continue_trial
 from runback.sweeping.trials import trial as trials

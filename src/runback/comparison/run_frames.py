@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from runback.comparison.columns import curve_columns, typed, whole
-from runback.comparison.kept_epochs import results
+from runback.comparison.run_metrics import results
 from runback.errors import InputError
 from runback.runs.artifacts import NETWORK
 from runback.system.files.contained_path import inside

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from runback.classifier.augmentation.stack import build_stack
-from runback.classifier.config import PRECISIONS
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.models.deep_cnn import deep_cnn
 from runback.classifier.models.resnet20 import resnet20
 from runback.classifier.models.shallow_cnn import shallow_cnn
+from runback.classifier.train_config import PRECISIONS
 from runback.classifier.training.fit import compile_model, fit
 
 

@@ -48,14 +48,14 @@ def make_app(classifier: Classifier, version: str) -> Starlette:
     async def ping(_request: Request) -> Response:
         return Response("\n", media_type="application/json")
 
-    async def tell_version(_request: Request) -> Response:
+    async def answer_version(_request: Request) -> Response:
         return Response(version, media_type="application/json")
 
     app = Starlette(
         routes=[
             Route("/invocations", invocations, methods=["POST"]),
             *(Route(path, ping) for path in ("/ping", "/health")),
-            Route("/version", tell_version),
+            Route("/version", answer_version),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS))],
         exception_handlers={

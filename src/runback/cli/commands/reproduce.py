@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from runback.classifier import record
-from runback.classifier.config import check_parts
 from runback.classifier.hydra_app import enter_project
 from runback.classifier.recorded_plan import recorded_plan
 from runback.classifier.train import Trained, train
+from runback.classifier.train_config import check_parts
 from runback.cli import consent
 from runback.comparison.difference_table import print_differences
 from runback.errors import InputError, StoreError
