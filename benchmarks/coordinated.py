@@ -19,7 +19,7 @@ from runback.sweeping.study.study_store import close_study, open_study
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Budget, Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
-from runback.sweeping.trials.failure_policy import RETRIES, Policy
+from runback.sweeping.trials.failures import RETRIES, FailurePolicy
 from runback.sweeping.trials.worker import Job
 
 SEARCHED = {
@@ -89,7 +89,7 @@ def sweep(
     with contextlib.closing(LocalEngine(preload=PRELOADED)) as engine:
         gc.freeze()  # as a sweep does
         decisions = Decisions(study, proposer, NopPruner, n_workers if deterministic else None)
-        Coordinator(study, decisions, engine, budget, Policy(RETRIES), job, [ends]).run()
+        Coordinator(study, decisions, engine, budget, FailurePolicy(RETRIES), job, [ends]).run()
     close_study(study)
     return ends.times
 

@@ -15,7 +15,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from omegaconf import DictConfig, OmegaConf
 
-import runback.classifier.build  # it registers the schema of conf/train.yaml
+import runback.classifier.train_config  # it registers the schema of conf/train.yaml
 from hydra_plugins.runback_sweeper.config import PRUNERS, SAMPLERS
 from runback.errors import InputError
 from runback.sweeping.deciding.proposer import Proposer
@@ -206,4 +206,4 @@ def test_no_sampler_and_no_pruner_are_choices_too(composed):
 
 
 def test_run_level_keys_are_all_in_the_schema(composed):
-    assert set(composed()) - {"hydra"} == set(runback.classifier.build.TrainConfig.__annotations__)
+    assert set(composed()) - {"hydra"} == set(runback.classifier.train_config.TrainConfig.__annotations__)

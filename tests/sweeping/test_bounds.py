@@ -27,7 +27,7 @@ from runback.sweeping.study.study_store import best_trials, open_study
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import STOP_GRACE, Budget, Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
-from runback.sweeping.trials.failure_policy import RETRIES, Policy
+from runback.sweeping.trials.failures import RETRIES, FailurePolicy
 from runback.sweeping.trials.outcome_file import FILE
 from runback.sweeping.trials.trial import current
 from runback.sweeping.trials.worker import Job
@@ -73,7 +73,7 @@ def sweep(folder, engine, task, *, n_trials=2, n_workers=1, pruner=NopPruner):
     proposer = Proposer({"_target_": "optuna.samplers.RandomSampler"}, searched, seed=0)
     decisions = Decisions(study, proposer, pruner)
     budget = Budget(n_trials, None, n_workers)
-    return study, seen, Coordinator(study, decisions, engine, budget, Policy(RETRIES), job, [seen])
+    return study, seen, Coordinator(study, decisions, engine, budget, FailurePolicy(RETRIES), job, [seen])
 
 
 def first(folder, engine, task):

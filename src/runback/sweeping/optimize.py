@@ -46,7 +46,7 @@ from runback.sweeping.trials.coordinator import Budget, Coordinator, Observer
 from runback.sweeping.trials.devices import devices
 from runback.sweeping.trials.engines.engine import Ended
 from runback.sweeping.trials.engines.local_engine import LocalEngine
-from runback.sweeping.trials.failure_policy import RETRIES
+from runback.sweeping.trials.failures import RETRIES
 from runback.sweeping.trials.hydra_job import Composer, app_config
 from runback.sweeping.trials.worker import Job
 from runback.sweeping.watching.live_table import LiveTable

@@ -6,7 +6,7 @@ from typing import Any
 
 from runback.errors import InputError
 from runback.sweeping.confirm.confirm_settings import ConfirmSettings
-from runback.sweeping.trials.failure_policy import RETRIES, Policy, check_retries
+from runback.sweeping.trials.failures import RETRIES, FailurePolicy, check_retries
 from runback.tracking.layout import folder_name
 
 
@@ -86,9 +86,9 @@ class SweeperSettings:
         return None if self.confirm is None else ConfirmSettings.of(self.confirm)
 
     @property
-    def policy(self) -> Policy:
+    def policy(self) -> FailurePolicy:
         """What is done about trials that fail."""
-        return Policy({**RETRIES, **self.retries}, self.trial_timeout, self.stall_timeout)
+        return FailurePolicy({**RETRIES, **self.retries}, self.trial_timeout, self.stall_timeout)
 
     def check(self) -> None:
         """Errors: InputError for a value out of range."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from runback.classifier.data import dataset_hash
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.data.dataset_hash import content_hash
 
@@ -47,5 +48,5 @@ def test_a_memory_map_a_view_and_small_chunks_hash_alike(dataset, tmp_path, monk
     np.save(tmp_path / "images.npy", dataset.images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
     turned = np.asfortranarray(dataset.images)
-    monkeypatch.setattr(content_hash, "CHUNK_BYTES", 200)
+    monkeypatch.setattr(dataset_hash, "CHUNK_BYTES", 200)
     assert [content_hash(replace(dataset, images=images)) for images in (mapped, turned)] == [expected] * 2

@@ -28,7 +28,7 @@ from runback.sweeping.study.study_store import create_entry, open_study
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import ORPHAN_GRACE, STOP_GRACE, Budget, Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
-from runback.sweeping.trials.failure_policy import RETRIES, Policy
+from runback.sweeping.trials.failures import RETRIES, FailurePolicy
 from runback.sweeping.trials.outcome_file import write_outcome
 from runback.sweeping.trials.trial import current
 from runback.sweeping.trials.trial_output import OUTPUT
@@ -93,7 +93,7 @@ def sweep(tmp_path, engine, task, *, n_trials=6, n_workers=2, pruner=None, space
 
     proposer = Proposer(sampler, searched, seed=0)
     budget = Budget(n_trials, None, n_workers)
-    policy = Policy({**RETRIES, **(retries or {})}, **limits)
+    policy = FailurePolicy({**RETRIES, **(retries or {})}, **limits)
     decisions = Decisions(study, proposer, pruner or NopPruner, window)
     return study, seen, Coordinator(study, decisions, engine, budget, policy, job, [seen])
 

@@ -84,7 +84,7 @@ def test_the_end_gives_up_on_a_store_that_stays_away(work):
     work.error = StoreAway("away")
     bearer = BackgroundDelivery(work)
     bearer.bring()
-    assert 0.3 <= _seconds(bearer.settle, 0.3) < 10
+    assert 0.3 <= _seconds(bearer.flush, 0.3) < 10
     assert not bearer.flush(0.1)
 
 

@@ -35,7 +35,7 @@ from runback.sweeping.study.trial_label import confirm_label
 from runback.sweeping.sweep_settings import SweeperSettings
 from runback.sweeping.trials.coordinator import Budget, Coordinator
 from runback.sweeping.trials.engines.engine import Engine
-from runback.sweeping.trials.failure_policy import Policy
+from runback.sweeping.trials.failures import FailurePolicy
 from runback.sweeping.trials.hydra_job import Composer
 from runback.sweeping.trials.worker import Job
 from runback.sweeping.watching.sweep_run import SweepRun
@@ -56,7 +56,7 @@ class Resources:
     n_workers: int
     threads: int
     devices: list[str]
-    policy: Policy
+    policy: FailurePolicy
     parent: SweepRun
     folder: Path
 

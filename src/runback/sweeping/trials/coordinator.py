@@ -22,8 +22,7 @@ from runback.sweeping.trials import messages
 from runback.sweeping.trials import outcome_file as outcomes
 from runback.sweeping.trials.devices import least_used
 from runback.sweeping.trials.engines.engine import Ended, Engine, Said
-from runback.sweeping.trials.failure_policy import BAD_REGIONS, Policy
-from runback.sweeping.trials.giving_up import FailuresInARow
+from runback.sweeping.trials.failures import KINDS, FailurePolicy, FailuresInARow
 from runback.sweeping.trials.trial_output import OUTPUT, tidy
 from runback.sweeping.trials.worker import ORPHANED, PROCESS, Job
 from runback.system.files.process_owner import end, is_abandoned, is_open_in
@@ -119,7 +118,7 @@ class Coordinator:
     decisions: Decisions
     engine: Engine
     budget: Budget
-    policy: Policy
+    policy: FailurePolicy
     job: Callable[[int, dict[str, Any], str | None, str | None], Job]
     """Makes a job from a trial's number, its params, the run that an earlier process of it had begun (None if
     there was none, empty if it did not say), and its device."""
@@ -298,7 +297,7 @@ class Coordinator:
         match outcome:
             case messages.Completed(values):
                 self.study.tell(entry.number, list(values))
-            case messages.Failed(kind) if kind not in BAD_REGIONS:
+            case messages.Failed(kind) if not KINDS[kind].blames_params:
                 self.study.tell(entry.number, state=TrialState.FAIL)
             case _:
                 self.study.tell(entry.number, state=TrialState.PRUNED)

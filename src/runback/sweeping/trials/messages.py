@@ -2,19 +2,6 @@
 
 from dataclasses import dataclass
 
-KINDS = {
-    "out_of_memory": "the system killed it for its memory, or the device had none left",
-    "diverged": "the loss or the objective is not finite",
-    "timeout": "it took too long as a whole, or from one report to the next",
-    "lost": "its process was killed, crashed, or went away with its machine",
-    "data": "the images or labels cannot be used",
-    "input": "its config cannot be trained",
-    "store": "what it records cannot be kept: the disk is full, or the store was away for too long",
-    "code": "an exception, or a value that is no number",
-    "stopped": "it was asked to stop: with the whole sweep, or by somebody else",
-}
-"""Why a trial ends without a value."""
-
 
 @dataclass(frozen=True)
 class Report:
@@ -46,7 +33,7 @@ class Pruned:
 
 @dataclass(frozen=True)
 class Failed:
-    """The trial ended without a value, for one of the `KINDS` of reasons."""
+    """The trial ended without a value, for one of the reasons of `failures.KINDS`."""
 
     kind: str
     reason: str
