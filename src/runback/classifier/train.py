@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from runback.classifier import hydra_app, record
 from runback.classifier.build import prepare
 from runback.classifier.config import GROUPS, TrainingSpec
+from runback.classifier.preload import PRELOAD
 from runback.errors import InputError, StoreError, TrialPruned
 from runback.runs.continuation import Continuation, taken_up
 from runback.sweeping.trials import trial as trials
@@ -223,6 +224,7 @@ def _names_only_our_own(cfg: DictConfig) -> bool:
 
 job.check = check  # type: ignore[attr-defined]
 job.warm_up = warm_up  # type: ignore[attr-defined]
+job.preload = PRELOAD  # type: ignore[attr-defined]
 
 
 def _refuse_used(folder: Path) -> None:
