@@ -26,7 +26,7 @@ def test_a_value_out_of_range_is_refused(knobs, message):
 
 
 def test_cores_are_divided_among_the_workers(monkeypatch):
-    monkeypatch.setattr("runback.keras.seeding.available_cores", lambda: 8)
+    monkeypatch.setattr("runback.sweeping.optimize.available_cores", lambda: 8)
     slots = divide(SweeperSettings(n_workers=2))
     assert (slots.n_workers, slots.threads) == (2, 4)
     slots = divide(SweeperSettings(n_workers=16))
@@ -34,7 +34,7 @@ def test_cores_are_divided_among_the_workers(monkeypatch):
 
 
 def test_workers_are_as_many_as_cores_and_memory_and_trials_allow(monkeypatch):
-    monkeypatch.setattr("runback.keras.seeding.available_cores", lambda: 8)
+    monkeypatch.setattr("runback.sweeping.optimize.available_cores", lambda: 8)
     monkeypatch.setattr("runback.sweeping.optimize.psutil.virtual_memory", lambda: _Memory(64e9))
     assert divide(SweeperSettings()).n_workers == 8
     assert divide(SweeperSettings(threads=2)).n_workers == 4

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runback.classifier import hydra_app, record
 from runback.classifier.build import prepare
+from runback.classifier.preload import PRELOAD
 from runback.classifier.train_config import GROUPS, TrainingSpec
 from runback.errors import InputError, StoreError, TrialPruned
 from runback.runs.continuation import Continuation, continue_trial
@@ -223,6 +224,7 @@ def _names_only_our_own(cfg: DictConfig) -> bool:
 
 job.check = check  # type: ignore[attr-defined]
 job.warm_up = warm_up  # type: ignore[attr-defined]
+job.preload = PRELOAD  # type: ignore[attr-defined]
 
 
 def _refuse_used(folder: Path) -> None:

@@ -117,7 +117,13 @@ def sweep(
             if sys.stdout.isatty():  # what is imported and checked now takes seconds
                 say(f"sweep {name}: getting ready, {slots.n_workers} trials at once")
             engine = ends.enter_context(
-                closing(LocalEngine(settings.start_method, settings.preload, composer.warm_up(slots.threads)))
+                closing(
+                    LocalEngine(
+                        settings.start_method,
+                        composer.preload(settings.preload),
+                        composer.warm_up(slots.threads),
+                    )
+                )
             )
             if settings.extend or not is_known:  # else they were, before it began
                 _check_corners(composer, searched, engine, slots)

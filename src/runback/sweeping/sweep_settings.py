@@ -60,7 +60,7 @@ class SweeperSettings:
     start_method: str = "forkserver"
     """forkserver (a trial starts in milliseconds) or spawn (a fresh interpreter for each)."""
     preload: list[str] = field(default_factory=list)
-    """Modules that the forkserver imports once, before the first trial."""
+    """Modules that the forkserver imports once, before the first trial, besides the task's own."""
     confirm: Any = None
     """How the best trials are trained again on fresh seeds: {top: 3, seeds: 5}; None: they are not."""
     experiment: str | None = None

@@ -93,6 +93,13 @@ class Composer:
         call = partial(_run, self.task_function, config, self.loader, Singleton.get_state())
         return Job.of(call, number=number, folder=folder, **facts)
 
+    def preload(self, setting: Sequence[str]) -> tuple[str, ...]:
+        """Return the modules to import before the first trial: the app's, then the setting's, each once.
+
+        An app declares its own as an attribute of its task function: `task.preload = ("keras",)`.
+        """
+        return tuple(dict.fromkeys([*getattr(self.task_function, "preload", ()), *setting]))
+
     def warm_up(self, threads: int) -> Callable[[], None] | None:
         """Return what a process does before it has a trial, if the app has something to do.
 

@@ -1,0 +1,31 @@
+"""The modules that a trial imports, imported once by the server that forks trials."""
+
+PRELOAD = (
+    "tensorflow",
+    "keras",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "sqlalchemy.dialects.sqlite",
+    "alembic.command",
+    "matplotlib.backends.backend_agg",
+    "rich.live",
+    "rich.progress",
+    "rich._emoji_codes",
+    "runback.classifier.train",
+    "runback.classifier.record",
+    "runback.classifier.augmentation.stack",
+    "runback.classifier.augmentation.preview",
+    "runback.classifier.data.digits",
+    "runback.classifier.data.cifar10",
+    "runback.classifier.data.split",
+    "runback.classifier.models.deep_cnn",
+    "runback.classifier.models.resnet20",
+    "runback.classifier.models.shallow_cnn",
+    "runback.provenance.code.snapshot",
+    "runback.tracking.write.network_artifacts",
+    "runback.tracking.write.system_metrics",
+    "runback.classifier.training.curves_figure",
+    "runback.classifier.training.fit",
+    "runback.classifier.training.progress",
+    "runback.classifier.training.schedule",
+)
+"""Importing them costs seconds: each trial would pay it."""
