@@ -1,7 +1,7 @@
-"""What can go wrong, as a tree.
+"""Errors and signals of runback, as a tree.
 
 RunbackError                 the root; `exit_code` is what the command line returns
-├── InputError        (2)    what was asked for cannot be done as it was asked; nothing was started
+├── InputError        (2)    the request cannot be carried out as it was made; nothing was started
 │   ├── DataError     (2)    the images or labels cannot be used
 │   ├── StoreError    (2)    mlruns/ or a database in it cannot be used
 │   │   └── StoreAway (2)    the store does not answer now; later it may
@@ -21,7 +21,7 @@ class RunbackError(Exception):
 
 
 class InputError(RunbackError):
-    """What was asked for cannot be done as it was asked; nothing was started."""
+    """The request cannot be carried out as it was made; nothing was started."""
 
     exit_code = 2
 
@@ -39,7 +39,7 @@ class StoreAway(StoreError):  # noqa: N818 - the word for it
 
 
 class NeedsFreshProcess(InputError):  # noqa: N818 - a fact about the process
-    """What this process has done before cannot be undone, and rules out what was asked for."""
+    """This process has done something before that cannot be undone and rules the request out."""
 
 
 class TrainingError(RunbackError):

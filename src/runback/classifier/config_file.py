@@ -35,7 +35,7 @@ _CHOICE = re.compile(r"(?:override )?/?(?P<group>\w+)(?:@(?P<package>\w+)(?:\.\w
 """A key of a defaults list: a config group, no part of one, and where its choice goes."""
 
 _OWN_REFERENCE = re.compile(rf"\$\{{(?:\.\w|(?:{'|'.join(KEYS)})\b)")
-"""How a reference to a key of the app's begins, or to a neighbour."""
+"""The start of a reference to a key of the app's or to a neighbour."""
 
 _NAME = re.compile(r"\w[\w-]*(?:\.[\w-]+)*")
 """A choice: a file's name without .yaml."""

@@ -1,4 +1,4 @@
-"""For notebooks: a sweep as pandas frames, a run's network as a Keras model."""
+"""Loads a sweep as pandas frames and a run's network as a Keras model, for notebooks."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

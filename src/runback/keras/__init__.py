@@ -1,1 +1,1 @@
-"""For any Keras training: its state, its checkpoints, its resumption, its network as a file."""
+"""State, checkpoints, resumption and network file of any Keras training."""

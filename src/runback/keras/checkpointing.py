@@ -20,14 +20,14 @@ WORTHWHILE = 60.0
 """Seconds of training below which a lost one is sooner trained again than thought about."""
 
 STOPPING_STATE = ("wait", "best", "best_epoch", "stopped_epoch")
-"""What keras.callbacks.EarlyStopping keeps from epoch to epoch, besides the best weights."""
+"""Attributes that keras.callbacks.EarlyStopping carries from epoch to epoch, besides the best weights."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class CheckpointPlan:
-    """Where checkpoints go, and when: whenever a signal stops the training, and after some epochs."""
+    """The folder and the times of checkpoints: when a signal stops the training, and after some epochs."""
 
     folder: Path
 

@@ -52,7 +52,7 @@ class EpochReport(keras.callbacks.Callback):
 
     @property
     def seconds(self) -> float:
-        """How long the running epoch has trained so far."""
+        """Seconds that the running epoch has trained so far."""
         return (self._trained or time.perf_counter()) - self._started
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:

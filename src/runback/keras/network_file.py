@@ -32,7 +32,7 @@ VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsi
 OPERATIONS = tuple(f"keras.src.ops.{name}" for name in allowed.NETWORK_MODULES)
 
 UNREADABLE = (EOFError, KeyError, NotImplementedError, OSError, RecursionError, RuntimeError, ValueError)
-"""What reading a damaged file raises, besides `zipfile.BadZipFile` and `zlib.error`."""
+"""Errors that reading a damaged file raises, besides `zipfile.BadZipFile` and `zlib.error`."""
 
 
 def check_network_file(file: Path, declared: tuple[str, ...], what: str) -> None:

@@ -1,4 +1,4 @@
-"""What a training consists of besides its data: the values of all variables, and putting them back."""
+"""Takes the values of all variables of a training and puts them back."""
 
 import re
 from collections.abc import Sequence

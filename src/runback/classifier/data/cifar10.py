@@ -18,7 +18,7 @@ from runback.errors import DataError
 
 URL = f"https://www.cs.toronto.edu/~kriz/{cifar10_binary.ARCHIVE}"
 SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
-"""Of the authors' archive, 170,052,171 bytes."""
+"""The checksum of the authors' archive, 170,052,171 bytes."""
 
 TABLES: dict[Split, tuple[str, ...]] = {"train": ("train.parquet",), "test": ("test.parquet",)}
 ENVIRONMENT = "RUNBACK_CIFAR10"

@@ -15,13 +15,13 @@ from runback.errors import DataError
 from runback.system.files.whole_file import alone, partial, publish
 
 TIMEOUT_SECONDS = 30
-"""How long a server may stay silent."""
+"""Seconds that a server may stay silent."""
 
 LARGEST = 200_000_000
 """Bytes; CIFAR-10's archive has 170,052,171."""
 
 DEADLINE_SECONDS = 3600.0
-"""How long a download may take: 50 kB a second are enough."""
+"""Seconds that a download may take: 50 kB a second are enough."""
 
 logger = logging.getLogger(__name__)
 

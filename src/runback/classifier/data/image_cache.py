@@ -20,7 +20,7 @@ from runback.system.files.whole_file import alone, check_space, partial, publish
 
 @dataclass(frozen=True)
 class Decoding:
-    """What a source promises before it decodes an image, and the images as they come.
+    """The labels of a source, known before it decodes an image, and its images as they come.
 
     `blocks` yields uint8 arrays (m, height, width, channels) of one image shape, together as many images
     as there are `labels` (int64), in their order.

@@ -38,7 +38,7 @@ BROKEN = (
     struct.error,
     zlib.error,
 )
-"""What Pillow raises on broken PNG and JPEG data."""
+"""Errors that Pillow raises on broken PNG and JPEG data."""
 
 Item = tuple[str, bytes | Path]
 """One encoded image: what to call it in a message, and its bytes or its file."""

@@ -17,8 +17,10 @@ Method = Literal["stratified", "tail"]
 
 TEST_FRACTION = 0.2
 TEST_SEED = 0
-"""Where a source has no test split of its own, these two cut one off. They never change, and no knob
-changes the seed: one and the same test split stays out of sight in every run."""
+"""The seed of the test split, TEST_FRACTION of the images, that is cut off where a source has none.
+
+Both are constants, not knobs: the same test split stays out of sight in every run.
+"""
 
 
 def limited(dataset: Dataset, limit: int | None, seed: int) -> Dataset:

@@ -1,1 +1,1 @@
-"""How good a trained network is on images it has never seen."""
+"""Measures a trained network on images that it has never seen."""

@@ -11,15 +11,12 @@ from runback.errors import InputError
 from runback.statistics.wilson_interval import wilson
 
 SUM_TOLERANCE = 1e-2
-"""How far the sum of an image's probabilities may lie from 1: bfloat16 keeps 8 bits."""
+"""The largest distance from 1 of the sum of an image's probabilities: bfloat16 keeps 8 bits."""
 
 
 @dataclass(frozen=True)
 class ClassAccuracy:
-    """How many of the `n` images of class `name` were recognised; both shares are None when n is 0.
-
-    `interval` is the 95 % Wilson interval.
-    """
+    """Accuracy on the `n` images of a class, with its 95 % Wilson interval; both are None when n is 0."""
 
     name: str
     n: int
@@ -29,7 +26,7 @@ class ClassAccuracy:
 
 @dataclass(frozen=True, eq=False)
 class ClassificationReport:
-    """What a network does on `n` test images.
+    """The measurements of a network on `n` test images.
 
     `loss` is the mean sparse categorical crossentropy in nats; `interval` the 95 % Wilson interval of
     `accuracy`; `confusion` int64 counts of shape (classes, classes): row the true class, column the answer.

@@ -1,4 +1,4 @@
-"""What a network's knobs may be, and the smallest image that it can take."""
+"""Bounds of a network's knobs, and the smallest image that it can take."""
 
 from typing import Annotated
 

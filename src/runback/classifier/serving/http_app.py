@@ -23,7 +23,7 @@ AT_ONCE = 2
 """Requests that are worked on at a time, the rest waits: one is read while the other one is computed."""
 
 HOSTS = ("localhost", "127.0.0.1")
-"""What a client may call this machine; a page on the web that has its own name point here does not."""
+"""Names of this machine that a client may use; a web page whose name points here has another."""
 
 
 def make_app(classifier: Classifier, version: str) -> Starlette:

@@ -26,7 +26,7 @@ PIECE = 64 * 2**10
 """Characters of numbers that are read at a time."""
 
 KEYS = ("inputs", "instances")
-"""What MLflow's clients call the images."""
+"""Keys under which MLflow's clients send the images."""
 
 EXPECTED = 'expected {"inputs": IMAGES} or {"instances": IMAGES}'
 
@@ -41,7 +41,7 @@ _SPACES = b" \t\r\n"
 _LEADING_ZERO = re.compile(rb"[^0-9]0[0-9]")
 
 Lists = tuple[tuple[int, ...], Callable[[], np.ndarray]]
-"""How long the lists of each level are, and what reads the numbers in them, uint8, in a row."""
+"""The lengths of the lists of each level, and a function that reads the numbers in them, uint8, in a row."""
 
 
 def small_lists(body: bytes | bytearray) -> Lists:

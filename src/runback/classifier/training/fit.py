@@ -22,7 +22,7 @@ from runback.runs.checkpoint import Checkpoint
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished training leaves behind besides the weights in its model."""
+    """The outcome of a finished training besides the weights in its model."""
 
     epochs: int
     """Completed epochs, those before a resume included."""

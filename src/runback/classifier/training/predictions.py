@@ -1,4 +1,4 @@
-"""What a trained model says about the images of its validation."""
+"""Predictions of a trained model for the images of its validation."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from runback.classifier.training.batches import validation_batch, validation_bat
 
 
 class ValidationPredictions:
-    """What a model from `compile_model` says about `validation`, kept from its last validation if possible.
+    """Predictions of a model from `compile_model` for `validation`, from its last validation if possible.
 
     `validation` and `batch_size` must be those that `fit` gets.
     """

@@ -14,7 +14,7 @@ from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
 
 FILES = (CONFIG, OVERRIDES, NETWORK, "architecture.json", "curves.png")
-"""What a bundle takes of a run's artifacts besides its record; model.keras has the weights."""
+"""Artifacts of a run that a bundle takes besides its record; model.keras has the weights."""
 
 
 def main(argv: list[str]) -> int:
