@@ -20,7 +20,7 @@ from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Budget, Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy
-from runback.sweeping.trials.worker import Job
+from runback.sweeping.trials.trial import Trial
 
 SEARCHED = {
     "optimizer": "choice(sgd, adam, rmsprop)",
@@ -78,18 +78,26 @@ def sweep(
     proposer = Proposer({"_target_": "optuna.samplers.TPESampler"}, searched, seed=0)
     ends = Ends()
 
-    def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
+    def new_trial(proposed: FrozenTrial, previous_run_id: str | None, device: str | None) -> Trial:
         def call() -> float:
-            return task(number, params)
+            return task(proposed.number, proposed.params)
 
-        facts: dict[str, Any] = {"sweep": "sweep", "threads": 1, "parent": None, "begun": begun}
-        return Job.of(call, number=number, folder=folder / str(number), device=device, **facts)
+        return Trial.of(
+            call,
+            number=proposed.number,
+            sweep="sweep",
+            folder=folder / str(proposed.number),
+            threads=1,
+            parent=None,
+            previous_run_id=previous_run_id,
+            device=device,
+        )
 
     budget = Budget(finished + n_trials, None, n_workers)
     with contextlib.closing(LocalEngine(preload=PRELOADED)) as engine:
         gc.freeze()  # as a sweep does
         decisions = Decisions(study, proposer, NopPruner, n_workers if deterministic else None)
-        Coordinator(study, decisions, engine, budget, FailurePolicy(RETRIES), job, [ends]).run()
+        Coordinator(study, decisions, engine, budget, FailurePolicy(RETRIES), new_trial, [ends]).run()
     close_study(study)
     return ends.times
 

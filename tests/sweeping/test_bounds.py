@@ -29,8 +29,7 @@ from runback.sweeping.trials.coordinator import STOP_GRACE, Budget, Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy
 from runback.sweeping.trials.outcome_file import FILE
-from runback.sweeping.trials.trial import current
-from runback.sweeping.trials.worker import Job
+from runback.sweeping.trials.trial import Trial, current
 
 
 class Seen:
@@ -66,14 +65,20 @@ def sweep(folder, engine, task, *, n_trials=2, n_workers=1, pruner=NopPruner):
     study = open_study(folder, "s", Search.of(searched, ("maximize",), {}))
     seen = Seen()
 
-    def job(number, params, begun, device):
-        facts = {"sweep": "s", "threads": 1, "parent": None, "begun": begun, "device": device}
-        return Job.of(partial(task, number), number=number, folder=folder / str(number), **facts)
+    def new_trial(proposed, previous_run_id, device):
+        number = proposed.number
+        facts = {"sweep": "s", "threads": 1, "parent": None, "previous_run_id": previous_run_id}
+        facts |= {"device": device, "folder": folder / str(number)}
+        return Trial.of(partial(task, number), number=number, **facts)
 
     proposer = Proposer({"_target_": "optuna.samplers.RandomSampler"}, searched, seed=0)
     decisions = Decisions(study, proposer, pruner)
     budget = Budget(n_trials, None, n_workers)
-    return study, seen, Coordinator(study, decisions, engine, budget, FailurePolicy(RETRIES), job, [seen])
+    return (
+        study,
+        seen,
+        Coordinator(study, decisions, engine, budget, FailurePolicy(RETRIES), new_trial, [seen]),
+    )
 
 
 def first(folder, engine, task):
@@ -300,7 +305,7 @@ def child_that(does):
         if pid == 0:
             return does()
         _, status = os.waitpid(pid, 0)
-        assert not (current().folder / FILE).exists()
+        assert not (current().trial.folder / FILE).exists()
         current().attribute("child", str(os.waitstatus_to_exitcode(status)))
         return 1.0
 

@@ -30,9 +30,9 @@ from runback.sweeping.trials.coordinator import ORPHAN_GRACE, STOP_GRACE, Budget
 from runback.sweeping.trials.engines.local_engine import LocalEngine
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy
 from runback.sweeping.trials.outcome_file import write_outcome
-from runback.sweeping.trials.trial import current
+from runback.sweeping.trials.trial import Trial, current
 from runback.sweeping.trials.trial_output import OUTPUT
-from runback.sweeping.trials.worker import PROCESS, Job
+from runback.sweeping.trials.worker import PROCESS
 from runback.system.files.folder_lock import alone_in
 
 RANDOM = {"_target_": "optuna.samplers.RandomSampler"}
@@ -79,23 +79,23 @@ def sweep(tmp_path, engine, task, *, n_trials=6, n_workers=2, pruner=None, space
     study = open_study(tmp_path, "s", Search.of(searched, directions, {}))
     seen = Seen()
 
-    def job(number, params, begun, device):
-        return Job.of(
-            partial(task, number, params),
-            number=number,
+    def new_trial(proposed, previous_run_id, device):
+        return Trial.of(
+            partial(task, proposed.number, proposed.params),
+            number=proposed.number,
             sweep="s",
             threads=1,
             parent=None,
-            begun=begun,
+            previous_run_id=previous_run_id,
             device=device,
-            folder=tmp_path / str(number),
+            folder=tmp_path / str(proposed.number),
         )
 
     proposer = Proposer(sampler, searched, seed=0)
     budget = Budget(n_trials, None, n_workers)
     policy = FailurePolicy({**RETRIES, **(retries or {})}, **limits)
     decisions = Decisions(study, proposer, pruner or NopPruner, window)
-    return study, seen, Coordinator(study, decisions, engine, budget, policy, job, [seen])
+    return study, seen, Coordinator(study, decisions, engine, budget, policy, new_trial, [seen])
 
 
 def asked(study, coordinator):
@@ -366,14 +366,14 @@ def test_a_second_ctrl_c_kills(tmp_path, engine):
 
 def test_an_error_before_a_trial_has_a_process_leaves_nothing_running(tmp_path, engine):
     study, _, coordinator = sweep(tmp_path, engine, lambda number, params: time.sleep(60))
-    start = coordinator.job
+    start = coordinator.new_trial
 
-    def interrupted(number, params, *where):
-        if number == 1:
+    def interrupted(proposed, *where):
+        if proposed.number == 1:
             raise InputError("cannot be composed")
-        return start(number, params, *where)
+        return start(proposed, *where)
 
-    coordinator.job = interrupted
+    coordinator.new_trial = interrupted
     with pytest.raises(InputError):
         coordinator.run()
     assert states(study) == [TrialState.WAITING, TrialState.WAITING]
@@ -407,13 +407,13 @@ def test_trials_of_a_dead_coordinator_are_taken_up_first(tmp_path, engine):
     asked(study, coordinator)
     asked(study, coordinator).note("run_id", "begun before")
     begun = []
-    start = coordinator.job
+    start = coordinator.new_trial
 
-    def noted(number, params, run, device):
-        begun.append((number, run))
-        return start(number, params, run, device)
+    def noted(proposed, run, device):
+        begun.append((proposed.number, run))
+        return start(proposed, run, device)
 
-    coordinator.job = noted
+    coordinator.new_trial = noted
     coordinator.run()
     assert states(study) == [TrialState.COMPLETE] * 3
     assert {number for number, _ in seen.put_backs} == {0, 1}

@@ -27,7 +27,7 @@ def study_facts(folder: Path) -> StudyFacts:
     known = [(str(trial.number), trial) for trial in study.get_trials(deepcopy=False)]
     if confirming is not None:
         trials = confirming.get_trials(deepcopy=False)
-        known += [(confirm_label(trial.params).name.removeprefix("trial "), trial) for trial in trials]
+        known += [(confirm_label(trial).name.removeprefix("trial "), trial) for trial in trials]
     runs = {str(trial.user_attrs.get("run_id", "")) for _, trial in known}
     runs.add(str(study.user_attrs.get(PARENT_RUN, "")))
     return StudyFacts([told for told, trial in known if trial.state == TrialState.RUNNING], runs - {""})

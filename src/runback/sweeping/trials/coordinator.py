@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from optuna.study import Study
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.pruning import Pruning
@@ -23,8 +23,9 @@ from runback.sweeping.trials import outcome_file as outcomes
 from runback.sweeping.trials.devices import least_used
 from runback.sweeping.trials.engines.engine import Ended, Engine, Said
 from runback.sweeping.trials.failures import KINDS, FailurePolicy, FailuresInARow
+from runback.sweeping.trials.trial import Trial
 from runback.sweeping.trials.trial_output import OUTPUT, tidy
-from runback.sweeping.trials.worker import ORPHANED, PROCESS, Job
+from runback.sweeping.trials.worker import ORPHANED, PROCESS
 from runback.system.files.process_owner import end, is_abandoned, is_open_in
 from runback.system.stop_signals import held_signals
 
@@ -119,9 +120,8 @@ class Coordinator:
     engine: Engine
     budget: Budget
     policy: FailurePolicy
-    job: Callable[[int, dict[str, Any], str | None, str | None], Job]
-    """Makes a job from a trial's number, its params, the run that an earlier process of it had begun (None if
-    there was none, empty if it did not say), and its device."""
+    new_trial: Callable[[FrozenTrial, str | None, str | None], Trial]
+    """Makes a trial, ready to run, from the study's, its `previous_run_id` and its device."""
     observers: Sequence[Observer] = ()
     devices: Sequence[str] = ()
     """The GPUs that trials run on; none: on the CPU."""
@@ -159,7 +159,7 @@ class Coordinator:
         trials = self.study.get_trials(deepcopy=False)
         self._asked = len(trials)
         left = [trial for trial in trials if trial.state == TrialState.RUNNING]
-        folders = [self.job(found.number, found.params, None, None).folder for found in left]
+        folders = [self.new_trial(trial, None, None).folder for trial in left]
         marks = [str(found.user_attrs.get(PROCESS, "")) for found in left]
         _wait_for_orphans(list(zip(marks, folders, strict=True)))
         for found, folder in zip(left, folders, strict=True):
@@ -199,12 +199,12 @@ class Coordinator:
         return None if device is None else _Place(device, alone)
 
     def _start(self, entry: TrialEntry, pruning: Pruning, place: _Place, *, is_new: bool) -> None:
-        trial, now = entry.found, time.monotonic()
+        now = time.monotonic()
         running = _RunningTrial(
             entry,
             pruning,
-            reported=set(trial.intermediate_values),
-            pruned_at=trial.user_attrs.get(PRUNED_AT),
+            reported=set(entry.found.intermediate_values),
+            pruned_at=entry.found.user_attrs.get(PRUNED_AT),
             place=place,
             started=now,
             heard=now,
@@ -212,12 +212,12 @@ class Coordinator:
         self._running[entry.number] = running
         entry.begin()
         for observer in self.observers:
-            observer.asked(entry.number, trial.params)
-        begun = None if is_new else str(trial.user_attrs.get("run_id", ""))
-        job = self.job(entry.number, trial.params, begun, place.device)
-        running.folder = job.folder
-        outcomes.forget(job.folder)
-        self.engine.start(job)
+            observer.asked(entry.number, entry.found.params)
+        previous_run_id = None if is_new else str(entry.found.user_attrs.get("run_id", ""))
+        trial = self.new_trial(entry.found, previous_run_id, place.device)
+        running.folder = trial.folder
+        outcomes.forget(trial.folder)
+        self.engine.start(trial)
 
     def _handle_events(self, timeout: float) -> None:
         events = self.engine.events(timeout)

@@ -46,11 +46,11 @@ class SweepRun:
         self._sweep = sweep
         self._tracked = tracked
         self._is_search = label is None
-        self._label = label or (lambda trial: trial_label(trial.number, trial.params))
+        self._label = label or trial_label
 
     def of_confirm(self, study: Study) -> "SweepRun":
         """Return the observer of the sweep's confirm stage, whose study this is."""
-        return SweepRun(study, self._sweep, self._tracked, lambda trial: confirm_label(trial.params))
+        return SweepRun(study, self._sweep, self._tracked, confirm_label)
 
     @property
     def id(self) -> str | None:

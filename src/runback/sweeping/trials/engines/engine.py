@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.worker import Job
+from runback.sweeping.trials.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ Event = Said | Ended
 
 
 class Engine(Protocol):
-    """Runs jobs, one process each, and relays what they say."""
+    """Runs trials, one process each, and relays their messages."""
 
     @property
     def is_busy(self) -> bool:
-        """Whether any job runs."""
+        """Whether any trial runs."""
 
-    def start(self, job: Job) -> None:
-        """Start a process for this job; returns at once."""
+    def start(self, trial: Trial) -> None:
+        """Start a process for this trial; returns at once."""
 
     def events(self, timeout: float) -> list[Event]:
         """Return what happened, waiting up to `timeout` seconds for something to happen."""
