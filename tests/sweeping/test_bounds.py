@@ -27,6 +27,7 @@ from runback.sweeping.study.study_store import best_trials, open_study
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import STOP_GRACE, Budget, Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
+from runback.sweeping.trials.events import TrialEnded, TrialReported, TrialRequeued
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy
 from runback.sweeping.trials.outcome_file import FILE
 from runback.sweeping.trials.trial import Trial, current
@@ -38,20 +39,14 @@ class Seen:
     def __init__(self):
         self.put_backs, self.outcomes, self.values = [], {}, []
 
-    def asked(self, number, params): ...
-
-    def idle(self): ...
-
-    def recovered(self, number, outcome): ...
-
-    def reported(self, number, step, value):
-        self.values.append(value)
-
-    def put_back(self, number, failure):
-        self.put_backs.append((number, failure))
-
-    def ended(self, number, outcome):
-        self.outcomes[number] = outcome
+    def observe(self, event):
+        match event:
+            case TrialReported(value=value):
+                self.values.append(value)
+            case TrialRequeued(trial, failure):
+                self.put_backs.append((trial.number, failure))
+            case TrialEnded(trial, outcome):
+                self.outcomes[trial.number] = outcome
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +68,8 @@ def sweep(folder, engine, task, *, n_trials=2, n_workers=1, pruner=NopPruner):
 
     proposer = Proposer({"_target_": "optuna.samplers.RandomSampler"}, searched, seed=0)
     decisions = Decisions(study, proposer, pruner)
-    budget = Budget(n_trials, None, n_workers)
-    return (
-        study,
-        seen,
-        Coordinator(study, decisions, engine, budget, FailurePolicy(RETRIES), new_trial, [seen]),
-    )
+    budget, policy = Budget(n_trials, None, n_workers), FailurePolicy(RETRIES)
+    return study, seen, Coordinator(study, decisions, engine, budget, policy, new_trial, [seen.observe])
 
 
 def first(folder, engine, task):

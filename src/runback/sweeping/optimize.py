@@ -42,10 +42,11 @@ from runback.sweeping.study.study_store import (
 from runback.sweeping.study.trial_label import trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import Budget, Coordinator, Observer
+from runback.sweeping.trials.coordinator import Budget, Coordinator
 from runback.sweeping.trials.devices import devices
 from runback.sweeping.trials.engines.engine import Ended
 from runback.sweeping.trials.engines.local_engine import LocalEngine
+from runback.sweeping.trials.events import Observer
 from runback.sweeping.trials.failures import RETRIES
 from runback.sweeping.trials.hydra_job import Composer, TrialFactory, app_config
 from runback.sweeping.trials.trial import Trial
@@ -151,7 +152,8 @@ def sweep(
             reporter = Reporter(study, parent.run, place, budget, config, sweep_folder, best_config_of)
         gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
         table = LiveTable(study, budget, searched)
-        observers: list[Observer] = [parent, table, *([reporter] if reporter else [])]
+        observers: list[Observer] = [parent.observe, table.observe]
+        observers += [reporter.observe] if reporter else []
         coordinator = Coordinator(
             *(study, decisions, engine, budget, settings.policy, new_trial, observers, slots.devices)
         )

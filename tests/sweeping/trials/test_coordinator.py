@@ -28,6 +28,7 @@ from runback.sweeping.study.study_store import create_entry, open_study
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import ORPHAN_GRACE, STOP_GRACE, Budget, Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
+from runback.sweeping.trials.events import TrialEnded, TrialRecovered, TrialRequeued, TrialStarted
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy
 from runback.sweeping.trials.outcome_file import write_outcome
 from runback.sweeping.trials.trial import Trial, current
@@ -49,23 +50,18 @@ class Seen:
     put_backs: list = field(default_factory=list)
     recoveries: list = field(default_factory=list)
 
-    def asked(self, number, params):
-        self.started[number] = time.monotonic()
-
-    def reported(self, number, step, value): ...
-
-    def idle(self): ...
-
-    def put_back(self, number, failure):
-        self.finished[number] = time.monotonic()
-        self.put_backs.append((number, failure))
-
-    def recovered(self, number, outcome):
-        self.recoveries.append(number)
-
-    def ended(self, number, outcome):
-        self.finished[number] = time.monotonic()
-        self.outcomes[number] = outcome
+    def observe(self, event):
+        match event:
+            case TrialStarted(trial):
+                self.started[trial.number] = time.monotonic()
+            case TrialRequeued(trial, failure):
+                self.finished[trial.number] = time.monotonic()
+                self.put_backs.append((trial.number, failure))
+            case TrialRecovered(trial):
+                self.recoveries.append(trial.number)
+            case TrialEnded(trial, outcome):
+                self.finished[trial.number] = time.monotonic()
+                self.outcomes[trial.number] = outcome
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +91,7 @@ def sweep(tmp_path, engine, task, *, n_trials=6, n_workers=2, pruner=None, space
     budget = Budget(n_trials, None, n_workers)
     policy = FailurePolicy({**RETRIES, **(retries or {})}, **limits)
     decisions = Decisions(study, proposer, pruner or NopPruner, window)
-    return study, seen, Coordinator(study, decisions, engine, budget, policy, new_trial, [seen])
+    return study, seen, Coordinator(study, decisions, engine, budget, policy, new_trial, [seen.observe])
 
 
 def asked(study, coordinator):

@@ -118,7 +118,7 @@ class Stage:
         """Print what came of the stage."""
         result = find_confirmed(study)
         for line in [] if result is None else terminal_lines(result):
-            ConfirmProgress(str).say(line)
+            ConfirmProgress().say(line)
 
     def run(self, study: Study, resources: Resources) -> None:
         """Train what is missing, compare, and report: to the terminal, the sweep's run and the registry.
@@ -128,11 +128,11 @@ class Stage:
         """
         plan = self.plan(study, is_search_over=False) or self.plan(study, is_search_over=True)
         if plan is None or not plan.finalists:
-            ConfirmProgress(str).say("nothing to confirm: no trial has completed")
+            ConfirmProgress().say("nothing to confirm: no trial has completed")
             return
         own = confirm_study(study)
         keep_plan(own, plan)
-        progress = ConfirmProgress(lambda number: confirm_label(own.get_trials(deepcopy=False)[number]).name)
+        progress = ConfirmProgress()
         n = len(plan.finalists)
         progress.say(
             f"confirming {n} {'finalist' if n == 1 else 'finalists'}{_of(n, self.settings.top)} on "
@@ -157,7 +157,7 @@ class Stage:
             budget=Budget(None, None, resources.n_workers),
             policy=resources.policy,
             new_trial=self._new_trial(study, resources),
-            observers=[resources.parent.of_confirm(own), progress],
+            observers=[resources.parent.of_confirm(own).observe, progress.observe],
             devices=resources.devices,
         )
 

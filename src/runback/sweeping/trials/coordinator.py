@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -22,6 +21,16 @@ from runback.sweeping.trials import messages
 from runback.sweeping.trials import outcome_file as outcomes
 from runback.sweeping.trials.devices import least_used
 from runback.sweeping.trials.engines.engine import Ended, Engine, Said
+from runback.sweeping.trials.events import (
+    Idle,
+    Observer,
+    SweepEvent,
+    TrialEnded,
+    TrialRecovered,
+    TrialReported,
+    TrialRequeued,
+    TrialStarted,
+)
 from runback.sweeping.trials.failures import KINDS, FailurePolicy, FailuresInARow
 from runback.sweeping.trials.trial import Trial
 from runback.sweeping.trials.trial_output import OUTPUT, tidy
@@ -52,28 +61,6 @@ ALONE = "alone"
 
 PRUNED_AT = "pruned_at"
 """The user attribute with the step at which it was decided that a trial ends."""
-
-
-class Observer(Protocol):
-    """Sees everything that happens to trials; the live table and the MLflow parent run are observers."""
-
-    def asked(self, number: int, params: dict[str, Any]) -> None:
-        """A trial was proposed, or taken up again, and is about to start."""
-
-    def reported(self, number: int, step: int, value: float) -> None:
-        """A trial reported an intermediate value."""
-
-    def put_back(self, number: int, failure: messages.Failed) -> None:
-        """A trial's process is gone; it waits in the study for another."""
-
-    def recovered(self, number: int, outcome: messages.Outcome) -> None:
-        """A trial's process died when the trial had ended already, perhaps before it had closed its run."""
-
-    def ended(self, number: int, outcome: messages.Outcome) -> None:
-        """A trial's process is gone and its outcome is in the study."""
-
-    def idle(self) -> None:
-        """Nothing happened for a moment."""
 
 
 @dataclass(frozen=True)
@@ -211,8 +198,7 @@ class Coordinator:
         )
         self._running[entry.number] = running
         entry.begin()
-        for observer in self.observers:
-            observer.asked(entry.number, entry.found.params)
+        self._emit(TrialStarted(entry.found))
         previous_run_id = None if is_new else str(entry.found.user_attrs.get("run_id", ""))
         trial = self.new_trial(entry.found, previous_run_id, place.device)
         running.folder = trial.folder
@@ -227,8 +213,15 @@ class Coordinator:
             elif isinstance(event, Ended):
                 self._ended(event.number, event.outcome)
         if not events:
-            for observer in self.observers:
-                observer.idle()
+            self._emit(Idle())
+
+    def _emit(self, event: SweepEvent) -> None:
+        for observer in self.observers:
+            observer(event)
+
+    def _read(self, entry: TrialEntry) -> FrozenTrial:
+        """Return a trial as the study has it now."""
+        return self.study.get_trials(deepcopy=False)[entry.number]
 
     def _said(self, number: int, message: messages.Report | messages.Attribute) -> None:
         running = self._running[number]
@@ -239,8 +232,7 @@ class Coordinator:
         value = message.value if math.isfinite(message.value) else math.nan  # no pruner takes it for the best
         prune = len(self.study.directions) == 1 and self._is_pruned(running, message.step, value)
         self.engine.answer(number, prune)
-        for observer in self.observers:
-            observer.reported(number, message.step, value)
+        self._emit(TrialReported(running.entry.found, message.step, value))
 
     def _is_pruned(self, running: _RunningTrial, step: int, value: float) -> bool:
         if step not in running.reported:  # a trial that is tried again repeats itself
@@ -276,8 +268,7 @@ class Coordinator:
         if self._stopping and isinstance(outcome, messages.Failed) and outcome.kind == "lost":
             outcome = messages.Failed("stopped", "killed when the sweep was stopped")
         if is_recovered and not isinstance(outcome, messages.Failed):
-            for observer in self.observers:
-                observer.recovered(entry.number, outcome)
+            self._emit(TrialRecovered(self._read(entry), outcome))
         if isinstance(outcome, messages.Failed):
             entry.note(FAILURE, f"{outcome.kind}: {outcome.reason}")
             is_stopping = self._stopping or is_recovered  # and not one trial alone, by somebody else
@@ -286,8 +277,7 @@ class Coordinator:
             entry.note(ENDED_BY, outcome.kind)
         self._tell(entry, outcome)
         self._running.pop(entry.number, None)
-        for observer in self.observers:
-            observer.ended(entry.number, outcome)
+        self._emit(TrialEnded(self._read(entry), outcome))
         if not self._stopping:
             self._failures_in_a_row.count(outcome, self._asked - len(self._running))
         return None
@@ -327,8 +317,7 @@ class Coordinator:
     def _put_back(self, entry: TrialEntry, failure: messages.Failed) -> None:
         entry.wait()
         self._running.pop(entry.number, None)
-        for observer in self.observers:
-            observer.put_back(entry.number, failure)
+        self._emit(TrialRequeued(self._read(entry), failure))
 
     def _stop_all(self) -> None:
         self._stopping = True
