@@ -5,6 +5,7 @@ import gc
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,8 @@ def sweep(
             ends.append(time.perf_counter())
 
     def new_trial(proposed: FrozenTrial, previous_run_id: str | None, device: str | None) -> Trial:
-        def call() -> float:
-            return task(proposed.number, proposed.params)
-
         return Trial.of(
-            call,
+            partial(task, proposed.number, proposed.params),
             number=proposed.number,
             sweep="sweep",
             folder=folder / str(proposed.number),
