@@ -16,8 +16,9 @@ from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.proposer import Proposer
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import Space, parse
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import close_study, open_study
-from runback.sweeping.trials.coordinator import Budget, Coordinator
+from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
 from runback.sweeping.trials.events import SweepEvent, TrialEnded
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy

@@ -23,9 +23,10 @@ from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.proposer import Proposer
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import parse
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import best_trials, open_study
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import STOP_GRACE, Budget, Coordinator
+from runback.sweeping.trials.coordinator import STOP_GRACE, Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
 from runback.sweeping.trials.events import TrialEnded, TrialReported, TrialRequeued
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy

@@ -24,6 +24,7 @@ from runback.provenance.config_hash import text_hash
 from runback.provenance.machine import environment, hardware
 from runback.runs.artifacts import CONFIG, LOCK, OVERRIDES, PATCH, RECORD, UNTRACKED
 from runback.runs.epoch_results import epoch_results
+from runback.sweeping.study.attributes import RUN_ID
 from runback.sweeping.trials.trial import STORE_PATIENCE
 from runback.system import signing_key
 from runback.system.config import targets
@@ -202,7 +203,7 @@ def start(
         patience=0.0 if trial is None else STORE_PATIENCE,
     )
     if client is not None:
-        client.attribute("run_id", run.id)
+        client.attribute(RUN_ID, run.id)
     return run
 
 

@@ -29,6 +29,7 @@ from runback.sweeping.space import search_space
 from runback.sweeping.space.grid import is_finite
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import Space
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import (
     STUDY,
     close_study,
@@ -42,7 +43,7 @@ from runback.sweeping.study.study_store import (
 from runback.sweeping.study.trial_label import trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import Budget, Coordinator
+from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.devices import devices
 from runback.sweeping.trials.engines.engine import Ended
 from runback.sweeping.trials.engines.local_engine import LocalEngine

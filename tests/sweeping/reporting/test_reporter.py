@@ -14,9 +14,9 @@ from runback.sweeping.reporting import reporter as module
 from runback.sweeping.reporting.reporter import Reporter
 from runback.sweeping.reporting.sweep_note import RunLinks
 from runback.sweeping.space.search_identity import Search
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import close_study, open_study
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import Budget
 from runback.sweeping.trials.events import Idle, TrialEnded
 from runback.tracking.layout import Layout
 from runback.tracking.read.find_runs import artifacts, read_text

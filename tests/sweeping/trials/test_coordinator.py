@@ -24,16 +24,17 @@ from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.proposer import Proposer
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import parse
+from runback.sweeping.study.attributes import PROCESS
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import create_entry, open_study
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import ORPHAN_GRACE, STOP_GRACE, Budget, Coordinator
+from runback.sweeping.trials.coordinator import ORPHAN_GRACE, STOP_GRACE, Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
 from runback.sweeping.trials.events import TrialEnded, TrialRecovered, TrialRequeued, TrialStarted
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy
 from runback.sweeping.trials.outcome_file import write_outcome
 from runback.sweeping.trials.trial import Trial, current
 from runback.sweeping.trials.trial_output import OUTPUT
-from runback.sweeping.trials.worker import PROCESS
 from runback.system.files.folder_lock import alone_in
 
 RANDOM = {"_target_": "optuna.samplers.RandomSampler"}

@@ -7,9 +7,9 @@ from optuna.trial import TrialState
 from runback.sweeping.deciding.proposer import proposed_trial
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import parse
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import open_study
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import Budget
 from runback.sweeping.trials.events import TrialEnded, TrialReported, TrialStarted
 from runback.sweeping.watching.live_table import LiveTable
 

@@ -30,10 +30,11 @@ from runback.sweeping.confirm.seed_proposer import Points
 from runback.sweeping.confirm.winner import register_winner
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.space.search_space import Space
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import confirm_study, find_confirm_study, pruner_for
 from runback.sweeping.study.trial_label import confirm_label
 from runback.sweeping.sweep_settings import SweeperSettings
-from runback.sweeping.trials.coordinator import Budget, Coordinator
+from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.engines.engine import Engine
 from runback.sweeping.trials.failures import FailurePolicy
 from runback.sweeping.trials.hydra_job import Composer, TrialFactory

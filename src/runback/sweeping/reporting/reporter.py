@@ -22,8 +22,9 @@ from runback.sweeping.reporting.plots.drawing_process import Artist
 from runback.sweeping.reporting.plots.plot_selection import WORTH_DRAWING
 from runback.sweeping.reporting.sweep_note import RunLinks, note
 from runback.sweeping.reporting.trials_table import trials_csv
+from runback.sweeping.study.attributes import RUN_ID
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import best_trials
-from runback.sweeping.trials.coordinator import Budget
 from runback.sweeping.trials.events import Idle, SweepEvent, TrialEnded
 from runback.system.files.regular_file import read_regular, write_regular
 from runback.system.files.whole_file import publish
@@ -155,7 +156,7 @@ class Reporter:
         trial, file = best[0], self.folder / BEST_CONFIG
         values = zip(public_values.objectives(self.study), trial.values, strict=True)
         results = ", ".join(f"{name} {value:.4f}" for name, value in values)
-        run = f", run {trial.user_attrs['run_id']}" if "run_id" in trial.user_attrs else ""
+        run = f", run {trial.user_attrs[RUN_ID]}" if RUN_ID in trial.user_attrs else ""
         about = f"The best of sweep {self.study.study_name}: trial {trial.number}, {results}{run}."
         partial = self.folder / f".{BEST_CONFIG}.partial"
         about += f"\n  runback train --config {public_values.path(file)}"

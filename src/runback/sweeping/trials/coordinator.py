@@ -16,6 +16,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.pruning import Pruning
+from runback.sweeping.study.attributes import ALONE, ATTEMPTS, ENDED_BY, FAILURE, PROCESS, PRUNED_AT, RUN_ID
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import FINISHED, TrialEntry
 from runback.sweeping.trials import messages
 from runback.sweeping.trials import outcome_file as outcomes
@@ -34,7 +36,7 @@ from runback.sweeping.trials.events import (
 from runback.sweeping.trials.failures import KINDS, FailurePolicy, FailuresInARow
 from runback.sweeping.trials.trial import Trial
 from runback.sweeping.trials.trial_output import OUTPUT, tidy
-from runback.sweeping.trials.worker import ORPHANED, PROCESS
+from runback.sweeping.trials.worker import ORPHANED
 from runback.system.files.process_owner import end, is_abandoned, is_open_in
 from runback.system.stop_signals import held_signals
 
@@ -46,33 +48,6 @@ KILL_GRACE = 5
 
 ORPHAN_GRACE = 15
 """Seconds that trials of a coordinator that was killed get to end by themselves."""
-
-FAILURE = "failure"
-"""The user attribute that says why a trial has failed, or was tried again: its kind, a colon, its reason."""
-
-ENDED_BY = "ended_by"
-"""The user attribute with the kind of the failure that ended a trial for good."""
-
-ATTEMPTS = "attempts"
-"""The user attribute that counts the failures of each kind after which a trial was tried again."""
-
-ALONE = "alone"
-"""The user attribute of a trial that has to have its device for itself."""
-
-PRUNED_AT = "pruned_at"
-"""The user attribute with the step at which it was decided that a trial ends."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When to stop asking: `n_trials` completed or pruned in the whole study, `timeout` seconds from now.
-
-    A timeout ends the asking; trials that run then are not cut short.
-    """
-
-    n_trials: int | None
-    timeout: float | None
-    n_workers: int
 
 
 @dataclass(frozen=True)
@@ -199,7 +174,7 @@ class Coordinator:
         self._running[entry.number] = running
         entry.begin()
         self._emit(TrialStarted(entry.found))
-        previous_run_id = None if is_new else str(entry.found.user_attrs.get("run_id", ""))
+        previous_run_id = None if is_new else str(entry.found.user_attrs.get(RUN_ID, ""))
         trial = self.new_trial(entry.found, previous_run_id, place.device)
         running.folder = trial.folder
         outcomes.forget(trial.folder)

@@ -16,6 +16,7 @@ from typing import Any
 import cloudpickle
 
 from runback.errors import NeedsFreshProcess, Stopped, TrialPruned
+from runback.sweeping.study.attributes import PROCESS
 from runback.sweeping.study.objective_value import values
 from runback.sweeping.trials import messages, trial_output
 from runback.sweeping.trials import outcome_file as outcomes
@@ -27,9 +28,6 @@ from runback.system.stop_signals import stop_on_signals
 from runback.system.text.terminal import guard, say
 
 ORPHANED = "its coordinator is gone"
-
-PROCESS = "process"
-"""The attribute that tells which process runs a trial."""
 
 _is_orphan = threading.Event()
 

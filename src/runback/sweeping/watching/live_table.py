@@ -15,9 +15,10 @@ from rich.table import Table as RichTable
 
 from runback.sweeping.space.search_space import Space
 from runback.sweeping.study import states
+from runback.sweeping.study.attributes import RUN_ID
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import FINISHED, best_trials
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import Budget
 from runback.sweeping.trials.events import (
     Idle,
     SweepEvent,
@@ -124,7 +125,7 @@ class LiveTable:
         self._print("best trials:" if len(self._study.directions) == 1 else "Pareto front:")
         for trial in best:
             values = ", ".join(f"{value:.4f}" for value in trial.values)
-            run = f"  run {trial.user_attrs['run_id']}" if "run_id" in trial.user_attrs else ""
+            run = f"  run {trial.user_attrs[RUN_ID]}" if RUN_ID in trial.user_attrs else ""
             self._print(f"  {values}  trial {trial.number:>3}{run}  {' '.join(self._params(trial.params))}")
 
     def _print(self, line: str) -> None:

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial
 
 from runback.errors import RunbackError, StoreError
 from runback.sweeping.space.search_space import Space, described
+from runback.sweeping.study.attributes import PARENT_RUN, RUN_ID
 from runback.sweeping.study.study_store import TrialEntry, best_trials, finished_count
 from runback.sweeping.study.trial_label import Label, confirm_label, trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 EXTENDED_TAG = "runback.extended"
 """The tag with the search space as it is since its ranges became wider."""
-
-PARENT_RUN = "runback:parent_run"
-"""The study's attribute with the ID of the sweep's run."""
 
 
 class SweepRun:
@@ -167,8 +165,8 @@ class SweepRun:
     def _requeued(self, tracked: "_Tracked", trial: FrozenTrial, failure: messages.Failed) -> None:
         """Close a trial's run, and note which one it is: the trial's next process retries that one."""
         run_id = self._failed(tracked, trial, failure)
-        if run_id is not None and "run_id" not in trial.user_attrs:
-            TrialEntry(self._study, trial).note("run_id", run_id)
+        if run_id is not None and RUN_ID not in trial.user_attrs:
+            TrialEntry(self._study, trial).note(RUN_ID, run_id)
 
     def _failed(self, tracked: "_Tracked", trial: FrozenTrial, failure: messages.Failed) -> str | None:
         """Close a trial's run; where it had none yet, store one in its place. Return its ID."""
@@ -208,7 +206,7 @@ class _Tracked:
         """Return the run that a trial has begun: as it has told, or as its folder says."""
         from runback.tracking.write.outbox import Outbox
 
-        told = trial.user_attrs.get("run_id")
+        told = trial.user_attrs.get(RUN_ID)
         return Outbox(self.folder_of(label)).run_id if told is None else str(told)
 
     def failed_trial(
