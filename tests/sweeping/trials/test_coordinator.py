@@ -32,7 +32,7 @@ from runback.sweeping.trials.coordinator import ORPHAN_GRACE, STOP_GRACE, Coordi
 from runback.sweeping.trials.engines.local_engine import LocalEngine
 from runback.sweeping.trials.events import TrialEnded, TrialRecovered, TrialRequeued, TrialStarted
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy
-from runback.sweeping.trials.outcome_file import write_outcome
+from runback.sweeping.trials.outcome_file import FILE, read_outcome, write_outcome
 from runback.sweeping.trials.trial import Trial, current
 from runback.sweeping.trials.trial_output import OUTPUT
 from runback.system.files.folder_lock import alone_in
@@ -191,6 +191,35 @@ def test_a_trial_that_died_after_it_had_ended_is_not_done_again(tmp_path, engine
     assert [trial.value for trial in study.trials] == [0.75, 0.75]
     assert sorted(seen.recoveries) == [0, 1]
     assert seen.put_backs == []
+
+
+def test_an_outcome_that_a_task_has_kept_itself_is_written_once(tmp_path, engine):
+    def completes(number, params):
+        current().completed((0.75,))
+        current().attribute("inode", str((tmp_path / str(number) / FILE).stat().st_ino))
+        return 0.75
+
+    study, _, coordinator = sweep(tmp_path, engine, completes, n_trials=1)
+    coordinator.run()
+    # It would be a new file: one is written beside it and takes its place.
+    assert study.trials[0].user_attrs["inode"] == str((tmp_path / "0" / FILE).stat().st_ino)
+
+
+def test_the_values_that_a_task_returns_count_whatever_it_has_kept_before(tmp_path, engine):
+    def completes(number, params):
+        current().completed((0.75,))
+        return 0.5
+
+    study, _, coordinator = sweep(tmp_path, engine, completes, n_trials=1)
+    coordinator.run()
+    assert study.trials[0].value == 0.5
+    assert read_outcome(tmp_path / "0") == messages.Completed((0.5,))
+
+
+def test_a_task_that_keeps_no_outcome_has_one_when_it_returns(tmp_path, engine):
+    _, _, coordinator = sweep(tmp_path, engine, lambda number, params: 0.5, n_trials=1)
+    coordinator.run()
+    assert read_outcome(tmp_path / "0") == messages.Completed((0.5,))
 
 
 def test_out_of_memory_is_tried_once_more_with_nothing_beside_it(tmp_path, engine):

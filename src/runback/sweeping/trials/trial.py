@@ -82,6 +82,8 @@ class TrialClient:
 
     def __init__(self, trial: Trial, connection: Connection) -> None:
         self.trial = trial
+        self.outcome: messages.Completed | messages.Pruned | None = None
+        """How the trial has ended, as its folder has it; None: it has not."""
         self._connection = connection
         self._process = os.getpid()
 
@@ -112,6 +114,8 @@ class TrialClient:
     def end(self, how: messages.Completed | messages.Pruned) -> None:
         """Keep how this trial ends where the coordinator's successor finds it. Errors: TrainingError."""
         self._refuse_fork()
+        if how == self.outcome:
+            return
         try:
             outcome_file.write_outcome(self.trial.folder, how)
         except OSError as error:
@@ -119,6 +123,7 @@ class TrialClient:
             if is_full(error):
                 raise DiskFull(f"the disk is full: cannot write {folder}") from error
             raise TrainingError(f"cannot write {folder}: {error.strerror or error}") from error
+        self.outcome = how
 
     def _refuse_fork(self) -> None:
         if not self.is_own_process:

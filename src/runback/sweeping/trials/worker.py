@@ -119,7 +119,8 @@ def _outcome(trial: trials.Trial, *, may_be_unfit: bool) -> messages.Outcome | m
 def _completed(trial: trials.Trial, returned: Any) -> messages.Completed:
     completed = messages.Completed(values(returned))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is too late to stop
-    if trials.current() is not None:
+    client = trials.current()
+    if client is not None and client.outcome != completed:  # else the task has called `completed` itself
         outcomes.write_outcome(trial.folder, completed)
     return completed
 
