@@ -67,10 +67,10 @@ def job(cfg: DictConfig) -> Any:
         "pipelines": sum(pipelines),
         "first_step": steps[0] - statistics.median(steps[1:]),
     }
-    trial = trials.current()
-    if trial is not None:
+    client = trials.current()
+    if client is not None:
         for name, seconds in facts.items():
-            trial.attribute(name, repr(seconds))
+            client.attribute(name, repr(seconds))
     return value
 
 

@@ -132,6 +132,6 @@ def _require(built: Any, kind: type, group: str) -> None:
 
 def threads_for(options: TrainingConfig) -> int:
     """Return how many CPU threads a training in this process gets."""
-    trial = trials.current()
-    share = available_cores() if trial is None else trial.threads
+    client = trials.current()
+    share = available_cores() if client is None else client.trial.threads
     return share if options.threads is None else options.threads

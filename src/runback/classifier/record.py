@@ -24,6 +24,7 @@ from runback.provenance.config_hash import text_hash
 from runback.provenance.machine import environment, hardware
 from runback.runs.artifacts import CONFIG, LOCK, OVERRIDES, PATCH, RECORD, UNTRACKED
 from runback.runs.epoch_results import epoch_results
+from runback.sweeping.study.attributes import RUN_ID
 from runback.sweeping.trials.trial import STORE_PATIENCE
 from runback.system import signing_key
 from runback.system.config import targets
@@ -38,7 +39,7 @@ from runback.tracking.tags import SIGNATURE_TAG
 if TYPE_CHECKING:
     from runback.classifier.data.dataset import Dataset
     from runback.classifier.training.predictions import ValidationPredictions
-    from runback.sweeping.trials.trial import Trial
+    from runback.sweeping.trials.trial import Trial, TrialClient
     from runback.tracking.write.run import Run
 
 PREVIEWED = 8
@@ -177,7 +178,7 @@ def start(
     plan: TrainingSpec,
     prepared: Prepared,
     facts: Mapping[str, Any],
-    trial: "Trial | None",
+    client: "TrialClient | None",
     extra_tags: Mapping[str, str],
 ) -> "Run":
     """Start the MLflow run, a child of the sweep's run inside a sweep.
@@ -188,6 +189,7 @@ def start(
     from runback.tracking.write.run import start_run
 
     layout = Layout(project_root())
+    trial = None if client is None else client.trial
     store = open_store(layout, is_prepared=trial is not None and trial.parent is not None)
     run = start_run(
         store,
@@ -200,8 +202,8 @@ def start(
         parent=None if trial is None else trial.parent,
         patience=0.0 if trial is None else STORE_PATIENCE,
     )
-    if trial is not None:
-        trial.attribute("run_id", run.id)
+    if client is not None:
+        client.attribute(RUN_ID, run.id)
     return run
 
 

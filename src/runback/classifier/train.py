@@ -58,11 +58,12 @@ def job(cfg: DictConfig) -> float | tuple[float, ...]:
     hydra = HydraConfig.get()
     choices = {group: str(hydra.runtime.choices.get(group)) for group in GROUPS}
     spare(choices.values())
-    trial = trials.current()
+    client = trials.current()
+    trial = None if client is None else client.trial
     overrides = written_overrides(hydra.overrides.task)
     name = _name(choices, overrides) if trial is None else trial.label.name
     plan = TrainingSpec(name, cfg, choices, overrides, Path(hydra.runtime.output_dir))
-    trained = train(plan) if trial is None or trial.begun is None else _go_on_as(plan, trial)
+    trained = train(plan) if trial is None or trial.previous_run_id is None else _go_on_as(plan, trial)
     if trial is None:
         say(f"run {trained.run_id}")
     return trained.values[0] if len(trained.values) == 1 else trained.values
@@ -120,14 +121,14 @@ def _train(
     from runback.tracking.write.run import recording
     from runback.tracking.write.system_metrics import system_metrics
 
-    trial = trials.current()
+    client = trials.current()
     with contextlib.ExitStack() as ends:
         ends.callback(say_what_waits, [plan.folder])
-        with _discarding_on_bad_input(None if trial or begun else plan.folder):
+        with _discarding_on_bad_input(None if client or begun else plan.folder):
             code = ends.enter_context(ThreadPoolExecutor(1)).submit(record.code_here)  # git takes its time
             prepared = prepare(plan.config)
             facts = record.record(plan, prepared.threads, prepared.train, prepared.validation, code.result())
-            run = begun.run if begun else record.start(plan, prepared, facts, trial, tags)
+            run = begun.run if begun else record.start(plan, prepared, facts, client, tags)
         options = prepared.options
         checkpoint = begun.checkpoint if begun else None
         history: list[Mapping[str, float]] = list(checkpoint.history) if checkpoint else []
@@ -173,8 +174,8 @@ def _train(
         record.after_training(run, prepared, history)
         metrics = {**fitted.metrics, "parameters": float(prepared.network.count_params())}
         values = tuple(metrics[name] for name in options.objectives)
-        if trial is not None:
-            trial.completed(values)
+        if client is not None:
+            client.completed(values)
     discard(plan.folder)
     return Trained(run.id, metrics, values, result)
 

@@ -41,7 +41,7 @@ def continue_trial(folder: Path, trial: Trial) -> tuple[Continuation | None, dic
     from runback.tracking.store import open_store
     from runback.tracking.write.outbox import Outbox
 
-    run_id = Outbox(folder).run_id or trial.begun
+    run_id = Outbox(folder).run_id or trial.previous_run_id
     if not run_id:  # its process, or the coordinator, was killed before that knew
         _clear(folder)
         return None, {}

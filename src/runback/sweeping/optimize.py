@@ -29,6 +29,7 @@ from runback.sweeping.space import search_space
 from runback.sweeping.space.grid import is_finite
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import Space
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import (
     STUDY,
     close_study,
@@ -42,13 +43,14 @@ from runback.sweeping.study.study_store import (
 from runback.sweeping.study.trial_label import trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import Budget, Coordinator, Observer
+from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.devices import devices
 from runback.sweeping.trials.engines.engine import Ended
 from runback.sweeping.trials.engines.local_engine import LocalEngine
+from runback.sweeping.trials.events import Observer
 from runback.sweeping.trials.failures import RETRIES
-from runback.sweeping.trials.hydra_job import Composer, app_config
-from runback.sweeping.trials.worker import Job
+from runback.sweeping.trials.hydra_job import Composer, TrialFactory, app_config
+from runback.sweeping.trials.trial import Trial
 from runback.sweeping.watching.live_table import LiveTable
 from runback.sweeping.watching.sweep_run import SweepRun
 from runback.system.config.interpolation import variables
@@ -140,10 +142,7 @@ def sweep(
             return
         parent = SweepRun.open(study, name, settings, searched, sweep_folder, composer.groups)
 
-        def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
-            facts: dict[str, Any] = {"sweep": name, "threads": order.threads, "parent": parent.id}
-            facts |= {"label": trial_label(number, params), "begun": begun, "device": device}
-            return composer.job(number, searched.overrides(params), **facts)
+        new_trial = TrialFactory(composer, name, order.threads, parent.id, searched.overrides, trial_label)
 
         def best_config_of(params: dict[str, Any], about: str) -> str:
             return best_config(composer, searched.overrides(params), about)
@@ -154,9 +153,10 @@ def sweep(
             reporter = Reporter(study, parent.run, place, budget, config, sweep_folder, best_config_of)
         gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
         table = LiveTable(study, budget, searched)
-        observers: list[Observer] = [parent, table, *([reporter] if reporter else [])]
+        observers: list[Observer] = [parent.observe, table.observe]
+        observers += [reporter.observe] if reporter else []
         coordinator = Coordinator(
-            *(study, decisions, engine, budget, settings.policy, job, observers, slots.devices)
+            *(study, decisions, engine, budget, settings.policy, new_trial, observers, slots.devices)
         )
         with (
             parent.recording(),
@@ -265,9 +265,9 @@ def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slo
     call = composer.call_check(corners)
     if call is None:
         return None
-    facts: dict[str, Any] = {"sweep": "check", "threads": slots.threads, "parent": None}
     with tempfile.TemporaryDirectory(prefix="runback-check-") as scratch:
-        check = Job.of(call, number=-1, folder=Path(scratch), **facts)
+        folder = Path(scratch)
+        check = Trial.of(call, number=-1, sweep="check", folder=folder, threads=slots.threads, parent=None)
         for _ in range(1 + RETRIES["lost"]):
             outcome = _outcome(engine, check)
             if not (isinstance(outcome, messages.Failed) and outcome.kind == "lost"):
@@ -275,15 +275,15 @@ def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slo
     return _raise_if_failed(outcome)
 
 
-def _outcome(engine: LocalEngine, job: Job) -> messages.Outcome:
-    engine.start(job)
+def _outcome(engine: LocalEngine, trial: Trial) -> messages.Outcome:
+    engine.start(trial)
     try:
         while True:
             for event in engine.events(1.0):
                 if isinstance(event, Ended):
                     return event.outcome
     finally:  # on Ctrl-C it may be in the middle of a download
-        engine.kill(job.number)
+        engine.kill(trial.number)
 
 
 def _raise_if_failed(outcome: messages.Outcome) -> None:

@@ -80,11 +80,12 @@ def _named(overrides: list[str]) -> str | None:
 
 def _print_next_steps(folder: Path, name: str) -> None:
     from runback.sweeping.confirm.winner import winners_run
+    from runback.sweeping.study.attributes import RUN_ID
     from runback.sweeping.study.study_store import best_trials, read_study
 
     study = read_study(folder, name)
     best, winner = best_trials(study, 1), winners_run(study)
-    run_id = winner or (best[0].user_attrs.get("run_id") if best else None)
+    run_id = winner or (best[0].user_attrs.get(RUN_ID) if best else None)
     if run_id is None:
         return
     named = shlex.quote(str(run_id))

@@ -8,10 +8,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from runback.statistics.paired_seeds import Standing, standings
 from runback.sweeping.confirm.finalists import ConfirmPlan, Finalist
+from runback.sweeping.study.attributes import PLAN, REPORTED, RUN_ID
 from runback.sweeping.study.study_store import find_confirm_study
-
-_PLAN = "runback:plan"
-_REPORTED = "runback:reported"
 
 
 @dataclass(frozen=True)
@@ -53,24 +51,24 @@ class Confirmed:
 
 def stored_plan(study: Study) -> ConfirmPlan | None:
     """Return the plan that a confirm study was begun with, None where it has none yet."""
-    content = study.user_attrs.get(_PLAN)
+    content = study.user_attrs.get(PLAN)
     return None if content is None else ConfirmPlan.from_json(content)
 
 
 def keep_plan(study: Study, plan: ConfirmPlan) -> None:
     """Let a confirm study follow this plan from now on."""
     if stored_plan(study) != plan:
-        study.set_user_attr(_PLAN, plan.as_json())
+        study.set_user_attr(PLAN, plan.as_json())
 
 
 def is_reported(study: Study, plan: ConfirmPlan) -> bool:
     """Tell whether nothing is left to do for this plan."""
-    return bool(study.user_attrs.get(_REPORTED) == plan.as_json())
+    return bool(study.user_attrs.get(REPORTED) == plan.as_json())
 
 
 def keep_reported(study: Study, plan: ConfirmPlan) -> None:
     """Note that nothing is left to do for this plan."""
-    study.set_user_attr(_REPORTED, plan.as_json())
+    study.set_user_attr(REPORTED, plan.as_json())
 
 
 def find_confirmed(search: Study) -> Confirmed | None:
@@ -109,4 +107,4 @@ def _training(trial: int, seed: int, known: dict[tuple[int, int], FrozenTrial]) 
     if found is None:
         return Training(trial, seed, None, None)
     value = float(found.values[0]) if found.state == TrialState.COMPLETE and found.values else None
-    return Training(trial, seed, value, found.user_attrs.get("run_id"))
+    return Training(trial, seed, value, found.user_attrs.get(RUN_ID))

@@ -30,14 +30,14 @@ from runback.sweeping.confirm.seed_proposer import Points
 from runback.sweeping.confirm.winner import register_winner
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.space.search_space import Space
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import confirm_study, find_confirm_study, pruner_for
 from runback.sweeping.study.trial_label import confirm_label
 from runback.sweeping.sweep_settings import SweeperSettings
-from runback.sweeping.trials.coordinator import Budget, Coordinator
+from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.engines.engine import Engine
 from runback.sweeping.trials.failures import FailurePolicy
-from runback.sweeping.trials.hydra_job import Composer
-from runback.sweeping.trials.worker import Job
+from runback.sweeping.trials.hydra_job import Composer, TrialFactory
 from runback.sweeping.watching.sweep_run import SweepRun
 from runback.tracking.layout import CONFIRM, waits
 
@@ -119,7 +119,7 @@ class Stage:
         """Print what came of the stage."""
         result = find_confirmed(study)
         for line in [] if result is None else terminal_lines(result):
-            ConfirmProgress(str).say(line)
+            ConfirmProgress().say(line)
 
     def run(self, study: Study, resources: Resources) -> None:
         """Train what is missing, compare, and report: to the terminal, the sweep's run and the registry.
@@ -129,13 +129,11 @@ class Stage:
         """
         plan = self.plan(study, is_search_over=False) or self.plan(study, is_search_over=True)
         if plan is None or not plan.finalists:
-            ConfirmProgress(str).say("nothing to confirm: no trial has completed")
+            ConfirmProgress().say("nothing to confirm: no trial has completed")
             return
         own = confirm_study(study)
         keep_plan(own, plan)
-        progress = ConfirmProgress(
-            lambda number: confirm_label(own.get_trials(deepcopy=False)[number].params).name
-        )
+        progress = ConfirmProgress()
         n = len(plan.finalists)
         progress.say(
             f"confirming {n} {'finalist' if n == 1 else 'finalists'}{_of(n, self.settings.top)} on "
@@ -159,24 +157,22 @@ class Stage:
             engine=resources.engine,
             budget=Budget(None, None, resources.n_workers),
             policy=resources.policy,
-            job=self._jobs(study, resources),
-            observers=[resources.parent.of_confirm(own), progress],
+            new_trial=self._new_trial(study, resources),
+            observers=[resources.parent.of_confirm(own).observe, progress.observe],
             devices=resources.devices,
         )
 
-    def _jobs(
-        self, study: Study, resources: Resources
-    ) -> Callable[[int, dict[str, Any], str | None, str | None], Job]:
+    def _new_trial(self, study: Study, resources: Resources) -> TrialFactory:
         trials = study.get_trials(deepcopy=False)
-
-        def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
-            overrides = self._overrides(trials[params["trial"]].params, params["seed"])
-            label = confirm_label(params)
-            facts: dict[str, Any] = {"sweep": self.sweep, "threads": resources.threads, "label": label}
-            facts |= {"parent": resources.parent.id, "begun": begun, "device": device}
-            return self.composer.job(number, overrides, label.folder, **facts)
-
-        return job
+        return TrialFactory(
+            self.composer,
+            self.sweep,
+            resources.threads,
+            resources.parent.id,
+            lambda params: self._overrides(trials[params["trial"]].params, params["seed"]),
+            confirm_label,
+            is_in_label_folder=True,
+        )
 
     def _overrides(self, params: dict[str, Any], seed: int) -> list[str]:
         """Return the overrides of a finalist, with another seed."""

@@ -6,9 +6,8 @@ from typing import Any
 from optuna.study import Study
 
 from runback.errors import InputError
+from runback.sweeping.study.attributes import ORDER
 from runback.sweeping.sweep_settings import SweeperSettings
-
-_ORDER = "runback:order"
 
 _UNTIL_CHANGED = ("deterministic", "seed", "sampler", "pruner")
 """Settings that decide what is proposed and pruned."""
@@ -29,11 +28,11 @@ def keep_order(study: Study, settings: SweeperSettings, n_workers: int, threads:
 
     Errors: InputError where settings have changed that the order depends on.
     """
-    kept: dict[str, Any] | None = study.user_attrs.get(_ORDER)
+    kept: dict[str, Any] | None = study.user_attrs.get(ORDER)
     if kept is None:
         kept = {name: getattr(settings, name) for name in _UNTIL_CHANGED}
         kept |= {"window": n_workers, "threads": threads}
-        study.set_user_attr(_ORDER, kept)
+        study.set_user_attr(ORDER, kept)
     if not (kept["deterministic"] or settings.deterministic):
         return Order(None, threads)
     for name in _UNTIL_CHANGED:

@@ -8,8 +8,9 @@ from optuna.study import Study
 
 from runback.sweeping.confirm.winner import winners_run
 from runback.sweeping.reporting import public_values
+from runback.sweeping.study.attributes import RUN_ID
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import best_trials, finished_count
-from runback.sweeping.trials.coordinator import Budget
 from runback.system.config.written_config import written_overrides
 
 OWN = (
@@ -30,7 +31,7 @@ def commands(study: Study, budget: Budget, config: DictConfig, best_config: Path
     `config` is the sweep's, with Hydra's part; `best_config` the file with the best trial's.
     """
     best, winner = best_trials(study, 1), winners_run(study)
-    run_id = winner or (best[0].user_attrs.get("run_id") if best else None)
+    run_id = winner or (best[0].user_attrs.get(RUN_ID) if best else None)
     if run_id is None:
         return []
     which = "best trial" if winner is None else "winner"

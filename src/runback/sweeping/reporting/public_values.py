@@ -7,7 +7,7 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from runback.sweeping.trials.coordinator import PRUNED_AT
+from runback.sweeping.study.attributes import PRUNED_AT
 from runback.system.secrecy import redacted, secret_key
 from runback.system.text.formatting import short_names
 

@@ -11,8 +11,9 @@ from optuna.trial import FrozenTrial, TrialState
 from runback.sweeping.reporting import public_values
 from runback.sweeping.reporting.markdown import code_block, table_row
 from runback.sweeping.study import states
+from runback.sweeping.study.attributes import RUN_ID
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import best_trials, finished_count
-from runback.sweeping.trials.coordinator import Budget
 from runback.system.text.escape import for_markdown, for_terminal
 from runback.system.text.formatting import duration, short_value
 
@@ -92,7 +93,7 @@ def _objective(name: str, direction: StudyDirection) -> str:
 
 
 def _row(trial: FrozenTrial, params: Sequence[str], place: RunLinks) -> list[str]:
-    run_id = trial.user_attrs.get("run_id")
+    run_id = trial.user_attrs.get(RUN_ID)
     link = str(trial.number) if run_id is None else f"[{trial.number}]({place.trial(run_id)})"
     values = [f"**{value:.4f}**" for value in trial.values]
     chosen = [

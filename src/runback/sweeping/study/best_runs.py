@@ -16,15 +16,16 @@ def best_runs(layout: Layout, name: str) -> list[dict[str, Any]]:
     """
     folder = study_folder(layout, name)
 
+    from runback.sweeping.study.attributes import RUN_ID
     from runback.sweeping.study.study_store import best_trials, read_study
 
     study = read_study(folder, name)
     several = len(study.directions) > 1
-    best = [t for t in best_trials(study, len(study.trials) if several else 1) if "run_id" in t.user_attrs]
+    best = [t for t in best_trials(study, len(study.trials) if several else 1) if RUN_ID in t.user_attrs]
     if not best:
         raise InputError(f"sweep {name} has no finished trial that MLflow knows")
     return [
-        {"run_id": t.user_attrs["run_id"], "trial": t.number, "values": t.values, "params": t.params}
+        {"run_id": t.user_attrs[RUN_ID], "trial": t.number, "values": t.values, "params": t.params}
         for t in best
     ]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
+from runback.sweeping.study.attributes import PARENT_RUN, RUN_ID
 from runback.sweeping.study.study_store import find_confirm_study, read_study
 from runback.sweeping.study.trial_label import confirm_label
-from runback.sweeping.watching.sweep_run import PARENT_RUN
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def study_facts(folder: Path) -> StudyFacts:
     known = [(str(trial.number), trial) for trial in study.get_trials(deepcopy=False)]
     if confirming is not None:
         trials = confirming.get_trials(deepcopy=False)
-        known += [(confirm_label(trial.params).name.removeprefix("trial "), trial) for trial in trials]
-    runs = {str(trial.user_attrs.get("run_id", "")) for _, trial in known}
+        known += [(confirm_label(trial).name.removeprefix("trial "), trial) for trial in trials]
+    runs = {str(trial.user_attrs.get(RUN_ID, "")) for _, trial in known}
     runs.add(str(study.user_attrs.get(PARENT_RUN, "")))
     return StudyFacts([told for told, trial in known if trial.state == TrialState.RUNNING], runs - {""})

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from runback.sweeping.trials.coordinator import ENDED_BY, FAILURE
+from runback.sweeping.study.attributes import ENDED_BY, FAILURE
 
 
 def failure(trial: FrozenTrial) -> str | None:

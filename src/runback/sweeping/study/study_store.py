@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from runback.errors import DiskFull, InputError, RunbackError, StoreError
 from runback.sweeping.space.search_identity import Search, refuse_other
+from runback.sweeping.study.attributes import SEARCH
 from runback.system.config import targets
 from runback.system.files.full_disk import is_full
 from runback.system.secrecy import redacted
@@ -30,8 +31,6 @@ LOCK_TIMEOUT = 15
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 """The states that count towards `n_trials`."""
-
-_SEARCH = "runback:search"
 
 
 def open_study(folder: Path, name: str, search: Search, *, extend: bool = False) -> Study:
@@ -64,7 +63,7 @@ def open_study(folder: Path, name: str, search: Search, *, extend: bool = False)
 def keep_search(study: Study, search: Search) -> None:
     """Let the study search this from now on; `open_study` has agreed to it."""
     if stored_search(study) != search:
-        study.set_user_attr(_SEARCH, search.as_json())
+        study.set_user_attr(SEARCH, search.as_json())
 
 
 def keep_names(study: Study, names: list[str]) -> None:
@@ -76,7 +75,7 @@ def keep_names(study: Study, names: list[str]) -> None:
 
 def stored_search(study: Study) -> Search | None:
     """Return what a study searches; None where it was only just created."""
-    content = study.user_attrs.get(_SEARCH)
+    content = study.user_attrs.get(SEARCH)
     return None if content is None else Search.from_json(content)
 
 

@@ -11,9 +11,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-JOURNAL = "runback:asked"
-"""The system attribute of a trial with what its sampler wrote when it was asked for: `study`, the attributes
-of the study, and `own`, the names of the trial's own."""
+from runback.sweeping.study.attributes import JOURNAL
 
 
 class StudyView:

@@ -42,7 +42,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Unfit:
-    """The process was warmed up in a way that rules the job out; nothing was done, a fresh one can do it."""
+    """The process was warmed up in a way that rules the trial out; nothing was done, a fresh one can."""
 
 
 Outcome = Completed | Pruned | Failed

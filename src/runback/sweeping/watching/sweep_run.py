@@ -11,21 +11,26 @@ from optuna.trial import FrozenTrial
 
 from runback.errors import RunbackError, StoreError
 from runback.sweeping.space.search_space import Space, described
+from runback.sweeping.study.attributes import PARENT_RUN, RUN_ID
 from runback.sweeping.study.study_store import TrialEntry, best_trials, finished_count
 from runback.sweeping.study.trial_label import Label, confirm_label, trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
 from runback.sweeping.trials import messages
+from runback.sweeping.trials.events import (
+    SweepEvent,
+    TrialEnded,
+    TrialRecovered,
+    TrialRequeued,
+    TrialStarted,
+)
 from runback.system.text.escape import for_markdown
 
 if TYPE_CHECKING:
-    from runback.tracking.write.run import Run
+    from runback.tracking.write.run import Run, Status
     from runback.tracking.write.saved_view import SavedView
 
 EXTENDED_TAG = "runback.extended"
 """The tag with the search space as it is since its ranges became wider."""
-
-PARENT_RUN = "runback:parent_run"
-"""The study's attribute with the ID of the sweep's run."""
 
 
 class SweepRun:
@@ -46,11 +51,11 @@ class SweepRun:
         self._sweep = sweep
         self._tracked = tracked
         self._is_search = label is None
-        self._label = label or (lambda trial: trial_label(trial.number, trial.params))
+        self._label = label or trial_label
 
     def of_confirm(self, study: Study) -> "SweepRun":
         """Return the observer of the sweep's confirm stage, whose study this is."""
-        return SweepRun(study, self._sweep, self._tracked, lambda trial: confirm_label(trial.params))
+        return SweepRun(study, self._sweep, self._tracked, confirm_label)
 
     @property
     def id(self) -> str | None:
@@ -130,65 +135,61 @@ class SweepRun:
         finally:
             say_what_waits([self._tracked.folder, *training_folders(self._tracked.folder)])
 
-    def asked(self, number: int, params: dict[str, Any]) -> None:
-        """Leave its folder to the trial, which starts its run, or goes on with it."""
-        if self._tracked is not None:
-            self._tracked.dead_runs.forget(self._tracked.folder_of(self._label(self._trial(number))))
-
-    def reported(self, number: int, step: int, value: float) -> None:
-        """Do nothing: curves are the trial's own."""
-
-    def idle(self) -> None:
-        """Do nothing."""
-
-    def put_back(self, number: int, failure: messages.Failed) -> None:
-        """Close the run of a trial that could not do so itself; what comes next is a retry of it."""
-        run_id = self._failed(number, failure)
-        trial = self._trial(number)
-        if run_id is not None and "run_id" not in trial.user_attrs:
-            TrialEntry(self._study, trial).note("run_id", run_id)
-
-    def recovered(self, number: int, outcome: messages.Outcome) -> None:
-        """Close the run of a trial that had ended, and could not close it any more."""
-        if self._tracked is not None:
-            is_done = isinstance(outcome, messages.Completed)
-            ended = ("FINISHED", None) if is_done else ("KILLED", "pruned")
-            trial = self._trial(number)
-            label = self._label(trial)
-            self._tracked.close_trial(self._sweep, label, self._tracked.run_of(trial, label), *ended)
-
-    def ended(self, number: int, outcome: messages.Outcome) -> None:
-        """Log the best value so far; close the run of a trial that could not do so itself."""
-        if isinstance(outcome, messages.Failed):
-            self._failed(number, outcome)
-        elif self._tracked is not None:
-            self._tracked.dead_runs.deliver([self._tracked.folder_of(self._label(self._trial(number)))])
-            if (
-                isinstance(outcome, messages.Completed)
-                and self._is_search
-                and len(self._study.directions) == 1
-            ):
-                value = best_trials(self._study, 1)[0].value
-                self._tracked.run.log_metrics(
-                    {"best_objective": float(value or 0)}, step=finished_count(self._study)
-                )
-
-    def _failed(self, number: int, failure: messages.Failed) -> str | None:
-        """Return the run with the failure: the trial's, or one in its place where it had none yet."""
+    def observe(self, event: SweepEvent) -> None:
+        """Log the best value so far; close and deliver the runs of trials whose process is gone."""
         if self._tracked is None:
-            return None
-        trial = self._trial(number)
-        label = self._label(trial)
-        run_id = self._tracked.run_of(trial, label)
-        kind = None if failure.kind == "stopped" else failure.kind
-        status = "KILLED" if kind is None else "FAILED"
-        self._tracked.close_trial(self._sweep, label, run_id, status, failure.reason, kind)
-        if run_id is None and kind is not None:
-            return self._tracked.failed_trial(self._sweep, label, trial.params, failure)
+            return
+        match event:
+            case TrialStarted(
+                trial
+            ):  # its folder is the trial's: it starts its run there, or goes on with it
+                self._tracked.dead_runs.forget(self._tracked.folder_of(self._label(trial)))
+            case TrialRequeued(trial, failure):
+                self._requeued(self._tracked, trial, failure)
+            case TrialRecovered(trial, messages.Completed()):
+                self._close(self._tracked, trial, "FINISHED", None)
+            case TrialRecovered(trial, messages.Pruned()):
+                self._close(self._tracked, trial, "KILLED", "pruned")
+            case TrialEnded(trial, messages.Failed() as failure):
+                self._failed(self._tracked, trial, failure)
+            case TrialEnded(trial, outcome):
+                self._tracked.dead_runs.deliver([self._tracked.folder_of(self._label(trial))])
+                if isinstance(outcome, messages.Completed):
+                    self._log_best(self._tracked)
+
+    def _log_best(self, tracked: "_Tracked") -> None:
+        if self._is_search and len(self._study.directions) == 1:
+            value = best_trials(self._study, 1)[0].value
+            tracked.run.log_metrics({"best_objective": float(value or 0)}, step=finished_count(self._study))
+
+    def _requeued(self, tracked: "_Tracked", trial: FrozenTrial, failure: messages.Failed) -> None:
+        """Close a trial's run, and note which one it is: the trial's next process retries that one."""
+        run_id = self._failed(tracked, trial, failure)
+        if run_id is not None and RUN_ID not in trial.user_attrs:
+            TrialEntry(self._study, trial).note(RUN_ID, run_id)
+
+    def _failed(self, tracked: "_Tracked", trial: FrozenTrial, failure: messages.Failed) -> str | None:
+        """Close a trial's run; where it had none yet, store one in its place. Return its ID."""
+        if failure.kind == "stopped":
+            return self._close(tracked, trial, "KILLED", failure.reason)
+        run_id = self._close(tracked, trial, "FAILED", failure.reason, failure.kind)
+        if run_id is None:
+            return tracked.failed_trial(self._sweep, self._label(trial), trial.params, failure)
         return run_id
 
-    def _trial(self, number: int) -> FrozenTrial:
-        return self._study.get_trials(deepcopy=False)[number]
+    def _close(
+        self,
+        tracked: "_Tracked",
+        trial: FrozenTrial,
+        status: "Status",
+        reason: str | None,
+        failure: str | None = None,
+    ) -> str | None:
+        """Close a trial's run; return its ID, None where it has none yet."""
+        label = self._label(trial)
+        run_id = tracked.run_of(trial, label)
+        tracked.close_trial(self._sweep, label, run_id, status, reason, failure)
+        return run_id
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ class _Tracked:
         """Return the run that a trial has begun: as it has told, or as its folder says."""
         from runback.tracking.write.outbox import Outbox
 
-        told = trial.user_attrs.get("run_id")
+        told = trial.user_attrs.get(RUN_ID)
         return Outbox(self.folder_of(label)).run_id if told is None else str(told)
 
     def failed_trial(
@@ -238,7 +239,7 @@ class _Tracked:
         sweep: str,
         label: Label,
         run_id: str | None,
-        status: Any,
+        status: "Status",
         reason: str | None,
         failure: str | None = None,
     ) -> None:

@@ -3,6 +3,33 @@
 Each is there whole or not at all, before anybody tries to deliver it, and is removed once the store has it: a
 process that is killed at any moment leaves what it had not delivered. Metrics wait in the folder's
 metrics.jsonl and system.jsonl instead, and are compared with the store's.
+
+    params, tags, end                artifact, model              metrics
+      | write                          | write                      | append a line
+      v                                v                            v
+    .KIND.PID.partial                .STAMP-KIND/                 metrics.jsonl, system.jsonl
+      | rename                         | rename                     | kept in memory too
+      v                                v                            v
+    STAMP-KIND.json                  STAMP-KIND/                  PendingMetrics
+      |                                |                            |
+      +--------------------------------+----------------------------+
+                                       | deliver, in a thread: the oldest entry first,
+                                       v then the metrics, the end last
+                                  MLflow's store
+                                       | remove: unlink, or rename to .STAMP-KIND.gone and delete
+                                       v
+                         close: when nothing waits, outbox/ is removed
+
+What a kill leaves:
+
+    before the rename       a hidden half that nobody reads; `close` removes it
+    after the rename        an entry that waits
+    before `remove`         an entry that is delivered again, which changes nothing
+    after a line            metrics in the file; `PendingMetrics.recover` sends those that the store lacks
+    before run.json         a run in the store that only its tags lead to
+
+What waits is delivered by the process that goes on with the run (`reopen_run`), by the coordinator of its
+sweep (`DeadRuns`), or by `runback sync`.
 """
 
 import contextlib

@@ -18,7 +18,7 @@ from runback.sweeping.trials import messages
 from runback.sweeping.trials.engines import fork_server
 from runback.sweeping.trials.engines.engine import Ended, Said
 from runback.sweeping.trials.engines.local_engine import LocalEngine
-from runback.sweeping.trials.worker import Job
+from runback.sweeping.trials.trial import Trial
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def server() -> psutil.Process:
 
 
 def job(folder, task, number=0):
-    return Job.of(task, number=number, sweep="s", threads=1, parent=None, folder=folder / str(number))
+    return Trial.of(task, number=number, sweep="s", threads=1, parent=None, folder=folder / str(number))
 
 
 def ended(engine, seconds=60):

@@ -86,7 +86,7 @@ class Child:
 
 
 def start(context: BaseContext, *arguments: Any, tries: int = TRIES) -> Child:
-    """Start a process that waits for a job (see `worker.run`). Raises TrainingError if the system has none.
+    """Start a process that waits for a trial (see `worker.run`). Raises TrainingError if the system has none.
 
     A server that dies meanwhile is replaced.
     """
@@ -117,7 +117,7 @@ def _start(context: BaseContext, *arguments: Any) -> Child:
 
 @contextlib.contextmanager
 def _without_main_module() -> Iterator[None]:
-    """Keep multiprocessing from importing the script again in the child: jobs travel by value."""
+    """Keep multiprocessing from importing the script again in the child: a trial's task travels by value."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
     try:
