@@ -1,49 +1,19 @@
 """One trial as one Hydra job: composed and frozen by the coordinator, run in the trial's process."""
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
-from hydra.core.singleton import Singleton
-from hydra.core.utils import run_job, setup_globals
-from hydra.plugins.config_source import ConfigResult
-from hydra.types import HydraContext, TaskFunction
+from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from runback.sweeping.hydra_internals import enter_state, global_state, reading_once, run_trial_job
 from runback.sweeping.trials.worker import Job
 from runback.system.config.written_config import keep_composed, unresolved, written
-
-
-class _ReadOnce(ConfigRepository):
-    """Config files as they were when they were first needed: each is read and parsed once a sweep.
-
-    Hydra parses all of them again for every trial, which takes longer than all else of composing.
-    """
-
-    def __init__(self, repository: ConfigRepository) -> None:
-        self.sources = repository.sources
-        self._read: dict[str, ConfigResult | None] = {}
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return copy.copy(self)  # Hydra copies the repository before each composition: what is read stays
-
-    def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
-        super().initialize_sources(config_search_path)
-        self._read = {}
-
-    def load_config(self, config_path: str) -> ConfigResult | None:
-        if config_path not in self._read:
-            self._read[config_path] = super().load_config(config_path)
-        return copy.deepcopy(self._read[config_path])
 
 
 @dataclass(frozen=True)
@@ -58,9 +28,7 @@ class Composer:
     @classmethod
     def of(cls, loader: ConfigLoader, config: DictConfig, task_function: TaskFunction) -> Self:
         """Return a composer that reads each config file once."""
-        reading_once = copy.copy(loader)
-        reading_once.repository = _ReadOnce(loader.repository)  # type: ignore[attr-defined]
-        return cls(loader, reading_once, config, task_function)
+        return cls(loader, reading_once(loader), config, task_function)
 
     @property
     def base(self) -> dict[str, str]:
@@ -90,7 +58,7 @@ class Composer:
         """Return what runs the task as trial `number`, with its folder, log and HydraConfig. As `compose`."""
         config = self.compose(number, overrides, within)
         folder = Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir)
-        call = partial(_run, self.task_function, config, self.loader, Singleton.get_state())
+        call = partial(_run, self.task_function, config, self.loader, global_state())
         return Job.of(call, number=number, folder=folder, **facts)
 
     def preload(self, setting: Sequence[str]) -> tuple[str, ...]:
@@ -115,7 +83,7 @@ class Composer:
         An app declares it as an attribute of its task function: `task.check = check`.
         """
         check = getattr(self.task_function, "check", None)
-        return None if check is None else partial(_check, check, list(configs), Singleton.get_state())
+        return None if check is None else partial(_check, check, list(configs), global_state())
 
 
 def _flat(value: Any, key: str = "") -> dict[str, str]:
@@ -132,7 +100,7 @@ def app_config(config: DictConfig) -> DictConfig:
 
 
 def _run(task_function: TaskFunction, config: DictConfig, loader: ConfigLoader, state: Any) -> Any:
-    _enter(state)
+    enter_state(state)
     returned: list[Any] = []
     raised: list[Exception] = []
 
@@ -145,29 +113,15 @@ def _run(task_function: TaskFunction, config: DictConfig, loader: ConfigLoader, 
         except Exception as error:
             raised.append(error)
 
-    context = HydraContext(config_loader=loader, callbacks=Callbacks())
-    run_job(
-        task_function=task,
-        config=config,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-        hydra_context=context,
-    )
+    run_trial_job(task, config, loader)
     if raised:
         raise raised[0]
     return returned[0]
 
 
 def _check(check: Callable[[DictConfig], None], configs: Sequence[DictConfig], state: Any) -> int:
-    _enter(state)
+    enter_state(state)
     for config in configs:
         HydraConfig.instance().set_config(config)
         check(app_config(config))
     return len(configs)
-
-
-def _enter(state: Any) -> None:
-    setup_globals()
-    # Hydra would search for plugins again, in every trial; a forked process has them from its server.
-    instances = {**state["instances"], Plugins: Plugins.instance()}
-    Singleton.set_state({**state, "instances": instances})
