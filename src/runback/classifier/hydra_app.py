@@ -23,6 +23,14 @@ from omegaconf.errors import OmegaConfBaseException
 from runback.classifier.config_file import read_config
 from runback.classifier.sweep_files import add_sweep_files
 from runback.errors import InputError
+from runback.sweeping.hydra_internals import (
+    MISSING_VALUE,
+    SEVERAL_VALUES,
+    UNKNOWN_CHOICE,
+    UNKNOWN_KEY,
+    UNKNOWN_OVERRIDE,
+    WRONG_VALUE,
+)
 from runback.sweeping.trials import trial as trials
 from runback.system.config.written_config import keep_composed
 from runback.system.options import Parser
@@ -166,19 +174,19 @@ def _one_line(error: Exception, root: Path) -> str:
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):
         text += f"\n{cause}"
-    if found := re.search(r"Could not find '([^']*)/([^'/]*)'", text):
+    if found := UNKNOWN_CHOICE.search(text):
         return _unknown_choice(found[1], found[2], root)
-    if found := re.search(r"Could not override '([^']*)'", text):
+    if found := UNKNOWN_OVERRIDE.search(text):
         return _unknown_key(found[1], root)
-    if found := re.search(r"Key '[^']*' (?:is )?not in (?:struct|'[^']*')\s+full_key: (\S+)", text):
+    if found := UNKNOWN_KEY.search(text):
         return _unknown_key(found[1], root)
-    if found := re.search(r"Error merging override ([^=\s]+)=.*\n(.*)", text):
+    if found := WRONG_VALUE.search(text):
         return f"{found[1].lstrip('+')}: {found[2][:1].lower()}{found[2][1:]}"
-    if found := re.search(r"Ambiguous value for argument '([^']*)'", text):
+    if found := SEVERAL_VALUES.search(text):
         return (
             f"'{found[1]}' has several values: add --multirun to sweep over them, or write [a,b] for a list"
         )
-    if found := re.search(r"Missing mandatory value: (\S+)", text):
+    if found := MISSING_VALUE.search(text):
         return f"{found[1]} must be set: it has no default"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(dict.fromkeys(lines[:2]))

@@ -2,13 +2,13 @@
 
 from pathlib import PurePosixPath
 
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
+from runback.sweeping.hydra_internals import FileConfigSource
 from runback.tracking.layout import project_root
 
 GROUP = "sweeps"

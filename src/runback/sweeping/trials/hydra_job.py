@@ -1,53 +1,23 @@
 """One trial as one Hydra job: composed and frozen by the coordinator, run in the trial's process."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
-from hydra.core.singleton import Singleton
-from hydra.core.utils import run_job, setup_globals
-from hydra.plugins.config_source import ConfigResult
-from hydra.types import HydraContext, TaskFunction
+from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from runback.sweeping.hydra_internals import enter_state, global_state, reading_once, run_trial_job
 from runback.sweeping.study.trial_label import Label
 from runback.sweeping.trials.trial import Trial
 from runback.system.config.written_config import keep_composed, unresolved, written
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
-
-
-class _ReadOnce(ConfigRepository):
-    """Config files as they were when they were first needed: each is read and parsed once a sweep.
-
-    Hydra parses all of them again for every trial, which takes longer than all else of composing.
-    """
-
-    def __init__(self, repository: ConfigRepository) -> None:
-        self.sources = repository.sources
-        self._read: dict[str, ConfigResult | None] = {}
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return copy.copy(self)  # Hydra copies the repository before each composition: what is read stays
-
-    def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
-        super().initialize_sources(config_search_path)
-        self._read = {}
-
-    def load_config(self, config_path: str) -> ConfigResult | None:
-        if config_path not in self._read:
-            self._read[config_path] = super().load_config(config_path)
-        return copy.deepcopy(self._read[config_path])
 
 
 @dataclass(frozen=True)
@@ -62,9 +32,7 @@ class Composer:
     @classmethod
     def of(cls, loader: ConfigLoader, config: DictConfig, task_function: TaskFunction) -> Self:
         """Return a composer that reads each config file once."""
-        reading_once = copy.copy(loader)
-        reading_once.repository = _ReadOnce(loader.repository)  # type: ignore[attr-defined]
-        return cls(loader, reading_once, config, task_function)
+        return cls(loader, reading_once(loader), config, task_function)
 
     @property
     def base(self) -> dict[str, str]:
@@ -92,7 +60,7 @@ class Composer:
 
     def call_task(self, config: DictConfig) -> Callable[[], Any]:
         """Return a function that runs the app's task on a trial's config, with its log and HydraConfig."""
-        return partial(_run, self.task_function, config, self.loader, Singleton.get_state())
+        return partial(_run, self.task_function, config, self.loader, global_state())
 
     def preload(self, setting: Sequence[str]) -> tuple[str, ...]:
         """Return the modules to import before the first trial: the app's, then the setting's, each once.
@@ -116,7 +84,7 @@ class Composer:
         An app declares it as an attribute of its task function: `task.check = check`.
         """
         check = getattr(self.task_function, "check", None)
-        return None if check is None else partial(_check, check, list(configs), Singleton.get_state())
+        return None if check is None else partial(_check, check, list(configs), global_state())
 
 
 @dataclass(frozen=True)
@@ -170,7 +138,7 @@ def app_config(config: DictConfig) -> DictConfig:
 
 
 def _run(task_function: TaskFunction, config: DictConfig, loader: ConfigLoader, state: Any) -> Any:
-    _enter(state)
+    enter_state(state)
     returned: list[Any] = []
     raised: list[Exception] = []
 
@@ -183,29 +151,15 @@ def _run(task_function: TaskFunction, config: DictConfig, loader: ConfigLoader, 
         except Exception as error:
             raised.append(error)
 
-    context = HydraContext(config_loader=loader, callbacks=Callbacks())
-    run_job(
-        task_function=task,
-        config=config,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-        hydra_context=context,
-    )
+    run_trial_job(task, config, loader)
     if raised:
         raise raised[0]
     return returned[0]
 
 
 def _check(check: Callable[[DictConfig], None], configs: Sequence[DictConfig], state: Any) -> int:
-    _enter(state)
+    enter_state(state)
     for config in configs:
         HydraConfig.instance().set_config(config)
         check(app_config(config))
     return len(configs)
-
-
-def _enter(state: Any) -> None:
-    setup_globals()
-    # Hydra would search for plugins again, in every trial; a forked process has them from its server.
-    instances = {**state["instances"], Plugins: Plugins.instance()}
-    Singleton.set_state({**state, "instances": instances})

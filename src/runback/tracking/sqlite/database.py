@@ -6,19 +6,16 @@ import contextlib
 import fcntl
 import time
 from collections.abc import Iterator
-from importlib.resources import files
 from io import FileIO
 from pathlib import Path
 
-import mlflow.db
-from alembic.script import ScriptDirectory
 from mlflow.exceptions import MlflowException
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
 from runback.errors import StoreError
 from runback.system.files.regular_file import APPEND, open_regular
 from runback.tracking.layout import refuse_unwritable
+from runback.tracking.mlflow_internals import create_tables, newest_revision, upgrade_tables
 from runback.tracking.sqlite.database_schema import refuse_unknown
 from runback.tracking.sqlite.sqlite_file import (
     back_up,
@@ -46,7 +43,7 @@ def prepare(database: Path, artifacts: Path) -> None:
             with _creation_lock(database):
                 if not _exists(database):
                     _create(database, artifacts)
-        if revision(database) != _newest_revision():
+        if revision(database) != newest_revision():
             with _creation_lock(database):
                 _migrate(database)
     except (OSError, SQLAlchemyError, MlflowException) as error:
@@ -91,22 +88,17 @@ def _create(database: Path, artifacts: Path) -> None:
     for leftover in fresh.parent.glob(fresh.name + "*"):
         leftover.unlink()
     make(fresh)
-    store = SqlAlchemyStore(sqlite_uri(fresh), artifacts.as_uri())  # type: ignore[no-untyped-call]
-    store.engine.dispose()
+    create_tables(sqlite_uri(fresh), artifacts.as_uri())
     write_ahead(fresh)
     fresh.replace(database)
-
-
-def _newest_revision() -> str | None:
-    return ScriptDirectory(str(files("mlflow.store") / "db_migrations")).get_current_head()
 
 
 def _migrate(database: Path) -> None:
     """Bring an older MLflow's database up to date, after copying it to `mlflow.db.<revision>.bak`."""
     found = revision(database)
-    if found == _newest_revision():
+    if found == newest_revision():
         return
     refuse_unknown(database, found)
     back_up(database, str(found))
-    mlflow.db.upgrade.main([sqlite_uri(database)], standalone_mode=False)
+    upgrade_tables(sqlite_uri(database))
     write_ahead(database)
