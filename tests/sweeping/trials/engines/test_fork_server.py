@@ -16,7 +16,7 @@ import pytest
 from runback.sweeping import report
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.engines import fork_server
-from runback.sweeping.trials.engines.engine import Ended, Said
+from runback.sweeping.trials.engines.engine import Ended, MessageReceived
 from runback.sweeping.trials.engines.local_engine import LocalEngine
 from runback.sweeping.trials.trial import Trial
 
@@ -41,7 +41,7 @@ def ended(engine, seconds=60):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         for event in engine.events(0.1):
-            if isinstance(event, Said) and isinstance(event.message, messages.Report):
+            if isinstance(event, MessageReceived) and isinstance(event.message, messages.Report):
                 engine.answer(event.number, prune=False)
             if isinstance(event, Ended):
                 return event.outcome

@@ -1,4 +1,4 @@
-"""What the coordinator asks of a place where trials run."""
+"""The engine that a coordinator runs its trials on: a contract, whatever machines are behind it."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,8 +8,8 @@ from runback.sweeping.trials.trial import Trial
 
 
 @dataclass(frozen=True)
-class Said:
-    """A running trial sent a report or an attribute."""
+class MessageReceived:
+    """A running trial has sent a report or an attribute."""
 
     number: int
     message: messages.Report | messages.Attribute
@@ -23,7 +23,7 @@ class Ended:
     outcome: messages.Outcome
 
 
-Event = Said | Ended
+Event = MessageReceived | Ended
 
 
 class Engine(Protocol):

@@ -14,7 +14,7 @@ import cloudpickle
 
 from runback.sweeping.trials import messages, trial_output
 from runback.sweeping.trials.engines import fork_server, trial_process
-from runback.sweeping.trials.engines.engine import Ended, Event, Said
+from runback.sweeping.trials.engines.engine import Ended, Event, MessageReceived
 from runback.sweeping.trials.engines.trial_process import Child
 from runback.sweeping.trials.exception_report import one_line
 from runback.sweeping.trials.out_of_memory import OomCounter, complaint
@@ -187,7 +187,7 @@ class LocalEngine:
             while running.open and running.child.connection.poll():
                 message = running.child.connection.recv()
                 if isinstance(message, messages.Report | messages.Attribute):
-                    events.append(Said(number, message))
+                    events.append(MessageReceived(number, message))
                 elif isinstance(message, messages.Unfit | messages.Outcome):
                     running.outcome = message
         except (EOFError, OSError, pickle.UnpicklingError):
