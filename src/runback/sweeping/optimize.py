@@ -69,7 +69,7 @@ MEMORY_PER_TRIAL = 1_500_000_000
 
 @dataclass(frozen=True)
 class Slots:
-    """How many trials run at once, and each one's CPU threads."""
+    """The number of trials that run at once, and each one's CPU threads."""
 
     n_workers: int
     threads: int
@@ -177,7 +177,7 @@ def sweep(
 
 
 def _refuse_environment(config: DictConfig) -> None:
-    """Refuse what the study keeps, or is called by, where it comes from the environment: it is written."""
+    """Refuse settings from the environment that are written: into the study, or as the sweep's name."""
     for key, names in variables(OmegaConf.to_container(config.hydra.sweeper)).items():
         if key.split(".")[0] in ("name", "experiment", "params"):
             raise InputError(
@@ -191,7 +191,7 @@ def _refuse_environment(config: DictConfig) -> None:
 def _opened(
     sweep_folder: Path, name: str, search: Search, settings: SweeperSettings, slots: Slots
 ) -> Iterator[Study]:
-    """Hold the sweep's folder, and open its study unless another config was asked for."""
+    """Hold the sweep's folder, and open its study. Errors: InputError where it has another config."""
     _refuse_links(sweep_folder, name)
     with alone_in(sweep_folder, f"sweep {name}"):
         study = open_study(sweep_folder, name, search, extend=settings.extend)

@@ -1,4 +1,4 @@
-"""What came of a confirm stage: read from its study, and compared."""
+"""The results of a confirm stage: read from its study, and compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,8 +41,8 @@ class Confirmed:
     @property
     def incomplete(self) -> list[Finalist]:
         """Finalists that do not have a value on every seed: nothing is said about them."""
-        known = {one.trial for one in self.standings}
-        return [one for one in self.plan.finalists if one.trial not in known]
+        ranked = {one.trial for one in self.standings}
+        return [one for one in self.plan.finalists if one.trial not in ranked]
 
     def values(self, trial: int) -> list[float]:
         """Return the values that a finalist has, in the order of the seeds."""
@@ -50,7 +50,7 @@ class Confirmed:
 
 
 def stored_plan(study: Study) -> ConfirmPlan | None:
-    """Return the plan that a confirm study was begun with, None where it has none yet."""
+    """Return the plan that a confirm study follows, None where it has none yet."""
     content = study.user_attrs.get(PLAN)
     return None if content is None else ConfirmPlan.from_json(content)
 
@@ -72,7 +72,7 @@ def keep_reported(study: Study, plan: ConfirmPlan) -> None:
 
 
 def find_confirmed(search: Study) -> Confirmed | None:
-    """Return what the confirm stage of a search's study has by now; None where none has begun."""
+    """Return the results so far of the confirm stage of a search; None where it has none."""
     study = find_confirm_study(search)
     plan = None if study is None else stored_plan(study)
     return None if study is None or plan is None else confirmed(study, plan, search.study_name)
@@ -98,13 +98,13 @@ def has_ended(trial: FrozenTrial) -> bool:
 
 def _trainings(trials: Sequence[FrozenTrial], plan: ConfirmPlan) -> list[Training]:
     # Of several the last counts: the others have failed.
-    known = {(trial.params["trial"], trial.params["seed"]): trial for trial in trials}
-    return [_training(point["trial"], point["seed"], known) for point in plan.points]
+    trained = {(trial.params["trial"], trial.params["seed"]): trial for trial in trials}
+    return [_training(point["trial"], point["seed"], trained) for point in plan.points]
 
 
-def _training(trial: int, seed: int, known: dict[tuple[int, int], FrozenTrial]) -> Training:
-    found = known.get((trial, seed))
-    if found is None:
+def _training(trial: int, seed: int, trained: dict[tuple[int, int], FrozenTrial]) -> Training:
+    last = trained.get((trial, seed))
+    if last is None:
         return Training(trial, seed, None, None)
-    value = float(found.values[0]) if found.state == TrialState.COMPLETE and found.values else None
-    return Training(trial, seed, value, found.user_attrs.get(RUN_ID))
+    value = float(last.values[0]) if last.state == TrialState.COMPLETE and last.values else None
+    return Training(trial, seed, value, last.user_attrs.get(RUN_ID))

@@ -1,4 +1,4 @@
-"""What can be said about the confirm stage under `hydra.sweeper.confirm`."""
+"""The settings of the confirm stage, `hydra.sweeper.confirm`."""
 
 import dataclasses
 import difflib
@@ -11,12 +11,12 @@ from runback.errors import InputError
 KEY = "hydra.sweeper.confirm"
 
 MOST_SEEDS = 1000
-"""So many seeds a finalist are more than anybody trains; fresh seeds have four digits."""
+"""Seeds a finalist: more than anybody trains; fresh seeds have four digits."""
 
 
 @dataclass(frozen=True)
 class ConfirmSettings:
-    """How a sweep's best trials are confirmed."""
+    """The settings of a confirm stage."""
 
     top: int = 3
     """Finalists: the best completed trials that differ in more than their seed."""

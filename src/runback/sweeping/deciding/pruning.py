@@ -33,8 +33,8 @@ class LivePruning:
 class OrderedPruning:
     """Compares a trial with the same others at every time: with those that are `known` to it.
 
-    What was decided about the values that it has reported already is decided again, with the same outcome:
-    whoever decided it first may have been killed before it was known.
+    Replays the decisions on values reported before a restart, so that a decision lost with a killed
+    coordinator is made again, identically.
     """
 
     def __init__(

@@ -51,12 +51,12 @@ def commands(study: Study, budget: Budget, config: DictConfig, best_config: Path
 def _go_on(study: Study, budget: Budget, config: DictConfig) -> str:
     hydra = config.hydra
     given = [*written_overrides(hydra.overrides.hydra), *written_overrides(hydra.overrides.task)]
-    kept = [override for override in given if override.partition("=")[0] not in OWN]
+    overrides = [override for override in given if override.partition("=")[0] not in OWN]
     if budget.n_trials is not None:
         count = budget.n_trials * (2 if finished_count(study) >= budget.n_trials else 1)
-        kept.append(f"hydra.sweeper.n_trials={count}")
+        overrides.append(f"hydra.sweeper.n_trials={count}")
     name = study.study_name
     verb = ["sweep", name]
     if "sweeps" not in hydra.runtime.choices:
         verb = ["train", "--multirun", f"hydra.sweeper.name={name}"]
-    return shlex.join(["runback", *verb, *kept])
+    return shlex.join(["runback", *verb, *overrides])

@@ -1,4 +1,4 @@
-"""What of a trial may be shown: its values, its params without secrets, and when it ran."""
+"""The public values of a trial: its objectives, its params without secrets, and its times."""
 
 from collections.abc import Sequence
 from pathlib import Path

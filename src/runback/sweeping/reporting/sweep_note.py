@@ -26,7 +26,7 @@ PARAMS = 10
 
 @dataclass(frozen=True)
 class RunLinks:
-    """Where the sweep's run is in MLflow."""
+    """The place of the sweep's run in MLflow."""
 
     experiment_id: str
     run_id: str
@@ -55,7 +55,7 @@ def note(
     `commands` are pairs of what a command does and the command, `confirmed` the confirm stage's own section.
     """
     links = " · ".join(f"[{for_markdown(name)}]({place.artifact(name)})" for name in artifacts)
-    # MLflow shows about six lines until it is asked for more.
+    # MLflow shows about six lines until one clicks for more.
     paragraphs = [_progress(study, budget, elapsed), links, _table(study, place), confirmed]
     paragraphs.append(_commands(commands))
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
@@ -105,8 +105,8 @@ def _row(trial: FrozenTrial, params: Sequence[str], place: RunLinks) -> list[str
 def _commands(commands: Sequence[tuple[str, str]]) -> str:
     if not commands:
         return ""
-    shown = [(purpose, for_terminal(command)) for purpose, command in commands]
-    lines = [f"# {purpose}\n{command}" if purpose else command for purpose, command in shown]
+    printable = [(purpose, for_terminal(command)) for purpose, command in commands]
+    lines = [f"# {purpose}\n{command}" if purpose else command for purpose, command in printable]
     return code_block("\n".join(lines))
 
 

@@ -1,12 +1,12 @@
 """The attributes that runback gives a sweep's study and its trials, beside what Optuna keeps of them.
 
-Studies on disk have them under these names: to rename one is to lose it in every sweep that was begun before.
+Studies on disk have them under these names: to rename one is to lose it in every sweep there is.
 """
 
 # User attributes of the study.
 
 SEARCH = "runback:search"
-"""What is searched, see `search_identity.Search`."""
+"""The search: directions and space, see `search_identity.Search`."""
 
 ORDER = "runback:order"
 """The settings that a deterministic sweep keeps, see `determinism`."""
@@ -37,7 +37,7 @@ ENDED_BY = "ended_by"
 """The kind of the failure that ended it for good."""
 
 ATTEMPTS = "attempts"
-"""How many failures of each kind it was tried again after."""
+"""The number of failures of each kind after which it was tried again."""
 
 ALONE = "alone"
 """True where it has to have its device for itself."""
@@ -48,5 +48,5 @@ PRUNED_AT = "pruned_at"
 # A system attribute of a trial.
 
 JOURNAL = "runback:asked"
-"""What its sampler wrote when the trial was asked for: `study`, the attributes of the study, and `own`, the
-names of the trial's own."""
+"""The attributes that its sampler wrote when it proposed the trial: `study`, those of the study, and `own`,
+the names of the trial's own."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Budget:
-    """When to stop asking: `n_trials` completed or pruned in the whole study, `timeout` seconds from now.
+    """The end of a sweep: `n_trials` completed or pruned in the whole study, or `timeout` seconds from now.
 
-    A timeout ends the asking; trials that run then are not cut short.
+    After a timeout no trial is started; trials that run then are not cut short.
     """
 
     n_trials: int | None

@@ -1,4 +1,4 @@
-"""How trials ended, counted for a person."""
+"""The states of trials, counted for a person."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Label:
-    """A training's name, its folder within the sweep's, and the tags that tell its run from others."""
+    """A training's name, its folder within the sweep's, and the tags that identify its run."""
 
     name: str
     folder: str

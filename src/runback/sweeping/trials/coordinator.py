@@ -118,7 +118,7 @@ class Coordinator:
     """The GPUs that trials run on; none: on the CPU."""
     _running: dict[int, _RunningTrial] = field(default_factory=dict)
     _n_trials: int = 0
-    """How many trials the study has."""
+    """The number of trials in the study."""
     _stopping: bool = False
 
     def __post_init__(self) -> None:

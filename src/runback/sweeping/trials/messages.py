@@ -13,7 +13,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Attribute:
-    """A fact about the trial, kept in the study as a user attribute."""
+    """A fact about the trial, for a user attribute in the study."""
 
     name: str
     value: str

@@ -19,7 +19,7 @@ WORDS = re.compile(
     r"|Cannot allocate memory|MemoryError|mmap error: 12|Dst tensor is not initialized"
     r"|pthread_create(\(\))? failed|can't start new thread"
 )
-"""What libraries say when they get no memory; the last two, when they get none for a thread's stack."""
+"""The words of libraries that get no memory; the last two, of those that get none for a thread's stack."""
 
 LAST_WORDS = 16_384
 """Bytes at the end of an output in which a crash is explained; TensorFlow prints its stack after it."""
@@ -83,10 +83,10 @@ def _candidates(pid: int | None) -> list[Path]:
         lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
     except OSError:
         return []
-    found = []
+    files = []
     for _, controllers, path in (line.split(":", 2) for line in lines):
         if controllers in ("", "memory"):
             mount = CGROUPS / controllers
             name = "memory.oom_control" if controllers else "memory.events"
-            found += [mount / path.lstrip("/") / name, mount / name]
-    return found
+            files += [mount / path.lstrip("/") / name, mount / name]
+    return files

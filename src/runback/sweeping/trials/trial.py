@@ -78,12 +78,12 @@ class Trial:
 
 
 class TrialClient:
-    """A trial in its own process: reports to the coordinator, and keeps how the trial ended."""
+    """A trial in its own process: reports to the coordinator, and writes the trial's outcome."""
 
     def __init__(self, trial: Trial, connection: Connection) -> None:
         self.trial = trial
         self.outcome: messages.Completed | messages.Pruned | None = None
-        """How the trial has ended, as its folder has it; None: it has not."""
+        """The outcome that is written in the trial's folder; None: it has none yet."""
         self._connection = connection
         self._process = os.getpid()
 
@@ -93,7 +93,7 @@ class TrialClient:
         return os.getpid() == self._process
 
     def attribute(self, name: str, value: str) -> None:
-        """Keep a fact about this trial in the study (as a user attribute)."""
+        """Set a user attribute of this trial in the study; a text without secrets, of 1,000 characters."""
         self._send(messages.Attribute(name, redacted_excerpt(value, ATTRIBUTE)))
 
     def report(self, value: float, step: int) -> None:
@@ -108,22 +108,22 @@ class TrialClient:
             raise TrialPruned(f"pruned after step {step}")
 
     def completed(self, values: tuple[float, ...]) -> None:
-        """Keep the objectives' values: from here on the trial counts as completed, whoever dies next."""
+        """Write the objectives' values: from here on the trial counts as completed, whoever dies next."""
         self.end(messages.Completed(values))
 
-    def end(self, how: messages.Completed | messages.Pruned) -> None:
-        """Keep how this trial ends where the coordinator's successor finds it. Errors: TrainingError."""
+    def end(self, outcome: messages.Completed | messages.Pruned) -> None:
+        """Write this trial's outcome into its folder, once. Errors: DiskFull, TrainingError."""
         self._refuse_fork()
-        if how == self.outcome:
+        if outcome == self.outcome:
             return
         try:
-            outcome_file.write_outcome(self.trial.folder, how)
+            outcome_file.write_outcome(self.trial.folder, outcome)
         except OSError as error:
             folder = self.trial.folder
             if is_full(error):
                 raise DiskFull(f"the disk is full: cannot write {folder}") from error
             raise TrainingError(f"cannot write {folder}: {error.strerror or error}") from error
-        self.outcome = how
+        self.outcome = outcome
 
     def _refuse_fork(self) -> None:
         if not self.is_own_process:

@@ -1,4 +1,4 @@
-"""What a trial prints, in a file of its folder: bounded, and without secrets.
+"""The output of a trial, in a file of its folder: bounded, and without secrets.
 
 Python's streams leave secrets out line by line. What goes past them (C++ code, programs that a trial starts)
 is looked through when the trial's process is gone. A file keeps its beginning and its end.
@@ -22,7 +22,7 @@ OUTPUT = "output.log"
 """In a trial's folder: what its processes print, one after the other."""
 
 HEAD = TAIL = 1 << 20
-"""Bytes that are kept of a file's beginning, and of its end."""
+"""Bytes that stay of a file's beginning, and of its end."""
 
 ROOM = 4 * (HEAD + TAIL)
 """Bytes from which on a file is shortened while its trial still prints."""
@@ -35,7 +35,7 @@ EDGE = 1 << 12
 """Bytes at a cut that are left out where no line ends: a part of a secret may be in them."""
 
 WORD = 125
-"""Bytes that are kept of either end of what is no text: to look for secrets in it would take very long."""
+"""Bytes that stay of either end of what is no text: to look for secrets in it would take very long."""
 
 _LONG_WORD = re.compile(rb"[^\s]{%d,}" % (4 * WORD))
 
@@ -118,10 +118,10 @@ def _replace(log: Path, content: bytes) -> None:
 def _size(log: Path) -> int:
     """Return a file's size; 0 for what is no regular file."""
     try:
-        found = log.lstat()
+        status = log.lstat()
     except OSError:
         return 0
-    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _bounded(file: Any) -> bytes:
@@ -144,8 +144,8 @@ def _joined(head: bytes, tail: bytes, size: int) -> bytes:
 
 
 def _clean(content: bytes) -> bytes:
-    known = without_values(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
-    text = _LONG_WORD.sub(_cut, known).decode(errors="surrogateescape")
+    clean = without_values(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+    text = _LONG_WORD.sub(_cut, clean).decode(errors="surrogateescape")
     return redacted(text).encode(errors="surrogateescape")
 
 

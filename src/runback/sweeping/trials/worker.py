@@ -1,4 +1,4 @@
-"""What a trial's process does from its first line to its last."""
+"""The life of a trial's process: waits for a trial, runs its task, sends its outcome, ends."""
 
 import contextlib
 import gc
@@ -125,10 +125,10 @@ def _completed(trial: trials.Trial, returned: Any) -> messages.Completed:
     return completed
 
 
-def _exit(asked: SystemExit) -> None:
-    """End a process that the task has forked as it asks for."""
+def _exit(error: SystemExit) -> None:
+    """End a process that the task has forked, with the exit code that it asks for."""
     sys.stdout.flush()
-    os._exit(asked.code if isinstance(asked.code, int) else asked.code is not None)
+    os._exit(error.code if isinstance(error.code, int) else error.code is not None)
 
 
 def _reason(signum: int) -> str:

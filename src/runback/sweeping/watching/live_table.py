@@ -31,9 +31,8 @@ from runback.system.text.escape import for_terminal
 from runback.system.text.formatting import duration, short_names, short_value
 from runback.system.text.screen import Screen
 
-SHOWN = 5
+BEST_COUNT = 5
 """Best trials that the table and the summary list."""
-
 
 REDRAW_SECONDS = 0.25
 """Seconds between two drawings at least: each one reads the study."""
@@ -118,7 +117,7 @@ class LiveTable:
 
     def print_summary(self) -> None:
         """Print the counts and the best trials with their run IDs."""
-        best = best_trials(self._study, SHOWN)
+        best = best_trials(self._study, BEST_COUNT)
         self._print(self._counts_line())
         if not best:
             return
@@ -146,7 +145,7 @@ class LiveTable:
             table.add_row(
                 str(number), f"running {seconds:.0f} s", str(running.step), value, params, style="cyan"
             )
-        for trial in best_trials(self._study, SHOWN):
+        for trial in best_trials(self._study, BEST_COUNT):
             values = ", ".join(f"{value:.4f}" for value in trial.values)
             table.add_row(str(trial.number), "done", "", values, " ".join(self._params(trial.params)))
         return Group(table, self._counts_line())
@@ -185,8 +184,8 @@ class LiveTable:
         return by_trials if by_time is None else min(by_trials, by_time)
 
     def _params(self, params: Mapping[str, Any]) -> list[str]:
-        shown = (f"{self._names.get(name, name)}={short_value(value)}" for name, value in params.items())
-        return [for_terminal(one) for one in shown]
+        texts = (f"{self._names.get(name, name)}={short_value(value)}" for name, value in params.items())
+        return [for_terminal(text) for text in texts]
 
 
 def outcome_text(outcome: messages.Outcome) -> str:

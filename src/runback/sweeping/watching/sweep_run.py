@@ -46,7 +46,7 @@ class SweepRun:
         tracked: "_Tracked | None",
         label: Callable[[FrozenTrial], Label] | None = None,
     ) -> None:
-        """`label` tells what a trial of `study` is called; None: it is the search's own study."""
+        """`label` names a trial of `study`; None: it is the search's own study."""
         self._study = study
         self._sweep = sweep
         self._tracked = tracked
@@ -96,9 +96,9 @@ class SweepRun:
 
         layout = Layout(project_root())
         store = open_store(layout)
-        known = study.user_attrs.get(PARENT_RUN)
-        if known is not None:
-            run = reopen_run(store, known, folder)
+        run_id = study.user_attrs.get(PARENT_RUN)
+        if run_id is not None:
+            run = reopen_run(store, run_id, folder)
             if settings.extend:  # params never change in MLflow
                 run.set_tags({EXTENDED_TAG: "; ".join(f"{k}: {v}" for k, v in _space(space).items())})
             return cls(study, sweep, _tracked(store, run, settings.experiment, folder))
@@ -203,11 +203,11 @@ class _Tracked:
         return self.folder / label.folder
 
     def run_of(self, trial: FrozenTrial, label: Label) -> str | None:
-        """Return the run that a trial has begun: as it has told, or as its folder says."""
+        """Return the ID of a trial's run, from the study or else from its folder; None: it has none."""
         from runback.tracking.write.outbox import Outbox
 
-        told = trial.user_attrs.get(RUN_ID)
-        return Outbox(self.folder_of(label)).run_id if told is None else str(told)
+        run_id = trial.user_attrs.get(RUN_ID)
+        return Outbox(self.folder_of(label)).run_id if run_id is None else str(run_id)
 
     def failed_trial(
         self, sweep: str, label: Label, params: dict[str, Any], failure: messages.Failed

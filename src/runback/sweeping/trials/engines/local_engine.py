@@ -26,13 +26,13 @@ PRELOADED = (
     "runback.sweeping.trials.hydra_preload",
     "runback.sweeping.trials.worker",
 )
-"""What every trial imports, whatever its app."""
+"""The modules that every trial imports, whatever its app."""
 
 LEAVING = 5.0
 """Seconds that a process gets to be gone after its trial has succeeded."""
 
 UNCAUGHT = 1
-"""The exit code of a process that an exception ended: one that got no memory to tell its outcome."""
+"""The exit code of a process that an exception ended: one that got no memory to send its outcome."""
 
 SETTLING = 1.0
 """Seconds after a trial's start in which the next one's process is not warmed up: that would slow it."""
@@ -122,7 +122,7 @@ class LocalEngine:
         numbers = dict.fromkeys(watched[ready] for ready in wait(list(watched), timeout))
         events: list[Event] = []
         for number in numbers:
-            is_over = self._running[number].child.life.is_over  # before what it said is heard, up to its end
+            is_over = self._running[number].child.life.is_over  # before its last messages are read
             events += self._drain(number)
             if isinstance(outcome := self._running[number].outcome, messages.Completed | messages.Pruned):
                 events.append(self._leave(number, outcome))
