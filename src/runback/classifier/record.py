@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import functools
-import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,8 +21,27 @@ from runback.provenance.code.snapshot import Snapshot, take_snapshot, tree_state
 from runback.provenance.code.working_tree import toplevel
 from runback.provenance.config_hash import text_hash
 from runback.provenance.machine import environment, hardware
-from runback.runs.artifacts import CONFIG, LOCK, OVERRIDES, PATCH, RECORD, UNTRACKED
 from runback.runs.epoch_results import epoch_results
+from runback.runs.schema import (
+    AUGMENTATION,
+    CONFIG,
+    CURVES,
+    LOCK,
+    OVERRIDES,
+    PATCH,
+    RECORD,
+    RECORD_FORMAT,
+    RESULT,
+    RESULT_FORMAT,
+    UNTRACKED,
+    CodeRecord,
+    MachineRecord,
+    RunRecord,
+    RunResult,
+    SplitRecord,
+    write_record,
+    write_result,
+)
 from runback.sweeping.trials.trial import STORE_PATIENCE
 from runback.system import signing_key
 from runback.system.config import targets
@@ -33,7 +51,17 @@ from runback.system.secrecy.secret_files import secret_content
 from runback.system.text.escape import for_markdown
 from runback.system.text.quiet_stderr import silenced
 from runback.tracking.layout import Layout, project_root
-from runback.tracking.tags import SIGNATURE_TAG
+from runback.tracking.tags import (
+    COMMIT_TAG,
+    CONFIG_HASH_TAG,
+    DEVICE_TAG,
+    DIRTY_TAG,
+    KIND_TAG,
+    SIGNATURE_TAG,
+    SWEEP_TAG,
+    TRAIN_HASH_TAG,
+    VALIDATION_HASH_TAG,
+)
 
 if TYPE_CHECKING:
     from runback.classifier.data.dataset import Dataset
@@ -43,9 +71,6 @@ if TYPE_CHECKING:
 
 PREVIEWED = 8
 """Training images on the preview sheet of an augmentation."""
-
-RECORD_FORMAT = "runback-record-1"
-RESULT_FORMAT = "runback-result-1"
 
 CLOCK = 2.0
 """Seconds by which a process's time of start may be off."""
@@ -63,8 +88,8 @@ class Code:
     edited: tuple[str, ...] = ()
     """Files that were changed after this process had imported them: the snapshot has what it did not run."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return what the record says about it."""
+    def as_dict(self) -> CodeRecord:
+        """Return its record."""
         return {**self.snapshot.as_dict(), "project": self.project, "edited": list(self.edited)}
 
     def warn(self) -> None:
@@ -119,7 +144,7 @@ def _edited(top: Path) -> list[str]:
 
 
 @functools.cache
-def machine() -> dict[str, Any]:
+def machine() -> MachineRecord:
     """Return what this process trains with besides its code; it stays what it is."""
     return {
         "packages": environment.packages(),
@@ -132,7 +157,7 @@ def machine() -> dict[str, Any]:
 
 def record(
     plan: TrainingSpec, threads: int, train: "Dataset", validation: "Dataset", code: Code
-) -> dict[str, Any]:
+) -> RunRecord:
     """Return what has to be known to train this run again and to explain another result."""
     with silenced():
         tensorflow = tensorflow_build()
@@ -152,7 +177,7 @@ def record(
     }
 
 
-def record_now(plan: TrainingSpec, root: Path) -> dict[str, Any]:
+def record_now(plan: TrainingSpec, root: Path) -> RunRecord:
     """Return the record that a training of `plan` here and now would have. Errors: InputError, DataError."""
     config = resolved(plan.config)
     options: TrainingConfig = OmegaConf.to_object(plan.config.training)  # type: ignore[assignment]
@@ -160,7 +185,7 @@ def record_now(plan: TrainingSpec, root: Path) -> dict[str, Any]:
     return record(plan, threads_for(options), train, validation, code_here())
 
 
-def data_facts(dataset: "Dataset") -> dict[str, Any]:
+def data_facts(dataset: "Dataset") -> SplitRecord:
     """Return the fingerprint of a split's full content, and what a person can compare."""
     from runback.classifier.data.dataset_hash import content_hash
 
@@ -176,7 +201,7 @@ def data_facts(dataset: "Dataset") -> dict[str, Any]:
 def start(
     plan: TrainingSpec,
     prepared: Prepared,
-    facts: Mapping[str, Any],
+    facts: RunRecord,
     trial: "Trial | None",
     extra_tags: Mapping[str, str],
 ) -> "Run":
@@ -205,9 +230,7 @@ def start(
     return run
 
 
-def before_training(
-    run: "Run", plan: TrainingSpec, prepared: Prepared, facts: Mapping[str, Any], code: Code
-) -> None:
+def before_training(run: "Run", plan: TrainingSpec, prepared: Prepared, facts: RunRecord, code: Code) -> None:
     """Log what the run is made from, signed: config, record, code; and what augmentation does to images."""
     config = written(plan.config)
     files = _made_from(plan, config, prepared.threads, facts, code)
@@ -226,13 +249,11 @@ def before_training(
     if prepared.augmentation is not None:
         from runback.classifier.augmentation.preview import preview_sheet
 
-        run.log_image(
-            preview_sheet(prepared.augmentation, prepared.train.images[:PREVIEWED]), "augmentation.png"
-        )
+        run.log_image(preview_sheet(prepared.augmentation, prepared.train.images[:PREVIEWED]), AUGMENTATION)
 
 
 def _made_from(
-    plan: TrainingSpec, config: WrittenConfig, threads: int, facts: Mapping[str, Any], code: Code
+    plan: TrainingSpec, config: WrittenConfig, threads: int, facts: RunRecord, code: Code
 ) -> dict[str, bytes]:
     """Return the files that a run is trained again from, the record last: it says that all are there."""
     lock = _lock(project_root() / "uv.lock")
@@ -243,7 +264,7 @@ def _made_from(
         PATCH: code.snapshot.patch,
         UNTRACKED: code.snapshot.untracked_zip() if code.snapshot.untracked else b"",
         LOCK: lock,
-        RECORD: json.dumps(facts, indent=1).encode(),
+        RECORD: write_record(facts),
     }
     return {name: content for name, content in files.items() if content}
 
@@ -265,7 +286,7 @@ def after_training(run: "Run", prepared: Prepared, history: Sequence[Mapping[str
     from runback.classifier.training.curves_figure import plot_curves
     from runback.tracking.write.network_artifacts import log_network
 
-    run.log_figure(plot_curves([dict(metrics) for metrics in history]), "curves.png")
+    run.log_figure(plot_curves([dict(metrics) for metrics in history]), CURVES)
     log_network(run, prepared.network, prepared.train.class_names)
 
 
@@ -276,20 +297,20 @@ def result(
     predictions: "ValidationPredictions",
     *,
     finished: bool,
-) -> dict[str, Any]:
+) -> RunResult:
     """Log, and return, what a training that is done again must give again."""
     from runback.provenance.fingerprint import array_hash, tensor_hashes
 
     variables = enumerate(prepared.network.weights)
     weights = {f"{number:03d} {variable.path}": variable.numpy() for number, variable in variables}
-    facts = {
+    facts: RunResult = {
         "format": RESULT_FORMAT,
         "epochs": epoch_results(history),
         "weights": tensor_hashes(weights),
         "predictions": array_hash(predictions.current()),
         "finished": finished,
     }
-    run.log_bytes(json.dumps(facts, indent=1).encode(), "record/result.json")
+    run.log_bytes(write_result(facts), RESULT)
     return facts
 
 
@@ -330,21 +351,21 @@ def _scalars(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, objec
     return found
 
 
-def _tags(facts: Mapping[str, Any], layout: Layout, folder: Path, trial: "Trial | None") -> dict[str, str]:
+def _tags(facts: RunRecord, layout: Layout, folder: Path, trial: "Trial | None") -> dict[str, str]:
     code = facts["code"]
     tags = {
-        "runback.kind": "train",
-        "runback.config_hash": facts["config_sha256"],
-        "runback.data_hash.train": facts["data"]["train"]["sha256"],
-        "runback.data_hash.validation": facts["data"]["validation"]["sha256"],
-        "runback.dirty": str(code["dirty"]).lower(),
+        KIND_TAG: "train",
+        CONFIG_HASH_TAG: facts["config_sha256"],
+        TRAIN_HASH_TAG: facts["data"]["train"]["sha256"],
+        VALIDATION_HASH_TAG: facts["data"]["validation"]["sha256"],
+        DIRTY_TAG: str(code["dirty"]).lower(),
         **layout.folder_tags(folder),
     }
     if code["commit"]:
-        tags["mlflow.source.git.commit"] = tags["runback.commit"] = code["commit"]
+        tags["mlflow.source.git.commit"] = tags[COMMIT_TAG] = code["commit"]
     if trial is not None:
-        tags |= {"runback.sweep": trial.sweep, **trial.label.tags}
-        tags["runback.device"] = "CPU" if trial.device is None else f"GPU {trial.device}"
+        tags |= {SWEEP_TAG: trial.sweep, **trial.label.tags}
+        tags[DEVICE_TAG] = "CPU" if trial.device is None else f"GPU {trial.device}"
     return tags
 
 

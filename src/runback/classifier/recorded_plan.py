@@ -7,7 +7,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runback.classifier.train_config import TrainConfig, TrainingSpec
 from runback.errors import InputError
-from runback.runs.artifacts import CONFIG
+from runback.runs.schema import CONFIG
 from runback.runs.stored_run import StoredRun
 from runback.system.config.written_config import refuse_left_out, written
 

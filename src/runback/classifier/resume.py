@@ -13,8 +13,8 @@ from runback.classifier.train import train
 from runback.classifier.train_config import TrainingSpec
 from runback.errors import InputError
 from runback.provenance.comparing.difference import differences
-from runback.runs.artifacts import RECORD
 from runback.runs.continuation import reopen
+from runback.runs.schema import RECORD
 from runback.runs.stored_run import StoredRun, find_recorded, refuse_other_data
 from runback.system.files.folder_lock import alone_in
 from runback.system.stop_signals import held_signals, stop_on_signals

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -22,6 +22,7 @@ from runback.classifier.preload import PRELOAD
 from runback.classifier.train_config import GROUPS, TrainingSpec
 from runback.errors import InputError, StoreError, TrialPruned
 from runback.runs.continuation import Continuation, continue_trial
+from runback.runs.schema import RunResult
 from runback.sweeping.trials import trial as trials
 from runback.system.config import targets
 from runback.system.config.written_config import resolved, written_overrides
@@ -49,8 +50,8 @@ class Trained:
     """Those of the epoch whose weights were kept, and `parameters`."""
     values: tuple[float, ...]
     """Those of the objectives."""
-    result: Mapping[str, Any]
-    """What the same training has to give again, as record/result.json has it."""
+    result: RunResult
+    """As record/result.json has it."""
 
 
 def job(cfg: DictConfig) -> float | tuple[float, ...]:

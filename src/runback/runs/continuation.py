@@ -11,15 +11,12 @@ from runback.errors import InputError
 from runback.sweeping.trials.trial import STORE_PATIENCE, Trial
 from runback.system.text.terminal import say
 from runback.tracking.layout import MIRROR, OUTBOX, SAMPLES, Layout, project_root
-from runback.tracking.tags import RETRY_TAG
+from runback.tracking.tags import RESUMED_TAG, RETRY_TAG
 
 if TYPE_CHECKING:
     from runback.runs.checkpoint import Checkpoint
     from runback.tracking.store import Store
     from runback.tracking.write.run import Run
-
-RESUMED_TAG = "runback.resumed"
-"""The tag that says where a run went on each time."""
 
 _logger = logging.getLogger(__name__)
 

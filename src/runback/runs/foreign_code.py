@@ -18,7 +18,7 @@ from runback.provenance.machine import lock_file
 from runback.provenance.machine.environment import python
 from runback.provenance.machine.locked_environment import refuse_version
 from runback.runs import foreign_config
-from runback.runs.artifacts import CODE, CONFIG, LOCK, PATCH, UNTRACKED
+from runback.runs.schema import CODE, CONFIG, LOCK, PATCH, UNTRACKED
 from runback.runs.stored_run import StoredRun
 from runback.system.config import targets
 from runback.tracking.layout import Layout

@@ -25,8 +25,8 @@ from runback.provenance.comparing.difference import Difference, differences
 from runback.provenance.comparing.reproduction_page import reproduction_page
 from runback.provenance.comparing.verdict import Verdict, judge
 from runback.runs import reproduce_in_checkout
-from runback.runs.artifacts import RECORD
 from runback.runs.foreign_code import foreign_parts
+from runback.runs.schema import RECORD, REPRODUCTION, REPRODUCTION_FORMAT, REPRODUCTION_PAGE
 from runback.runs.stored_run import (
     StoredRun,
     find_recorded,
@@ -42,12 +42,7 @@ from runback.system.text.terminal import say
 from runback.tracking.layout import Layout
 from runback.tracking.read.find_runs import read_bytes
 from runback.tracking.store import Store
-
-REPRODUCES = "runback.reproduces"
-"""The tag of a reproduction that names the recorded run."""
-
-REPRODUCED_BY = "runback.reproduced_by"
-"""The tag of a recorded run that names its reproductions, the newest last."""
+from runback.tracking.tags import REPRODUCED_BY_TAG, REPRODUCES_TAG, VERDICT_TAG
 
 _logger = logging.getLogger(__name__)
 
@@ -174,7 +169,7 @@ def _reproduce(
         console.print("the run's code was in no git repository: what is here may be other code")
     refuse_other_data(found)
     console.say(f"training {recorded.last_epoch} of {plan.config.training.epochs} epochs of {recorded.id}")
-    tags = {REPRODUCES: recorded.id}
+    tags = {REPRODUCES_TAG: recorded.id}
     # One that ended by itself does so again: only then early stopping goes back to the best weights.
     stopped_after = None if recorded.result["finished"] else recorded.last_epoch
     trained = train(plan, last_epoch=stopped_after, tags=tags, stream=stream)
@@ -193,7 +188,7 @@ def _facts(
     recorded: StoredRun, trained: Trained, found: Sequence[Difference], verdict: Verdict
 ) -> dict[str, Any]:
     facts = {
-        "format": "runback-reproduction-1",
+        "format": REPRODUCTION_FORMAT,
         "run": recorded.id,
         "reproduction": trained.run_id,
         **verdict.as_dict(),
@@ -215,14 +210,14 @@ def _log(facts: Mapping[str, Any], layout: Layout, recorded: StoredRun, folder: 
 
     store = open_store(layout, is_prepared=True)
     run = Run(store, run_id, folder)
-    run.log_text(json.dumps(facts, indent=2), "reproduction.json")
-    run.log_text(reproduction_page(facts), "reproduction.html")
-    run.set_tags({"runback.verdict": facts["verdict"]})
+    run.log_text(json.dumps(facts, indent=2), REPRODUCTION)
+    run.log_text(reproduction_page(facts), REPRODUCTION_PAGE)
+    run.set_tags({VERDICT_TAG: facts["verdict"]})
     run.close()
     try:
         if has_run(store, recorded.id) and _is_of_the_store(recorded, store):
-            before = find_run(store, recorded.id).data.tags.get(REPRODUCED_BY, "")
-            Run(store, recorded.id).set_tags({REPRODUCED_BY: f"{before} {run_id}".lstrip()})
+            before = find_run(store, recorded.id).data.tags.get(REPRODUCED_BY_TAG, "")
+            Run(store, recorded.id).set_tags({REPRODUCED_BY_TAG: f"{before} {run_id}".lstrip()})
     except StoreError as error:  # the verdict stands
         _logger.warning("run %s is not told of its reproduction: %s", recorded.id, error)
 

@@ -16,13 +16,12 @@ from runback.sweeping.study.trial_label import Label, confirm_label, trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
 from runback.sweeping.trials import messages
 from runback.system.text.escape import for_markdown
+from runback.tracking.artifact_names import TRACEBACK
+from runback.tracking.tags import EXTENDED_TAG, FAILURE_TAG, KIND_TAG, REASON_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
     from runback.tracking.write.run import Run
     from runback.tracking.write.saved_view import SavedView
-
-EXTENDED_TAG = "runback.extended"
-"""The tag with the search space as it is since its ranges became wider."""
 
 PARENT_RUN = "runback:parent_run"
 """The study's attribute with the ID of the sweep's run."""
@@ -103,7 +102,7 @@ class SweepRun:
             name=sweep,
             folder=folder,
             params=_params(settings, space),
-            tags={"runback.sweep": sweep, "runback.kind": "sweep", **layout.folder_tags(folder)},
+            tags={SWEEP_TAG: sweep, KIND_TAG: "sweep", **layout.folder_tags(folder)},
             description=f"Sweep **{for_markdown(sweep)}**: every trial is a child run.",
         )
         study.set_user_attr(PARENT_RUN, run.id)
@@ -212,7 +211,6 @@ class _Tracked:
         self, sweep: str, label: Label, params: dict[str, Any], failure: messages.Failed
     ) -> str | None:
         """Store a run for a trial that ended before it had one; return its ID, None if that fails."""
-        from runback.tracking.tags import FAILURE_TAG
         from runback.tracking.write.run import start_run
 
         try:
@@ -229,7 +227,7 @@ class _Tracked:
         except RunbackError:
             return None
         if failure.traceback:
-            run.log_text(failure.traceback, "traceback.txt")
+            run.log_text(failure.traceback, TRACEBACK)
         run.finish("FAILED", failure.reason)
         return run.id
 
@@ -248,7 +246,7 @@ class _Tracked:
         self.dead_runs.close(self.folder_of(label), run_id, closing)
 
     def _tags(self, sweep: str, label: Label) -> dict[str, str]:
-        return {"runback.sweep": sweep, **label.tags, "mlflow.parentRunId": self.run.id}
+        return {SWEEP_TAG: sweep, **label.tags, "mlflow.parentRunId": self.run.id}
 
     def finish(self) -> None:
         self.deliver()
@@ -274,11 +272,11 @@ def _view(sweep: str, settings: SweeperSettings, space: Space, groups: Collectio
 
     return SavedView(
         f"{sweep}: best first",
-        f"tags.`runback.sweep` = '{sweep}' and tags.`runback.kind` = 'train'",
+        f"tags.`{SWEEP_TAG}` = '{sweep}' and tags.`{KIND_TAG}` = 'train'",
         metrics=settings.objectives,
         params=[f"{name}.name" if name in groups else name for name in space.distributions],
         ascending=settings.directions[0] == "minimize",
-        tags=["runback.reason"],  # MLflow shows a pruned run like a failed one
+        tags=[REASON_TAG],  # MLflow shows a pruned run like a failed one
     )
 
 
