@@ -27,11 +27,12 @@ class RunbackSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep; `arguments` are the command line's task overrides."""
         from runback.sweeping.optimize import sweep
+        from runback.sweeping.task import Task
 
         sweep(
             self._settings,
             loader=self._context.config_loader,
-            task_function=self._task_function,
+            task=Task.of(self._task_function),
             config=self._config,
             arguments=arguments,
         )

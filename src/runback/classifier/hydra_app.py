@@ -2,11 +2,11 @@
 
 import contextlib
 import difflib
-import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
+from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runback.classifier.config_file import read_config
 from runback.classifier.sweep_files import add_sweep_files
 from runback.errors import InputError
-from runback.sweeping.trials import trial as trials
+from runback.sweeping.task import Task
 from runback.system.config.written_config import keep_composed
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
@@ -39,9 +40,7 @@ GIVEN = "given"
 """The config group of a file that the command line names."""
 
 
-def run(
-    task: Callable[[DictConfig], Any], arguments: list[str], *, name: str, config: Path | None = None
-) -> None:
+def run(task: TaskFunction, arguments: list[str], *, name: str, config: Path | None = None) -> None:
     """Compose `conf/train.yaml` with the command line's overrides and run `task` on it.
 
     `config` is a file like those of conf/experiment; the command line's overrides win over it.
@@ -52,10 +51,11 @@ def run(
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
     _check_form(arguments, name)
     arguments = arguments if config is None else [_given(config), *arguments]
-    arguments = _with_override(arguments, "hydra.output_subdir=null")  # `_kept` writes it, without secrets
+    arguments = _with_override(arguments, "hydra.output_subdir=null")  # written without secrets instead
     raised: list[Exception] = []
+    whole = Task.of(task)
     main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
-        _kept(task, raised)
+        replace(whole, single=_single(whole.run, raised))
     )
     add_sweep_files()
     with _argv([name, *arguments]), stop_on_signals():
@@ -104,24 +104,23 @@ def enter_project() -> Layout:
     return layout
 
 
-def _kept(task: Callable[[DictConfig], Any], raised: list[Exception]) -> Callable[[DictConfig], Any]:
-    """Keep what a single run raises from Hydra, which would print it; a trial's goes to its coordinator."""
+def _single(function: TaskFunction, raised: list[Exception]) -> TaskFunction:
+    """Return a single run of a task's function: it writes the config, and keeps exceptions from Hydra.
 
-    @functools.wraps(task)
-    def keeping(cfg: DictConfig) -> Any:
+    Hydra would print them; a trial's go to its coordinator.
+    """
+
+    def run_once(cfg: DictConfig) -> Any:
         try:
-            if trials.current() is None:
-                hydra = HydraConfig.get()
-                composed = OmegaConf.merge({"hydra": hydra}, cfg)
-                keep_composed(composed, Path(hydra.runtime.output_dir))  # type: ignore[arg-type]
-            return task(cfg)
+            hydra = HydraConfig.get()
+            composed = OmegaConf.merge({"hydra": hydra}, cfg)
+            keep_composed(composed, Path(hydra.runtime.output_dir))  # type: ignore[arg-type]
+            return function(cfg)
         except Exception as error:
-            if trials.current() is not None:
-                raise
             raised.append(error)
             return None
 
-    return keeping
+    return run_once
 
 
 @contextlib.contextmanager

@@ -19,10 +19,11 @@ from omegaconf import DictConfig, OmegaConf
 from runback.classifier import hydra_app, record
 from runback.classifier.build import prepare
 from runback.classifier.preload import PRELOAD
-from runback.classifier.train_config import GROUPS, TrainingSpec
+from runback.classifier.train_config import GROUPS, TrainingSpec, check_parts
 from runback.errors import InputError, StoreError, TrialPruned
 from runback.runs.continuation import Continuation, continue_trial
 from runback.runs.schema import RunResult
+from runback.sweeping.task import Task
 from runback.sweeping.trials import trial as trials
 from runback.system.config import targets
 from runback.system.config.written_config import resolved, written_overrides
@@ -180,8 +181,8 @@ def _train(
     return Trained(run.id, metrics, values, result)
 
 
-def check(cfg: DictConfig) -> None:
-    """Refuse what `job` would refuse, without training: a sweep calls this before its first trial."""
+def check(cfg: DictConfig, threads: int) -> None:
+    """Refuse what `job` would refuse, without training: see `Task`."""
     from runback.tracking.store import open_store
 
     OmegaConf.to_object(cfg.training)
@@ -191,10 +192,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def warm_up(cfg: DictConfig, threads: int) -> None:
-    """Do ahead what takes long the first time: a sweep calls this in a process that waits for its trial.
-
-    `cfg` is the sweep's config, before anything is searched, and `threads` a trial's.
-    """
+    """Do ahead what takes long the first time: see `Task`."""
     from runback.tracking.store import open_store
 
     layout = Layout(project_root())
@@ -223,9 +221,8 @@ def _names_only_our_own(cfg: DictConfig) -> bool:
     return True
 
 
-job.check = check  # type: ignore[attr-defined]
-job.warm_up = warm_up  # type: ignore[attr-defined]
-job.preload = PRELOAD  # type: ignore[attr-defined]
+TASK = Task(job, check=check, warm_up=warm_up, preload=PRELOAD, check_parts=check_parts)
+"""The classifier's training."""
 
 
 def _refuse_used(folder: Path) -> None:
@@ -256,5 +253,5 @@ def main(argv: list[str]) -> int:
     parser = Parser(prog=name, add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path)  # as a sweep writes it: best_config.yaml
     options, others = parser.parse_known_args(argv)
-    hydra_app.run(job, others, name=name, config=options.config)
+    hydra_app.run(TASK, others, name=name, config=options.config)
     return 0

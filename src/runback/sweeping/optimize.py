@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 from hydra.core.config_loader import ConfigLoader
-from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 
@@ -41,6 +40,7 @@ from runback.sweeping.study.study_store import (
 )
 from runback.sweeping.study.trial_label import trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
+from runback.sweeping.task import Task
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Budget, Coordinator, Observer
 from runback.sweeping.trials.devices import devices
@@ -79,7 +79,7 @@ def sweep(
     settings: SweeperSettings,
     *,
     loader: ConfigLoader,
-    task_function: TaskFunction,
+    task: Task,
     config: DictConfig,
     arguments: Sequence[str],
 ) -> None:
@@ -97,7 +97,7 @@ def sweep(
     limits = [limit for limit in (settings.n_trials, proposer.limit) if limit is not None]
     if not limits and settings.timeout is None:
         raise InputError("the sweep would never end: set hydra.sweeper.n_trials or hydra.sweeper.timeout")
-    composer = Composer.of(loader, config, task_function)
+    composer = Composer.of(loader, config, task)
     sweep_folder = Path(config.hydra.sweep.dir).absolute()
     name = settings.name or sweep_folder.name
     search = Search.of(searched, settings.directions, composer.base)
@@ -262,7 +262,7 @@ def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slo
     The app's check runs in a trial process: it may import what the coordinator never does.
     """
     corners = [composer.compose(0, searched.overrides(values)) for values in searched.corner_values()]
-    call = composer.call_check(corners)
+    call = composer.call_check(corners, slots.threads)
     if call is None:
         return None
     facts: dict[str, Any] = {"sweep": "check", "threads": slots.threads, "parent": None}

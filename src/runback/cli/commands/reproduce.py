@@ -15,8 +15,7 @@ from typing import Any, TextIO
 from runback.classifier import record
 from runback.classifier.hydra_app import enter_project
 from runback.classifier.recorded_plan import recorded_plan
-from runback.classifier.train import Trained, train
-from runback.classifier.train_config import check_parts
+from runback.classifier.train import TASK, Trained, train
 from runback.cli import consent
 from runback.comparison.difference_table import print_differences
 from runback.errors import InputError, StoreError
@@ -93,7 +92,7 @@ def _is_agreed_already(recorded: StoredRun) -> bool:
 def _agree(recorded: StoredRun, layout: Layout, console: Screen, *, in_place: bool, agreed: bool) -> None:
     """Ask about what somebody else's run brings, if it brings anything. Errors: InputError."""
     refuse_harmful(recorded)
-    found = foreign_parts(recorded, layout, check_parts, in_place=in_place)
+    found = foreign_parts(recorded, layout, TASK, in_place=in_place)
     if found:
         texts = [] if in_place else _first_lines(recorded)
         what = "bundle" if recorded.is_bundle else "run, which you did not record,"
@@ -111,7 +110,7 @@ def _show(recorded: StoredRun, layout: Layout, options: argparse.Namespace) -> N
     """Print all that others' run brings: every name, the changes and the untracked files line by line."""
     if recorded.is_own:
         raise InputError(f"--show is for a bundle, or a run of others; {recorded.id} is a run of yours")
-    found = foreign_parts(recorded, layout, check_parts, in_place=options.in_place, shown=sys.maxsize)
+    found = foreign_parts(recorded, layout, TASK, in_place=options.in_place, shown=sys.maxsize)
     texts: Iterable[str] = [] if options.in_place else reproduce_in_checkout.texts(recorded)
     for line in itertools.chain(consent.lines(found), texts):
         say(line)

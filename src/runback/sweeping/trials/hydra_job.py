@@ -19,6 +19,7 @@ from hydra.plugins.config_source import ConfigResult
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from runback.sweeping.task import Task
 from runback.sweeping.trials.worker import Job
 from runback.system.config.written_config import keep_composed, unresolved, written
 
@@ -53,14 +54,14 @@ class Composer:
     loader: ConfigLoader
     reading_once: ConfigLoader
     config: DictConfig
-    task_function: TaskFunction
+    task: Task
 
     @classmethod
-    def of(cls, loader: ConfigLoader, config: DictConfig, task_function: TaskFunction) -> Self:
+    def of(cls, loader: ConfigLoader, config: DictConfig, task: Task) -> Self:
         """Return a composer that reads each config file once."""
         reading_once = copy.copy(loader)
         reading_once.repository = _ReadOnce(loader.repository)  # type: ignore[attr-defined]
-        return cls(loader, reading_once, config, task_function)
+        return cls(loader, reading_once, config, task)
 
     @property
     def base(self) -> dict[str, str]:
@@ -90,32 +91,24 @@ class Composer:
         """Return what runs the task as trial `number`, with its folder, log and HydraConfig. As `compose`."""
         config = self.compose(number, overrides, within)
         folder = Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir)
-        call = partial(_run, self.task_function, config, self.loader, Singleton.get_state())
+        call = partial(_run, self.task.run, config, self.loader, Singleton.get_state())
         return Job.of(call, number=number, folder=folder, **facts)
 
     def preload(self, setting: Sequence[str]) -> tuple[str, ...]:
-        """Return the modules to import before the first trial: the app's, then the setting's, each once.
-
-        An app declares its own as an attribute of its task function: `task.preload = ("keras",)`.
-        """
-        return tuple(dict.fromkeys([*getattr(self.task_function, "preload", ()), *setting]))
+        """Return the modules to import before the first trial: the task's, then the setting's, each once."""
+        return tuple(dict.fromkeys([*self.task.preload, *setting]))
 
     def warm_up(self, threads: int) -> Callable[[], None] | None:
-        """Return what a process does before it has a trial, if the app has something to do.
+        """Return the task's warm-up for trials with so many CPU threads, None where it has none."""
+        warm_up = self.task.warm_up
+        return None if warm_up is None else partial(warm_up, app_config(self.config), threads)
 
-        An app declares its own as an attribute of its task function: `task.warm_up = warm_up`. It gets the
-        sweep's config, before anything is searched, and the number of a trial's threads.
-        """
-        app = getattr(self.task_function, "warm_up", None)
-        return None if app is None else partial(app, app_config(self.config), threads)
-
-    def call_check(self, configs: Sequence[DictConfig]) -> Callable[[], Any] | None:
-        """Return a function that runs the app's own check on these configs, if it has one.
-
-        An app declares it as an attribute of its task function: `task.check = check`.
-        """
-        check = getattr(self.task_function, "check", None)
-        return None if check is None else partial(_check, check, list(configs), Singleton.get_state())
+    def call_check(self, configs: Sequence[DictConfig], threads: int) -> Callable[[], Any] | None:
+        """Return a call of the task's check on these configs, None where it has none."""
+        check = self.task.check
+        return (
+            None if check is None else partial(_check, check, list(configs), threads, Singleton.get_state())
+        )
 
 
 def _flat(value: Any, key: str = "") -> dict[str, str]:
@@ -158,11 +151,13 @@ def _run(task_function: TaskFunction, config: DictConfig, loader: ConfigLoader, 
     return returned[0]
 
 
-def _check(check: Callable[[DictConfig], None], configs: Sequence[DictConfig], state: Any) -> int:
+def _check(
+    check: Callable[[DictConfig, int], None], configs: Sequence[DictConfig], threads: int, state: Any
+) -> int:
     _enter(state)
     for config in configs:
         HydraConfig.instance().set_config(config)
-        check(app_config(config))
+        check(app_config(config), threads)
     return len(configs)
 
 
