@@ -48,7 +48,7 @@ def measure(start_method: str, trials: int) -> list[Start]:
         f"hydra.sweeper.start_method={start_method}",
     ]
     with contextlib.redirect_stdout(io.StringIO()):
-        hydra_app.run(replace(train.TASK, run=job), overrides, name="runback train")
+        hydra_app.run(replace(train.TASK, run=job), overrides, Layout(project_root()), name="runback train")
     return _starts(start_method)
 
 

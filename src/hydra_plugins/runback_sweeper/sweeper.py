@@ -28,6 +28,7 @@ class RunbackSweeper(Sweeper):
         """Run the sweep; `arguments` are the command line's task overrides."""
         from runback.sweeping.optimize import sweep
         from runback.sweeping.task import Task
+        from runback.tracking.layout import Layout, project_root
 
         sweep(
             self._settings,
@@ -35,4 +36,5 @@ class RunbackSweeper(Sweeper):
             task=Task.of(self._task_function),
             config=self._config,
             arguments=arguments,
+            layout=None if self._settings.experiment is None else Layout(project_root()),
         )

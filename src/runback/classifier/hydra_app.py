@@ -28,7 +28,7 @@ from runback.sweeping.task import Task
 from runback.system.config.written_config import keep_composed
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
-from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable, project_root
+from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable
 
 CHOICE = re.compile(r"\+*(\w[\w/]*)(?:@[^=]*)?=(.*)")
 """An override that may choose from a config group."""
@@ -40,14 +40,17 @@ GIVEN = "given"
 """The config group of a file that the command line names."""
 
 
-def run(task: TaskFunction, arguments: list[str], *, name: str, config: Path | None = None) -> None:
+def run(
+    task: TaskFunction, arguments: list[str], layout: Layout, *, name: str, config: Path | None = None
+) -> None:
     """Compose `conf/train.yaml` with the command line's overrides and run `task` on it.
 
     `config` is a file like those of conf/experiment; the command line's overrides win over it.
 
     Errors: InputError for an override that names no key or has the wrong type; whatever `task` raises.
     """
-    root = enter_project().root
+    enter_project(layout)
+    root = layout.root
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
     _check_form(arguments, name)
     arguments = arguments if config is None else [_given(config), *arguments]
@@ -90,18 +93,16 @@ def _given(file: Path) -> str:
     return f"+{GIVEN}=file"
 
 
-def enter_project() -> Layout:
-    """Make the project ready to train in: its stores writable, its own modules importable.
+def enter_project(layout: Layout) -> None:
+    """Make a project ready to train in: its stores writable, its own modules importable.
 
     This process and those it starts use this project from now on, wherever they go. Errors: InputError.
     """
-    layout = Layout(project_root())
     check_writable(layout)
     os.environ[ROOT_VARIABLE] = str(layout.root)
     os.environ[MLRUNS_VARIABLE] = str(layout.mlruns)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.path.append(str(layout.root))
-    return layout
 
 
 def _single(function: TaskFunction, raised: list[Exception]) -> TaskFunction:

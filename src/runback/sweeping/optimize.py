@@ -52,13 +52,13 @@ from runback.sweeping.trials.worker import Job
 from runback.sweeping.watching.live_table import LiveTable
 from runback.sweeping.watching.sweep_run import SweepRun
 from runback.system.config.interpolation import variables
-from runback.system.config.written_config import refuse_environment
+from runback.system.config.written_config import refuse_environment, written
 from runback.system.cores import available_cores
 from runback.system.files.contained_path import inside, refuse_links_out
 from runback.system.files.folder_lock import alone_in
 from runback.system.text.escape import lines_for_terminal
 from runback.system.text.terminal import say
-from runback.tracking.layout import MLRUNS_VARIABLE
+from runback.tracking.layout import MLRUNS_VARIABLE, Layout
 
 MEMORY_PER_TRIAL = 1_500_000_000
 """Bytes that a trial may want: TensorFlow's share that forked processes do not have in common (about
@@ -82,8 +82,9 @@ def sweep(
     task: Task,
     config: DictConfig,
     arguments: Sequence[str],
+    layout: Layout | None,
 ) -> None:
-    """Start the sweep or continue it, until its budget is used up.
+    """Start the sweep or continue it, until its budget is used up; it is tracked in the project of `layout`.
 
     Errors: InputError before anything is stored; TrainingError when no trial ever finished.
     """
@@ -138,7 +139,7 @@ def sweep(
             if stage is not None:
                 stage.print_results(study)
             return
-        parent = SweepRun.open(study, name, settings, searched, sweep_folder, composer.groups)
+        parent = SweepRun.open(study, name, settings, searched, sweep_folder, composer.groups, layout)
 
         def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
             facts: dict[str, Any] = {"sweep": name, "threads": order.threads, "parent": parent.id}
@@ -184,7 +185,7 @@ def _refuse_environment(config: DictConfig) -> None:
                 f"hydra.sweeper.{key} must not come from the environment (here {', '.join(names)}): it is "
                 "written; a value that all trials share stands in the config itself: ${oc.env:NAME}"
             )
-    refuse_environment(app_config(config))
+    refuse_environment(written(app_config(config)))
 
 
 @contextmanager

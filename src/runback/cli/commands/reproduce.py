@@ -10,12 +10,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from runback.classifier import record
 from runback.classifier.hydra_app import enter_project
-from runback.classifier.recorded_plan import recorded_plan
-from runback.classifier.train import TASK, Trained, train
+from runback.classifier.recorded_spec import recorded_spec
+from runback.classifier.train import TASK, fresh_folder, train
 from runback.cli import consent
 from runback.comparison.difference_table import print_differences
 from runback.errors import InputError, StoreError
@@ -38,10 +38,13 @@ from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
 from runback.system.text.screen import Screen
 from runback.system.text.terminal import say
-from runback.tracking.layout import Layout
+from runback.tracking.layout import Layout, project_root
 from runback.tracking.read.find_runs import read_bytes
 from runback.tracking.store import Store
 from runback.tracking.tags import REPRODUCED_BY_TAG, REPRODUCES_TAG, VERDICT_TAG
+
+if TYPE_CHECKING:  # it imports TensorFlow
+    from runback.classifier.recording import Trained
 
 _logger = logging.getLogger(__name__)
 
@@ -51,7 +54,8 @@ def main(argv: list[str]) -> int:
     options = _options(argv)
     stream = sys.stderr if options.json else sys.stdout
     console = Screen(stream)
-    layout = enter_project()
+    layout = Layout(project_root())
+    enter_project(layout)
     with stop_on_signals():
         recorded = find_recorded(options.run, layout)
         refuse_running(recorded, layout)
@@ -61,7 +65,7 @@ def main(argv: list[str]) -> int:
         if options.show:
             _show(recorded, layout, options)
             return 0
-        here = {"code": record.code_here().as_dict()}
+        here = {"code": record.code_here(layout.root).as_dict()}
         changes = code_differences(recorded.record, here, layout.root)
         is_elsewhere = options.checkout or bool(changes and not options.in_place)
         if is_elsewhere:
@@ -156,10 +160,8 @@ def _reproduce(
     recorded: StoredRun, layout: Layout, options: argparse.Namespace, console: Screen, stream: TextIO
 ) -> int:
     folder = layout.runs / f"{datetime.now():%Y-%m-%d_%H-%M-%S_%f}"
-    plan = recorded_plan(recorded, folder, f"reproduction of {recorded.name}")
-    if options.threads is not None:
-        plan.config.training.threads = options.threads
-    found = differences(recorded.record, record.record_now(plan, layout.root))
+    spec = recorded_spec(recorded, folder, f"reproduction of {recorded.name}", layout, options.threads)
+    found = differences(recorded.record, record.record_now(spec))
     if found:
         print_differences(found, console)
     else:
@@ -167,11 +169,12 @@ def _reproduce(
     if recorded.record["code"]["commit"] is None:
         console.print("the run's code was in no git repository: what is here may be other code")
     refuse_other_data(found)
-    console.say(f"training {recorded.last_epoch} of {plan.config.training.epochs} epochs of {recorded.id}")
+    console.say(f"training {recorded.last_epoch} of {spec.options.epochs} epochs of {recorded.id}")
     tags = {REPRODUCES_TAG: recorded.id}
     # One that ended by itself does so again: only then early stopping goes back to the best weights.
     stopped_after = None if recorded.result["finished"] else recorded.last_epoch
-    trained = train(plan, last_epoch=stopped_after, tags=tags, stream=stream)
+    with fresh_folder(folder):
+        trained = train(spec, last_epoch=stopped_after, tags=tags, stream=stream)
     n_validation = recorded.record["data"]["validation"]["shape"][0]
     verdict = judge(recorded.result, trained.result, found, n_validation, options.tolerance)
     facts = _facts(recorded, trained, found, verdict)
@@ -184,7 +187,7 @@ def _reproduce(
 
 
 def _facts(
-    recorded: StoredRun, trained: Trained, found: Sequence[Difference], verdict: Verdict
+    recorded: StoredRun, trained: "Trained", found: Sequence[Difference], verdict: Verdict
 ) -> dict[str, Any]:
     facts = {
         "format": REPRODUCTION_FORMAT,

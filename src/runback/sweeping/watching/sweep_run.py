@@ -20,6 +20,7 @@ from runback.tracking.artifact_names import TRACEBACK
 from runback.tracking.tags import EXTENDED_TAG, FAILURE_TAG, KIND_TAG, REASON_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
+    from runback.tracking.layout import Layout
     from runback.tracking.write.run import Run
     from runback.tracking.write.saved_view import SavedView
 
@@ -76,19 +77,18 @@ class SweepRun:
         space: Space,
         folder: Path,
         groups: Collection[str],
+        layout: "Layout | None",
     ) -> "SweepRun":
-        """Start the sweep's run, or take it up again. Errors: StoreError.
+        """Start the sweep's run in the project of `layout`, or take it up again. Errors: StoreError.
 
         `groups` are the app's config groups: a run's param with the choice of one ends in `.name`.
         """
-        if settings.experiment is None:
+        if settings.experiment is None or layout is None:
             return cls(study, sweep, None)
-        from runback.tracking.layout import Layout, project_root
         from runback.tracking.store import open_store
         from runback.tracking.write.run import reopen_run, start_run
         from runback.tracking.write.saved_view import save_view
 
-        layout = Layout(project_root())
         store = open_store(layout)
         known = study.user_attrs.get(PARENT_RUN)
         if known is not None:
