@@ -2,11 +2,11 @@
 
 import contextlib
 import difflib
-import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
+from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -31,11 +32,11 @@ from runback.sweeping.hydra_internals import (
     UNKNOWN_OVERRIDE,
     WRONG_VALUE,
 )
-from runback.sweeping.trials import trial as trials
+from runback.sweeping.task import Task
 from runback.system.config.written_config import keep_composed
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
-from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable, project_root
+from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable
 
 CHOICE = re.compile(r"\+*(\w[\w/]*)(?:@[^=]*)?=(.*)")
 """An override that may choose from a config group."""
@@ -48,7 +49,7 @@ GIVEN = "given"
 
 
 def run(
-    task: Callable[[DictConfig], Any], arguments: list[str], *, name: str, config: Path | None = None
+    task: TaskFunction, arguments: list[str], layout: Layout, *, name: str, config: Path | None = None
 ) -> None:
     """Compose `conf/train.yaml` with the command line's overrides and run `task` on it.
 
@@ -56,14 +57,16 @@ def run(
 
     Errors: InputError for an override that names no key or has the wrong type; whatever `task` raises.
     """
-    root = enter_project().root
+    enter_project(layout)
+    root = layout.root
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
     _check_form(arguments, name)
     arguments = arguments if config is None else [_given(config), *arguments]
-    arguments = _with_override(arguments, "hydra.output_subdir=null")  # `_kept` writes it, without secrets
+    arguments = _with_override(arguments, "hydra.output_subdir=null")  # written without secrets instead
     raised: list[Exception] = []
+    whole = Task.of(task)
     main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
-        _kept(task, raised)
+        replace(whole, single=_single(whole.run, raised))
     )
     add_sweep_files()
     with _argv([name, *arguments]), stop_on_signals():
@@ -98,38 +101,35 @@ def _given(file: Path) -> str:
     return f"+{GIVEN}=file"
 
 
-def enter_project() -> Layout:
-    """Make the project ready to train in: its stores writable, its own modules importable.
+def enter_project(layout: Layout) -> None:
+    """Make a project ready to train in: its stores writable, its own modules importable.
 
     This process and those it starts use this project from now on, wherever they go. Errors: InputError.
     """
-    layout = Layout(project_root())
     check_writable(layout)
     os.environ[ROOT_VARIABLE] = str(layout.root)
     os.environ[MLRUNS_VARIABLE] = str(layout.mlruns)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.path.append(str(layout.root))
-    return layout
 
 
-def _kept(task: Callable[[DictConfig], Any], raised: list[Exception]) -> Callable[[DictConfig], Any]:
-    """Keep what a single run raises from Hydra, which would print it; a trial's goes to its coordinator."""
+def _single(function: TaskFunction, raised: list[Exception]) -> TaskFunction:
+    """Return a single run of a task's function: it writes the config, and keeps exceptions from Hydra.
 
-    @functools.wraps(task)
-    def keeping(cfg: DictConfig) -> Any:
+    Hydra would print them; a trial's go to its coordinator.
+    """
+
+    def run_once(cfg: DictConfig) -> Any:
         try:
-            if trials.current() is None:
-                hydra = HydraConfig.get()
-                composed = OmegaConf.merge({"hydra": hydra}, cfg)
-                keep_composed(composed, Path(hydra.runtime.output_dir))  # type: ignore[arg-type]
-            return task(cfg)
+            hydra = HydraConfig.get()
+            composed = OmegaConf.merge({"hydra": hydra}, cfg)
+            keep_composed(composed, Path(hydra.runtime.output_dir))  # type: ignore[arg-type]
+            return function(cfg)
         except Exception as error:
-            if trials.current() is not None:
-                raise
             raised.append(error)
             return None
 
-    return keeping
+    return run_once
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from runback.comparison.difference_table import print_differences
 from runback.provenance.code.changed_files import code_differences
 from runback.provenance.comparing.difference import Difference, differences
-from runback.runs.artifacts import PATCH
+from runback.runs.schema import PATCH
 from runback.runs.stored_run import StoredRun, find_recorded
 from runback.system.text.screen import Screen
 from runback.tracking.layout import Layout

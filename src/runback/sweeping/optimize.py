@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 from hydra.core.config_loader import ConfigLoader
-from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 
@@ -42,6 +41,7 @@ from runback.sweeping.study.study_store import (
 )
 from runback.sweeping.study.trial_label import trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
+from runback.sweeping.task import Task
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.devices import devices
@@ -54,13 +54,13 @@ from runback.sweeping.trials.trial import Trial
 from runback.sweeping.watching.live_table import LiveTable
 from runback.sweeping.watching.sweep_run import SweepRun
 from runback.system.config.interpolation import variables
-from runback.system.config.written_config import refuse_environment
+from runback.system.config.written_config import refuse_environment, written
 from runback.system.cores import available_cores
 from runback.system.files.contained_path import inside, refuse_links_out
 from runback.system.files.folder_lock import alone_in
 from runback.system.text.escape import lines_for_terminal
 from runback.system.text.terminal import say
-from runback.tracking.layout import MLRUNS_VARIABLE
+from runback.tracking.layout import MLRUNS_VARIABLE, Layout
 
 MEMORY_PER_TRIAL = 1_500_000_000
 """Bytes that a trial may want: TensorFlow's share that forked processes do not have in common (about
@@ -81,11 +81,12 @@ def sweep(
     settings: SweeperSettings,
     *,
     loader: ConfigLoader,
-    task_function: TaskFunction,
+    task: Task,
     config: DictConfig,
     arguments: Sequence[str],
+    layout: Layout | None,
 ) -> None:
-    """Start the sweep or continue it, until its budget is used up.
+    """Start the sweep or continue it, until its budget is used up; it is tracked in the project of `layout`.
 
     Errors: InputError before anything is stored; TrainingError when no trial ever finished.
     """
@@ -99,7 +100,7 @@ def sweep(
     limits = [limit for limit in (settings.n_trials, proposer.limit) if limit is not None]
     if not limits and settings.timeout is None:
         raise InputError("the sweep would never end: set hydra.sweeper.n_trials or hydra.sweeper.timeout")
-    composer = Composer.of(loader, config, task_function)
+    composer = Composer.of(loader, config, task)
     sweep_folder = Path(config.hydra.sweep.dir).absolute()
     name = settings.name or sweep_folder.name
     search = Search.of(searched, settings.directions, composer.base)
@@ -140,7 +141,7 @@ def sweep(
             if stage is not None:
                 stage.print_results(study)
             return
-        parent = SweepRun.open(study, name, settings, searched, sweep_folder, composer.groups)
+        parent = SweepRun.open(study, name, settings, searched, sweep_folder, composer.groups, layout)
 
         new_trial = TrialFactory(composer, name, order.threads, parent.id, searched.overrides, trial_label)
 
@@ -184,7 +185,7 @@ def _refuse_environment(config: DictConfig) -> None:
                 f"hydra.sweeper.{key} must not come from the environment (here {', '.join(names)}): it is "
                 "written; a value that all trials share stands in the config itself: ${oc.env:NAME}"
             )
-    refuse_environment(app_config(config))
+    refuse_environment(written(app_config(config)))
 
 
 @contextmanager
@@ -262,7 +263,7 @@ def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slo
     The app's check runs in a trial process: it may import what the coordinator never does.
     """
     corners = [composer.compose(0, searched.overrides(values)) for values in searched.corner_values()]
-    call = composer.call_check(corners)
+    call = composer.call_check(corners, slots.threads)
     if call is None:
         return None
     with tempfile.TemporaryDirectory(prefix="runback-check-") as scratch:

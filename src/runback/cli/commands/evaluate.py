@@ -9,8 +9,10 @@ from omegaconf import OmegaConf
 from rich.table import Table
 
 from runback.classifier.stored_network import load_network, stored_config
+from runback.classifier.train_config import SPLIT_KNOBS
 from runback.errors import InputError
 from runback.runs.run_reference import run_id
+from runback.runs.schema import CONFUSION, EVALUATION
 from runback.system.config import targets
 from runback.system.config.written_config import refuse_left_out, resolved
 from runback.system.options import Parser
@@ -27,11 +29,6 @@ from runback.tracking.write.run import Run
 
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
     from runback.classifier.evaluation.classification import ClassificationReport
-
-REPORT = "evaluation.json"
-
-TRAINING_KEYS = ("limit", "validation_fraction", "validation_split", "validation_seed")
-"""Keys of the config's data that say how to divide the training split: they leave the test split alone."""
 
 
 def main(argv: list[str]) -> int:
@@ -54,7 +51,7 @@ def main(argv: list[str]) -> int:
         raise InputError(f"only a FINISHED run can be evaluated; run {found_id} is {found.info.status}")
     if "test_accuracy" in found.data.metrics:
         note = "this run was evaluated before: the test split is opened once, this is its recorded report"
-        _show(json.loads(read_text(store, found_id, REPORT)), options.json, note)
+        _show(json.loads(read_text(store, found_id, EVALUATION)), options.json, note)
         return 0
     _show(_evaluate(store, layout, found_id), options.json)
     return 0
@@ -65,7 +62,7 @@ def _evaluate(store: Store, layout: Layout, run_id: str) -> dict[str, Any]:
     config = stored_config(store, run_id)
     refuse_left_out({"data": config["data"]})
     config = resolved(OmegaConf.create(config))
-    spec = {key: value for key, value in config["data"].items() if key not in TRAINING_KEYS}
+    spec = {key: value for key, value in config["data"].items() if key not in SPLIT_KNOBS}
     declared = targets.declared_modules(layout.root)
     test = targets.build(spec, where="data", declared=declared, split="test", cache=layout.data)
 
@@ -82,8 +79,8 @@ def _log(run: Run, report: "ClassificationReport") -> None:
     """Log the report; test_accuracy, the sign that it is complete, comes last."""
     from runback.classifier.evaluation.confusion import confusion_figure
 
-    run.log_text(json.dumps({"run": run.id, **report.as_dict()}, indent=2) + "\n", REPORT)
-    run.log_figure(confusion_figure(report.confusion, report.class_names), "confusion.png")
+    run.log_text(json.dumps({"run": run.id, **report.as_dict()}, indent=2) + "\n", EVALUATION)
+    run.log_figure(confusion_figure(report.confusion, report.class_names), CONFUSION)
     run.set_tags({TEST_IMAGES_TAG: str(report.n)})
     run.log_metrics(class_metrics(report))
     run.log_metrics({"test_loss": report.loss, "test_accuracy": report.accuracy})

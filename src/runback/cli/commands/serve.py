@@ -8,13 +8,13 @@ import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from omegaconf import DictConfig
 
 from runback.classifier.stored_network import read_network
 from runback.errors import Stopped
-from runback.runs.artifacts import NETWORK
+from runback.runs.schema import NETWORK
 from runback.runs.stored_run import StoredRun, find_recorded
 from runback.system.config import targets
 from runback.system.options import Parser
@@ -88,7 +88,9 @@ def _load(recorded: StoredRun, declared: tuple[str, ...]) -> "Classifier":
     from runback.classifier.serving.image_classifier import Classifier
 
     with silenced():
-        classifier = Classifier(network, tuple(split["shape"][1:]), tuple(split["class_counts"]))
+        classifier = Classifier(
+            network, cast("tuple[int, int, int]", tuple(split["shape"][1:])), tuple(split["class_counts"])
+        )
         classifier.warm_up()
     return classifier
 

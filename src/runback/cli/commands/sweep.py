@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
     if options.extend:
         arguments.append("hydra.sweeper.extend=true")
     try:
-        hydra_app.run(train.job, arguments, name="runback sweep")
+        hydra_app.run(train.TASK, arguments, layout, name="runback sweep")
     except (KeyboardInterrupt, Stopped):
         again = shlex.join(
             [name, *map(masked_override, overrides), *(["--extend"] if options.extend else [])]

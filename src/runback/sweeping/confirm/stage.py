@@ -40,12 +40,7 @@ from runback.sweeping.trials.failures import FailurePolicy
 from runback.sweeping.trials.hydra_job import Composer, TrialFactory
 from runback.sweeping.watching.sweep_run import SweepRun
 from runback.tracking.layout import CONFIRM, waits
-
-WINNER_TAG = "runback.winner"
-"""The tag of a sweep's run with the number of the confirmed winner, which need not be better than others."""
-
-VERDICT_TAG = "runback.verdict"
-"""The tag of a sweep's run with what its confirm stage came to, in a sentence or two."""
+from runback.tracking.tags import VERDICT_TAG, WINNER_TAG
 
 
 @dataclass(frozen=True)

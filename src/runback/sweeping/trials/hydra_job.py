@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runback.sweeping.hydra_internals import enter_state, global_state, reading_once, run_trial_job
 from runback.sweeping.study.trial_label import Label
+from runback.sweeping.task import Task
 from runback.sweeping.trials.trial import Trial
 from runback.system.config.written_config import keep_composed, unresolved, written
 
@@ -27,12 +28,12 @@ class Composer:
     loader: ConfigLoader
     reading_once: ConfigLoader
     config: DictConfig
-    task_function: TaskFunction
+    task: Task
 
     @classmethod
-    def of(cls, loader: ConfigLoader, config: DictConfig, task_function: TaskFunction) -> Self:
+    def of(cls, loader: ConfigLoader, config: DictConfig, task: Task) -> Self:
         """Return a composer that reads each config file once."""
-        return cls(loader, reading_once(loader), config, task_function)
+        return cls(loader, reading_once(loader), config, task)
 
     @property
     def base(self) -> dict[str, str]:
@@ -59,32 +60,22 @@ class Composer:
         return composed
 
     def call_task(self, config: DictConfig) -> Callable[[], Any]:
-        """Return a function that runs the app's task on a trial's config, with its log and HydraConfig."""
-        return partial(_run, self.task_function, config, self.loader, global_state())
+        """Return a function that runs the task on a trial's config, with its log and HydraConfig."""
+        return partial(_run, self.task.run, config, self.loader, global_state())
 
     def preload(self, setting: Sequence[str]) -> tuple[str, ...]:
-        """Return the modules to import before the first trial: the app's, then the setting's, each once.
-
-        An app declares its own as an attribute of its task function: `task.preload = ("keras",)`.
-        """
-        return tuple(dict.fromkeys([*getattr(self.task_function, "preload", ()), *setting]))
+        """Return the modules to import before the first trial: the task's, then the setting's, each once."""
+        return tuple(dict.fromkeys([*self.task.preload, *setting]))
 
     def warm_up(self, threads: int) -> Callable[[], None] | None:
-        """Return what a process does before it has a trial, if the app has something to do.
+        """Return the task's warm-up for trials with so many CPU threads, None where it has none."""
+        warm_up = self.task.warm_up
+        return None if warm_up is None else partial(warm_up, app_config(self.config), threads)
 
-        An app declares its own as an attribute of its task function: `task.warm_up = warm_up`. It gets the
-        sweep's config, before anything is searched, and the number of a trial's threads.
-        """
-        app = getattr(self.task_function, "warm_up", None)
-        return None if app is None else partial(app, app_config(self.config), threads)
-
-    def call_check(self, configs: Sequence[DictConfig]) -> Callable[[], Any] | None:
-        """Return a function that runs the app's own check on these configs, if it has one.
-
-        An app declares it as an attribute of its task function: `task.check = check`.
-        """
-        check = getattr(self.task_function, "check", None)
-        return None if check is None else partial(_check, check, list(configs), global_state())
+    def call_check(self, configs: Sequence[DictConfig], threads: int) -> Callable[[], Any] | None:
+        """Return a call of the task's check on these configs, None where it has none."""
+        check = self.task.check
+        return None if check is None else partial(_check, check, list(configs), threads, global_state())
 
 
 @dataclass(frozen=True)
@@ -157,9 +148,11 @@ def _run(task_function: TaskFunction, config: DictConfig, loader: ConfigLoader, 
     return returned[0]
 
 
-def _check(check: Callable[[DictConfig], None], configs: Sequence[DictConfig], state: Any) -> int:
+def _check(
+    check: Callable[[DictConfig, int], None], configs: Sequence[DictConfig], threads: int, state: Any
+) -> int:
     enter_state(state)
     for config in configs:
         HydraConfig.instance().set_config(config)
-        check(app_config(config))
+        check(app_config(config), threads)
     return len(configs)

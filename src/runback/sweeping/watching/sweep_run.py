@@ -24,13 +24,13 @@ from runback.sweeping.trials.events import (
     TrialStarted,
 )
 from runback.system.text.escape import for_markdown
+from runback.tracking.artifact_names import TRACEBACK
+from runback.tracking.tags import EXTENDED_TAG, FAILURE_TAG, KIND_TAG, REASON_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
+    from runback.tracking.layout import Layout
     from runback.tracking.write.run import Run, Status
     from runback.tracking.write.saved_view import SavedView
-
-EXTENDED_TAG = "runback.extended"
-"""The tag with the search space as it is since its ranges became wider."""
 
 
 class SweepRun:
@@ -82,19 +82,18 @@ class SweepRun:
         space: Space,
         folder: Path,
         groups: Collection[str],
+        layout: "Layout | None",
     ) -> "SweepRun":
-        """Start the sweep's run, or take it up again. Errors: StoreError.
+        """Start the sweep's run in the project of `layout`, or take it up again. Errors: StoreError.
 
         `groups` are the app's config groups: a run's param with the choice of one ends in `.name`.
         """
-        if settings.experiment is None:
+        if settings.experiment is None or layout is None:
             return cls(study, sweep, None)
-        from runback.tracking.layout import Layout, project_root
         from runback.tracking.store import open_store
         from runback.tracking.write.run import reopen_run, start_run
         from runback.tracking.write.saved_view import save_view
 
-        layout = Layout(project_root())
         store = open_store(layout)
         run_id = study.user_attrs.get(PARENT_RUN)
         if run_id is not None:
@@ -108,7 +107,7 @@ class SweepRun:
             name=sweep,
             folder=folder,
             params=_params(settings, space),
-            tags={"runback.sweep": sweep, "runback.kind": "sweep", **layout.folder_tags(folder)},
+            tags={SWEEP_TAG: sweep, KIND_TAG: "sweep", **layout.folder_tags(folder)},
             description=f"Sweep **{for_markdown(sweep)}**: every trial is a child run.",
         )
         study.set_user_attr(PARENT_RUN, run.id)
@@ -213,7 +212,6 @@ class _Tracked:
         self, sweep: str, label: Label, params: dict[str, Any], failure: messages.Failed
     ) -> str | None:
         """Store a run for a trial that ended before it had one; return its ID, None if that fails."""
-        from runback.tracking.tags import FAILURE_TAG
         from runback.tracking.write.run import start_run
 
         try:
@@ -230,7 +228,7 @@ class _Tracked:
         except RunbackError:
             return None
         if failure.traceback:
-            run.log_text(failure.traceback, "traceback.txt")
+            run.log_text(failure.traceback, TRACEBACK)
         run.finish("FAILED", failure.reason)
         return run.id
 
@@ -249,7 +247,7 @@ class _Tracked:
         self.dead_runs.close(self.folder_of(label), run_id, closing)
 
     def _tags(self, sweep: str, label: Label) -> dict[str, str]:
-        return {"runback.sweep": sweep, **label.tags, "mlflow.parentRunId": self.run.id}
+        return {SWEEP_TAG: sweep, **label.tags, "mlflow.parentRunId": self.run.id}
 
     def finish(self) -> None:
         self.deliver()
@@ -275,11 +273,11 @@ def _view(sweep: str, settings: SweeperSettings, space: Space, groups: Collectio
 
     return SavedView(
         f"{sweep}: best first",
-        f"tags.`runback.sweep` = '{sweep}' and tags.`runback.kind` = 'train'",
+        f"tags.`{SWEEP_TAG}` = '{sweep}' and tags.`{KIND_TAG}` = 'train'",
         metrics=settings.objectives,
         params=[f"{name}.name" if name in groups else name for name in space.distributions],
         ascending=settings.directions[0] == "minimize",
-        tags=["runback.reason"],  # MLflow shows a pruned run like a failed one
+        tags=[REASON_TAG],  # MLflow shows a pruned run like a failed one
     )
 
 
