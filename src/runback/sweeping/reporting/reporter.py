@@ -25,8 +25,8 @@ from runback.sweeping.reporting.trials_table import trials_csv
 from runback.sweeping.study.study_store import best_trials
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Budget
-from runback.system.files.regular_file import read_regular, write_regular
-from runback.system.files.whole_file import publish
+from runback.system.files.regular_file import read_regular
+from runback.system.files.whole_file import write_whole
 from runback.system.secrecy import redacted
 from runback.tracking.layout import CONFIRM
 
@@ -171,10 +171,8 @@ class Reporter:
         results = ", ".join(f"{name} {value:.4f}" for name, value in values)
         run = f", run {trial.user_attrs['run_id']}" if "run_id" in trial.user_attrs else ""
         about = f"The best of sweep {self.study.study_name}: trial {trial.number}, {results}{run}."
-        partial = self.folder / f".{BEST_CONFIG}.partial"
         about += f"\n  runback train --config {public_values.path(file)}"
-        write_regular(partial, self.best_config(trial.params, about).encode())
-        publish(partial, file)
+        write_whole(file, self.best_config(trial.params, about).encode())
         self.run.log_file(file)
         self._best = trial.number
 

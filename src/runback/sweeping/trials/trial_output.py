@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from runback.system.files.regular_file import APPEND, open_regular
-from runback.system.files.whole_file import publish
+from runback.system.files.whole_file import whole_file
 from runback.system.secrecy import redacted, without_values
 
 OUTPUT = "output.log"
@@ -106,13 +106,9 @@ def tidy(log: Path) -> None:
 
 
 def _replace(log: Path, content: bytes) -> None:
-    partial = log.with_name(f".{log.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.chmod(stat.S_IMODE(log.stat().st_mode))
-        publish(partial, log)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(log) as file:
+        file.write(content)
+        os.fchmod(file.fileno(), stat.S_IMODE(log.stat().st_mode))
 
 
 def _size(log: Path) -> int:
