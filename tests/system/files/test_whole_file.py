@@ -11,7 +11,6 @@ def test_a_file_is_there_whole_or_as_it_was(tmp_path):
     target = tmp_path / "note.txt"
     write_whole(target, b"first")
 
-
     def fail():
         with whole_file(target) as stream:
             stream.write(b"half")
