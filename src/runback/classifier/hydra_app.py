@@ -1,7 +1,6 @@
 """Runs a task under Hydra, and says in one line what is wrong with an override."""
 
 import contextlib
-import difflib
 import functools
 import os
 import re
@@ -27,6 +26,7 @@ from runback.sweeping.trials import trial as trials
 from runback.system.config.written_config import keep_composed
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
+from runback.system.text.listing import did_you_mean
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable, project_root
 
 CHOICE = re.compile(r"\+*(\w[\w/]*)(?:@[^=]*)?=(.*)")
@@ -207,8 +207,7 @@ def _unknown_choice(group: str, name: str, root: Path) -> str:
     options = sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.startswith("_"))
     options = options or ConfigStore.instance().list(group) if "hydra" in group else options
     options = [option.removesuffix(".yaml") for option in options]
-    nearest = difflib.get_close_matches(name, options, 1)
-    hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(options)}"
+    hint = did_you_mean(name, options, f"expected one of {', '.join(options)}")
     return f"unknown {group} '{name}': {hint}"
 
 
@@ -217,11 +216,8 @@ def _unknown_key(asked: str, root: Path) -> str:
         return "the sweep's file must begin with the line '# @package _global_'"
     name = asked.lstrip("+~")
     keys = [key for key in _valid_keys(root) if not f"{name}.".startswith(f"{key}.")]
-    nearest = difflib.get_close_matches(name, keys, 1, cutoff=0.7)
-    hint = (
-        f"; did you mean '{nearest[0]}'?" if nearest else "; `runback train --cfg job` shows those there are"
-    )
-    return f"unknown key '{asked}'{hint}"
+    hint = did_you_mean(name, keys, "`runback train --cfg job` shows those there are", cutoff=0.7)
+    return f"unknown key '{asked}'; {hint}"
 
 
 def _valid_keys(root: Path) -> list[str]:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from runback.comparison.cells import Column, text_columns
 from runback.comparison.runs_table import RunTable
+from runback.system.text.listing import first_lines
 from runback.system.text.screen import Screen
 
 SHOWN = 40
@@ -95,5 +96,4 @@ def _reasons(rows: pd.DataFrame) -> list[str]:
     """Return why runs failed, a line each."""
     failed = rows[rows["status"] == "FAILED"].reindex(columns=["run", "reason"]).dropna()
     lines = [f"{run[:ID_LENGTH]} failed: {reason}" for run, reason in failed.itertuples(index=False)]
-    more = [f"and {len(lines) - REASONS:,} more that failed"] if len(lines) > REASONS else []
-    return lines[:REASONS] + more
+    return first_lines(lines, REASONS, "that failed")
