@@ -28,6 +28,7 @@ from runback.sweeping.trials.trial import STORE_PATIENCE
 from runback.system import signing_key
 from runback.system.config import targets
 from runback.system.config.written_config import WrittenConfig, resolved, written, written_overrides
+from runback.system.files.process_owner import CLOCK
 from runback.system.secrecy import redacted
 from runback.system.secrecy.secret_files import secret_content
 from runback.system.text.escape import for_markdown
@@ -46,9 +47,6 @@ PREVIEWED = 8
 
 RECORD_FORMAT = "runback-record-1"
 RESULT_FORMAT = "runback-result-1"
-
-CLOCK = 2.0
-"""Seconds by which a process's time of start may be off."""
 
 _logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from runback.comparison.cells import Column, text_columns
 from runback.comparison.runs_table import RunTable
 from runback.system.text.listing import first_lines
-from runback.system.text.screen import Screen
+from runback.system.text.screen import UNLIMITED, Screen
 
 SHOWN = 40
 """Runs that are shown on a terminal unless it is said how many."""
@@ -24,9 +24,6 @@ SIZES = ("parameters", "model_bytes")
 
 IN_ONE = "what varies"
 """The column that holds several."""
-
-UNLIMITED = 100_000
-"""Columns of a terminal that takes everything."""
 
 
 def show(table: RunTable) -> None:

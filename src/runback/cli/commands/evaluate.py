@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from rich.table import Table
 
 from runback.classifier.stored_network import load_network, stored_config
+from runback.classifier.train_config import SPLIT_KNOBS
 from runback.errors import InputError
 from runback.runs.run_reference import run_id
 from runback.system.config import targets
@@ -29,9 +30,6 @@ if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated bef
     from runback.classifier.evaluation.classification import ClassificationReport
 
 REPORT = "evaluation.json"
-
-TRAINING_KEYS = ("limit", "validation_fraction", "validation_split", "validation_seed")
-"""Keys of the config's data that say how to divide the training split: they leave the test split alone."""
 
 
 def main(argv: list[str]) -> int:
@@ -65,7 +63,7 @@ def _evaluate(store: Store, layout: Layout, run_id: str) -> dict[str, Any]:
     config = stored_config(store, run_id)
     refuse_left_out({"data": config["data"]})
     config = resolved(OmegaConf.create(config))
-    spec = {key: value for key, value in config["data"].items() if key not in TRAINING_KEYS}
+    spec = {key: value for key, value in config["data"].items() if key not in SPLIT_KNOBS}
     declared = targets.declared_modules(layout.root)
     test = targets.build(spec, where="data", declared=declared, split="test", cache=layout.data)
 

@@ -10,7 +10,7 @@ from typing import Any
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from runback.errors import DiskFull
-from runback.tracking.write.pending_metrics import SYSTEM
+from runback.tracking.read.rows import SYSTEM
 from runback.tracking.write.run import Run
 
 SAMPLING_SECONDS = 5.0

@@ -13,7 +13,7 @@ h1 { font-size: 20px; margin: 16px 0 4px; } h2 { font-size: 17px; margin: 28px 0
 p { color: #57606a; margin: 2px 0 6px; } .wide { overflow-x: auto; }
 """
 
-CONFIG = {"responsive": True, "displaylogo": False}
+PLOTLY_CONFIG = {"responsive": True, "displaylogo": False}
 
 
 def page(title: str, sections: Sequence[str]) -> str:
@@ -33,7 +33,7 @@ def section(name: str, heading: str, reading: str, figures: Sequence[Any]) -> st
             full_html=False,
             include_plotlyjs=False,
             div_id=f"{name}-{i}",
-            config=CONFIG,
+            config=PLOTLY_CONFIG,
             default_width="100%",
         )
         for i, figure in enumerate(figures)
