@@ -23,6 +23,7 @@ from runback.classifier.config_file import read_config
 from runback.classifier.sweep_files import add_sweep_files
 from runback.errors import InputError
 from runback.sweeping.trials import trial as trials
+from runback.system.config.flattening import flatten
 from runback.system.config.written_config import keep_composed
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
@@ -225,11 +226,4 @@ def _valid_keys(root: Path) -> list[str]:
     with initialize_config_dir(str(root / "conf"), version_base="1.3"):
         config = compose("train", return_hydra_config=True)
     groups = [path.name for path in (root / "conf").iterdir() if path.is_dir()]
-    return groups + list(_flat_keys(OmegaConf.to_container(config), ""))
-
-
-def _flat_keys(tree: Any, prefix: str) -> Iterator[str]:
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield f"{prefix}{key}"
-            yield from _flat_keys(value, f"{prefix}{key}.")
+    return groups + [key for key, _ in flatten(OmegaConf.to_container(config), branches=True)]

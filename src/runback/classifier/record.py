@@ -27,6 +27,7 @@ from runback.runs.epoch_results import epoch_results
 from runback.sweeping.trials.trial import STORE_PATIENCE
 from runback.system import signing_key
 from runback.system.config import targets
+from runback.system.config.flattening import flatten
 from runback.system.config.written_config import WrittenConfig, resolved, written, written_overrides
 from runback.system.files.process_owner import CLOCK
 from runback.system.secrecy import redacted
@@ -311,21 +312,12 @@ def _params(plan: TrainingSpec, prepared: Prepared) -> dict[str, object]:
     config.pop("tracking")
     config["training"]["threads"] = prepared.threads
     params: dict[str, object] = {f"{group}.name": name for group, name in plan.choices.items()}
-    params |= dict(_scalars(config))
+    scalars = flatten(config, skip=("_target_", "layers"))
+    params |= {key: value for key, value in scalars if not isinstance(value, Mapping)}
     params["data.n_train"] = len(prepared.train)
     params["data.n_validation"] = len(prepared.validation)
     params["model.parameters"] = prepared.network.count_params()
     return params
-
-
-def _scalars(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = []
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            found += _scalars(value, f"{prefix}{key}.")
-        elif key not in ("_target_", "layers"):
-            found.append((f"{prefix}{key}", value))
-    return found
 
 
 def _tags(facts: Mapping[str, Any], layout: Layout, folder: Path, trial: "Trial | None") -> dict[str, str]:

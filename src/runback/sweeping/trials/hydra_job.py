@@ -20,6 +20,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runback.sweeping.trials.worker import Job
+from runback.system.config.flattening import flatten
 from runback.system.config.written_config import keep_composed, unresolved, written
 
 
@@ -65,7 +66,7 @@ class Composer:
     @property
     def base(self) -> dict[str, str]:
         """What all trials have in common: each key of the app's config before anything is searched."""
-        return _flat(unresolved(app_config(self.config)))
+        return {key: str(value) for key, value in flatten(unresolved(app_config(self.config)))}
 
     @property
     def groups(self) -> frozenset[str]:
@@ -116,14 +117,6 @@ class Composer:
         """
         check = getattr(self.task_function, "check", None)
         return None if check is None else partial(_check, check, list(configs), Singleton.get_state())
-
-
-def _flat(value: Any, key: str = "") -> dict[str, str]:
-    """Return the values of nested config by their dotted keys, as texts."""
-    if isinstance(value, dict) and value:
-        parts = [_flat(inner, f"{key}.{name}" if key else str(name)) for name, inner in value.items()]
-        return {name: text for part in parts for name, text in part.items()}
-    return {key: str(value)}
 
 
 def app_config(config: DictConfig) -> DictConfig:
