@@ -1,6 +1,5 @@
 """Why two runs differ: only what does, causes before effects."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from runback.runs.artifacts import PATCH
 from runback.runs.stored_run import StoredRun, find_recorded
 from runback.system.config.flattening import flatten
 from runback.system.text.screen import Screen
+from runback.system.text.terminal import say_json
 from runback.tracking.layout import Layout
 
 IGNORED = ("training.threads", "training.checkpoint.every")
@@ -25,7 +25,7 @@ def print_difference(references: tuple[str, str], layout: Layout, *, as_json: bo
     found = [*_causes(first, second, layout), *_effects(first, second)]
     if as_json:
         facts = {"runs": [first.id, second.id], "differences": [one.as_dict() for one in found]}
-        print(json.dumps(facts, indent=2))  # noqa: T201 - the command's result
+        say_json(facts)
     else:
         _show(first, second, found)
 
