@@ -1,7 +1,6 @@
 """Runs a task under Hydra, and says in one line what is wrong with an override."""
 
 import contextlib
-import difflib
 import os
 import re
 import sys
@@ -33,9 +32,11 @@ from runback.sweeping.hydra_internals import (
     WRONG_VALUE,
 )
 from runback.sweeping.task import Task
+from runback.system.config.flattening import flatten
 from runback.system.config.written_config import keep_composed
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
+from runback.system.text.listing import did_you_mean
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable
 
 CHOICE = re.compile(r"\+*(\w[\w/]*)(?:@[^=]*)?=(.*)")
@@ -215,8 +216,7 @@ def _unknown_choice(group: str, name: str, root: Path) -> str:
     options = sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.startswith("_"))
     options = options or ConfigStore.instance().list(group) if "hydra" in group else options
     options = [option.removesuffix(".yaml") for option in options]
-    nearest = difflib.get_close_matches(name, options, 1)
-    hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(options)}"
+    hint = did_you_mean(name, options, f"expected one of {', '.join(options)}")
     return f"unknown {group} '{name}': {hint}"
 
 
@@ -225,11 +225,8 @@ def _unknown_key(asked: str, root: Path) -> str:
         return "the sweep's file must begin with the line '# @package _global_'"
     name = asked.lstrip("+~")
     keys = [key for key in _valid_keys(root) if not f"{name}.".startswith(f"{key}.")]
-    nearest = difflib.get_close_matches(name, keys, 1, cutoff=0.7)
-    hint = (
-        f"; did you mean '{nearest[0]}'?" if nearest else "; `runback train --cfg job` shows those there are"
-    )
-    return f"unknown key '{asked}'{hint}"
+    hint = did_you_mean(name, keys, "`runback train --cfg job` shows those there are", cutoff=0.7)
+    return f"unknown key '{asked}'; {hint}"
 
 
 def _valid_keys(root: Path) -> list[str]:
@@ -237,11 +234,4 @@ def _valid_keys(root: Path) -> list[str]:
     with initialize_config_dir(str(root / "conf"), version_base="1.3"):
         config = compose("train", return_hydra_config=True)
     groups = [path.name for path in (root / "conf").iterdir() if path.is_dir()]
-    return groups + list(_flat_keys(OmegaConf.to_container(config), ""))
-
-
-def _flat_keys(tree: Any, prefix: str) -> Iterator[str]:
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield f"{prefix}{key}"
-            yield from _flat_keys(value, f"{prefix}{key}.")
+    return groups + [key for key, _ in flatten(OmegaConf.to_container(config), branches=True)]

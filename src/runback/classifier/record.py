@@ -35,7 +35,9 @@ from runback.runs.schema import (
     write_record,
 )
 from runback.system.config import targets
+from runback.system.config.flattening import flatten
 from runback.system.config.written_config import written_overrides
+from runback.system.files.process_owner import CLOCK
 from runback.system.secrecy import redacted
 from runback.system.secrecy.secret_files import secret_content
 from runback.system.text.escape import for_markdown
@@ -54,9 +56,6 @@ from runback.tracking.tags import (
 if TYPE_CHECKING:
     from runback.classifier.data.dataset import Dataset
     from runback.sweeping.trials.trial import Trial
-
-CLOCK = 2.0
-"""Seconds by which a process's time of start may be off."""
 
 _logger = logging.getLogger(__name__)
 
@@ -220,21 +219,12 @@ def run_params(spec: TrainingSpec, prepared: Prepared) -> dict[str, object]:
     config = _without(spec.written.tree, "tracking")
     config["training"] = _without(config["training"], "checkpoint")
     params: dict[str, object] = {f"{group}.name": name for group, name in spec.choices.items()}
-    params |= dict(_scalars(config))
+    scalars = flatten(config, skip=("_target_", "layers"))
+    params |= {key: value for key, value in scalars if not isinstance(value, Mapping)}
     params["data.n_train"] = len(prepared.train)
     params["data.n_validation"] = len(prepared.validation)
     params["model.parameters"] = prepared.network.count_params()
     return params
-
-
-def _scalars(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
-    scalars: list[tuple[str, object]] = []
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            scalars += _scalars(value, f"{prefix}{key}.")
-        elif key not in ("_target_", "layers"):
-            scalars.append((f"{prefix}{key}", value))
-    return scalars
 
 
 def run_tags(spec: TrainingSpec, record: RunRecord, trial: "Trial | None") -> dict[str, str]:

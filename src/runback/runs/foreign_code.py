@@ -20,6 +20,7 @@ from runback.runs.schema import CODE, CONFIG, LOCK, PATCH, UNTRACKED
 from runback.runs.stored_run import StoredRun
 from runback.sweeping.task import Task
 from runback.system.config import targets
+from runback.system.text.listing import first_lines, listed
 from runback.tracking.layout import Layout
 
 SHOWN = 4
@@ -223,11 +224,8 @@ def _count(number: int, noun: str) -> str:
 
 
 def _each(lines: Sequence[str], shown: int) -> Iterator[str]:
-    yield from (f"  {line}" for line in lines[:shown])
-    if len(lines) > shown:
-        yield f"  and {len(lines) - shown:,} more"
+    yield from (f"  {line}" for line in first_lines(lines, shown))
 
 
 def _listed(names: Sequence[str], shown: int) -> str:
-    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
-    return ", ".join(shorten(name) for name in names[:shown]) + more
+    return listed([shorten(name) for name in names], shown)

@@ -50,6 +50,7 @@ from runback.sweeping.trials.engines.local_engine import LocalEngine
 from runback.sweeping.trials.events import Observer
 from runback.sweeping.trials.failures import RETRIES
 from runback.sweeping.trials.hydra_job import Composer, TrialFactory, app_config
+from runback.sweeping.trials.out_of_memory import MEMORY_PER_TRIAL
 from runback.sweeping.trials.trial import Trial
 from runback.sweeping.watching.live_table import LiveTable
 from runback.sweeping.watching.sweep_run import SweepRun
@@ -61,10 +62,6 @@ from runback.system.files.folder_lock import alone_in
 from runback.system.text.escape import lines_for_terminal
 from runback.system.text.terminal import say
 from runback.tracking.layout import MLRUNS_VARIABLE, Layout
-
-MEMORY_PER_TRIAL = 1_500_000_000
-"""Bytes that a trial may want: TensorFlow's share that forked processes do not have in common (about
-0.4 GB), CIFAR-10 (0.2 GB), activations."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from tqdm import tqdm
 
+from runback.classifier.data.cache_folder import alone, check_space, partial
 from runback.classifier.data.dataset import Dataset, check_class_names, check_labels
 from runback.errors import DataError
 from runback.system.files.npy_header import mapped
-from runback.system.files.whole_file import alone, check_space, partial, publish
+from runback.system.files.whole_file import publish
 
 
 @dataclass(frozen=True)

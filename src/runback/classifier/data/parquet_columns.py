@@ -1,6 +1,5 @@
 """Images and labels in two columns of a parquet file."""
 
-import difflib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from runback.classifier.data.image_decoding import BATCH, Item, decoded
 from runback.errors import DataError
+from runback.system.text.listing import nearest
 
 MAX_ROWS = 50_000_000
 """Rows of a file: a label repeated a billion times takes a few bytes of it."""
@@ -99,8 +99,8 @@ def _opened(file: Path) -> Iterator[Any]:
 
 def _check_column(schema: Any, column: str, file: Path) -> None:
     if column not in schema.names:
-        nearest = difflib.get_close_matches(column, schema.names, 1, cutoff=0.0)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        match = nearest(column, schema.names, cutoff=0.0)
+        hint = f"; did you mean {match!r}?" if match else ""
         raise DataError(f"{file}: expected a column {column!r}; got {', '.join(schema.names)}{hint}")
 
 

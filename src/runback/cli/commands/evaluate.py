@@ -19,7 +19,7 @@ from runback.system.options import Parser
 from runback.system.text.escape import for_terminal
 from runback.system.text.quiet_stderr import silenced
 from runback.system.text.screen import Screen
-from runback.system.text.terminal import say
+from runback.system.text.terminal import say, say_json
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.mlflow_limits import metric_name
 from runback.tracking.read.find_runs import find_run, read_text
@@ -106,7 +106,7 @@ def _show(report: Mapping[str, Any], as_json: bool, note: str = "") -> None:
     if note:
         say(note, stream=sys.stderr)
     if as_json:
-        say(*json.dumps(report, indent=2).split("\n"))
+        say_json(report)
         return
     low, high = report["test_accuracy_interval_95"]
     table = Table("class", "images", "accuracy", "95 % interval", box=None, pad_edge=False)

@@ -37,7 +37,7 @@ from runback.runs.stored_run import (
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
 from runback.system.text.screen import Screen
-from runback.system.text.terminal import say
+from runback.system.text.terminal import say, say_json
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.read.find_runs import read_bytes
 from runback.tracking.store import Store
@@ -182,7 +182,10 @@ def _reproduce(
     for line in verdict.explain():
         console.say(line)
     console.say(f"run {trained.run_id}")
-    print(json.dumps(facts, indent=2) if options.json else verdict.name)  # noqa: T201 - the command's result
+    if options.json:
+        say_json(facts)
+    else:
+        say(verdict.name)
     return verdict.exit_code
 
 

@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
         recorded = find_recorded(options.run, layout)
         classifier = _load(recorded, targets.declared_modules(layout.root))
         app = _app(classifier)
-        _print(_announcement(recorded, classifier, port))
+        say(*_announcement(recorded, classifier, port).split("\n"))
         with contextlib.suppress(KeyboardInterrupt, Stopped):
             _run(app, listener)
     return 0
@@ -139,7 +139,3 @@ def _run(app: "ASGIApp", listener: socket.socket) -> None:
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, server.handle_exit)  # it ends others well itself
     server.run(sockets=[listener])
-
-
-def _print(text: str) -> None:
-    say(*text.split("\n"))

@@ -1,6 +1,5 @@
 """Starts or continues a sweep of `sweeps/`: `runback sweep NAME [OVERRIDE…]`."""
 
-import difflib
 import itertools
 import re
 import shlex
@@ -13,6 +12,7 @@ from runback.errors import InputError, Stopped
 from runback.sweeping.space.search_space import quoted
 from runback.system.options import Parser
 from runback.system.secrecy.config_secrets import masked_override
+from runback.system.text.listing import did_you_mean
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
 
@@ -59,8 +59,7 @@ def _file(layout: Layout, name: str) -> str:
         return name
     if stem in known and layout.sweep(name).exists():
         return stem
-    nearest = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(known) or 'none'}"
+    hint = did_you_mean(name, known, f"expected one of {', '.join(known) or 'none'}")
     raise InputError(f"unknown sweep '{name}': {hint}")
 
 

@@ -13,6 +13,7 @@ from runback.provenance.code.untracked import LeftOut, left_out_secret, read_unt
 from runback.system.secrecy import secret_file, without_credentials
 from runback.system.secrecy.secret_files import secret_content
 from runback.system.text.escape import for_terminal
+from runback.system.text.listing import listed
 
 LIMIT = 10 * 2**20
 """Bytes of untracked files that a record takes in all."""
@@ -98,9 +99,8 @@ class Snapshot:
         """One line that names what was left out, None where nothing was."""
         if not self.left_out:
             return None
-        shown = ", ".join(f"{for_terminal(one.path)} ({one.reason})" for one in self.left_out[:SHOWN])
-        more = len(self.left_out) - SHOWN
-        return f"the record of the code leaves out {shown}" + (f" and {more:,} more" if more > 0 else "")
+        names = [f"{for_terminal(one.path)} ({one.reason})" for one in self.left_out]
+        return f"the record of the code leaves out {listed(names, SHOWN)}"
 
     def as_dict(self) -> SnapshotRecord:
         """Return the record of the code; the changes themselves are files beside it."""

@@ -26,8 +26,8 @@ from runback.sweeping.study.attributes import RUN_ID
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import best_trials
 from runback.sweeping.trials.events import Idle, SweepEvent, TrialEnded
-from runback.system.files.regular_file import read_regular, write_regular
-from runback.system.files.whole_file import publish
+from runback.system.files.regular_file import read_regular
+from runback.system.files.whole_file import write_whole
 from runback.system.secrecy import redacted
 from runback.tracking.layout import CONFIRM
 
@@ -158,10 +158,8 @@ class Reporter:
         results = ", ".join(f"{name} {value:.4f}" for name, value in values)
         run = f", run {trial.user_attrs[RUN_ID]}" if RUN_ID in trial.user_attrs else ""
         about = f"The best of sweep {self.study.study_name}: trial {trial.number}, {results}{run}."
-        partial = self.folder / f".{BEST_CONFIG}.partial"
         about += f"\n  runback train --config {public_values.path(file)}"
-        write_regular(partial, self.best_config(trial.params, about).encode())
-        publish(partial, file)
+        write_whole(file, self.best_config(trial.params, about).encode())
         self.run.log_file(file)
         self._best = trial.number
 

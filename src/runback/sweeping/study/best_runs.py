@@ -1,10 +1,10 @@
 """Finds the runs of a sweep's best finished trials."""
 
-import difflib
 from pathlib import Path
 from typing import Any
 
 from runback.errors import InputError
+from runback.system.text.listing import did_you_mean
 from runback.tracking.layout import Layout
 
 
@@ -34,9 +34,6 @@ def study_folder(layout: Layout, name: str) -> Path:
     """Return the folder of a sweep that has begun. Errors: InputError, naming the nearest one."""
     known = sorted(path.parent.name for path in layout.sweeps.glob("*/study.db"))
     if name not in known:
-        nearest = difflib.get_close_matches(name, known, 1)
-        hint = (
-            f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(known) or 'no sweeps yet'}"
-        )
+        hint = did_you_mean(name, known, f"there are {', '.join(known) or 'no sweeps yet'}")
         raise InputError(f"unknown sweep '{name}': {hint}")
     return layout.inside(layout.sweep(name) / "study.db", f"the study of sweep {name}").parent

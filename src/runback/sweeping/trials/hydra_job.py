@@ -15,6 +15,7 @@ from runback.sweeping.hydra_internals import enter_state, global_state, reading_
 from runback.sweeping.study.trial_label import Label
 from runback.sweeping.task import Task
 from runback.sweeping.trials.trial import Trial
+from runback.system.config.flattening import flatten
 from runback.system.config.written_config import keep_composed, unresolved, written
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Composer:
     @property
     def base(self) -> dict[str, str]:
         """The config that trials have in common: each key of the app's config before anything is searched."""
-        return _flat(unresolved(app_config(self.config)))
+        return {key: str(value) for key, value in flatten(unresolved(app_config(self.config)))}
 
     @property
     def groups(self) -> frozenset[str]:
@@ -113,14 +114,6 @@ class TrialFactory:
             previous_run_id=previous_run_id,
             device=device,
         )
-
-
-def _flat(value: Any, key: str = "") -> dict[str, str]:
-    """Return the values of nested config by their dotted keys, as texts."""
-    if isinstance(value, dict) and value:
-        parts = [_flat(inner, f"{key}.{name}" if key else str(name)) for name, inner in value.items()]
-        return {name: text for part in parts for name, text in part.items()}
-    return {key: str(value)}
 
 
 def app_config(config: DictConfig) -> DictConfig:

@@ -8,6 +8,10 @@ from typing import Self
 
 from runback.system.text.excerpt import said
 
+MEMORY_PER_TRIAL = 1_500_000_000
+"""Bytes that a trial may want: TensorFlow's share that forked processes do not have in common (about
+0.4 GB), CIFAR-10 (0.2 GB), activations."""
+
 CGROUPS = Path("/sys/fs/cgroup")
 VMSTAT = Path("/proc/vmstat")
 

@@ -2,14 +2,12 @@
 
 import contextlib
 import json
-import os
 import stat
 from pathlib import Path
 
 from runback.sweeping.study.objective_value import values
 from runback.sweeping.trials import messages
-from runback.system.files.regular_file import write_regular
-from runback.system.files.whole_file import publish
+from runback.system.files.whole_file import write_whole
 
 FILE = "outcome.json"
 
@@ -22,12 +20,7 @@ def write_outcome(folder: Path, outcome: messages.Completed | messages.Pruned) -
     content = (
         {"values": list(outcome.values)} if isinstance(outcome, messages.Completed) else {"pruned": True}
     )
-    partial = folder / f".{FILE}.{os.getpid()}.partial"
-    try:
-        write_regular(partial, json.dumps(content).encode())
-        publish(partial, folder / FILE)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(folder / FILE, json.dumps(content).encode())
 
 
 def read_outcome(folder: Path) -> messages.Completed | messages.Pruned | None:

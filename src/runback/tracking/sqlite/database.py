@@ -3,17 +3,15 @@
 import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
 import contextlib
-import fcntl
-import time
 from collections.abc import Iterator
-from io import FileIO
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from runback.errors import StoreError
-from runback.system.files.regular_file import APPEND, open_regular
+from runback.system.files.file_lock import open_lock, take
+from runback.system.files.whole_file import publish
 from runback.tracking.layout import refuse_unwritable
 from runback.tracking.mlflow_internals import create_tables, newest_revision, upgrade_tables
 from runback.tracking.sqlite.database_schema import refuse_unknown
@@ -66,19 +64,14 @@ def _exists(database: Path) -> bool:
 @contextlib.contextmanager
 def _creation_lock(database: Path) -> Iterator[None]:
     """Hold the one lock under which the database is created and migrated."""
-    deadline = time.monotonic() + CREATION_TIMEOUT
-    with FileIO(open_regular(database.with_suffix(".lock"), APPEND), "a") as handle:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise StoreError(
-                        f"another process has been setting up {printable_path(database)} for "
-                        f"{CREATION_TIMEOUT:.0f} s: end it, then try again"
-                    ) from None
-                time.sleep(0.05)
+    with open_lock(database.with_suffix(".lock")) as lock:
+        try:
+            take(lock, CREATION_TIMEOUT)
+        except BlockingIOError:
+            raise StoreError(
+                f"another process has been setting up {printable_path(database)} for "
+                f"{CREATION_TIMEOUT:.0f} s: end it, then try again"
+            ) from None
         yield
 
 
@@ -90,7 +83,7 @@ def _create(database: Path, artifacts: Path) -> None:
     make(fresh)
     create_tables(sqlite_uri(fresh), artifacts.as_uri())
     write_ahead(fresh)
-    fresh.replace(database)
+    publish(fresh, database)
 
 
 def _migrate(database: Path) -> None:

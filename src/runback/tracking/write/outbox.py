@@ -45,6 +45,7 @@ from typing import Any
 
 from runback.errors import RunbackError, StoreError
 from runback.system.files.regular_file import read_regular, write_regular
+from runback.system.files.whole_file import publish, write_whole
 from runback.tracking.layout import OUTBOX
 
 RUN = "run.json"
@@ -115,20 +116,12 @@ class Outbox:
 
     def belongs_to(self, run_id: str, store: str) -> None:
         """Write whose outbox this is. Raises OSError."""
-        partial = self.folder / f".{RUN}.partial"
-        write_regular(partial, json.dumps({"run": run_id, "store": store}).encode())
-        partial.replace(self.folder / RUN)
+        write_whole(self.folder / RUN, json.dumps({"run": run_id, "store": store}).encode())
 
     def put(self, kind: str, content: Mapping[str, Any]) -> None:
         """Let `content` wait, as JSON. Raises OSError."""
         self.path.mkdir(parents=True, exist_ok=True)
-        partial = self.path / f".{kind}.{os.getpid()}.partial"
-        try:
-            write_regular(partial, json.dumps(content).encode())
-            partial.replace(self.path / f"{_stamp()}-{kind}.json")
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
+        write_whole(self.path / f"{_stamp()}-{kind}.json", json.dumps(content).encode())
 
     @contextlib.contextmanager
     def putting(self, kind: str) -> Iterator[Path]:
@@ -138,7 +131,7 @@ class Outbox:
         partial.mkdir(parents=True)
         try:
             yield partial
-            partial.rename(self.path / f"{stamp}-{kind}")
+            publish(partial, self.path / f"{stamp}-{kind}")
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise

@@ -7,7 +7,7 @@ from typing import Any
 
 from runback.errors import DiskFull
 from runback.tracking.mlflow_internals import machine_monitor
-from runback.tracking.write.pending_metrics import SYSTEM
+from runback.tracking.read.rows import SYSTEM
 from runback.tracking.write.run import Run
 
 SAMPLING_SECONDS = 5.0
