@@ -72,13 +72,13 @@ def median_run(result: Confirmed) -> Training | None:
 
 def _why_not(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
     """Return why the champion stays, None where the new version is better beyond noise."""
-    values_before = _values(before)
-    if values_before is None:
+    known = _values(before)
+    if known is None:
         return "it was not confirmed, but promoted by hand"
     for tag, what in ALIKE.items():
         if before.get(tag) != now.get(tag):
             return f"it had another {what}"
-    lead = welch(json.loads(now[VALUES]), values_before)
+    lead = welch(json.loads(now[VALUES]), known)
     is_better = lead.low > 0 if now["runback.direction"] == "maximize" else lead.high < 0
     return None if is_better else "the new one is not better beyond noise"
 

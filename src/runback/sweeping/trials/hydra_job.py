@@ -1,11 +1,11 @@
 """One trial as one Hydra job: composed and frozen by the coordinator, run in the trial's process."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_repository import ConfigRepository
@@ -19,12 +19,7 @@ from hydra.plugins.config_source import ConfigResult
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runback.sweeping.study.trial_label import Label
-from runback.sweeping.trials.trial import Trial
 from runback.system.config.written_config import keep_composed, unresolved, written
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
 
 
 class _ReadOnce(ConfigRepository):
@@ -68,7 +63,7 @@ class Composer:
 
     @property
     def base(self) -> dict[str, str]:
-        """The config that trials have in common: each key of the app's config before anything is searched."""
+        """What all trials have in common: each key of the app's config before anything is searched."""
         return _flat(unresolved(app_config(self.config)))
 
     @property
@@ -117,43 +112,6 @@ class Composer:
         """
         check = getattr(self.task_function, "check", None)
         return None if check is None else partial(_check, check, list(configs), Singleton.get_state())
-
-
-@dataclass(frozen=True)
-class TrialFactory:
-    """Makes the trials of a study, of a search or of its confirm stage: composed, labelled and frozen."""
-
-    composer: Composer
-    sweep: str
-    threads: int
-    """A trial's share of the CPU's."""
-    parent: str | None
-    """The run ID of the sweep's MLflow run; None: the sweep is not tracked."""
-    overrides: Callable[[Mapping[str, Any]], Sequence[str]]
-    """Returns the overrides that give the config a trial's params."""
-    label: Callable[["FrozenTrial"], Label]
-    is_in_label_folder: bool = False
-    """Whether a trial's folder is its label's; else the app's config names it."""
-
-    def __call__(self, proposed: "FrozenTrial", previous_run_id: str | None, device: str | None) -> Trial:
-        """Return the trial that trains with the params of `proposed`, on `device` (see `Trial`).
-
-        Errors: as `Composer.compose`.
-        """
-        label = self.label(proposed)
-        within = label.folder if self.is_in_label_folder else None
-        config = self.composer.compose(proposed.number, self.overrides(proposed.params), within)
-        return Trial.of(
-            self.composer.call_task(config),
-            number=proposed.number,
-            sweep=self.sweep,
-            folder=Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir),
-            threads=self.threads,
-            parent=self.parent,
-            label=label,
-            previous_run_id=previous_run_id,
-            device=device,
-        )
 
 
 def _flat(value: Any, key: str = "") -> dict[str, str]:
