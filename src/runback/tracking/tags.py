@@ -28,7 +28,7 @@ FAILURE_TAG = "runback.failure"
 """The kind of a trial's failure."""
 
 SIGNATURE_TAG = "runback.signature"
-"""What its user's own key says of the files that a run was made from."""
+"""The signature, by its user's own key, of the files that a run was made from."""
 
 TEST_IMAGES_TAG = "runback.n_test"
-"""How many images the run's network was tested on."""
+"""The number of images that the run's network was tested on."""
