@@ -1,4 +1,4 @@
-"""What a training consists of besides its data: the values of all variables, and putting them back."""
+"""The state of a training besides its data: reads the values of all variables, and puts them back."""
 
 import re
 from collections.abc import Sequence

@@ -32,7 +32,7 @@ class Composer:
 
     @property
     def base(self) -> dict[str, str]:
-        """What all trials have in common: each key of the app's config before anything is searched."""
+        """The config that all trials share: each of the app's keys, as text, before anything is searched."""
         return _flat(unresolved(app_config(self.config)))
 
     @property
