@@ -1,4 +1,4 @@
-"""Where a project lives and where everything that runback writes lies in it."""
+"""Paths: of a project, and of everything that runback writes in it."""
 
 import contextlib
 import os
@@ -192,6 +192,6 @@ def folder_name(name: str, what: str) -> str:
         raise InputError(
             f"{what} must be a name of at most {MAX_NAME} bytes; got {len(name.encode()):,}: {name!a:.60}"
         )
-    if (shown := redacted(name)) != name:
-        raise InputError(f"{what} names a folder and must hold no secret; got {shown!r}: choose another name")
+    if (clean := redacted(name)) != name:
+        raise InputError(f"{what} names a folder and must hold no secret; got {clean!r}: choose another name")
     return name

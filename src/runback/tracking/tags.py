@@ -83,7 +83,7 @@ VALUES_TAG: Final = "runback.confirmed_values"
 MEAN_TAG: Final = "runback.mean"
 """On a model's version: the mean of those values."""
 
-INTERVAL_TAG: Final = "runback.statistics.wilson_interval"
+INTERVAL_TAG: Final = "runback.interval"
 """On a model's version: the mean's 95 % interval, `LOW to HIGH`."""
 
 SEEDS_TAG: Final = "runback.seeds"

@@ -81,8 +81,8 @@ def median_run(result: Confirmed) -> Training | None:
 
 def _why_not(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
     """Return why the champion stays, None where the new version is better beyond noise."""
-    known = _values(before)
-    if known is None:
+    values_before = _values(before)
+    if values_before is None:
         return "it was not confirmed, but promoted by hand"
     for tag, what in ALIKE.items():
         if before.get(tag) != now.get(tag):

@@ -34,8 +34,8 @@ def refuse_unknown(database: Path, revision: str | None) -> None:
 
     Raises importlib.metadata.PackageNotFoundError where MLflow is not installed.
     """
-    known = {path.name.partition("_")[0] for path in _migrations()}
-    if revision not in known:
+    revisions = {path.name.partition("_")[0] for path in _migrations()}
+    if revision not in revisions:
         raise StoreError(
             f"{printable_path(database)} has schema {revision}, which MLflow {version('mlflow')} does not "
             "know: install the MLflow version that wrote it"
@@ -71,8 +71,8 @@ def refuse_unreadable(database: Path, connection: sqlite3.Connection) -> None:
 def any_running(database: Path) -> bool:
     """Return whether any run is RUNNING. Raises StoreError."""
     with connected(database) as connection:
-        found = connection.execute("SELECT 1 FROM runs WHERE status = 'RUNNING' LIMIT 1").fetchone()
-    return found is not None
+        row = connection.execute("SELECT 1 FROM runs WHERE status = 'RUNNING' LIMIT 1").fetchone()
+    return row is not None
 
 
 def _migrations() -> list[Path]:

@@ -35,7 +35,7 @@ class StalePath:
     old: Path
     """That mlruns/."""
     location: str
-    """Where the artifact is now, in the form that MLflow had it in."""
+    """The artifact's present place, in the form that MLflow had it in."""
 
 
 def home(location: str | None) -> Path | None:
@@ -118,9 +118,9 @@ def _homes(connection: sqlite3.Connection) -> dict[Path, set[str]]:
     """Return each mlruns/ in which experiments keep their artifacts, with the names of their folders."""
     homes: dict[Path, set[str]] = {}
     for (location,) in connection.execute("SELECT artifact_location FROM experiments"):
-        found, path = home(location), local_path(location or "")
-        if found is not None and path is not None:
-            homes.setdefault(found, set()).add(path.name)
+        place, path = home(location), local_path(location or "")
+        if place is not None and path is not None:
+            homes.setdefault(place, set()).add(path.name)
     return homes
 
 

@@ -1,4 +1,4 @@
-"""What a run has logged and its store does not have yet: files in the run's folder, in their order.
+"""Keeps what a run has logged until its store has it: files in the run's folder, in their order.
 
 Each is there whole or not at all, before anybody tries to deliver it, and is removed once the store has it: a
 process that is killed at any moment leaves what it had not delivered. Metrics wait in the folder's
@@ -68,7 +68,7 @@ class OutboxEntry:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What is in a JSON file. Raises what a damaged one does, see `legible`."""
+        """The content of a JSON file. Raises whatever a damaged one does, see `legible`."""
         return dict(json.loads(read_regular(self.path)))
 
     @property
@@ -101,7 +101,7 @@ class Outbox:
 
     @property
     def store(self) -> str | None:
-        """Where that run was begun, without a password."""
+        """The store of that run, without a password."""
         return self._named("store")
 
     def open(self) -> None:
