@@ -22,7 +22,7 @@ UNLOADABLE = (
     *(ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, NotImplementedError),
     *(OSError, RecursionError, RuntimeError, TypeError, ValueError),
 )
-"""What Keras raises for a damaged network, besides the errors of TensorFlow."""
+"""Raised by Keras for a damaged network, besides the errors of TensorFlow."""
 
 
 def stored_config(store: Store, run_id: str) -> dict[str, Any]:

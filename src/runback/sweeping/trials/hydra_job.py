@@ -65,7 +65,7 @@ class Composer:
 
     @property
     def base(self) -> dict[str, str]:
-        """What all trials have in common: each key of the app's config before anything is searched."""
+        """The config that all trials have in common, before anything is searched: values by dotted key."""
         return _flat(unresolved(app_config(self.config)))
 
     @property
