@@ -60,7 +60,7 @@ RETRY_TAG: Final = "runback.retry_of"
 """The run that this one is in the place of."""
 
 RESUMED_TAG: Final = "runback.resumed"
-"""Where a run went on, each time."""
+"""The places at which a run went on, in their order."""
 
 REASON_TAG: Final = "runback.reason"
 """Why a run is not FINISHED, in one line."""

@@ -33,7 +33,7 @@ class Composer:
 
     @property
     def base(self) -> dict[str, str]:
-        """The config that all trials share: each of the app's keys, as text, before anything is searched."""
+        """The config that all trials have in common, before anything is searched: values by dotted key."""
         return {key: str(value) for key, value in flatten(unresolved(app_config(self.config)))}
 
     @property
