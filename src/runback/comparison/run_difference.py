@@ -1,4 +1,4 @@
-"""Why two runs differ: only what does, causes before effects."""
+"""Lists the differences between two runs, causes before effects."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What came out of runs: the metrics of the epoch whose weights each run kept, with their intervals."""
+"""The results of runs: metrics of the epoch whose weights each run has, with their intervals."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which runs a table shows, in which order, and which of their columns."""
+"""Selects the runs of a table, their order, and their columns."""
 
 from dataclasses import dataclass
 

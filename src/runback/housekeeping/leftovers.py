@@ -1,4 +1,4 @@
-"""What dead processes left behind in mlruns/, and what is not needed any more: found, sized, removed."""
+"""Finds, sizes and removes leftovers of dead processes in mlruns/, and files that nothing needs any more."""
 
 import contextlib
 import shutil

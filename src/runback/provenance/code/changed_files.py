@@ -1,4 +1,4 @@
-"""Which files two commits differ in."""
+"""Lists the files that two commits differ in."""
 
 from collections.abc import Mapping
 from pathlib import Path

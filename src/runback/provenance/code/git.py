@@ -19,7 +19,7 @@ SETTINGS = {
     "diff.relative": "false",
     "diff.suppressBlankEmpty": "false",
 }
-"""What replaces the user's own settings, because they would change what git prints or does."""
+"""Replaces the user's own settings, which would change what git prints or does."""
 
 KEPT = ("GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM", "GIT_EXEC_PATH")
 

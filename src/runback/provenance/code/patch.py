@@ -1,4 +1,4 @@
-"""What a patch changes, as git itself reads it."""
+"""Reads the changes of a patch, as git itself does."""
 
 import os
 import re
@@ -14,7 +14,7 @@ MAX_BYTES = 64 * 2**20
 """A patch of so much text is no change that anybody made."""
 
 RATIO = 20
-"""How many times its own size a patch's binary files may unpack to."""
+"""The largest ratio of unpacked to packed size of a patch's binary files."""
 
 _BINARY = re.compile(rb"^(?:literal|delta) ([0-9]{1,20})$", re.MULTILINE)
 """The head of a binary file, with the size to which it unpacks; no line of a text file begins so."""

@@ -32,14 +32,14 @@ UNTRACKED = (
     *("ls-files", "--others", "--exclude-standard", "--full-name", "-z"),
     *("--exclude=__pycache__/", "--exclude=*.py[co]", "--exclude=*.egg-info/"),
 )
-"""What Python and installers write beside the code they run is no code, also where no .gitignore says so."""
+"""Files of Python and installers beside the code are no code, also where no .gitignore says so."""
 
 STATUS = (
     *("status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind", "--no-renames"),
     *("--untracked-files=all", "--ignore-submodules=dirty"),
 )
 FIELDS_BEFORE_PATH = {"1": 8, "u": 10, "?": 1}
-"""Of an entry in what `git status --porcelain=v2` prints, by its first character (git-status(1))."""
+"""Fields of an entry of `git status --porcelain=v2`, by its first character (git-status(1))."""
 
 SHOWN = 5
 """Files that a warning names."""

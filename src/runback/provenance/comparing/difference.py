@@ -1,4 +1,4 @@
-"""What differs between two records of runs, the likeliest causes of another result first."""
+"""Compares two records of runs: the differences, likeliest causes of another result first."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

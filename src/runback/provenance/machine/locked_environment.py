@@ -38,7 +38,7 @@ MAX_EXTRAS = 100
 
 @dataclass(frozen=True)
 class Terms:
-    """How a stranger's lock file is used: no setting of theirs counts, and nothing is built unless `build`.
+    """The way to use a stranger's lock file: no setting of theirs counts, nothing is built unless `build`.
 
     `origin` is what its environment belongs to; others do not use it.
     """
