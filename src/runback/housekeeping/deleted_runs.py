@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DeletedRuns:
-    """The remains of deleted runs. `folders` go first: MLflow forgets their places when it has purged the runs."""
+    """Remains of deleted runs. `folders` go first: MLflow forgets their places when it has purged runs."""
 
     folders: list[Leftover]
     artifacts: list[Leftover]

@@ -85,5 +85,5 @@ def _lock_check(lock: Path) -> list[Check]:
     ]
     if not others:
         return [ok("uv.lock", "the installed packages are the locked ones")]
-    told = f"other packages are installed: {listed(others, DIFFERENCES_SHOWN)}"
-    return [Check("uv.lock", "warning", told, INSTALL)]
+    message = f"other packages are installed: {listed(others, DIFFERENCES_SHOWN)}"
+    return [Check("uv.lock", "warning", message, INSTALL)]

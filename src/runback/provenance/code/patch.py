@@ -45,10 +45,10 @@ def patched_files(patch: bytes) -> list[PatchedFile]:
     with tempfile.TemporaryDirectory(prefix="runback-") as folder:
         try:
             alone = {"GIT_CEILING_DIRECTORIES": str(Path(folder).parent)}
-            told = git(Path(folder), "apply", "--numstat", "-z", "-p1", "-", stdin=patch, variables=alone)
+            output = git(Path(folder), "apply", "--numstat", "-z", "-p1", "-", stdin=patch, variables=alone)
         except GitError as error:
             raise InputError(f"the recorded changes cannot be read: {error}") from error
-    rows = [line.split(b"\t", 2) for line in told.split(b"\0") if line]
+    rows = [line.split(b"\t", 2) for line in output.split(b"\0") if line]
     return [_file(*row) for row in rows]
 
 

@@ -200,8 +200,8 @@ def _bands(
 
 def _causes(differences: Sequence[Difference]) -> tuple[Difference, ...]:
     """Return the differences that are known to change results; where there are none, all there are."""
-    known = [one for one in differences if one.numeric or one.part in ANOTHER_EXPERIMENT]
-    return tuple(known or differences)
+    likely = [one for one in differences if one.numeric or one.part in ANOTHER_EXPERIMENT]
+    return tuple(likely or differences)
 
 
 def _band_line(band: Band, rule: str) -> str:
