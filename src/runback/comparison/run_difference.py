@@ -1,4 +1,4 @@
-"""Why two runs differ: only what does, causes before effects."""
+"""Lists the differences between two runs, causes before effects."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,13 +33,13 @@ def print_difference(references: tuple[str, str], layout: Layout, *, as_json: bo
 def _causes(first: StoredRun, second: StoredRun, layout: Layout) -> list[Difference]:
     """Return what the runs were made from, as far as it differs: the config by key, the code by file."""
     found: list[Difference] = []
-    told = set()
+    parts = set()
     for one in differences(first.record, second.record):
         if one.part not in ("config", "code"):
             found.append(one)
-        elif one.part not in told:
+        elif one.part not in parts:
             found += _config(first, second) if one.part == "config" else _code(first, second, layout)
-        told.add(one.part)
+        parts.add(one.part)
     return found
 
 

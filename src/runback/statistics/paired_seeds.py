@@ -1,4 +1,4 @@
-"""What can be said about finalists that were trained on the same fresh seeds: a paired design.
+"""Compares finalists that were trained on the same fresh seeds: a paired design.
 
 Seeds stand for all that is drawn at random in a training. The intervals are about these draws, on the
 validation images that the sweep has; they are not about other images.
@@ -15,7 +15,7 @@ from scipy.special import stdtrit
 CONFIDENCE = 0.95
 
 DRAWS = 100_000
-"""Of the posterior: the probability of being best is right to about 0.3 percentage points."""
+"""Draws from the posterior: the probability of being best is right to about 0.3 percentage points."""
 
 ROUNDING = 1e-12
 """Relative to the values: a spread below this is that of floating-point sums."""
