@@ -78,7 +78,7 @@ class Checkpoint:
     """The values of `model`, of `optimizer`, within an epoch of `metrics`, and the `best` weights so far."""
 
     learning_rate: float = math.nan
-    """That of the running epoch's first step."""
+    """The rate of the running epoch's first step."""
 
     seconds: float = 0.0
     """The duration of the running epoch so far."""

@@ -45,7 +45,7 @@ class Standing:
     mean: Interval
     """Student's t interval, n - 1 degrees of freedom."""
     optimism: float
-    """By how much the search's value looked better than the mean; negative: worse."""
+    """The search's value less the mean, in the direction that is better; negative: it looked worse."""
     probability_best: float | None
     """None where it is the only one, or where the seeds make no difference at all."""
     lead: Interval | None

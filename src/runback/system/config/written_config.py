@@ -17,7 +17,7 @@ from runback.system.secrecy.secret_values import spare
 from runback.system.secrecy.url_secrets import password_in
 
 HYDRA_FOLDER = ".hydra"
-"""In a run's folder: what Hydra composed for it."""
+"""The folder in a run's with the config that Hydra composed for it."""
 
 
 @dataclass(frozen=True)

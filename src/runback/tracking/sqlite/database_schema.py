@@ -20,13 +20,13 @@ from runback.errors import StoreError
 from runback.tracking.sqlite.sqlite_file import connected, printable_path
 
 MIGRATIONS = "mlflow/store/db_migrations/versions"
-"""In MLflow: a file for each version of the schema, whose name begins with it."""
+"""The folder in MLflow with a file for each version of the schema, whose name begins with it."""
 
 REVISION = "dc11669786a5"
 """The version of the schema that runback's SQL was written for: MLflow 3.17's."""
 
 _STEP = re.compile(r"^(down_revision|revision)(?:: *[^=]+)? *= *[\"'](\w+)[\"']", re.MULTILINE)
-"""In such a file: its own version, and the one before it."""
+"""The line in such a file with its own version, or the one before it."""
 
 
 def refuse_unknown(database: Path, revision: str | None) -> None:

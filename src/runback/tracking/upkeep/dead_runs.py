@@ -30,7 +30,7 @@ class Running:
     waiting: list[MlflowRun]
     """Unattended too, but how they ended may still be to be delivered."""
     unknown: list[MlflowRun]
-    """Of these nothing can be known here: another program's, or another machine's."""
+    """Runs of which nothing can be known here: another program's, or another machine's."""
 
 
 def running(store: Store, ours: Collection[str] = ()) -> Running:

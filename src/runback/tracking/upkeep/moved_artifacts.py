@@ -22,7 +22,7 @@ COLUMNS = (
 """The columns of MLflow's schema that hold artifacts' places."""
 
 ARTIFACTS = "artifacts"
-"""In every mlruns/: the folder with one folder an experiment (see `tracking.layout`)."""
+"""The folder in every mlruns/ with one folder an experiment (see `tracking.layout`)."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class StalePath:
     column: str
     row: int
     old: Path
-    """That mlruns/."""
+    """The mlruns/ before the move."""
     location: str
     """The artifact's present place, in the form that MLflow had it in."""
 

@@ -49,7 +49,7 @@ from runback.system.files.whole_file import publish, write_whole
 from runback.tracking.layout import OUTBOX
 
 RUN = "run.json"
-"""In the run's folder: its run ID, and its store without a password."""
+"""The file in a run's folder with its run ID, and its store without a password."""
 
 RESERVE = 1 << 20
 """Bytes kept on the disk for a run that finds it full: its end goes there, and SQLite's log of it."""

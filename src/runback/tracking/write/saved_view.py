@@ -23,7 +23,7 @@ class SavedView:
 
     name: str
     where: str
-    """In the language of MLflow's search."""
+    """The filter, in the language of MLflow's search."""
     metrics: Sequence[str]
     params: Sequence[str]
     ascending: bool
