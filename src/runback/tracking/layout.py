@@ -22,7 +22,7 @@ MIRROR = "metrics.jsonl"
 """Metrics in the run's folder, a line for each point in time: `{"step": 1, "time": 1.7e9, "metrics": {}}`."""
 
 OUTBOX = "outbox"
-"""The folder in a run's with all that its store has not taken yet; its delivery alone removes things there."""
+"""The folder in a run's with all that its store has not taken yet; its delivery alone removes them."""
 
 CONFIRM = "confirm"
 """The folder in a sweep's with the folders of the runs that confirm its trials, and their results."""
