@@ -3,9 +3,8 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runback.errors import DiskFull, Stopped, TrainingError, TrialPruned
 from runback.sweeping.study.objective_value import number
@@ -14,6 +13,9 @@ from runback.sweeping.study.trial_label import Label
 from runback.sweeping.trials import messages, outcome_file
 from runback.system.files.full_disk import is_full
 from runback.system.secrecy import redacted_excerpt
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 ATTRIBUTE = 1000
 """Characters of an attribute."""
@@ -80,7 +82,7 @@ class Trial:
 class TrialClient:
     """A trial in its own process: reports to the coordinator, and writes the trial's outcome."""
 
-    def __init__(self, trial: Trial, connection: Connection) -> None:
+    def __init__(self, trial: Trial, connection: "Connection") -> None:
         self.trial = trial
         self.outcome: messages.Completed | messages.Pruned | None = None
         """The outcome that is written in the trial's folder; None: it has none yet."""

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ def whole_file(target: Path, *, permissions: int = 0o666, replace: bool = True) 
     Until then it is beside its place, under a name of its own. Without `replace` a file that is at `target`
     already stays. Raises OSError; then nothing has changed.
     """
-    partial = target.with_name(f".{secrets.token_hex(4)}.{target.name[-LONGEST_NAME:]}.partial")
+    partial = target.with_name(f".{os.urandom(4).hex()}.{target.name[-LONGEST_NAME:]}.partial")
     try:
         with open(partial, "x+b", opener=lambda path, flags: os.open(path, flags, permissions)) as stream:
             yield stream

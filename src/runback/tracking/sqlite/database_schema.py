@@ -13,7 +13,6 @@ tests/tracking/test_mlflow_internals.py fails when MLflow's newest version is an
 
 import re
 import sqlite3
-from importlib.metadata import distribution, version
 from pathlib import Path
 
 from runback.errors import StoreError
@@ -36,6 +35,8 @@ def refuse_unknown(database: Path, revision: str | None) -> None:
     """
     revisions = {path.name.partition("_")[0] for path in _migrations()}
     if revision not in revisions:
+        from importlib.metadata import version
+
         raise StoreError(
             f"{printable_path(database)} has schema {revision}, which MLflow {version('mlflow')} does not "
             "know: install the MLflow version that wrote it"
@@ -76,6 +77,8 @@ def any_running(database: Path) -> bool:
 
 
 def _migrations() -> list[Path]:
+    from importlib.metadata import distribution  # it imports much
+
     return list(Path(str(distribution("mlflow").locate_file(MIGRATIONS))).glob("*.py"))
 
 
