@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from runback.comparison.run_difference import _changes
+
 ROOT = Path(__file__).parents[2]
 
 TINY = ("data=synthetic", "model.widths=[4,4]", "model.dense_width=8", "training.epochs=2")
@@ -145,3 +147,10 @@ def test_a_comparison_does_not_import_tensorflow(module_project, runs):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "patch", [b"", None, b"diff --git a/x b/x\n", b"no patch", b"diff --git a/x b/x\n@@ nonsense\n"]
+)
+def test_a_patch_that_git_cannot_read_tells_of_no_file(patch):
+    assert _changes(patch) == {}

@@ -95,6 +95,22 @@ def test_the_last_two_are_kept_and_what_was_left_behind_goes(tmp_path: Path) -> 
     ]
 
 
+def test_what_a_killed_process_left_goes_before_the_next_one_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / ".0a1b2c3d.checkpoint-00001-0000000.npz.partial"
+    left.write_bytes(b"half")
+
+    def full(*_: object) -> None:
+        assert not left.exists()
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr("runback.runs.checkpoint._write", full)
+    with pytest.raises(OSError, match="no space left"):
+        save(tmp_path, checkpoint(2))
+    assert names(tmp_path) == []
+
+
 def test_a_damaged_one_does_not_count_as_one_of_the_last_two(tmp_path: Path) -> None:
     good = save(tmp_path, checkpoint(5))
     (tmp_path / "checkpoint-00005-0000030.npz").write_bytes(b"damaged")

@@ -4,6 +4,7 @@ PRELOAD = (
     "tensorflow",
     "keras",
     "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "mlflow.system_metrics.system_metrics_monitor",
     "sqlalchemy.dialects.sqlite",
     "alembic.command",
     "matplotlib.backends.backend_agg",

@@ -83,12 +83,7 @@ def recorded_training(
     with contextlib.ExitStack() as ends:
         ends.callback(say_what_waits, [spec.folder])
         code = ends.enter_context(ThreadPoolExecutor(1)).submit(code_here, spec.layout.root)  # git takes long
-        training = Recording(spec, client, continuation, tags, stream, code, ends)
-        try:
-            yield training
-        except TrialPruned:
-            training.log_result(finished=False)
-            raise
+        yield Recording(spec, client, continuation, tags, stream, code, ends)
 
 
 class Recording:
@@ -150,7 +145,8 @@ class Recording:
     def _log_record(self, record: RunRecord, code: RecordedCode) -> None:
         """Log the record, signed, and a preview of augmentation; warn of what the record lacks."""
         files = run_files(self._spec, record, code)
-        self._run.log_files(files)
+        for name, content in files.items():  # the record last: it says that all are there
+            self._run.log_bytes(content, name)
         signature = signing_key.signature(files)
         if signature is not None:
             self._run.set_tags({SIGNATURE_TAG: signature})
@@ -167,11 +163,15 @@ class Recording:
 
     @contextlib.contextmanager
     def watch(self, model: "keras.Model") -> Iterator[None]:
-        """Keep the predictions of each validation of this compiled model in this block."""
+        """Keep the predictions of this compiled model's validations; log the result where it is pruned."""
         batch_size = self._spec.options.batch_size
         self._predictions = ValidationPredictions(model, self._prepared.validation, batch_size)
-        with self._predictions.keeping():
-            yield
+        try:
+            with self._predictions.keeping():
+                yield
+        except TrialPruned:
+            self.log_result(finished=False)
+            raise
 
     def epoch(self, step: int, metrics: dict[str, float]) -> None:
         """Log and show an epoch's metrics, counted from 1; a trial reports its objective. TrialPruned."""

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from runback.comparison.difference_table import print_differences
+from runback.errors import InputError
 from runback.provenance.code.changed_files import code_differences
 from runback.provenance.code.patch import patched_files
 from runback.provenance.comparing.difference import Difference, differences
@@ -72,14 +73,18 @@ def _uncommitted(first: StoredRun, second: StoredRun) -> list[Difference]:
 
 
 def _changes(patch: bytes | None) -> dict[str, tuple[str, bytes]]:
-    """Return the change of each file in a patch, for a person, and its lines without their places."""
-    if not patch:
+    """Return the change of each file in a patch, for a person, and its lines without their places.
+
+    Empty where git cannot tell them: that the patches differ is said anyway.
+    """
+    parts = b"\n".join([b"", patch or b""]).split(b"\ndiff --git ")[1:]
+    try:
+        files = patched_files(patch) if patch else []
+    except InputError:
         return {}
-    parts = b"\n".join([b"", patch]).split(b"\ndiff --git ")[1:]
-    return {
-        file.path: (file.change, _unplaced(part))
-        for file, part in zip(patched_files(patch), parts, strict=True)
-    }
+    if len(files) != len(parts):
+        return {}
+    return {file.path: (file.change, _unplaced(part)) for file, part in zip(files, parts, strict=True)}
 
 
 def _unplaced(part: bytes) -> bytes:

@@ -9,8 +9,8 @@ import pandas as pd
 from runback.comparison.columns import curve_columns, typed, whole
 from runback.comparison.run_metrics import results
 from runback.errors import InputError
-from runback.runs.schema import NETWORK
 from runback.system.files.contained_path import inside
+from runback.tracking.artifact_names import NETWORK
 from runback.tracking.read.rows import Runs
 from runback.tracking.read.run_reader import Reader
 from runback.tracking.tags import (

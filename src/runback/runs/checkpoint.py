@@ -12,7 +12,7 @@ import struct
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -110,13 +110,17 @@ def save(folder: Path, checkpoint: Checkpoint, *, keep: Path | None = None) -> P
     """
     target = folder / file_name(checkpoint.epoch, checkpoint.step)
     folder.mkdir(parents=True, exist_ok=True)
+    _remove(folder.glob(".*checkpoint-*.npz.partial"))  # of killed processes: their room may be needed now
     with whole_file(target) as file:
         _write(file, checkpoint)
-    for other in [*checkpoints(folder), *folder.glob(".*checkpoint-*.npz.partial")]:
-        if other not in (target, keep):
-            with suppress(OSError):
-                other.unlink()
+    _remove(other for other in checkpoints(folder) if other not in (target, keep))
     return target
+
+
+def _remove(files: Iterable[Path]) -> None:
+    for file in files:
+        with suppress(OSError):
+            file.unlink()
 
 
 def load_newest(folder: Path) -> Checkpoint | None:

@@ -120,6 +120,18 @@ def test_a_log_beside_the_output_is_bounded_and_without_secrets(engine, tmp_path
     assert len(text) < LIMIT
 
 
+def test_a_key_without_an_end_is_hidden_and_takes_nothing_else_along(engine, tmp_path):
+    def task():
+        print("before")
+        print("-----BEGIN RSA PRIVATE KEY-----")
+        print("the key", file=sys.stdout)
+        print("on stderr", file=sys.stderr)
+        return 1.0
+
+    log = printed(engine, tmp_path, task)
+    assert sorted(log.split()) == sorted(["before", "***", "on", "stderr"])
+
+
 def test_of_a_long_secret_nothing_stays(engine, tmp_path):
     secret = "plnt" + "aB3xQ" * 200
 

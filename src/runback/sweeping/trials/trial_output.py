@@ -154,6 +154,15 @@ def _stream(descriptor: int) -> io.TextIOWrapper:
     )
 
 
+def close_streams() -> None:
+    """Write all that stdout and stderr hold back, before this process ends at once."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        clean = getattr(stream, "buffer", None)
+        if isinstance(clean, _Clean):
+            clean.close_lines()
+
+
 class _Clean(io.RawIOBase):
     """Writes lines to a descriptor, without secrets, and at once; of very much, its beginning and its end."""
 
@@ -185,6 +194,11 @@ class _Clean(io.RawIOBase):
     def flush(self) -> None:
         with self._lock:
             self._put(self._lines.take())
+
+    def close_lines(self) -> None:
+        """Write all that is held back: nothing follows."""
+        with self._lock:
+            self._put(self._lines.take_all())
 
     def _put(self, text: str) -> None:
         content = text.encode(errors="surrogateescape")

@@ -72,13 +72,13 @@ def _run(trial: trials.Trial, connection: Connection, *, may_be_unfit: bool) -> 
         client.attribute(PROCESS, this_process())
     outcome = _outcome(trial, may_be_unfit=may_be_unfit)
     if not client.is_own_process:
+        trial_output.close_streams()
         os._exit(isinstance(outcome, messages.Failed))  # the task's own child must not come back from it
     if isinstance(outcome, messages.Failed):
         say(*(outcome.traceback or outcome.reason).split("\n"), stream=sys.stderr)  # it goes to output.log
     with contextlib.suppress(OSError):
         connection.send(outcome)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    trial_output.close_streams()
 
 
 def _clear_up(folder: Path) -> None:
@@ -127,7 +127,7 @@ def _completed(trial: trials.Trial, returned: Any) -> messages.Completed:
 
 def _exit(error: SystemExit) -> None:
     """End a process that the task has forked, with the exit code that it asks for."""
-    sys.stdout.flush()
+    trial_output.close_streams()
     os._exit(error.code if isinstance(error.code, int) else error.code is not None)
 
 

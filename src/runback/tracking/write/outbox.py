@@ -7,7 +7,7 @@ metrics.jsonl and system.jsonl instead, and are compared with the store's.
     params, tags, end                artifact, model              metrics
       | write                          | write                      | append a line
       v                                v                            v
-    .KIND.PID.partial                .STAMP-KIND/                 metrics.jsonl, system.jsonl
+    .HEX.NAME.partial                .STAMP-KIND/                 metrics.jsonl, system.jsonl
       | rename                         | rename                     | kept in memory too
       v                                v                            v
     STAMP-KIND.json                  STAMP-KIND/                  PendingMetrics
