@@ -105,7 +105,10 @@ def test_a_job_starts_although_the_process_that_waited_for_it_was_killed(engine,
 def test_closing_leaves_no_process_waiting(engine, tmp_path):
     outcome_of(engine, tmp_path, pid)
     engine.events(0.1)
+    ready = waiting()
+    assert ready
     engine.close()
+    assert psutil.wait_procs(ready, timeout=10)[1] == []  # the server takes a moment to hear of a child's end
     assert waiting() == []
 
 
