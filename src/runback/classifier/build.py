@@ -113,13 +113,17 @@ def load_data(spec: Mapping[str, Any], declared: tuple[str, ...]) -> "tuple[Data
         raise DataError(
             f"data: {spec['_target_']}: {(str(error).splitlines() or [type(error).__name__])[0]}"
         ) from error
+    from runback.classifier.data.data_summary import DataSummary
     from runback.classifier.data.split import split
 
     unset = [key for key in SPLIT_KNOBS if key not in spec]
     if unset:
         raise InputError(f"data.{unset[0]} must be set")
     knobs = {key: spec[key] for key in SPLIT_KNOBS}
-    return targets.call(split, knobs, where="data", dataset=dataset)  # type: ignore[no-any-return]
+    train, validation = targets.call(split, knobs, where="data", dataset=dataset)
+    if spec.get("strict"):
+        DataSummary.of(train, validation, spec["_target_"]).refuse()
+    return train, validation
 
 
 def _require(built: Any, kind: type, group: str) -> None:

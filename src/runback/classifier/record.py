@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 import psutil
@@ -32,10 +32,12 @@ from runback.system.secrecy import redacted
 from runback.system.secrecy.secret_files import secret_content
 from runback.system.text.escape import for_markdown
 from runback.system.text.quiet_stderr import silenced
+from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.tags import SIGNATURE_TAG
 
 if TYPE_CHECKING:
+    from runback.classifier.data.data_summary import DataSummary
     from runback.classifier.data.dataset import Dataset
     from runback.classifier.training.predictions import ValidationPredictions
     from runback.sweeping.trials.trial import Trial
@@ -145,6 +147,7 @@ def record(
         "threads": {"training": threads},
         "seeds": {"seed": plan.config.seed, "validation_seed": plan.config.data.get("validation_seed")},
         "data": {"train": data_facts(train), "validation": data_facts(validation)},
+        "data_summary": _summary(plan, train, validation).as_dict(),
         "choices": dict(plan.choices),
         "config_sha256": text_hash(OmegaConf.to_yaml(OmegaConf.create(_experiment(config)))),
         "variables": config.environment,
@@ -158,6 +161,17 @@ def record_now(plan: TrainingSpec, root: Path) -> dict[str, Any]:
     options: TrainingConfig = OmegaConf.to_object(plan.config.training)  # type: ignore[assignment]
     train, validation = load_data(config["data"], targets.declared_modules(root))
     return record(plan, threads_for(options), train, validation, code_here())
+
+
+def say_data(plan: TrainingSpec, prepared: Prepared, stream: TextIO | None) -> None:
+    """Print what is trained on, what of it is left out, and what is not as it was in its files."""
+    say(*_summary(plan, prepared.train, prepared.validation).lines(), stream=stream)
+
+
+def _summary(plan: TrainingSpec, train: "Dataset", validation: "Dataset") -> "DataSummary":
+    from runback.classifier.data.data_summary import DataSummary
+
+    return DataSummary.of(train, validation, str(plan.choices["data"]))
 
 
 def data_facts(dataset: "Dataset") -> dict[str, Any]:
@@ -356,5 +370,6 @@ def _description(plan: TrainingSpec, prepared: Prepared) -> str:
         f"**{choices['model']}** ({prepared.network.count_params():,} parameters) trained with "
         f"**{choices['optimizer']}** on **{choices['data']}**{augmented}: {len(prepared.train):,} training "
         f"and {len(prepared.validation):,} validation images, up to {options.epochs} epochs, "
-        f"batches of {options.batch_size}, {options.precision}."
+        f"batches of {options.batch_size}, {options.precision}.\n\n"
+        f"{_summary(plan, prepared.train, prepared.validation).markdown()}"
     )

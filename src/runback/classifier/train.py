@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runback.classifier import hydra_app, record
 from runback.classifier.build import prepare
+from runback.classifier.data_path import with_absolute_path
 from runback.classifier.preload import PRELOAD
 from runback.classifier.train_config import GROUPS, TrainingSpec
 from runback.errors import InputError, StoreError, TrialPruned
@@ -61,7 +62,7 @@ def job(cfg: DictConfig) -> float | tuple[float, ...]:
     trial = trials.current()
     overrides = written_overrides(hydra.overrides.task)
     name = _name(choices, overrides) if trial is None else trial.label.name
-    plan = TrainingSpec(name, cfg, choices, overrides, Path(hydra.runtime.output_dir))
+    plan = TrainingSpec(name, with_absolute_path(cfg), choices, overrides, Path(hydra.runtime.output_dir))
     trained = train(plan) if trial is None or trial.begun is None else _go_on_as(plan, trial)
     if trial is None:
         say(f"run {trained.run_id}")
@@ -126,6 +127,7 @@ def _train(
         with _discarding_on_bad_input(None if trial or begun else plan.folder):
             code = ends.enter_context(ThreadPoolExecutor(1)).submit(record.code_here)  # git takes its time
             prepared = prepare(plan.config)
+            record.say_data(plan, prepared, stream)
             facts = record.record(plan, prepared.threads, prepared.train, prepared.validation, code.result())
             run = begun.run if begun else record.start(plan, prepared, facts, trial, tags)
         options = prepared.options

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 from rich.table import Table
 
+from runback.classifier.build import load_data
+from runback.classifier.data.dataset_hash import content_hash
 from runback.classifier.stored_network import load_network, stored_config
-from runback.errors import InputError
+from runback.classifier.train_config import SPLIT_KNOBS
+from runback.errors import DataError, InputError
 from runback.runs.run_reference import run_id
 from runback.system.config import targets
 from runback.system.config.written_config import refuse_left_out, resolved
@@ -30,8 +33,7 @@ if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated bef
 
 REPORT = "evaluation.json"
 
-TRAINING_KEYS = ("limit", "validation_fraction", "validation_split", "validation_seed")
-"""Keys of the config's data that say how to divide the training split: they leave the test split alone."""
+DATA_HASH_TAG = "runback.data_hash"
 
 
 def main(argv: list[str]) -> int:
@@ -56,17 +58,18 @@ def main(argv: list[str]) -> int:
         note = "this run was evaluated before: the test split is opened once, this is its recorded report"
         _show(json.loads(read_text(store, found_id, REPORT)), options.json, note)
         return 0
-    _show(_evaluate(store, layout, found_id), options.json)
+    _show(_evaluate(store, layout, found_id, found.data.tags), options.json)
     return 0
 
 
-def _evaluate(store: Store, layout: Layout, run_id: str) -> dict[str, Any]:
+def _evaluate(store: Store, layout: Layout, run_id: str, tags: Mapping[str, str]) -> dict[str, Any]:
     """Open the test split, log what the run's network does on it, and return the report."""
     config = stored_config(store, run_id)
     refuse_left_out({"data": config["data"]})
     config = resolved(OmegaConf.create(config))
-    spec = {key: value for key, value in config["data"].items() if key not in TRAINING_KEYS}
     declared = targets.declared_modules(layout.root)
+    _refuse_other_data(config["data"], declared, tags)
+    spec = {key: value for key, value in config["data"].items() if key not in SPLIT_KNOBS}
     test = targets.build(spec, where="data", declared=declared, split="test", cache=layout.data)
 
     with silenced():
@@ -76,6 +79,18 @@ def _evaluate(store: Store, layout: Layout, run_id: str) -> dict[str, Any]:
     report = evaluate(network, test)
     _log(Run(store, run_id), report)
     return {"run": run_id, **report.as_dict()}
+
+
+def _refuse_other_data(spec: Mapping[str, Any], declared: tuple[str, ...], tags: Mapping[str, str]) -> None:
+    """Raise DataError, with the test split unopened, where the run was trained on other images than these."""
+    train, validation = load_data(spec, declared)
+    for split, dataset in (("train", train), ("validation", validation)):
+        recorded, now = tags.get(f"{DATA_HASH_TAG}.{split}"), content_hash(dataset)
+        if recorded not in (None, now):
+            raise DataError(
+                "the images or labels are not those that the run was trained on, and its test split stays "
+                f"closed: {split} content: recorded {recorded[:12]}, now {now[:12]}"
+            )
 
 
 def _log(run: Run, report: "ClassificationReport") -> None:
