@@ -26,8 +26,8 @@ BY_NAME = {
 }
 """Formats that begin as many a file does: only a file of that name is tried."""
 
-SHORT = frozenset({"BMP", "PPM", "ICO", "SGI", "MSP", "DCX"})
-"""Formats of two to four telling bytes: the rest of the header has to be one, too."""
+VERIFIED = frozenset({"AVIF", "BMP", "PPM", "ICO", "SGI", "MSP", "DCX"})
+"""Formats that begin as other files may, too: the rest of the header is read."""
 
 RAW = frozenset(
     {
@@ -88,7 +88,7 @@ def kind_of(file: Path, name: str) -> FileKind:
     if suffix in RAW:
         return FileKind("other", UNREAD_FORMAT)
     found = _format(prefix, suffix)
-    if found in SHORT and not _opens(file, found):
+    if found in VERIFIED and not _opens(file, found):
         found = None
     if found is not None:
         return FileKind("image", found)

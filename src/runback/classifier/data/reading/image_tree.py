@@ -21,16 +21,16 @@ Identity = tuple[int, int]
 
 
 @dataclass
-class FoundFiles:
+class ListedFiles:
     """Files, and what was left out: pairs of a kind and a path."""
 
     files: list[Path] = field(default_factory=list)
     left_out: list[tuple[str, Path]] = field(default_factory=list)
 
 
-def files_under(folder: Path) -> FoundFiles:
+def files_under(folder: Path) -> ListedFiles:
     """Return all files under a folder, sorted, links to files among them. Errors: DataError."""
-    found = FoundFiles()
+    found = ListedFiles()
     try:
         above = [folder.resolve(), *folder.resolve().parents]
         _Walk(found, {_identity(folder)}).through(folder, frozenset(map(_identity, above)))
@@ -40,9 +40,9 @@ def files_under(folder: Path) -> FoundFiles:
     return found
 
 
-def folders_in(top: Path) -> tuple[list[Path], FoundFiles]:
+def folders_in(top: Path) -> tuple[list[Path], ListedFiles]:
     """Return the folders in a folder, sorted, and what else is there. Errors: DataError."""
-    found = FoundFiles()
+    found = ListedFiles()
     try:
         above = {_identity(top.resolve()), *map(_identity, top.resolve().parents)}
         folders = []
@@ -62,7 +62,7 @@ def folders_in(top: Path) -> tuple[list[Path], FoundFiles]:
 
 @dataclass
 class _Walk:
-    found: FoundFiles
+    found: ListedFiles
     visited: set[Identity]
 
     def through(self, top: Path, above: frozenset[Identity]) -> None:
@@ -73,9 +73,11 @@ class _Walk:
             folder, chain = waiting.pop()
             for entry in self._entries(folder):
                 path = Path(entry.path)
-                if not path.is_dir():  # the entry's own would raise an error for a link to itself
+                is_link = entry.is_symlink()
+                # The entry's own `is_dir` would raise an error for a link to itself.
+                if not (path.is_dir() if is_link else entry.is_dir()):
                     self.found.files.append(path)
-                elif entry.is_symlink():
+                elif is_link:
                     links.append((path, chain))
                 elif _is_kept(path, self.found):
                     identity = _identity(path)
@@ -102,14 +104,14 @@ class _Walk:
                     yield entry
 
 
-def _is_hidden(name: str, path: Path, found: FoundFiles) -> bool:
+def _is_hidden(name: str, path: Path, found: ListedFiles) -> bool:
     if not name.startswith("."):
         return False
     found.left_out.append((HIDDEN, path))
     return True
 
 
-def _is_kept(path: Path, found: FoundFiles) -> bool:
+def _is_kept(path: Path, found: ListedFiles) -> bool:
     if path.name in SYSTEM_FOLDERS and path.is_dir():
         found.left_out.append((SYSTEM, path))
         return False

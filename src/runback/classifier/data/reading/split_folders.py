@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from runback.classifier.data.reading.image_tree import FoundFiles, folders_in
+from runback.classifier.data.reading.image_tree import ListedFiles, folders_in
 from runback.errors import DataError
 
 SplitName = Literal["train", "validation", "test"]
@@ -32,7 +32,7 @@ class ClassFolders:
     """The folder of each class, in each split that the folders show, and what lies beside them."""
 
     splits: Mapping[SplitName, Mapping[str, Path]]
-    beside: FoundFiles
+    beside: ListedFiles
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,8 +93,8 @@ def split_names(names: Sequence[str], where: Path) -> dict[SplitName, str]:
 
 
 def _splits_in_classes(
-    folders: Sequence[Path], root: Path, beside: FoundFiles
-) -> tuple[dict[SplitName, dict[str, Path]], FoundFiles]:
+    folders: Sequence[Path], root: Path, beside: ListedFiles
+) -> tuple[dict[SplitName, dict[str, Path]], ListedFiles]:
     inner = {folder.name: folders_in(folder) for folder in folders}
     divided = [name for name, (parts, _) in inner.items() if any(p.name.lower() in NAMES for p in parts)]
     if not divided:
@@ -132,8 +132,8 @@ def _are_several_splits(names: Iterable[str]) -> bool:
     return len({NAMES[one[1]] for one in found if one}) > 1
 
 
-def _joined(one: FoundFiles, other: FoundFiles) -> FoundFiles:
-    return FoundFiles([*one.files, *other.files], [*one.left_out, *other.left_out])
+def _joined(one: ListedFiles, other: ListedFiles) -> ListedFiles:
+    return ListedFiles([*one.files, *other.files], [*one.left_out, *other.left_out])
 
 
 def _listed(names: Iterable[str], most: int = 20) -> str:
