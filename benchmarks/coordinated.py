@@ -5,6 +5,7 @@ import gc
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.proposer import Proposer
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import Space, parse
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import close_study, open_study
-from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import Budget, Coordinator
+from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
+from runback.sweeping.trials.events import SweepEvent, TrialEnded
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy
-from runback.sweeping.trials.worker import Job
+from runback.sweeping.trials.trial import Trial
 
 SEARCHED = {
     "optimizer": "choice(sgd, adam, rmsprop)",
@@ -33,32 +35,6 @@ Task = Callable[[int, dict[str, Any]], float]
 
 PRELOADED = ("tensorflow", "keras")
 """What the server that forks the trials has imported, as in a sweep of trainings."""
-
-
-class Ends:
-    """An observer that notes when trials end."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def asked(self, number: int, params: dict[str, Any]) -> None:
-        """Do nothing."""
-
-    def reported(self, number: int, step: int, value: float) -> None:
-        """Do nothing."""
-
-    def put_back(self, number: int, failure: messages.Failed) -> None:
-        """Do nothing."""
-
-    def recovered(self, number: int, outcome: messages.Outcome) -> None:
-        """Do nothing."""
-
-    def idle(self) -> None:
-        """Do nothing."""
-
-    def ended(self, number: int, outcome: messages.Outcome) -> None:
-        """Note the time."""
-        self.times.append(time.perf_counter())
 
 
 def sweep(
@@ -76,22 +52,31 @@ def sweep(
     study = open_study(folder, "sweep", Search.of(searched, ["maximize"], {}))
     study.add_trials([_finished(searched, number) for number in range(finished)])
     proposer = Proposer({"_target_": "optuna.samplers.TPESampler"}, searched, seed=0)
-    ends = Ends()
+    ends: list[float] = []
 
-    def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
-        def call() -> float:
-            return task(number, params)
+    def note_end(event: SweepEvent) -> None:
+        if isinstance(event, TrialEnded):
+            ends.append(time.perf_counter())
 
-        facts: dict[str, Any] = {"sweep": "sweep", "threads": 1, "parent": None, "begun": begun}
-        return Job.of(call, number=number, folder=folder / str(number), device=device, **facts)
+    def new_trial(proposed: FrozenTrial, previous_run_id: str | None, device: str | None) -> Trial:
+        return Trial.of(
+            partial(task, proposed.number, proposed.params),
+            number=proposed.number,
+            sweep="sweep",
+            folder=folder / str(proposed.number),
+            threads=1,
+            parent=None,
+            previous_run_id=previous_run_id,
+            device=device,
+        )
 
     budget = Budget(finished + n_trials, None, n_workers)
     with contextlib.closing(LocalEngine(preload=PRELOADED)) as engine:
         gc.freeze()  # as a sweep does
         decisions = Decisions(study, proposer, NopPruner, n_workers if deterministic else None)
-        Coordinator(study, decisions, engine, budget, FailurePolicy(RETRIES), job, [ends]).run()
+        Coordinator(study, decisions, engine, budget, FailurePolicy(RETRIES), new_trial, [note_end]).run()
     close_study(study)
-    return ends.times
+    return ends
 
 
 def _finished(searched: Space, number: int) -> FrozenTrial:

@@ -29,7 +29,7 @@ from omegaconf import DictConfig
 
 from command_line import parsed, parser
 from project import cifar10, temporary_project
-from runback.classifier import hydra_app, record, train
+from runback.classifier import hydra_app, train
 from runback.classifier.build import prepare
 from runback.system.cores import available_cores
 from runback.system.text.quiet_stderr import silenced
@@ -137,17 +137,19 @@ def _run(job: Callable[[DictConfig], Any], overrides: Sequence[str]) -> str:
     """Run `job` on the composed config; return what it printed."""
     screen = io.StringIO()
     with silenced(), contextlib.redirect_stdout(screen):
-        hydra_app.run(job, list(overrides), name="runback train")
+        hydra_app.run(job, list(overrides), Layout(project_root()), name="runback train")
     return screen.getvalue()
 
 
 def _recording(overrides: Sequence[str]) -> dict[str, float]:
     """Train and return what each part of the record took, in seconds."""
+    with silenced():
+        from runback.classifier import recording
     ends: dict[str, float] = {}
     taken: dict[str, float] = {}
 
-    def timed(module: Any, name: str, part: str) -> None:
-        function = getattr(module, name)
+    def timed(owner: Any, name: str, part: str) -> None:
+        function = getattr(owner, name)
 
         def timing(*args: Any, **knobs: Any) -> Any:
             began = time.perf_counter()
@@ -160,12 +162,12 @@ def _recording(overrides: Sequence[str]) -> dict[str, float]:
                 if part != "prepare":
                     taken[part] = ends[part] - began
 
-        setattr(module, name, timing)
+        setattr(owner, name, timing)
 
     timed(train, "prepare", "prepare")
-    timed(record, "record", "data, packages, ...")
-    timed(record, "before_training", "written")
-    timed(record, "result", "result")
+    timed(recording, "run_record", "data, packages, ...")
+    timed(recording.Recording, "_log_record", "written")
+    timed(recording.Recording, "log_result", "result")
     _train_one_step_an_epoch()
     _run(train.job, overrides)
     return taken
@@ -202,11 +204,12 @@ def _checkpoints(overrides: Sequence[str]) -> tuple[list[float], int]:
         from runback.keras.training_state import build_optimizer, model_state
         from runback.runs.checkpoint import Checkpoint, save
 
-        prepared = prepare(cfg)
+        spec = train.training_spec(cfg, None)
+        prepared = prepare(spec)
         model = compile_model(prepared.network, prepared.augmentation, prepared.optimizer)
         build_optimizer(model)
         newest = None
-        for epoch in range(prepared.options.epochs):
+        for epoch in range(spec.options.epochs):
             began = time.perf_counter()
             made = Checkpoint(epoch, 0, [], model_state(model))
             newest = save(project_root() / "mlruns" / "checkpoints", made, keep=newest)

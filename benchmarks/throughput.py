@@ -55,8 +55,9 @@ def _bare(overrides: Sequence[str]) -> float:
         from runback.classifier.training.batches import validation_batch
         from runback.classifier.training.fit import compile_model
 
-        prepared = prepare(cfg)
-        epochs, batch_size = prepared.options.epochs, prepared.options.batch_size
+        spec = train.training_spec(cfg, None)
+        prepared = prepare(spec)
+        epochs, batch_size = spec.options.epochs, spec.options.batch_size
         ends: list[float] = []
         compile_model(prepared.network, prepared.augmentation, prepared.optimizer).fit(
             prepared.train.images,
@@ -94,7 +95,7 @@ def _run(job: Callable[[DictConfig], Any], overrides: Sequence[str]) -> str:
 
         keras.backend.clear_session()
         gc.collect()
-        hydra_app.run(job, list(overrides), name="runback train")
+        hydra_app.run(job, list(overrides), Layout(project_root()), name="runback train")
     return screen.getvalue()
 
 

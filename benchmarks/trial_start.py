@@ -12,7 +12,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from omegaconf import DictConfig
@@ -48,7 +48,7 @@ def measure(start_method: str, trials: int) -> list[Start]:
         f"hydra.sweeper.start_method={start_method}",
     ]
     with contextlib.redirect_stdout(io.StringIO()):
-        hydra_app.run(job, overrides, name="runback train")
+        hydra_app.run(replace(train.TASK, run=job), overrides, Layout(project_root()), name="runback train")
     return _starts(start_method)
 
 
@@ -67,15 +67,11 @@ def job(cfg: DictConfig) -> Any:
         "pipelines": sum(pipelines),
         "first_step": steps[0] - statistics.median(steps[1:]),
     }
-    trial = trials.current()
-    if trial is not None:
+    client = trials.current()
+    if client is not None:
         for name, seconds in facts.items():
-            trial.attribute(name, repr(seconds))
+            client.attribute(name, repr(seconds))
     return value
-
-
-job.check = train.check  # type: ignore[attr-defined]
-job.warm_up = train.warm_up  # type: ignore[attr-defined]
 
 
 def _note_batches(batches: list[float]) -> None:

@@ -111,7 +111,7 @@ FAULTS = [
 
 
 def crash_once_after_three_epochs():
-    curves, sign = current().folder / "metrics.jsonl", HERE / "has crashed"
+    curves, sign = current().trial.folder / "metrics.jsonl", HERE / "has crashed"
     while not (curves.exists() and curves.read_text().count("\\n") >= 3):
         time.sleep(0.005)
     if not sign.exists():

@@ -10,8 +10,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from runback.tracking.layout import FOLDER_TAG, Layout
+from runback.tracking.layout import Layout
 from runback.tracking.store import open_store
+from runback.tracking.tags import FOLDER_TAG
 from runback.tracking.upkeep.moved_artifacts import COLUMNS
 
 TINY = ("data=synthetic", "training.epochs=1", "model.dense_width=8", "model.widths=[4,4]")

@@ -70,8 +70,8 @@ def build(input_shape, num_classes, *, fail=False, **secrets):
     print("service", os.environ["MY_SERVICE_TOKEN"], "and", secrets.get("dsn"))
     from runback.sweeping.trials.trial import current
 
-    trial = current()
-    if fail and (trial is None or trial.number >= 0):  # not in the check before the first trial
+    client = current()
+    if fail and (client is None or client.trial.number >= 0):  # not in the check before the first trial
         raise RuntimeError(RAISED.replace("KEY", str(secrets.get("api_key"))))
     image = keras.Input(input_shape)
     hidden = keras.layers.Dense(4)(keras.layers.Flatten()(image))

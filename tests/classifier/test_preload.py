@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from runback.classifier import train
 from runback.classifier.preload import PRELOAD
+from runback.sweeping.task import Task
 from runback.sweeping.trials.hydra_job import Composer
 
 IMPORT = """
@@ -31,10 +32,10 @@ def test_every_preloaded_module_can_be_imported():
 
 
 def test_the_tasks_modules_come_before_those_of_the_setting_and_each_once():
-    composer = Composer(None, None, OmegaConf.create(), train.job)
+    composer = Composer(None, None, OmegaConf.create(), train.TASK)
     assert composer.preload(["colorsys", PRELOAD[0]]) == (*PRELOAD, "colorsys")
 
 
 def test_a_task_that_declares_no_modules_has_those_of_the_setting():
-    composer = Composer(None, None, OmegaConf.create(), lambda cfg: 0.0)
+    composer = Composer(None, None, OmegaConf.create(), Task(lambda cfg: 0.0))
     assert composer.preload(["colorsys"]) == ("colorsys",)

@@ -2,14 +2,13 @@ import pytest
 
 from runback.housekeeping import hardware_checks
 from runback.housekeeping.hardware_checks import (
-    LITTLE_MEMORY,
     disk_check,
     gpu_check,
     machine_checks,
     memory_check,
 )
 from runback.provenance.machine import hardware
-from runback.sweeping.optimize import MEMORY_PER_TRIAL
+from runback.sweeping import optimize
 from runback.tracking.layout import Layout
 
 
@@ -49,8 +48,8 @@ def test_a_file_in_the_place_of_mlruns_is_a_problem(tmp_path):
 
 
 def test_little_memory_is_a_warning(monkeypatch):
-    assert LITTLE_MEMORY == MEMORY_PER_TRIAL
-    monkeypatch.setattr(hardware_checks, "LITTLE_MEMORY", 10**15)
+    assert hardware_checks.MEMORY_PER_TRIAL == optimize.MEMORY_PER_TRIAL
+    monkeypatch.setattr(hardware_checks, "MEMORY_PER_TRIAL", 10**15)
     assert memory_check().state == "warning"
 
 

@@ -16,7 +16,7 @@ from runback.tracking.write.run import start_run
 WRITE = """
 import sys, time
 from pathlib import Path
-from runback.system.files.whole_file import alone, partial
+from runback.classifier.data.cache_folder import alone, partial
 
 with alone(Path(sys.argv[1]), "cifar10-train"), partial(Path(sys.argv[1]), "cifar10-train") as folder:
     (folder / "images.npy").write_bytes(b"half")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from runback.statistics.paired_seeds import mean_interval, standings, welch
 
@@ -47,6 +48,17 @@ def test_independent_values_have_welchs_interval():
     # R: t.test(extra ~ group)
     assert (found.low, found.high) == pytest.approx((-0.2054832, 3.3654832), abs=1e-6)
     assert not found.is_beyond_noise
+
+
+def test_intervals_are_those_of_scipy():
+    generator = np.random.default_rng(0)
+    for n, m in ((2, 2), (3, 5), (20, 4)):
+        first, second = generator.normal(0.7, 0.01, n), generator.normal(0.69, 0.03, m)
+        one, two = mean_interval(first), welch(first, second)
+        theirs = stats.ttest_1samp(first, 0.0).confidence_interval(0.95)
+        assert (one.low, one.high) == pytest.approx(tuple(theirs), rel=1e-12)
+        theirs = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+        assert (two.low, two.high) == pytest.approx(tuple(theirs), rel=1e-12)
 
 
 def test_leads_over_several_are_corrected_for_all_pairs():

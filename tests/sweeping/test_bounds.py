@@ -23,14 +23,15 @@ from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.proposer import Proposer
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import parse
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import best_trials, open_study
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import STOP_GRACE, Budget, Coordinator
+from runback.sweeping.trials.coordinator import STOP_GRACE, Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
+from runback.sweeping.trials.events import TrialEnded, TrialReported, TrialRequeued
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy
 from runback.sweeping.trials.outcome_file import FILE
-from runback.sweeping.trials.trial import current
-from runback.sweeping.trials.worker import Job
+from runback.sweeping.trials.trial import Trial, current
 
 
 class Seen:
@@ -39,20 +40,14 @@ class Seen:
     def __init__(self):
         self.put_backs, self.outcomes, self.values = [], {}, []
 
-    def asked(self, number, params): ...
-
-    def idle(self): ...
-
-    def recovered(self, number, outcome): ...
-
-    def reported(self, number, step, value):
-        self.values.append(value)
-
-    def put_back(self, number, failure):
-        self.put_backs.append((number, failure))
-
-    def ended(self, number, outcome):
-        self.outcomes[number] = outcome
+    def observe(self, event):
+        match event:
+            case TrialReported(value=value):
+                self.values.append(value)
+            case TrialRequeued(trial, failure):
+                self.put_backs.append((trial.number, failure))
+            case TrialEnded(trial, outcome):
+                self.outcomes[trial.number] = outcome
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +61,16 @@ def sweep(folder, engine, task, *, n_trials=2, n_workers=1, pruner=NopPruner):
     study = open_study(folder, "s", Search.of(searched, ("maximize",), {}))
     seen = Seen()
 
-    def job(number, params, begun, device):
-        facts = {"sweep": "s", "threads": 1, "parent": None, "begun": begun, "device": device}
-        return Job.of(partial(task, number), number=number, folder=folder / str(number), **facts)
+    def new_trial(proposed, previous_run_id, device):
+        number = proposed.number
+        facts = {"sweep": "s", "threads": 1, "parent": None, "previous_run_id": previous_run_id}
+        facts |= {"device": device, "folder": folder / str(number)}
+        return Trial.of(partial(task, number), number=number, **facts)
 
     proposer = Proposer({"_target_": "optuna.samplers.RandomSampler"}, searched, seed=0)
     decisions = Decisions(study, proposer, pruner)
-    budget = Budget(n_trials, None, n_workers)
-    return study, seen, Coordinator(study, decisions, engine, budget, FailurePolicy(RETRIES), job, [seen])
+    budget, policy = Budget(n_trials, None, n_workers), FailurePolicy(RETRIES)
+    return study, seen, Coordinator(study, decisions, engine, budget, policy, new_trial, [seen.observe])
 
 
 def first(folder, engine, task):
@@ -300,7 +297,7 @@ def child_that(does):
         if pid == 0:
             return does()
         _, status = os.waitpid(pid, 0)
-        assert not (current().folder / FILE).exists()
+        assert not (current().trial.folder / FILE).exists()
         current().attribute("child", str(os.waitstatus_to_exitcode(status)))
         return 1.0
 

@@ -27,11 +27,14 @@ class RunbackSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep; `arguments` are the command line's task overrides."""
         from runback.sweeping.optimize import sweep
+        from runback.sweeping.task import Task
+        from runback.tracking.layout import Layout, project_root
 
         sweep(
             self._settings,
             loader=self._context.config_loader,
-            task_function=self._task_function,
+            task=Task.of(self._task_function),
             config=self._config,
             arguments=arguments,
+            layout=None if self._settings.experiment is None else Layout(project_root()),
         )

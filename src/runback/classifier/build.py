@@ -4,19 +4,16 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
-
-from runback.classifier.train_config import GROUPS, SPLIT_KNOBS, TrainingConfig
+from runback.classifier.train_config import GROUPS, SPLIT_KNOBS, TrainingSpec
 from runback.errors import DataError, InputError
 from runback.keras import seeding
-from runback.sweeping.trials import trial as trials
 from runback.system.config import targets
-from runback.system.config.written_config import refuse_environment, refuse_left_out, resolved
-from runback.system.cores import available_cores
+from runback.system.config.written_config import refuse_environment, refuse_left_out
 from runback.system.text.quiet_stderr import silenced
-from runback.tracking.layout import Layout, folder_name, project_root
+from runback.tracking.layout import folder_name
 
 if TYPE_CHECKING:
     import keras
@@ -31,8 +28,6 @@ UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
 class Prepared:
     """Everything a training needs, built and checked."""
 
-    options: TrainingConfig
-    threads: int
     train: "Dataset"
     validation: "Dataset"
     network: "keras.Model"
@@ -40,13 +35,20 @@ class Prepared:
     optimizer: "keras.optimizers.Optimizer"
 
 
-def prepare(cfg: DictConfig) -> Prepared:
+def prepare(spec: TrainingSpec) -> Prepared:
     """Build everything a training needs. Errors: InputError for whatever the config gets wrong."""
-    config = resolved(cfg)
-    options: TrainingConfig = OmegaConf.to_object(cfg.training)  # type: ignore[assignment]
+    declared = _checked_modules(spec)
+    train, validation = load_data(spec.config["data"], declared, spec.layout.data)
+    _seed(spec)
+    return Prepared(train, validation, *_parts(spec, train, declared))
+
+
+def _checked_modules(spec: TrainingSpec) -> tuple[str, ...]:
+    """Return the project's own modules that configs may name. Errors: InputError for a wrong config."""
+    config = spec.config
     refuse_left_out(config)
-    refuse_environment(cfg)
-    declared = targets.declared_modules(project_root())
+    refuse_environment(spec.written)
+    declared = targets.declared_modules(spec.layout.root)
     for group in GROUPS:
         if not isinstance(config.get(group), dict):
             raise InputError(f"{group} must be set to one of the choices in conf/{group}/")
@@ -55,75 +57,92 @@ def prepare(cfg: DictConfig) -> Prepared:
         raise InputError("augmentation.layers must be a list of Keras layers; [] for none")
     if "learning_rate" not in config["optimizer"]:
         raise InputError("optimizer.learning_rate must be set")
-    folder_name(cfg.tracking.experiment, "tracking.experiment")
-    train, validation = load_data(config["data"], declared)
-
-    threads = threads_for(options)
-    with silenced():
-        import keras
-        import tensorflow
-
-        keras.backend.clear_session(free_memory=False)  # layers' automatic names count from 1 in every run
-        seeding.seed_everything(cfg.seed, threads)
-
-    from runback.classifier.augmentation.stack import build_stack
-    from runback.classifier.training.batches import steps_per_epoch
-
-    keras.config.set_dtype_policy(options.precision)
-    shape = train.images.shape[1:]
-    try:
-        network = targets.build(
-            config["model"],
-            where="model",
-            declared=declared,
-            input_shape=shape,
-            num_classes=len(train.class_names),
-        )
-    except (MemoryError, tensorflow.errors.ResourceExhaustedError) as error:
-        raise InputError("model: the network's weights do not fit into memory") from error
-    _require(network, keras.Model, "model")
-    augmentation = build_stack(config["augmentation"]["layers"], shape, seed=cfg.seed, declared=declared)
-    schedule = targets.build(
-        config["schedule"],
-        where="schedule",
-        declared=declared,
-        known_as={"learning_rate": "optimizer.learning_rate"},
-        learning_rate=config["optimizer"].pop("learning_rate"),
-        epochs=options.epochs,
-        steps_per_epoch=steps_per_epoch(len(train.labels), options.batch_size),
-    )
-    optimizer = targets.build(
-        config["optimizer"], where="optimizer", declared=declared, learning_rate=schedule
-    )
-    _require(optimizer, keras.optimizers.Optimizer, "optimizer")
-    return Prepared(options, threads, train, validation, network, augmentation, optimizer)
+    folder_name(spec.experiment, "tracking.experiment")
+    return declared
 
 
-def load_data(spec: Mapping[str, Any], declared: tuple[str, ...]) -> "tuple[Dataset, Dataset]":
-    """Return the training and the validation split. Errors: InputError, DataError."""
-    source = {key: value for key, value in spec.items() if key not in SPLIT_KNOBS}
-    cache = Layout(project_root()).data
+def load_data(data: Mapping[str, Any], declared: tuple[str, ...], cache: Path) -> "tuple[Dataset, Dataset]":
+    """Return the training and the validation split of a data config. Errors: InputError, DataError."""
+    source = {key: value for key, value in data.items() if key not in SPLIT_KNOBS}
     try:
         dataset = targets.build(
             source, where="data", declared=declared, blamed=DataError, split="train", cache=cache
         )
     except MemoryError as error:
-        raise DataError(f"data: {spec['_target_']}: the images do not fit into memory") from error
+        raise DataError(f"data: {data['_target_']}: the images do not fit into memory") from error
     except UNREADABLE as error:
         raise DataError(
-            f"data: {spec['_target_']}: {(str(error).splitlines() or [type(error).__name__])[0]}"
+            f"data: {data['_target_']}: {(str(error).splitlines() or [type(error).__name__])[0]}"
         ) from error
-    from runback.classifier.data.data_summary import DataSummary
+    from runback.classifier.data.reading.data_summary import DataSummary
     from runback.classifier.data.split import split
 
-    unset = [key for key in SPLIT_KNOBS if key not in spec]
+    unset = [key for key in SPLIT_KNOBS if key not in data]
     if unset:
         raise InputError(f"data.{unset[0]} must be set")
-    knobs = {key: spec[key] for key in SPLIT_KNOBS}
+    knobs = {key: data[key] for key in SPLIT_KNOBS}
     train, validation = targets.call(split, knobs, where="data", dataset=dataset)
-    if spec.get("strict"):
-        DataSummary.of(train, validation, spec["_target_"]).refuse()
+    if data.get("strict"):
+        DataSummary.of(train, validation, data["_target_"]).refuse()
     return train, validation
+
+
+def _seed(spec: TrainingSpec) -> None:
+    """Give this process the seed, the threads and the precision of a training."""
+    with silenced():
+        import keras
+
+        keras.backend.clear_session(free_memory=False)  # layers' automatic names count from 1 in every run
+        seeding.seed_everything(spec.seed, spec.threads)
+    keras.config.set_dtype_policy(spec.options.precision)
+
+
+def _parts(
+    spec: TrainingSpec, train: "Dataset", declared: tuple[str, ...]
+) -> "tuple[keras.Model, keras.Sequential | None, keras.optimizers.Optimizer]":
+    """Return network, augmentation and optimizer. Errors: InputError."""
+    import keras
+
+    from runback.classifier.augmentation.stack import build_stack
+
+    config, shape = spec.config, train.images.shape[1:]
+    network = _network(config["model"], shape, len(train.class_names), declared)
+    augmentation = build_stack(config["augmentation"]["layers"], shape, seed=spec.seed, declared=declared)
+    schedule = _schedule(spec, len(train.labels), declared)
+    knobs = {key: value for key, value in config["optimizer"].items() if key != "learning_rate"}
+    optimizer = targets.build(knobs, where="optimizer", declared=declared, learning_rate=schedule)
+    _require(optimizer, keras.optimizers.Optimizer, "optimizer")
+    return network, augmentation, optimizer
+
+
+def _network(
+    model: Mapping[str, Any], shape: tuple[int, ...], num_classes: int, declared: tuple[str, ...]
+) -> "keras.Model":
+    import keras
+    import tensorflow
+
+    try:
+        network = targets.build(
+            model, where="model", declared=declared, input_shape=shape, num_classes=num_classes
+        )
+    except (MemoryError, tensorflow.errors.ResourceExhaustedError) as error:
+        raise InputError("model: the network's weights do not fit into memory") from error
+    _require(network, keras.Model, "model")
+    return network
+
+
+def _schedule(spec: TrainingSpec, n_train: int, declared: tuple[str, ...]) -> Any:
+    from runback.classifier.training.batches import steps_per_epoch
+
+    return targets.build(
+        spec.config["schedule"],
+        where="schedule",
+        declared=declared,
+        known_as={"learning_rate": "optimizer.learning_rate"},
+        learning_rate=spec.config["optimizer"]["learning_rate"],
+        epochs=spec.options.epochs,
+        steps_per_epoch=steps_per_epoch(n_train, spec.options.batch_size),
+    )
 
 
 def _require(built: Any, kind: type, group: str) -> None:
@@ -132,10 +151,3 @@ def _require(built: Any, kind: type, group: str) -> None:
         raise InputError(
             f"{group}: expected a keras {kind.__name__}; its {targets.TARGET} made {built!r:.80}"
         )
-
-
-def threads_for(options: TrainingConfig) -> int:
-    """Return how many CPU threads a training in this process gets."""
-    trial = trials.current()
-    share = available_cores() if trial is None else trial.threads
-    return share if options.threads is None else options.threads

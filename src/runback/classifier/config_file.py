@@ -5,7 +5,6 @@ Hydra takes such a file for a part of the config that it composes. What it would
 """
 
 import dataclasses
-import difflib
 import os
 import re
 import stat
@@ -21,6 +20,7 @@ from runback.classifier.train_config import TrainConfig
 from runback.errors import InputError
 from runback.system.config.config_bounds import bounded, refuse_growth
 from runback.system.config.interpolation import foreign
+from runback.system.text.listing import did_you_mean
 
 LARGEST = 256 * 1024
 """Bytes."""
@@ -107,8 +107,7 @@ def _problem(error: yaml.YAMLError) -> str:
 def _check_content(content: Mapping[Any, Any]) -> None:
     unknown = [key for key in content if key not in (*KEYS, "defaults")]
     if unknown:
-        nearest = difflib.get_close_matches(str(unknown[0]), KEYS, 1)
-        hint = f"did you mean '{nearest[0]}'?" if nearest else f"it may set {', '.join(KEYS)} and defaults"
+        hint = did_you_mean(str(unknown[0]), KEYS, f"it may set {', '.join(KEYS)} and defaults")
         raise InputError(f"unknown key {unknown[0]!a:.80}: {hint}")
     for key, value in content.items():
         if key != "defaults":

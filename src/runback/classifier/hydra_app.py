@@ -1,12 +1,11 @@
 """Runs a task under Hydra, and says in one line what is wrong with an override."""
 
 import contextlib
-import difflib
-import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
+from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -24,11 +24,21 @@ from runback.classifier.config_file import read_config
 from runback.classifier.data_path import with_absolute_override
 from runback.classifier.sweep_files import add_sweep_files
 from runback.errors import InputError
-from runback.sweeping.trials import trial as trials
+from runback.sweeping.hydra_internals import (
+    MISSING_VALUE,
+    SEVERAL_VALUES,
+    UNKNOWN_CHOICE,
+    UNKNOWN_KEY,
+    UNKNOWN_OVERRIDE,
+    WRONG_VALUE,
+)
+from runback.sweeping.task import Task
+from runback.system.config.flattening import flatten
 from runback.system.config.written_config import keep_composed
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
-from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable, project_root
+from runback.system.text.listing import did_you_mean
+from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable
 
 CHOICE = re.compile(r"\+*(\w[\w/]*)(?:@[^=]*)?=(.*)")
 """An override that may choose from a config group."""
@@ -41,7 +51,7 @@ GIVEN = "given"
 
 
 def run(
-    task: Callable[[DictConfig], Any], arguments: list[str], *, name: str, config: Path | None = None
+    task: TaskFunction, arguments: list[str], layout: Layout, *, name: str, config: Path | None = None
 ) -> None:
     """Compose `conf/train.yaml` with the command line's overrides and run `task` on it.
 
@@ -49,15 +59,17 @@ def run(
 
     Errors: InputError for an override that names no key or has the wrong type; whatever `task` raises.
     """
-    root = enter_project().root
+    enter_project(layout)
+    root = layout.root
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
     _check_form(arguments, name)
     arguments = [with_absolute_override(one) for one in arguments]
     arguments = arguments if config is None else [_given(config), *arguments]
-    arguments = _with_override(arguments, "hydra.output_subdir=null")  # `_kept` writes it, without secrets
+    arguments = _with_override(arguments, "hydra.output_subdir=null")  # written without secrets instead
     raised: list[Exception] = []
+    whole = Task.of(task)
     main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
-        _kept(task, raised)
+        replace(whole, single=_single(whole.run, raised))
     )
     add_sweep_files()
     with _argv([name, *arguments]), stop_on_signals():
@@ -92,38 +104,35 @@ def _given(file: Path) -> str:
     return f"+{GIVEN}=file"
 
 
-def enter_project() -> Layout:
-    """Make the project ready to train in: its stores writable, its own modules importable.
+def enter_project(layout: Layout) -> None:
+    """Make a project ready to train in: its stores writable, its own modules importable.
 
     This process and those it starts use this project from now on, wherever they go. Errors: InputError.
     """
-    layout = Layout(project_root())
     check_writable(layout)
     os.environ[ROOT_VARIABLE] = str(layout.root)
     os.environ[MLRUNS_VARIABLE] = str(layout.mlruns)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.path.append(str(layout.root))
-    return layout
 
 
-def _kept(task: Callable[[DictConfig], Any], raised: list[Exception]) -> Callable[[DictConfig], Any]:
-    """Keep what a single run raises from Hydra, which would print it; a trial's goes to its coordinator."""
+def _single(function: TaskFunction, raised: list[Exception]) -> TaskFunction:
+    """Return a single run of a task's function: it writes the config, and keeps exceptions from Hydra.
 
-    @functools.wraps(task)
-    def keeping(cfg: DictConfig) -> Any:
+    Hydra would print them; a trial's go to its coordinator.
+    """
+
+    def run_once(cfg: DictConfig) -> Any:
         try:
-            if trials.current() is None:
-                hydra = HydraConfig.get()
-                composed = OmegaConf.merge({"hydra": hydra}, cfg)
-                keep_composed(composed, Path(hydra.runtime.output_dir))  # type: ignore[arg-type]
-            return task(cfg)
+            hydra = HydraConfig.get()
+            composed = OmegaConf.merge({"hydra": hydra}, cfg)
+            keep_composed(composed, Path(hydra.runtime.output_dir))  # type: ignore[arg-type]
+            return function(cfg)
         except Exception as error:
-            if trials.current() is not None:
-                raise
             raised.append(error)
             return None
 
-    return keeping
+    return run_once
 
 
 @contextlib.contextmanager
@@ -168,19 +177,19 @@ def _one_line(error: Exception, root: Path) -> str:
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):
         text += f"\n{cause}"
-    if found := re.search(r"Could not find '([^']*)/([^'/]*)'", text):
+    if found := UNKNOWN_CHOICE.search(text):
         return _unknown_choice(found[1], found[2], root)
-    if found := re.search(r"Could not override '([^']*)'", text):
+    if found := UNKNOWN_OVERRIDE.search(text):
         return _unknown_key(found[1], root)
-    if found := re.search(r"Key '[^']*' (?:is )?not in (?:struct|'[^']*')\s+full_key: (\S+)", text):
+    if found := UNKNOWN_KEY.search(text):
         return _unknown_key(found[1], root)
-    if found := re.search(r"Error merging override ([^=\s]+)=.*\n(.*)", text):
+    if found := WRONG_VALUE.search(text):
         return f"{found[1].lstrip('+')}: {found[2][:1].lower()}{found[2][1:]}"
-    if found := re.search(r"Ambiguous value for argument '([^']*)'", text):
+    if found := SEVERAL_VALUES.search(text):
         return (
             f"'{found[1]}' has several values: add --multirun to sweep over them, or write [a,b] for a list"
         )
-    if found := re.search(r"Missing mandatory value: (\S+)", text):
+    if found := MISSING_VALUE.search(text):
         return f"{found[1]} must be set: it has no default"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(dict.fromkeys(lines[:2]))
@@ -209,8 +218,7 @@ def _unknown_choice(group: str, name: str, root: Path) -> str:
     options = sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.startswith("_"))
     options = options or ConfigStore.instance().list(group) if "hydra" in group else options
     options = [option.removesuffix(".yaml") for option in options]
-    nearest = difflib.get_close_matches(name, options, 1)
-    hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(options)}"
+    hint = did_you_mean(name, options, f"expected one of {', '.join(options)}")
     return f"unknown {group} '{name}': {hint}"
 
 
@@ -219,11 +227,8 @@ def _unknown_key(asked: str, root: Path) -> str:
         return "the sweep's file must begin with the line '# @package _global_'"
     name = asked.lstrip("+~")
     keys = [key for key in _valid_keys(root) if not f"{name}.".startswith(f"{key}.")]
-    nearest = difflib.get_close_matches(name, keys, 1, cutoff=0.7)
-    hint = (
-        f"; did you mean '{nearest[0]}'?" if nearest else "; `runback train --cfg job` shows those there are"
-    )
-    return f"unknown key '{asked}'{hint}"
+    hint = did_you_mean(name, keys, "`runback train --cfg job` shows those there are", cutoff=0.7)
+    return f"unknown key '{asked}'; {hint}"
 
 
 def _valid_keys(root: Path) -> list[str]:
@@ -231,11 +236,4 @@ def _valid_keys(root: Path) -> list[str]:
     with initialize_config_dir(str(root / "conf"), version_base="1.3"):
         config = compose("train", return_hydra_config=True)
     groups = [path.name for path in (root / "conf").iterdir() if path.is_dir()]
-    return groups + list(_flat_keys(OmegaConf.to_container(config), ""))
-
-
-def _flat_keys(tree: Any, prefix: str) -> Iterator[str]:
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield f"{prefix}{key}"
-            yield from _flat_keys(value, f"{prefix}{key}.")
+    return groups + [key for key, _ in flatten(OmegaConf.to_container(config), branches=True)]

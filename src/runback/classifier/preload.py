@@ -12,6 +12,7 @@ PRELOAD = (
     "rich._emoji_codes",
     "runback.classifier.train",
     "runback.classifier.record",
+    "runback.classifier.recording",
     "runback.classifier.augmentation.stack",
     "runback.classifier.augmentation.preview",
     "runback.classifier.data.digits",

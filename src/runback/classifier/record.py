@@ -1,62 +1,68 @@
-"""What a training run records: before its first epoch what it is made from, at its end what came out."""
+"""The record of a training: everything that it is made from, as data, files, params and tags."""
 
 import contextlib
-import copy
 import functools
-import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 from omegaconf import OmegaConf
 
-from runback.classifier.build import Prepared, load_data, threads_for
-from runback.classifier.train_config import TrainingConfig, TrainingSpec
+from runback.classifier.build import Prepared, load_data
+from runback.classifier.train_config import TrainingSpec
 from runback.keras.tensorflow_build import tensorflow_build
 from runback.provenance.code.snapshot import Snapshot, take_snapshot, tree_state
 from runback.provenance.code.working_tree import toplevel
 from runback.provenance.config_hash import text_hash
 from runback.provenance.machine import environment, hardware
-from runback.runs.artifacts import CONFIG, LOCK, OVERRIDES, PATCH, RECORD, UNTRACKED
-from runback.runs.epoch_results import epoch_results
-from runback.sweeping.trials.trial import STORE_PATIENCE
-from runback.system import signing_key
+from runback.runs.schema import (
+    CONFIG,
+    LOCK,
+    OVERRIDES,
+    PATCH,
+    RECORD,
+    RECORD_FORMAT,
+    UNTRACKED,
+    CodeRecord,
+    MachineRecord,
+    RunRecord,
+    SplitRecord,
+    write_record,
+)
 from runback.system.config import targets
-from runback.system.config.written_config import WrittenConfig, resolved, written, written_overrides
+from runback.system.config.flattening import flatten
+from runback.system.config.written_config import written_overrides
+from runback.system.files.process_owner import CLOCK
 from runback.system.secrecy import redacted
 from runback.system.secrecy.secret_files import secret_content
 from runback.system.text.escape import for_markdown
 from runback.system.text.quiet_stderr import silenced
-from runback.system.text.terminal import say
-from runback.tracking.layout import Layout, project_root
-from runback.tracking.tags import SIGNATURE_TAG
+from runback.tracking.tags import (
+    COMMIT_TAG,
+    CONFIG_HASH_TAG,
+    DEVICE_TAG,
+    DIRTY_TAG,
+    KIND_TAG,
+    SWEEP_TAG,
+    TRAIN_HASH_TAG,
+    VALIDATION_HASH_TAG,
+)
 
 if TYPE_CHECKING:
-    from runback.classifier.data.data_summary import DataSummary
     from runback.classifier.data.dataset import Dataset
-    from runback.classifier.training.predictions import ValidationPredictions
+    from runback.classifier.data.reading.data_summary import DataSummary
     from runback.sweeping.trials.trial import Trial
-    from runback.tracking.write.run import Run
-
-PREVIEWED = 8
-"""Training images on the preview sheet of an augmentation."""
-
-RECORD_FORMAT = "runback-record-1"
-RESULT_FORMAT = "runback-result-1"
-
-CLOCK = 2.0
-"""Seconds by which a process's time of start may be off."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Code:
+class RecordedCode:
     """The code that this process trains with."""
 
     snapshot: Snapshot
@@ -65,8 +71,8 @@ class Code:
     edited: tuple[str, ...] = ()
     """Files that were changed after this process had imported them: the snapshot has what it did not run."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return what the record says about it."""
+    def as_dict(self) -> CodeRecord:
+        """Return its record."""
         return {**self.snapshot.as_dict(), "project": self.project, "edited": list(self.edited)}
 
     def warn(self) -> None:
@@ -79,29 +85,28 @@ class Code:
             )
 
 
-def code_here() -> Code:
-    """Return the code as it is now, on the disk: fast where nothing has changed since the last look."""
-    root = project_root()
-    known = _looks.get(root)
-    if known is None or known.state != tree_state(root, known.top or root):
+def code_here(root: Path) -> RecordedCode:
+    """Return the project's code as it is on the disk: fast where nothing has changed since the last time."""
+    last = _states.get(root)
+    if last is None or last.state != tree_state(root, last.top or root):
         top = toplevel(root)
-        known = _looks[root] = _Look(tree_state(root, top or root), top, take_snapshot(root))
-    snapshot, top = known.snapshot, known.top
+        last = _states[root] = _TreeState(tree_state(root, top or root), top, take_snapshot(root))
+    snapshot, top = last.snapshot, last.top
     if top is None or not root.is_relative_to(top):
-        return Code(snapshot)
-    return Code(snapshot, root.relative_to(top).as_posix(), tuple(_edited(top)))
+        return RecordedCode(snapshot)
+    return RecordedCode(snapshot, root.relative_to(top).as_posix(), tuple(_edited(top)))
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What the code was like when this process last looked."""
+class _TreeState:
+    """The working tree and its code when this process last looked."""
 
     state: tuple[object, ...]
     top: Path | None
     snapshot: Snapshot
 
 
-_looks: dict[Path, _Look] = {}
+_states: dict[Path, _TreeState] = {}
 
 
 def _edited(top: Path) -> list[str]:
@@ -121,8 +126,8 @@ def _edited(top: Path) -> list[str]:
 
 
 @functools.cache
-def machine() -> dict[str, Any]:
-    """Return what this process trains with besides its code; it stays what it is."""
+def machine() -> MachineRecord:
+    """Return everything that this process trains with, besides its code and TensorFlow; it never changes."""
     return {
         "packages": environment.packages(),
         "python": environment.python(),
@@ -132,50 +137,43 @@ def machine() -> dict[str, Any]:
     }
 
 
-def record(
-    plan: TrainingSpec, threads: int, train: "Dataset", validation: "Dataset", code: Code
-) -> dict[str, Any]:
-    """Return what has to be known to train this run again and to explain another result."""
+def run_record(spec: TrainingSpec, train: "Dataset", validation: "Dataset", code: RecordedCode) -> RunRecord:
+    """Return the record of a training: enough to train it again, and to explain another result."""
     with silenced():
         tensorflow = tensorflow_build()
-    config = written(plan.config)
     return {
         "format": RECORD_FORMAT,
         "code": code.as_dict(),
         **machine(),
         "tensorflow": tensorflow,
-        "threads": {"training": threads},
-        "seeds": {"seed": plan.config.seed, "validation_seed": plan.config.data.get("validation_seed")},
+        "threads": {"training": spec.threads},
+        "seeds": {"seed": spec.seed, "validation_seed": spec.config["data"].get("validation_seed")},
         "data": {"train": data_facts(train), "validation": data_facts(validation)},
-        "data_summary": _summary(plan, train, validation).as_dict(),
-        "choices": dict(plan.choices),
-        "config_sha256": text_hash(OmegaConf.to_yaml(OmegaConf.create(_experiment(config)))),
-        "variables": config.environment,
-        "secrets": config.left_out,
+        "data_summary": data_summary(spec, train, validation).as_dict(),
+        "choices": dict(spec.choices),
+        "config_sha256": text_hash(_yaml(_experiment(spec))),
+        "variables": spec.written.environment,
+        "secrets": spec.written.left_out,
     }
 
 
-def record_now(plan: TrainingSpec, root: Path) -> dict[str, Any]:
-    """Return the record that a training of `plan` here and now would have. Errors: InputError, DataError."""
-    config = resolved(plan.config)
-    options: TrainingConfig = OmegaConf.to_object(plan.config.training)  # type: ignore[assignment]
-    train, validation = load_data(config["data"], targets.declared_modules(root))
-    return record(plan, threads_for(options), train, validation, code_here())
+def record_now(spec: TrainingSpec) -> RunRecord:
+    """Return the record that a training would have here and now. Errors: InputError, DataError."""
+    root = spec.layout.root
+    declared = targets.declared_modules(root)
+    train, validation = load_data(spec.config["data"], declared, spec.layout.data)
+    return run_record(spec, train, validation, code_here(root))
 
 
-def say_data(plan: TrainingSpec, prepared: Prepared, stream: TextIO | None) -> None:
-    """Print what is trained on, what of it is left out, and what is not as it was in its files."""
-    say(*_summary(plan, prepared.train, prepared.validation).lines(), stream=stream)
+def data_summary(spec: TrainingSpec, train: "Dataset", validation: "Dataset") -> "DataSummary":
+    """Return the summary of what a training is done on, and what of its source is not used as it is."""
+    from runback.classifier.data.reading.data_summary import DataSummary
+
+    return DataSummary.of(train, validation, spec.choices.get("data", ""))
 
 
-def _summary(plan: TrainingSpec, train: "Dataset", validation: "Dataset") -> "DataSummary":
-    from runback.classifier.data.data_summary import DataSummary
-
-    return DataSummary.of(train, validation, str(plan.choices["data"]))
-
-
-def data_facts(dataset: "Dataset") -> dict[str, Any]:
-    """Return the fingerprint of a split's full content, and what a person can compare."""
+def data_facts(dataset: "Dataset") -> SplitRecord:
+    """Return the record of a split: its content's hash, and properties that a person can compare."""
     from runback.classifier.data.dataset_hash import content_hash
 
     counts = np.bincount(dataset.labels, minlength=len(dataset.class_names))
@@ -187,77 +185,16 @@ def data_facts(dataset: "Dataset") -> dict[str, Any]:
     }
 
 
-def start(
-    plan: TrainingSpec,
-    prepared: Prepared,
-    facts: Mapping[str, Any],
-    trial: "Trial | None",
-    extra_tags: Mapping[str, str],
-) -> "Run":
-    """Start the MLflow run, a child of the sweep's run inside a sweep.
-
-    There it waits for a store that is away. Errors: StoreError.
-    """
-    from runback.tracking.store import open_store
-    from runback.tracking.write.run import start_run
-
-    layout = Layout(project_root())
-    store = open_store(layout, is_prepared=trial is not None and trial.parent is not None)
-    run = start_run(
-        store,
-        experiment=plan.config.tracking.experiment,
-        name=plan.name,
-        folder=plan.folder,
-        params=_params(plan, prepared),
-        tags={**_tags(facts, layout, plan.folder, trial), **extra_tags},
-        description=_description(plan, prepared),
-        parent=None if trial is None else trial.parent,
-        patience=0.0 if trial is None else STORE_PATIENCE,
-    )
-    if trial is not None:
-        trial.attribute("run_id", run.id)
-    return run
-
-
-def before_training(
-    run: "Run", plan: TrainingSpec, prepared: Prepared, facts: Mapping[str, Any], code: Code
-) -> None:
-    """Log what the run is made from, signed: config, record, code; and what augmentation does to images."""
-    config = written(plan.config)
-    files = _made_from(plan, config, prepared.threads, facts, code)
-    for name, content in files.items():
-        run.log_bytes(content, name)
-    signed = signing_key.signature(files)
-    if signed is not None:
-        run.set_tags({SIGNATURE_TAG: signed})
-    code.warn()
-    if config.left_out:
-        _logger.warning(
-            "secrets are left out of the record, which cannot be trained again: %s; write ${oc.env:NAME} "
-            "for them and set the variable NAME",
-            ", ".join(config.left_out),
-        )
-    if prepared.augmentation is not None:
-        from runback.classifier.augmentation.preview import preview_sheet
-
-        run.log_image(
-            preview_sheet(prepared.augmentation, prepared.train.images[:PREVIEWED]), "augmentation.png"
-        )
-
-
-def _made_from(
-    plan: TrainingSpec, config: WrittenConfig, threads: int, facts: Mapping[str, Any], code: Code
-) -> dict[str, bytes]:
+def run_files(spec: TrainingSpec, record: RunRecord, code: RecordedCode) -> dict[str, bytes]:
     """Return the files that a run is trained again from, the record last: it says that all are there."""
-    lock = _lock(project_root() / "uv.lock")
-    overrides = redacted(OmegaConf.to_yaml(written_overrides(plan.overrides)))
+    overrides = redacted(OmegaConf.to_yaml(written_overrides(spec.overrides)))
     files = {
-        CONFIG: config_yaml(config, threads).encode(),
+        CONFIG: _yaml(spec.written.tree).encode(),
         OVERRIDES: overrides.encode(),
         PATCH: code.snapshot.patch,
         UNTRACKED: code.snapshot.untracked_zip() if code.snapshot.untracked else b"",
-        LOCK: lock,
-        RECORD: json.dumps(facts, indent=1).encode(),
+        LOCK: _lock(spec.layout.root / "uv.lock"),
+        RECORD: write_record(record),
     }
     return {name: content for name, content in files.items() if content}
 
@@ -267,109 +204,67 @@ def _lock(lock: Path) -> bytes:
     if not lock.is_file():
         return b""
     content = lock.read_bytes()
-    told = secret_content(content, lock.name)
-    if told is None:
+    reason = secret_content(content, lock.name)
+    if reason is None:
         return content
-    _logger.warning("the record leaves out %s (%s)", lock.name, told)
+    _logger.warning("the record leaves out %s (%s)", lock.name, reason)
     return b""
 
 
-def after_training(run: "Run", prepared: Prepared, history: Sequence[Mapping[str, float]]) -> None:
-    """Log what came out: curves and the trained network."""
-    from runback.classifier.training.curves_figure import plot_curves
-    from runback.tracking.write.network_artifacts import log_network
-
-    run.log_figure(plot_curves([dict(metrics) for metrics in history]), "curves.png")
-    log_network(run, prepared.network, prepared.train.class_names)
+def _yaml(config: Mapping[str, Any]) -> str:
+    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
 
 
-def result(
-    run: "Run",
-    prepared: Prepared,
-    history: Sequence[Mapping[str, float]],
-    predictions: "ValidationPredictions",
-    *,
-    finished: bool,
-) -> dict[str, Any]:
-    """Log, and return, what a training that is done again must give again."""
-    from runback.provenance.fingerprint import array_hash, tensor_hashes
-
-    variables = enumerate(prepared.network.weights)
-    weights = {f"{number:03d} {variable.path}": variable.numpy() for number, variable in variables}
-    facts = {
-        "format": RESULT_FORMAT,
-        "epochs": epoch_results(history),
-        "weights": tensor_hashes(weights),
-        "predictions": array_hash(predictions.current()),
-        "finished": finished,
-    }
-    run.log_bytes(json.dumps(facts, indent=1).encode(), "record/result.json")
-    return facts
+def _experiment(spec: TrainingSpec) -> dict[str, Any]:
+    """Return the config without the keys that leave the experiment the same: threads and checkpoints."""
+    return {**spec.written.tree, "training": _without(spec.written.tree["training"], "threads", "checkpoint")}
 
 
-def config_yaml(written: WrittenConfig, threads: int) -> str:
-    """Return the config that trains this run again, with the number of threads it had."""
-    config = copy.deepcopy(written.tree)
-    config["training"]["threads"] = threads
-    return OmegaConf.to_yaml(OmegaConf.create(config))
+def _without(config: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in keys}
 
 
-def _experiment(written: WrittenConfig) -> dict[str, Any]:
-    """Return the config without what leaves the experiment the same: threads and checkpoints."""
-    config = copy.deepcopy(written.tree)
-    del config["training"]["threads"], config["training"]["checkpoint"]
-    return config
-
-
-def _params(plan: TrainingSpec, prepared: Prepared) -> dict[str, object]:
-    """Return what a person wants as columns: choices by name, scalars by dotted key."""
-    config = _experiment(written(plan.config))
-    config.pop("tracking")
-    config["training"]["threads"] = prepared.threads
-    params: dict[str, object] = {f"{group}.name": name for group, name in plan.choices.items()}
-    params |= dict(_scalars(config))
+def run_params(spec: TrainingSpec, prepared: Prepared) -> dict[str, object]:
+    """Return a run's params: choices by group, scalars of the config by dotted key, and sizes."""
+    config = _without(spec.written.tree, "tracking")
+    config["training"] = _without(config["training"], "checkpoint")
+    params: dict[str, object] = {f"{group}.name": name for group, name in spec.choices.items()}
+    scalars = flatten(config, skip=("_target_", "layers"))
+    params |= {key: value for key, value in scalars if not isinstance(value, Mapping)}
     params["data.n_train"] = len(prepared.train)
     params["data.n_validation"] = len(prepared.validation)
     params["model.parameters"] = prepared.network.count_params()
     return params
 
 
-def _scalars(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = []
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            found += _scalars(value, f"{prefix}{key}.")
-        elif key not in ("_target_", "layers"):
-            found.append((f"{prefix}{key}", value))
-    return found
-
-
-def _tags(facts: Mapping[str, Any], layout: Layout, folder: Path, trial: "Trial | None") -> dict[str, str]:
-    code = facts["code"]
+def run_tags(spec: TrainingSpec, record: RunRecord, trial: "Trial | None") -> dict[str, str]:
+    """Return a run's tags."""
+    code = record["code"]
     tags = {
-        "runback.kind": "train",
-        "runback.config_hash": facts["config_sha256"],
-        "runback.data_hash.train": facts["data"]["train"]["sha256"],
-        "runback.data_hash.validation": facts["data"]["validation"]["sha256"],
-        "runback.dirty": str(code["dirty"]).lower(),
-        **layout.folder_tags(folder),
+        KIND_TAG: "train",
+        CONFIG_HASH_TAG: record["config_sha256"],
+        TRAIN_HASH_TAG: record["data"]["train"]["sha256"],
+        VALIDATION_HASH_TAG: record["data"]["validation"]["sha256"],
+        DIRTY_TAG: str(code["dirty"]).lower(),
+        **spec.layout.folder_tags(spec.folder),
     }
     if code["commit"]:
-        tags["mlflow.source.git.commit"] = tags["runback.commit"] = code["commit"]
+        tags["mlflow.source.git.commit"] = tags[COMMIT_TAG] = code["commit"]
     if trial is not None:
-        tags |= {"runback.sweep": trial.sweep, **trial.label.tags}
-        tags["runback.device"] = "CPU" if trial.device is None else f"GPU {trial.device}"
+        tags |= {SWEEP_TAG: trial.sweep, **trial.label.tags}
+        tags[DEVICE_TAG] = "CPU" if trial.device is None else f"GPU {trial.device}"
     return tags
 
 
-def _description(plan: TrainingSpec, prepared: Prepared) -> str:
-    options = prepared.options
-    choices = {group: for_markdown(name) for group, name in plan.choices.items()}
+def run_description(spec: TrainingSpec, prepared: Prepared) -> str:
+    """Return a run's description, in Markdown."""
+    options = spec.options
+    choices = {group: for_markdown(name) for group, name in spec.choices.items()}
     augmented = "" if prepared.augmentation is None else f", augmented by **{choices['augmentation']}**"
     return (
         f"**{choices['model']}** ({prepared.network.count_params():,} parameters) trained with "
         f"**{choices['optimizer']}** on **{choices['data']}**{augmented}: {len(prepared.train):,} training "
         f"and {len(prepared.validation):,} validation images, up to {options.epochs} epochs, "
         f"batches of {options.batch_size}, {options.precision}.\n\n"
-        f"{_summary(plan, prepared.train, prepared.validation).markdown()}"
+        f"{data_summary(spec, prepared.train, prepared.validation).markdown()}"
     )

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 from runback.classifier.build import prepare
 from runback.classifier.hydra_app import enter_project
-from runback.classifier.record import code_here, record
-from runback.classifier.recorded_plan import recorded_plan
+from runback.classifier.record import code_here, run_record
+from runback.classifier.recorded_spec import recorded_spec
 from runback.classifier.train import train
 from runback.classifier.train_config import TrainingSpec
 from runback.errors import InputError
 from runback.provenance.comparing.difference import differences
-from runback.runs.artifacts import RECORD
 from runback.runs.continuation import reopen
+from runback.runs.schema import RECORD
 from runback.runs.stored_run import StoredRun, find_recorded, refuse_other_data
 from runback.system.files.folder_lock import alone_in
 from runback.system.stop_signals import held_signals, stop_on_signals
 from runback.system.text.quiet_stderr import silenced
 from runback.system.text.terminal import say
-from runback.tracking.layout import Layout
+from runback.tracking.layout import Layout, project_root
 
 if TYPE_CHECKING:
     from runback.runs.checkpoint import Checkpoint
@@ -32,11 +32,12 @@ def main(argv: list[str]) -> int:
     """Run `runback train resume=RUN`."""
     others = [argument for argument in argv if not argument.startswith("resume=")]
     if others or len(argv) > 1:
-        told = others[0] if others else argv[1]
+        argument = others[0] if others else argv[1]
         raise InputError(
-            f"resume=RUN stands alone, a run goes on with the config it began with; got {told!r}"
+            f"resume=RUN stands alone, a run goes on with the config it began with; got {argument!r}"
         )
-    layout = enter_project()
+    layout = Layout(project_root())
+    enter_project(layout)
     with stop_on_signals():
         run_id = resume(argv[0].removeprefix("resume="), layout)
     say(f"run {run_id}")
@@ -63,14 +64,14 @@ def resume(reference: str, layout: Layout) -> str:
         recorded = find_recorded(found.id, layout)  # the process that held the folder may have ended it
         _refuse_finished(recorded)
         _refuse_unrecorded(recorded, layout)
-        plan = recorded_plan(recorded, folder, recorded.name)
+        spec = recorded_spec(recorded, folder, recorded.name, layout)
         checkpoint = load_newest(folder)
-        _refuse_what_does_not_fit(recorded, plan, checkpoint)
+        _refuse_what_does_not_fit(recorded, spec, checkpoint)
         with contextlib.ExitStack() as ends:
             with held_signals():  # it runs again from some moment on in here: what ends it gives its reason
-                begun = reopen(open_store(layout), recorded.id, folder, checkpoint)
-                ends.enter_context(recording(begun.run))
-            train(plan, begun=begun)
+                continuation = reopen(open_store(layout), recorded.id, folder, checkpoint)
+                ends.enter_context(recording(continuation.run))
+            train(spec, continuation=continuation)
     return recorded.id
 
 
@@ -106,15 +107,15 @@ def _refuse_unrecorded(recorded: StoredRun, layout: Layout) -> None:
 
 
 def _refuse_what_does_not_fit(
-    recorded: StoredRun, plan: TrainingSpec, checkpoint: "Checkpoint | None"
+    recorded: StoredRun, spec: TrainingSpec, checkpoint: "Checkpoint | None"
 ) -> None:
     """Refuse other data or another network; say what else may keep the run from ending as it would have."""
     with silenced():
         from runback.classifier.training.fit import compile_model
         from runback.keras.training_state import restore
 
-    prepared = prepare(plan.config)
-    now = record(plan, prepared.threads, prepared.train, prepared.validation, code_here())
+    prepared = prepare(spec)
+    now = run_record(spec, prepared.train, prepared.validation, code_here(spec.layout.root))
     found = differences(recorded.record, now)
     refuse_other_data(found)
     if checkpoint is not None:

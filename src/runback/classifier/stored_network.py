@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from runback.errors import InputError
 from runback.keras.network_file import check_network_file, room
 from runback.keras.network_limit import limited_network
-from runback.runs.artifacts import CONFIG, NETWORK
+from runback.runs.schema import CONFIG, NETWORK
 from runback.system.config import targets
 from runback.system.text.quiet_stderr import silenced
 from runback.tracking.mlflow_limits import first_line

@@ -1,15 +1,16 @@
 """Lets Hydra find the files of a project's `sweeps/`, and nothing else that lies in its folder."""
 
+import os
 from pathlib import PurePosixPath
 
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from runback.tracking.layout import project_root
+from runback.sweeping.hydra_internals import FileConfigSource
+from runback.tracking.layout import ROOT_VARIABLE
 
 GROUP = "sweeps"
 
@@ -49,8 +50,8 @@ class SweepFilesPath(SearchPathPlugin):  # type: ignore[misc]
     """Adds the project's `sweeps/` to where Hydra searches."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Add it behind conf/."""
-        search_path.append("runback", f"{GROUP}://{project_root()}")
+        """Add it behind conf/; `hydra_app.enter_project` has set the variable."""
+        search_path.append("runback", f"{GROUP}://{os.environ[ROOT_VARIABLE]}")
 
 
 def add_sweep_files() -> None:

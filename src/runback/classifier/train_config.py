@@ -1,9 +1,9 @@
 """Declares a run's config: run-level keys here, a part's own as parameters of what its `_target_` names."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -11,6 +11,8 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from runback.errors import InputError
 from runback.runs.objectives import OBJECTIVES
 from runback.system.config import targets
+from runback.system.config.written_config import WrittenConfig, resolved, written
+from runback.tracking.layout import Layout
 
 WATCHED = ("val_accuracy", "val_loss", "accuracy", "loss")
 """The objectives that early stopping can watch."""
@@ -126,15 +128,65 @@ GROUPS = ("model", "optimizer", "schedule", "augmentation", "data")
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """One training to do: its whole config, where that came from, and the folder for what it writes."""
+    """One training to do: its config, resolved once, where that came from, and where it writes."""
 
     name: str
     """The run's, for a person."""
-    config: DictConfig
+    config: Mapping[str, Any]
+    """Every key's value: to be used, and never to be written."""
+    written: WrittenConfig
+    """The config as it is written, with the number of threads."""
+    options: TrainingConfig
+    threads: int
+    """The CPU threads that it trains with."""
     choices: Mapping[str, str]
     """The names of the files chosen in `GROUPS`."""
     overrides: Sequence[str]
     folder: Path
+    layout: Layout
+
+    @classmethod
+    def of(
+        cls,
+        cfg: DictConfig,
+        *,
+        share: int,
+        folder: Path,
+        layout: Layout,
+        name: str = "",
+        choices: Mapping[str, str] | None = None,
+        overrides: Sequence[str] = (),
+    ) -> Self:
+        """Return a training by this config; `share` are its CPU threads where the config names none.
+
+        Errors: InputError for what cannot be resolved, and for values that a `TrainingConfig` cannot have.
+        """
+        config = resolved(cfg)
+        options: TrainingConfig = OmegaConf.to_object(cfg.training)  # type: ignore[assignment]
+        threads = share if options.threads is None else options.threads
+        shown = written(cfg)
+        tree = {**shown.tree, "training": {**shown.tree["training"], "threads": threads}}
+        return cls(
+            name,
+            config,
+            replace(shown, tree=tree),
+            options,
+            threads,
+            choices=choices or {},
+            overrides=overrides,
+            folder=folder,
+            layout=layout,
+        )
+
+    @property
+    def seed(self) -> int:
+        """The seed of all that is random in it but the split of the data."""
+        return int(self.config["seed"])
+
+    @property
+    def experiment(self) -> str:
+        """The name of its experiment in MLflow."""
+        return str(self.config["tracking"]["experiment"])
 
 
 SPLIT_KNOBS = ("limit", "validation_fraction", "validation_split", "validation_seed")

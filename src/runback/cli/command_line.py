@@ -1,7 +1,6 @@
 """The command line: `runback VERB …` imports the verb's module and hands over."""
 
 import contextlib
-import difflib
 import importlib
 import sys
 import traceback
@@ -9,6 +8,7 @@ import traceback
 from runback.errors import RunbackError, Stopped
 from runback.system.secrecy import redacted
 from runback.system.text.escape import lines_for_terminal
+from runback.system.text.listing import did_you_mean
 from runback.system.text.redacted_output import redacted_output
 from runback.system.text.terminal import guard, say
 
@@ -64,8 +64,7 @@ def _answered(arguments: list[str]) -> int:
 
 def _run(verb: str, arguments: list[str]) -> int:
     if verb not in VERBS:
-        nearest = difflib.get_close_matches(verb, VERBS, 1)
-        hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(VERBS)}"
+        hint = did_you_mean(verb, VERBS, f"expected one of {', '.join(VERBS)}")
         return _fail(f"unknown command '{verb}': {hint}", 2)
     if verb == "train":
         resumes = any(argument.startswith("resume=") for argument in arguments)

@@ -9,16 +9,13 @@ from rich.table import Table
 
 from runback.provenance.comparing.difference import Difference
 from runback.system.text.escape import for_terminal
-from runback.system.text.screen import Screen
+from runback.system.text.screen import UNLIMITED, Screen
 
 ROWS = 500
 """Differences that are shown; the rest is counted."""
 
 CELL = 500
 """Characters of a text that are shown: each row is as wide as the widest."""
-
-UNLIMITED = 100_000
-"""Columns where no terminal limits them: a file or a pipe gets each row on one line, whole."""
 
 HEADS = ("differs", "", "recorded", "now")
 

@@ -1,6 +1,5 @@
 """Why two runs differ: only what does, causes before effects."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +8,11 @@ from omegaconf import OmegaConf
 from runback.comparison.difference_table import print_differences
 from runback.provenance.code.changed_files import code_differences
 from runback.provenance.comparing.difference import Difference, differences
-from runback.runs.artifacts import PATCH
+from runback.runs.schema import PATCH
 from runback.runs.stored_run import StoredRun, find_recorded
+from runback.system.config.flattening import flatten
 from runback.system.text.screen import Screen
+from runback.system.text.terminal import say_json
 from runback.tracking.layout import Layout
 
 IGNORED = ("training.threads", "training.checkpoint.every")
@@ -24,7 +25,7 @@ def print_difference(references: tuple[str, str], layout: Layout, *, as_json: bo
     found = [*_causes(first, second, layout), *_effects(first, second)]
     if as_json:
         facts = {"runs": [first.id, second.id], "differences": [one.as_dict() for one in found]}
-        print(json.dumps(facts, indent=2))  # noqa: T201 - the command's result
+        say_json(facts)
     else:
         _show(first, second, found)
 
@@ -43,15 +44,9 @@ def _causes(first: StoredRun, second: StoredRun, layout: Layout) -> list[Differe
 
 
 def _config(first: StoredRun, second: StoredRun) -> list[Difference]:
-    a, b = (dict(_flat(OmegaConf.to_container(run.config))) for run in (first, second))
+    a, b = (dict(flatten(OmegaConf.to_container(run.config))) for run in (first, second))
     keys = [key for key in sorted({*a, *b}) if a.get(key) != b.get(key) and key not in IGNORED]
     return [Difference("config", key, _text(a, key), _text(b, key)) for key in keys]
-
-
-def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    if isinstance(tree, Mapping) and tree:
-        return [pair for key, value in tree.items() for pair in _flat(value, f"{prefix}{key}.")]
-    return [(prefix.rstrip("."), tree)]
 
 
 def _text(flat: Mapping[str, Any], key: str) -> str:

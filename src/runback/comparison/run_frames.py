@@ -9,21 +9,31 @@ import pandas as pd
 from runback.comparison.columns import curve_columns, typed, whole
 from runback.comparison.run_metrics import results
 from runback.errors import InputError
-from runback.runs.artifacts import NETWORK
+from runback.runs.schema import NETWORK
 from runback.system.files.contained_path import inside
 from runback.tracking.read.rows import Runs
 from runback.tracking.read.run_reader import Reader
-from runback.tracking.tags import FAILURE_TAG, KIND_TAG, REASON_TAG, SWEEP_TAG, TRIAL_TAG
+from runback.tracking.tags import (
+    COMMIT_TAG,
+    DIRTY_TAG,
+    FAILURE_TAG,
+    KIND_TAG,
+    REASON_TAG,
+    SWEEP_TAG,
+    TRAIN_HASH_TAG,
+    TRIAL_TAG,
+    VALIDATION_HASH_TAG,
+)
 from runback.tracking.upkeep.moved_artifacts import local_path
 
 SIZE = "model.parameters"
 """The param that no person chose: the column `parameters`."""
 
 CODE_AND_DATA = {
-    "commit": "runback.commit",
-    "uncommitted": "runback.dirty",
-    "training_data": "runback.data_hash.train",
-    "validation_data": "runback.data_hash.validation",
+    "commit": COMMIT_TAG,
+    "uncommitted": DIRTY_TAG,
+    "training_data": TRAIN_HASH_TAG,
+    "validation_data": VALIDATION_HASH_TAG,
 }
 """Columns with what a run is made from besides its config, and their tags."""
 

@@ -1,6 +1,5 @@
 """Which runs a table shows, in which order, and which of their columns."""
 
-import difflib
 from dataclasses import dataclass
 
 import pandas as pd
@@ -9,6 +8,7 @@ from runback.comparison.run_frames import RunFrame
 from runback.errors import InputError
 from runback.runs.objectives import OBJECTIVES, higher_is_better, recorded_objectives
 from runback.system.text.formatting import short_names
+from runback.system.text.listing import did_you_mean
 
 RESULTS = ("val_accuracy", "val_loss", "test_accuracy")
 """Metrics that are shown, besides the objectives."""
@@ -107,6 +107,5 @@ def _named(name: str, found: RunFrame) -> str:
     wanted = name.strip()
     if wanted in known:
         return known[wanted]
-    nearest = difflib.get_close_matches(wanted, known, 1)
-    hint = f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(found.rows)}"
+    hint = did_you_mean(wanted, known, f"there are {', '.join(found.rows)}")
     raise InputError(f"unknown column '{wanted}': {hint}")

@@ -4,14 +4,8 @@ import json
 
 from runback.comparison.cells import text_columns
 from runback.comparison.runs_table import RunTable
-from runback.provenance.comparing.reproduction_page import html_table
-from runback.system.text.escape import for_html
 from runback.system.text.frame_csv import frame_csv
-
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem } table { border-collapse: collapse }
-th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid; white-space: nowrap }
-"""
+from runback.system.text.html_page import html_page, html_table
 
 
 def as_text(table: RunTable) -> str:
@@ -45,6 +39,4 @@ def as_html(table: RunTable, title: str) -> str:
     """Return a page with the table, without anything from elsewhere."""
     columns = text_columns(table)
     rows = zip(*(column.cells for column in columns), strict=True)
-    head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{for_html(title)}</title>"
-    body = html_table([column.head for column in columns], rows)
-    return f"{head}\n<style>{STYLE}</style>\n<h1>{for_html(title)}</h1>\n{body}\n"
+    return html_page(title, f'<div class="wide">{html_table([one.head for one in columns], rows)}</div>')

@@ -8,7 +8,8 @@ from rich.table import Table
 
 from runback.comparison.cells import Column, text_columns
 from runback.comparison.runs_table import RunTable
-from runback.system.text.screen import Screen
+from runback.system.text.listing import first_lines
+from runback.system.text.screen import UNLIMITED, Screen
 
 SHOWN = 40
 """Runs that are shown on a terminal unless it is said how many."""
@@ -23,9 +24,6 @@ SIZES = ("parameters", "model_bytes")
 
 IN_ONE = "what varies"
 """The column that holds several."""
-
-UNLIMITED = 100_000
-"""Columns of a terminal that takes everything."""
 
 
 def show(table: RunTable) -> None:
@@ -95,5 +93,4 @@ def _reasons(rows: pd.DataFrame) -> list[str]:
     """Return why runs failed, a line each."""
     failed = rows[rows["status"] == "FAILED"].reindex(columns=["run", "reason"]).dropna()
     lines = [f"{run[:ID_LENGTH]} failed: {reason}" for run, reason in failed.itertuples(index=False)]
-    more = [f"and {len(lines) - REASONS:,} more that failed"] if len(lines) > REASONS else []
-    return lines[:REASONS] + more
+    return first_lines(lines, REASONS, "that failed")

@@ -10,6 +10,7 @@ from runback.errors import InputError
 from runback.housekeeping.leftovers import Leftover
 from runback.system.files.folder_lock import is_held
 from runback.tracking.layout import waits
+from runback.tracking.tags import KIND_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
     from runback.tracking.store import Store
@@ -69,8 +70,6 @@ def _folders(store: "Store", found: "Deleted") -> Iterator[Leftover]:
         if not any(top in folder.parents for top in (store.layout.runs, store.layout.sweeps)):
             continue
         known.add(folder)
-        is_sweep = run.data.tags.get("runback.kind") == "sweep"
-        if not (
-            search_sweep(store, run.data.tags["runback.sweep"]) if is_sweep else newest_in(store, folder)
-        ):
+        is_sweep = run.data.tags.get(KIND_TAG) == "sweep"
+        if not (search_sweep(store, run.data.tags[SWEEP_TAG]) if is_sweep else newest_in(store, folder)):
             yield Leftover.of("folder", folder, f"run {run.info.run_id} was deleted")

@@ -11,6 +11,7 @@ from runback.housekeeping.check import Check, ok
 from runback.housekeeping.package_checks import missing_cuda
 from runback.provenance.machine import hardware
 from runback.sweeping.trials.devices import devices
+from runback.sweeping.trials.out_of_memory import MEMORY_PER_TRIAL
 from runback.system.cores import available_cores
 from runback.system.text.quiet_stderr import NVIDIA_DRIVER
 from runback.tracking.layout import Layout, check_writable
@@ -21,9 +22,6 @@ weights 0.04 GB, and its checkpoints as much again. With less, a sweep ends in t
 
 LITTLE_SPACE = 5_000_000_000
 """Bytes below which there is a warning: a sweep of 100 such runs wants that."""
-
-LITTLE_MEMORY = 1_500_000_000
-"""What a sweep counts for each trial (`sweeping.sweeper`, which takes long to import)."""
 
 GIGABYTE = 1e9
 
@@ -56,10 +54,10 @@ def memory_check() -> Check:
     """Check that there is memory for one trial."""
     memory = psutil.virtual_memory()
     found = f"{memory.available / GIGABYTE:,.1f} of {memory.total / GIGABYTE:,.1f} GB available"
-    if memory.available >= LITTLE_MEMORY:
+    if memory.available >= MEMORY_PER_TRIAL:
         return ok("memory", found)
     return Check(
-        "memory", "warning", found, f"end other programs: a trial may want {LITTLE_MEMORY / GIGABYTE:g} GB"
+        "memory", "warning", found, f"end other programs: a trial may want {MEMORY_PER_TRIAL / GIGABYTE:g} GB"
     )
 
 

@@ -15,7 +15,8 @@ import psutil
 from runback.errors import InputError
 from runback.housekeeping.check import Check, ok
 from runback.provenance.code.working_tree import abandoned_checkouts, remove_checkout
-from runback.system.files.folder_lock import alone_with, is_held, is_locked
+from runback.system.files.file_lock import is_locked
+from runback.system.files.folder_lock import alone_with, is_held
 from runback.tracking.layout import OUTBOX, Layout
 
 if TYPE_CHECKING:

@@ -84,6 +84,5 @@ def _lock_check(lock: Path) -> list[Check]:
     ]
     if not others:
         return [ok("uv.lock", "the installed packages are the locked ones")]
-    more = f" and {len(others) - DIFFERENCES_SHOWN} more" if len(others) > DIFFERENCES_SHOWN else ""
-    told = f"other packages are installed: {', '.join(others[:DIFFERENCES_SHOWN])}{more}"
+    told = f"other packages are installed: {listed(others, DIFFERENCES_SHOWN)}"
     return [Check("uv.lock", "warning", told, INSTALL)]

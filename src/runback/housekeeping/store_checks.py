@@ -183,11 +183,12 @@ def _runs_check(store: "Store", ours: Collection[str]) -> Check:
 
 
 def _close(store: "Store", ours: Collection[str]) -> str:
+    from runback.tracking.tags import SWEEP_TAG
     from runback.tracking.upkeep.dead_runs import close, running
 
     closed = [run for run in running(store, ours).unattended if close(store, run)]
     told = f"{_count(closed, 'run')} closed as KILLED"
-    if any("runback.sweep" in run.data.tags for run in closed):
+    if any(SWEEP_TAG in run.data.tags for run in closed):
         return f"{told}; `runback sweep NAME` takes a sweep's trials up"
     return told
 

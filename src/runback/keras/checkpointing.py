@@ -11,6 +11,7 @@ import keras
 
 from runback.errors import DiskFull
 from runback.keras.epoch_report import EpochReport
+from runback.keras.keras_internals import best_weights, stopping_state
 from runback.keras.training_state import model_state, values
 from runback.runs.checkpoint import Checkpoint, Variable, save
 from runback.system.files.full_disk import is_full
@@ -18,9 +19,6 @@ from runback.system.stop_signals import HeldSignals, held_signals
 
 WORTHWHILE = 60.0
 """Seconds of training below which a lost one is sooner trained again than thought about."""
-
-STOPPING_STATE = ("wait", "best", "best_epoch", "stopped_epoch")
-"""Attributes that keras.callbacks.EarlyStopping carries from epoch to epoch, besides the best weights."""
 
 _logger = logging.getLogger(__name__)
 
@@ -133,9 +131,9 @@ class Checkpoints(keras.callbacks.Callback):
         variables = model_state(self.model)
         stopping = None
         if self._stopping is not None:
-            stopping = {name: getattr(self._stopping, name) for name in STOPPING_STATE}
+            stopping = stopping_state(self._stopping)
             paths = [weight.path for weight in self.model.weights]
-            variables["best"] = [*map(Variable, paths, self._stopping.best_weights or [])]
+            variables["best"] = [*map(Variable, paths, best_weights(self._stopping))]
         if step:
             variables["metrics"] = self._metrics
         return Checkpoint(

@@ -1,10 +1,8 @@
 """Lets a training begin where a checkpoint was made."""
 
-from collections.abc import Callable
-from typing import Any
-
 import keras
 
+from runback.keras.keras_internals import restore_stopping, skip_steps
 from runback.keras.training_state import restore_metrics
 from runback.runs.checkpoint import Checkpoint
 
@@ -23,12 +21,10 @@ class Resumption(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Restore early stopping, and pass over the steps that are done."""
         if self._stopping is not None:
-            for name, value in (self._start.stopping or {}).items():
-                setattr(self._stopping, name, value)
             best = [value for _, value in self._start.variables.get("best", [])]
-            self._stopping.best_weights = best or None  # None: no epoch is complete yet
+            restore_stopping(self._stopping, self._start.stopping or {}, best)
         if self._start.step:
-            self.model.train_function = _after(self._start.step, self.model)
+            skip_steps(self.model, self._start.step)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Restore what the metrics had gathered in the interrupted epoch."""
@@ -39,20 +35,3 @@ class Resumption(keras.callbacks.Callback):
 def has_stopped(start: Checkpoint) -> bool:
     """Return whether early stopping had ended the training when this checkpoint was made."""
     return start.stopping is not None and start.stopping["stopped_epoch"] > 0
-
-
-def _after(steps: int, model: keras.Model) -> Callable[[Any], Any]:
-    """Return the model's train function, but doing nothing in its first `steps` calls.
-
-    Keras' loop begins with the first step of an epoch, always.
-    """
-    train = model.train_function
-    logs = model.get_metrics_result()  # Keras looks at the names only
-    calls = 0
-
-    def train_or_skip(batches: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        return logs if calls <= steps else train(batches)
-
-    return train_or_skip

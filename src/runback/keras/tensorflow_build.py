@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from runback.keras.tensorflow_internals import is_onednn_enabled
+
 
 def tensorflow_build() -> dict[str, Any]:
     """Return which TensorFlow this is, what it was built for, and whether oneDNN computes for it here.
@@ -15,15 +17,5 @@ def tensorflow_build() -> dict[str, Any]:
         "version": tf.version.VERSION,
         "git_version": tf.version.GIT_VERSION,
         "build": dict(sorted(tf.sysconfig.get_build_info().items())),
-        "onednn": _onednn(),
+        "onednn": is_onednn_enabled(),
     }
-
-
-def _onednn() -> bool | None:
-    try:
-        # There is no public way to ask; the default depends on what the CPU can do.
-        from tensorflow.python.util import _pywrap_util_port
-    except ImportError:
-        return None
-    is_enabled = getattr(_pywrap_util_port, "IsMklEnabled", None)
-    return None if is_enabled is None else bool(is_enabled())

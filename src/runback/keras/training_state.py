@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from runback.errors import InputError
+from runback.keras.keras_internals import build_metrics
 from runback.runs.checkpoint import Checkpoint, Variable
 
 
@@ -36,7 +36,7 @@ def restore(checkpoint: Checkpoint, model: keras.Model) -> None:
     build_optimizer(model)
     groups = {"model": model.variables, "optimizer": model.optimizer.variables}
     if "metrics" in checkpoint.variables:
-        _build_metrics(model)
+        build_metrics(model)
         groups["metrics"] = model.metrics_variables
     if checkpoint.variables.get("best"):
         groups["best"] = model.weights
@@ -49,12 +49,6 @@ def restore(checkpoint: Checkpoint, model: keras.Model) -> None:
 def restore_metrics(checkpoint: Checkpoint, model: keras.Model) -> None:
     """Give the metrics of a model that was restored what they had gathered: Keras resets them each epoch."""
     _assign(checkpoint, "metrics", model.metrics_variables)
-
-
-def _build_metrics(model: keras.Model) -> None:
-    """Make the metrics' variables, which Keras does in the first step."""
-    labels, probabilities = np.zeros(1), np.zeros((1, *model.output_shape[1:]), np.float32)
-    model.compute_metrics(None, labels, probabilities)
 
 
 def _assign(checkpoint: Checkpoint, group: str, variables: Sequence[Any]) -> None:

@@ -7,7 +7,6 @@ beside them. The zip's CRC-32 of each member tells a damaged file.
 import json
 import logging
 import math
-import os
 import re
 import struct
 import time
@@ -18,15 +17,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import ml_dtypes  # noqa: F401 - makes NumPy know bfloat16 and its like by name
 import numpy as np
 
 from runback.errors import InputError
 from runback.system.files.npy_header import array_of
-from runback.system.files.regular_file import WRITE, open_regular, reading
-from runback.system.files.whole_file import publish
+from runback.system.files.regular_file import reading
+from runback.system.files.whole_file import whole_file
 
 FORMAT = "runback-checkpoint-1"
 
@@ -110,14 +109,10 @@ def save(folder: Path, checkpoint: Checkpoint, *, keep: Path | None = None) -> P
     cannot be written; then nothing has changed.
     """
     target = folder / file_name(checkpoint.epoch, checkpoint.step)
-    partial = folder / f".{target.name}.partial"
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        _write(partial, checkpoint)
-        publish(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-    for other in [*checkpoints(folder), *folder.glob(".checkpoint-*.npz.partial")]:
+    with whole_file(target) as file:
+        _write(file, checkpoint)
+    for other in [*checkpoints(folder), *folder.glob(".*checkpoint-*.npz.partial")]:
         if other not in (target, keep):
             with suppress(OSError):
                 other.unlink()
@@ -168,16 +163,13 @@ def _members(groups: dict[str, list[Variable]]) -> Iterator[tuple[str, np.ndarra
             yield f"{group}.{index:04d}.npy", variable.value
 
 
-def _write(path: Path, checkpoint: Checkpoint) -> None:
+def _write(file: BinaryIO, checkpoint: Checkpoint) -> None:
     state = {"format": FORMAT, **{name: getattr(checkpoint, name) for name in STATE_FIELDS}}
     state["variables"] = {
         group: [[path, list(value.shape), value.dtype.name] for path, value in variables]
         for group, variables in checkpoint.variables.items()
     }
-    with (
-        os.fdopen(open_regular(path, WRITE), "wb") as file,
-        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
-    ):
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         with archive.open(STATE, "w") as member:
             member.write(json.dumps(state).encode())
         for name, value in _members(checkpoint.variables):

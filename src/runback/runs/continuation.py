@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING
 from runback.errors import InputError
 from runback.sweeping.trials.trial import STORE_PATIENCE, Trial
 from runback.system.text.terminal import say
-from runback.tracking.layout import MIRROR, OUTBOX, SAMPLES, Layout, project_root
-from runback.tracking.tags import RETRY_TAG
+from runback.tracking.layout import MIRROR, OUTBOX, SAMPLES, Layout
+from runback.tracking.tags import RESUMED_TAG, RETRY_TAG
 
 if TYPE_CHECKING:
     from runback.runs.checkpoint import Checkpoint
     from runback.tracking.store import Store
     from runback.tracking.write.run import Run
-
-RESUMED_TAG = "runback.resumed"
-"""The tag that says where a run went on each time."""
 
 _logger = logging.getLogger(__name__)
 
@@ -32,7 +29,7 @@ class Continuation:
     checkpoint: "Checkpoint | None"
 
 
-def continue_trial(folder: Path, trial: Trial) -> tuple[Continuation | None, dict[str, str]]:
+def continue_trial(folder: Path, trial: Trial, layout: Layout) -> tuple[Continuation | None, dict[str, str]]:
     """Return where the run goes on of a trial whose process, in this folder, was stopped or died.
 
     Without a checkpoint: the tags of another run in its place. Errors: StoreError.
@@ -41,11 +38,11 @@ def continue_trial(folder: Path, trial: Trial) -> tuple[Continuation | None, dic
     from runback.tracking.store import open_store
     from runback.tracking.write.outbox import Outbox
 
-    run_id = Outbox(folder).run_id or trial.begun
+    run_id = Outbox(folder).run_id or trial.previous_run_id
     if not run_id:  # its process, or the coordinator, was killed before that knew
         _clear(folder)
         return None, {}
-    store = open_store(Layout(project_root()), is_prepared=True)
+    store = open_store(layout, is_prepared=True)
     checkpoint = None
     with contextlib.suppress(InputError):  # all are damaged
         checkpoint = load_newest(folder)

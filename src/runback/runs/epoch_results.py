@@ -1,13 +1,14 @@
 """The part of each epoch's metrics that the same training has to give again."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+from runback.runs.schema import EpochResult
 
 RESULTS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 """An epoch's metrics that are part of its result; the others measure time."""
 
 
-def epoch_results(history: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
+def epoch_results(history: Sequence[Mapping[str, float]]) -> list[EpochResult]:
     """Return each epoch's results, counted from 1."""
     return [
         {"epoch": number, "metrics": {name: metrics[name] for name in RESULTS if name in metrics}}

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import DictConfig
-
 from runback.errors import InputError
 from runback.provenance.bundle.manifest import shorten
 from runback.provenance.code.git import GitError, git
@@ -18,18 +16,17 @@ from runback.provenance.machine import lock_file
 from runback.provenance.machine.environment import python
 from runback.provenance.machine.locked_environment import refuse_version
 from runback.runs import foreign_config
-from runback.runs.artifacts import CODE, CONFIG, LOCK, PATCH, UNTRACKED
+from runback.runs.schema import CODE, CONFIG, LOCK, PATCH, UNTRACKED
 from runback.runs.stored_run import StoredRun
+from runback.sweeping.task import Task
 from runback.system.config import targets
+from runback.system.text.listing import first_lines, listed
 from runback.tracking.layout import Layout
 
 SHOWN = 4
 """Things of one kind that are named; the rest is counted."""
 
 MAX_PYPROJECT = 2**20
-
-CheckParts = Callable[[DictConfig, str, tuple[str, ...] | None], None]
-"""Raises InputError for a config, named by the text, whose parts the modules declared cannot build."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class ForeignPart:
 def foreign_parts(
     recorded: StoredRun,
     layout: Layout,
-    check_parts: CheckParts,
+    task: Task,
     *,
     in_place: bool,
     shown: int = SHOWN,
@@ -58,7 +55,7 @@ def foreign_parts(
         code = _Code(recorded, layout, shown)
         parts += [("code", code.commit), ("changes", code.changes), ("untracked", code.untracked)]
         parts += [("packages", code.packages), ("Python", code.python)]
-    parts.append(("config", lambda: _config(recorded, layout, shown, check_parts, in_place=in_place)))
+    parts.append(("config", lambda: _config(recorded, layout, shown, task, in_place=in_place)))
     found = [ForeignPart(kind, tuple(tell())) for kind, tell in parts]
     return [one for one in found if one.lines]
 
@@ -147,12 +144,11 @@ class _Code:
         return lock_file.USUAL | (lock_file.read_lock(own).places if own else frozenset())
 
 
-def _config(
-    recorded: StoredRun, layout: Layout, shown: int, check_parts: CheckParts, *, in_place: bool
-) -> Iterator[str]:
+def _config(recorded: StoredRun, layout: Layout, shown: int, task: Task, *, in_place: bool) -> Iterator[str]:
     found = foreign_config.reach(recorded.config, f"{CONFIG} of run {recorded.id}")
     declared = targets.declared_modules(layout.root) if in_place else _declared(recorded, layout)
-    check_parts(recorded.config, f"{CONFIG} of run {recorded.id}", declared)
+    if task.check_parts is not None:
+        task.check_parts(recorded.config, f"{CONFIG} of run {recorded.id}", declared)
     for told, pairs in (
         ("reads of the environment", found.variables),
         ("reads outside the working folder", found.paths),
@@ -228,11 +224,8 @@ def _count(number: int, noun: str) -> str:
 
 
 def _each(lines: Sequence[str], shown: int) -> Iterator[str]:
-    yield from (f"  {line}" for line in lines[:shown])
-    if len(lines) > shown:
-        yield f"  and {len(lines) - shown:,} more"
+    yield from (f"  {line}" for line in first_lines(lines, shown))
 
 
 def _listed(names: Sequence[str], shown: int) -> str:
-    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
-    return ", ".join(shorten(name) for name in names[:shown]) + more
+    return listed([shorten(name) for name in names], shown)

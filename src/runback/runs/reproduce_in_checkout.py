@@ -15,8 +15,8 @@ from runback.errors import InputError, Stopped, TrainingError
 from runback.provenance.code.tree_zip import tree_entries, tree_files
 from runback.provenance.code.working_tree import knows_commit, toplevel, unpacked, worktree
 from runback.provenance.machine.locked_environment import Terms, locked_python
-from runback.runs.artifacts import CODE, LOCK, PATCH, UNTRACKED
 from runback.runs.foreign_code import is_code_ours, is_lock_ours
+from runback.runs.schema import CODE, LOCK, PATCH, UNTRACKED
 from runback.runs.stored_run import StoredRun
 from runback.system.text.escape import for_terminal
 from runback.system.text.screen import Screen
@@ -97,7 +97,7 @@ def _checkout(recorded: StoredRun, layout: Layout) -> Iterator[Path]:
         if is_unknown:
             made = unpacked(recorded.files.read(CODE), folder, patch, untracked, tree=code["tree"])
         else:
-            made = worktree(layout.root, code["commit"], folder, patch, untracked)
+            made = worktree(layout.root, str(code["commit"]), folder, patch, untracked)
         with made:
             yield folder
     finally:

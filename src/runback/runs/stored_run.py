@@ -1,6 +1,5 @@
 """A recorded run, as it is read back: from the store, by its ID or another name, or from a bundle."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,22 +9,17 @@ from typing import Any, Protocol
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel
 
 from runback.errors import DataError, InputError
 from runback.provenance.bundle.bundle_file import Bundle, open_bundle
+from runback.provenance.bundle.manifest import MANIFEST
 from runback.provenance.code import patch, snapshot, tree_zip
 from runback.provenance.comparing.difference import Difference
-from runback.provenance.comparing.record_form import (
-    BundleForm,
-    HistoryForm,
-    RecordForm,
-    ResultForm,
-    check_form,
-)
 from runback.provenance.machine import lock_file
 from runback.runs import foreign_config
-from runback.runs.artifacts import (
+from runback.runs.epoch_results import RESULTS, epoch_results
+from runback.runs.run_reference import is_bundle, run_id
+from runback.runs.schema import (
     CODE,
     CONFIG,
     HISTORY,
@@ -36,9 +30,13 @@ from runback.runs.artifacts import (
     RECORD,
     RESULT,
     UNTRACKED,
+    RunRecord,
+    RunResult,
+    checked_run,
+    read_history,
+    read_record,
+    read_result,
 )
-from runback.runs.epoch_results import RESULTS, epoch_results
-from runback.runs.run_reference import is_bundle, run_id
 from runback.system import signing_key
 from runback.system.config.written_config import written_overrides
 from runback.system.files.folder_lock import alone_in
@@ -123,15 +121,15 @@ class StoredRun:
         return {name: self.files.read(name) for name in MADE_FROM if name in self.files.names}
 
     @cached_property
-    def record(self) -> dict[str, Any]:
-        """What the run was made from."""
-        return self._json(RECORD, RecordForm)
+    def record(self) -> RunRecord:
+        """The record of what the run was made from."""
+        return read_record(self.files.read(RECORD), f"{RECORD} of run {self.id}")
 
     @cached_property
-    def result(self) -> dict[str, Any]:
-        """What came out; of a run that was killed only its epochs' metrics are known."""
+    def result(self) -> RunResult:
+        """The result; of a run that was killed only its epochs' metrics are there."""
         if RESULT in self.files.names:
-            return self._json(RESULT, ResultForm)
+            return read_result(self.files.read(RESULT), f"{RESULT} of run {self.id}")
         return {
             "epochs": epoch_results(self.history),
             "weights": None,
@@ -157,9 +155,6 @@ class StoredRun:
     def optional(self, name: str) -> bytes | None:
         """Return a file's content, None where the run has no such file."""
         return self.files.read(name) if name in self.files.names else None
-
-    def _json(self, name: str, form: type[BaseModel]) -> dict[str, Any]:
-        return _json(self.files.read(name), form, f"{name} of run {self.id}")  # type: ignore[no-any-return]
 
     def _yaml(self, name: str, kind: type) -> Any:
         try:
@@ -203,15 +198,15 @@ def from_store(store: Store, reference: str) -> StoredRun:
 
 def from_bundle(bundle: Bundle) -> StoredRun:
     """Return the run in an exported bundle, of which record and config were looked at. Errors: InputError."""
-    check_form(BundleForm, bundle.run, f"manifest.json of {bundle.path}")
+    run = checked_run(bundle.run, f"{MANIFEST} of {bundle.path}")
     _refuse_large(bundle)
     recorded = StoredRun(
-        id=bundle.run["id"],
-        name=bundle.run["name"],
-        status=bundle.run["status"],
-        tags=bundle.run["tags"],
+        id=run["id"],
+        name=run["name"],
+        status=run["status"],
+        tags=run["tags"],
         files=bundle,
-        history=_json(bundle.read(HISTORY), HistoryForm, f"{HISTORY} of {bundle.path}"),
+        history=read_history(bundle.read(HISTORY), f"{HISTORY} of {bundle.path}"),
         reference=str(bundle.path.absolute()),
     )
     refuse_harmful(recorded)
@@ -259,12 +254,3 @@ def refuse_other_data(found: Sequence[Difference]) -> None:
     if other:
         told = "; ".join(f"{one.what}: recorded {one.then}, now {one.now}" for one in other)
         raise DataError(f"the images or labels are not those that the run was trained on: {told}")
-
-
-def _json(content: bytes, form: type[BaseModel], what: str) -> Any:
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{what} is damaged: {error}") from error
-    check_form(form, found, what)
-    return found

@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 from hydra.core.config_loader import ConfigLoader
-from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 
@@ -29,6 +28,7 @@ from runback.sweeping.space import search_space
 from runback.sweeping.space.grid import is_finite
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import Space
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import (
     STUDY,
     close_study,
@@ -41,33 +41,32 @@ from runback.sweeping.study.study_store import (
 )
 from runback.sweeping.study.trial_label import trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
+from runback.sweeping.task import Task
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import Budget, Coordinator, Observer
+from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.devices import devices
 from runback.sweeping.trials.engines.engine import Ended
 from runback.sweeping.trials.engines.local_engine import LocalEngine
+from runback.sweeping.trials.events import Observer
 from runback.sweeping.trials.failures import RETRIES
-from runback.sweeping.trials.hydra_job import Composer, app_config
-from runback.sweeping.trials.worker import Job
+from runback.sweeping.trials.hydra_job import Composer, TrialFactory, app_config
+from runback.sweeping.trials.out_of_memory import MEMORY_PER_TRIAL
+from runback.sweeping.trials.trial import Trial
 from runback.sweeping.watching.live_table import LiveTable
 from runback.sweeping.watching.sweep_run import SweepRun
 from runback.system.config.interpolation import variables
-from runback.system.config.written_config import refuse_environment
+from runback.system.config.written_config import refuse_environment, written
 from runback.system.cores import available_cores
 from runback.system.files.contained_path import inside, refuse_links_out
 from runback.system.files.folder_lock import alone_in
 from runback.system.text.escape import lines_for_terminal
 from runback.system.text.terminal import say
-from runback.tracking.layout import MLRUNS_VARIABLE
-
-MEMORY_PER_TRIAL = 1_500_000_000
-"""Bytes that a trial may want: TensorFlow's share that forked processes do not have in common (about
-0.4 GB), CIFAR-10 (0.2 GB), activations."""
+from runback.tracking.layout import MLRUNS_VARIABLE, Layout
 
 
 @dataclass(frozen=True)
 class Slots:
-    """How many trials run at once, and each one's CPU threads."""
+    """The number of trials that run at once, and each one's CPU threads."""
 
     n_workers: int
     threads: int
@@ -79,11 +78,12 @@ def sweep(
     settings: SweeperSettings,
     *,
     loader: ConfigLoader,
-    task_function: TaskFunction,
+    task: Task,
     config: DictConfig,
     arguments: Sequence[str],
+    layout: Layout | None,
 ) -> None:
-    """Start the sweep or continue it, until its budget is used up.
+    """Start the sweep or continue it, until its budget is used up; it is tracked in the project of `layout`.
 
     Errors: InputError before anything is stored; TrainingError when no trial ever finished.
     """
@@ -97,7 +97,7 @@ def sweep(
     limits = [limit for limit in (settings.n_trials, proposer.limit) if limit is not None]
     if not limits and settings.timeout is None:
         raise InputError("the sweep would never end: set hydra.sweeper.n_trials or hydra.sweeper.timeout")
-    composer = Composer.of(loader, config, task_function)
+    composer = Composer.of(loader, config, task)
     sweep_folder = Path(config.hydra.sweep.dir).absolute()
     name = settings.name or sweep_folder.name
     search = Search.of(searched, settings.directions, composer.base)
@@ -138,12 +138,9 @@ def sweep(
             if stage is not None:
                 stage.print_results(study)
             return
-        parent = SweepRun.open(study, name, settings, searched, sweep_folder, composer.groups)
+        parent = SweepRun.open(study, name, settings, searched, sweep_folder, composer.groups, layout)
 
-        def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
-            facts: dict[str, Any] = {"sweep": name, "threads": order.threads, "parent": parent.id}
-            facts |= {"label": trial_label(number, params), "begun": begun, "device": device}
-            return composer.job(number, searched.overrides(params), **facts)
+        new_trial = TrialFactory(composer, name, order.threads, parent.id, searched.overrides, trial_label)
 
         def best_config_of(params: dict[str, Any], about: str) -> str:
             return best_config(composer, searched.overrides(params), about)
@@ -154,9 +151,10 @@ def sweep(
             reporter = Reporter(study, parent.run, place, budget, config, sweep_folder, best_config_of)
         gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
         table = LiveTable(study, budget, searched)
-        observers: list[Observer] = [parent, table, *([reporter] if reporter else [])]
+        observers: list[Observer] = [parent.observe, table.observe]
+        observers += [reporter.observe] if reporter else []
         coordinator = Coordinator(
-            *(study, decisions, engine, budget, settings.policy, job, observers, slots.devices)
+            *(study, decisions, engine, budget, settings.policy, new_trial, observers, slots.devices)
         )
         with (
             parent.recording(),
@@ -177,21 +175,21 @@ def sweep(
 
 
 def _refuse_environment(config: DictConfig) -> None:
-    """Refuse what the study keeps, or is called by, where it comes from the environment: it is written."""
+    """Refuse settings from the environment that are written: into the study, or as the sweep's name."""
     for key, names in variables(OmegaConf.to_container(config.hydra.sweeper)).items():
         if key.split(".")[0] in ("name", "experiment", "params"):
             raise InputError(
                 f"hydra.sweeper.{key} must not come from the environment (here {', '.join(names)}): it is "
                 "written; a value that all trials share stands in the config itself: ${oc.env:NAME}"
             )
-    refuse_environment(app_config(config))
+    refuse_environment(written(app_config(config)))
 
 
 @contextmanager
 def _opened(
     sweep_folder: Path, name: str, search: Search, settings: SweeperSettings, slots: Slots
 ) -> Iterator[Study]:
-    """Hold the sweep's folder, and open its study unless another config was asked for."""
+    """Hold the sweep's folder, and open its study. Errors: InputError where it has another config."""
     _refuse_links(sweep_folder, name)
     with alone_in(sweep_folder, f"sweep {name}"):
         study = open_study(sweep_folder, name, search, extend=settings.extend)
@@ -262,12 +260,12 @@ def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slo
     The app's check runs in a trial process: it may import what the coordinator never does.
     """
     corners = [composer.compose(0, searched.overrides(values)) for values in searched.corner_values()]
-    call = composer.call_check(corners)
+    call = composer.call_check(corners, slots.threads)
     if call is None:
         return None
-    facts: dict[str, Any] = {"sweep": "check", "threads": slots.threads, "parent": None}
     with tempfile.TemporaryDirectory(prefix="runback-check-") as scratch:
-        check = Job.of(call, number=-1, folder=Path(scratch), **facts)
+        folder = Path(scratch)
+        check = Trial.of(call, number=-1, sweep="check", folder=folder, threads=slots.threads, parent=None)
         for _ in range(1 + RETRIES["lost"]):
             outcome = _outcome(engine, check)
             if not (isinstance(outcome, messages.Failed) and outcome.kind == "lost"):
@@ -275,15 +273,15 @@ def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slo
     return _raise_if_failed(outcome)
 
 
-def _outcome(engine: LocalEngine, job: Job) -> messages.Outcome:
-    engine.start(job)
+def _outcome(engine: LocalEngine, trial: Trial) -> messages.Outcome:
+    engine.start(trial)
     try:
         while True:
             for event in engine.events(1.0):
                 if isinstance(event, Ended):
                     return event.outcome
     finally:  # on Ctrl-C it may be in the middle of a download
-        engine.kill(job.number)
+        engine.kill(trial.number)
 
 
 def _raise_if_failed(outcome: messages.Outcome) -> None:

@@ -1,4 +1,4 @@
-"""What can be said about a sweep under `hydra.sweeper`."""
+"""The settings of a sweep, `hydra.sweeper`."""
 
 import math
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class SweeperSettings:
     threads: Any = "auto"
     """CPU threads of a trial; auto: the cores divided among the workers."""
     objective: Any = "objective"
-    """What the value that a task returns is called; a list for several objectives."""
+    """The name of the value that a task returns; a list for several objectives."""
     direction: Any = "maximize"
     """maximize or minimize; a list for several objectives."""
     deterministic: bool = False
@@ -82,12 +82,12 @@ class SweeperSettings:
 
     @property
     def confirming(self) -> ConfirmSettings | None:
-        """How the best trials are confirmed, if they are. Errors: InputError."""
+        """The settings of the confirm stage, None: there is none. Errors: InputError."""
         return None if self.confirm is None else ConfirmSettings.of(self.confirm)
 
     @property
     def policy(self) -> FailurePolicy:
-        """What is done about trials that fail."""
+        """The policy about trials that fail."""
         return FailurePolicy({**RETRIES, **self.retries}, self.trial_timeout, self.stall_timeout)
 
     def check(self) -> None:

@@ -1,12 +1,13 @@
 """A key that only this user has: it tells what they recorded and made from what was handed to them."""
 
-import contextlib
 import hashlib
 import hmac
 import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+
+from runback.system.files.whole_file import whole_file
 
 SIZE = 32
 """Bytes of the key."""
@@ -55,13 +56,5 @@ def _file() -> Path:
 def _make(file: Path) -> None:
     """Make a key, whole or not at all, once: of several processes the first one's stays."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = file.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with open(partial, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as stream:
-            stream.write(secrets.token_bytes(SIZE))
-            stream.flush()
-            os.fsync(stream.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(file, permissions=0o600, replace=False) as stream:
+        stream.write(secrets.token_bytes(SIZE))

@@ -10,6 +10,7 @@ from runback.errors import InputError, StoreError
 from runback.system.files.contained_path import inside, refuse_links_out
 from runback.system.secrecy import redacted
 from runback.tracking.sqlite.sqlite_file import sqlite_uri
+from runback.tracking.tags import FOLDER_TAG
 
 ROOT_VARIABLE = "RUNBACK_ROOT"
 """The environment variable that names the project's folder; without it the folder is searched upwards."""
@@ -22,10 +23,6 @@ MIRROR = "metrics.jsonl"
 
 OUTBOX = "outbox"
 """In the run's folder: what its store has not taken yet. Only its delivery removes anything there."""
-
-FOLDER_TAG = "runback.folder"
-"""The tag with a run's folder in mlruns/, which its process holds."""
-
 
 CONFIRM = "confirm"
 """In a sweep's folder: one folder for each run that confirms a trial, and what came of them."""

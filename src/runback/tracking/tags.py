@@ -1,34 +1,99 @@
-"""The tags that tell runs apart; `runback.` is in front of all that are not MLflow's own."""
+"""The names of the tags that runback sets, on runs and on versions of a registered model."""
 
-KIND_TAG = "runback.kind"
+from typing import Final
+
+PREFIX: Final = "runback."
+"""Stands in front of all of them; MLflow's own begin otherwise."""
+
+KIND_TAG: Final = "runback.kind"
 """`train` for a training, `confirm` for one of a sweep's confirm stage, `sweep` for a sweep's own run."""
 
-TRAININGS = ("train", "confirm")
+TRAININGS: Final = ("train", "confirm")
 """The kinds of runs that trained a network."""
 
-SWEEP_TAG = "runback.sweep"
+CONFIG_HASH_TAG: Final = "runback.config_hash"
+"""The SHA-256 of the config, without what leaves the experiment the same."""
+
+TRAIN_HASH_TAG: Final = "runback.data_hash.train"
+"""The SHA-256 of the training images and labels."""
+
+VALIDATION_HASH_TAG: Final = "runback.data_hash.validation"
+"""The SHA-256 of the validation images and labels."""
+
+COMMIT_TAG: Final = "runback.commit"
+"""The commit that the code was at; no tag where it was in no repository."""
+
+DIRTY_TAG: Final = "runback.dirty"
+"""`true` where the code had changes besides its commit, else `false`."""
+
+DEVICE_TAG: Final = "runback.device"
+"""The device that a trial ran on: `CPU`, or `GPU` and its number."""
+
+FOLDER_TAG: Final = "runback.folder"
+"""A run's folder in mlruns/, which its process holds."""
+
+SIGNATURE_TAG: Final = "runback.signature"
+"""The signature, by its user's own key, of the files that a run was made from."""
+
+SWEEP_TAG: Final = "runback.sweep"
 """The name of the sweep that a run belongs to."""
 
-TRIAL_TAG = "runback.trial"
+TRIAL_TAG: Final = "runback.trial"
 """The number of the trial that a run is, counted from 0."""
 
-CONFIRMED_TAG = "runback.confirms"
+CONFIRMED_TAG: Final = "runback.confirms"
 """The number of the trial that a run confirms, which is another one."""
 
-CONFIRM_SEED_TAG = "runback.confirm_seed"
+CONFIRM_SEED_TAG: Final = "runback.confirm_seed"
 """The fresh seed that a run confirms a trial on."""
 
-RETRY_TAG = "runback.retry_of"
+EXTENDED_TAG: Final = "runback.extended"
+"""On a sweep's run: the search space as it is since its ranges became wider."""
+
+WINNER_TAG: Final = "runback.winner"
+"""On a sweep's run: the number of the confirmed winner, which need not be better than others."""
+
+VERDICT_TAG: Final = "runback.verdict"
+"""On a sweep's run: the confirm stage's result, in a sentence or two. On a reproduction: how it compares."""
+
+RETRY_TAG: Final = "runback.retry_of"
 """The run that this one is in the place of."""
 
-REASON_TAG = "runback.reason"
+RESUMED_TAG: Final = "runback.resumed"
+"""Where a run went on, each time."""
+
+REASON_TAG: Final = "runback.reason"
 """Why a run is not FINISHED, in one line."""
 
-FAILURE_TAG = "runback.failure"
+FAILURE_TAG: Final = "runback.failure"
 """The kind of a trial's failure."""
 
-SIGNATURE_TAG = "runback.signature"
-"""What its user's own key says of the files that a run was made from."""
+REPRODUCES_TAG: Final = "runback.reproduces"
+"""On a reproduction: the recorded run."""
 
-TEST_IMAGES_TAG = "runback.n_test"
-"""How many images the run's network was tested on."""
+REPRODUCED_BY_TAG: Final = "runback.reproduced_by"
+"""On a recorded run: its reproductions, the newest last."""
+
+TEST_IMAGES_TAG: Final = "runback.n_test"
+"""The number of images that the run's network was tested on."""
+
+VALUES_TAG: Final = "runback.confirmed_values"
+"""On a model's version: the values of its finalist on all fresh seeds, as JSON."""
+
+MEAN_TAG: Final = "runback.mean"
+"""On a model's version: the mean of those values."""
+
+INTERVAL_TAG: Final = "runback.statistics.wilson_interval"
+"""On a model's version: the mean's 95 % interval, `LOW to HIGH`."""
+
+SEEDS_TAG: Final = "runback.seeds"
+"""On a model's version: the fresh seeds, with commas between them."""
+
+DIRECTION_TAG: Final = "runback.direction"
+"""On a model's version: `maximize` or `minimize`."""
+
+OBJECTIVE_TAG: Final = "runback.objective"
+"""On a model's version: the metric that its finalist was judged by."""
+
+VALIDATION_DATA_TAG: Final = "runback.validation_data"
+"""On a model's version: the SHA-256 of the validation images and labels."""

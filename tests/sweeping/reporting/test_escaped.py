@@ -12,7 +12,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from runback.sweeping.reporting.plots.drawing import draw
 from runback.sweeping.reporting.sweep_note import RunLinks, note
 from runback.sweeping.reporting.trials_table import trials_csv
-from runback.sweeping.trials.coordinator import FAILURE, Budget
+from runback.sweeping.study.attributes import FAILURE
+from runback.sweeping.study.budget import Budget
 
 FORMULA, ESCAPE, SUM, LINK = "=cmd|'/C calc'!A0", "\x1b[2J", "$\\frac{$ $", "[x](javascript:alert(1))<b>"
 CHOICES = (FORMULA, ESCAPE, SUM, LINK, "-5", "a\n```\n# b", "\u202ex")

@@ -14,9 +14,10 @@ from runback.sweeping.reporting import reporter as module
 from runback.sweeping.reporting.reporter import Reporter
 from runback.sweeping.reporting.sweep_note import RunLinks
 from runback.sweeping.space.search_identity import Search
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import close_study, open_study
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import Budget
+from runback.sweeping.trials.events import Idle, TrialEnded
 from runback.tracking.layout import Layout
 from runback.tracking.read.find_runs import artifacts, read_text
 from runback.tracking.store import open_store
@@ -98,19 +99,19 @@ def test_an_interrupted_sweep_has_a_report_and_stays_interrupted(make_reporter):
 
 def test_while_trials_run_the_note_is_rewritten_now_and_then(make_reporter, monkeypatch):
     reporter, run = make_reporter(3)
-    reporter.ended(0, DONE)
+    reporter.observe(TrialEnded(reporter.study.trials[0], DONE))
     assert described(run) == "begun"
     monkeypatch.setattr(module, "WRITE_SECONDS", 0.0)
-    reporter.ended(0, DONE)
+    reporter.observe(TrialEnded(reporter.study.trials[0], DONE))
     wait_for(lambda: described(run) != "begun")
     monkeypatch.setattr(module, "WRITE_SECONDS", 600.0)
     first = described(run)
     reporter.study.add_trial(reporter.study.trials[0])
-    reporter.ended(3, DONE)
-    reporter.idle()
+    reporter.observe(TrialEnded(reporter.study.trials[3], DONE))
+    reporter.observe(Idle())
     assert described(run) == first
     monkeypatch.setattr(module, "WRITE_SECONDS", 0.0)
-    reporter.idle()
+    reporter.observe(Idle())
     wait_for(lambda: described(run) != first)
 
 
@@ -118,15 +119,15 @@ def test_while_trials_run_the_note_is_rewritten_now_and_then(make_reporter, monk
 def test_while_trials_run_plots_are_drawn_beside_them(make_reporter, monkeypatch):
     monkeypatch.setattr(module, "DRAW_SECONDS", 0.0)
     reporter, run = make_reporter(8)
-    reporter.idle()
+    reporter.observe(Idle())
     assert list(reporter.folder.glob(".drawing-*"))  # it has returned while they are drawn
 
     def is_drawn():
-        reporter.idle()
+        reporter.observe(Idle())
         return "report.html" in artifacts(run.store, run.id)
 
     wait_for(is_drawn)
-    reporter.idle()
+    reporter.observe(Idle())
     assert not list(reporter.folder.glob(".drawing-*"))  # the next one is not due
 
 
@@ -139,8 +140,8 @@ def test_a_report_that_fails_is_one_line_and_no_error(make_reporter, caplog, mon
     monkeypatch.setattr(run, "describe", refuse)
     monkeypatch.setattr(module, "WRITE_SECONDS", 0.0)
     with caplog.at_level(logging.WARNING), reporter.keeping():
-        reporter.ended(0, DONE)
-        reporter.ended(1, DONE)
+        reporter.observe(TrialEnded(reporter.study.trials[0], DONE))
+        reporter.observe(TrialEnded(reporter.study.trials[1], DONE))
         assert len(caplog.records) == 1
     assert "the sweep's report is not whole: StoreError: no room" in caplog.text
     assert "hunter2" not in caplog.text

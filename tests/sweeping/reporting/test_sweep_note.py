@@ -6,7 +6,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from runback.sweeping.reporting.sweep_note import RunLinks, note
-from runback.sweeping.trials.coordinator import Budget
+from runback.sweeping.study.budget import Budget
 
 PLACE = RunLinks("7", "f" * 32)
 COMMANDS = [("go on", "runback sweep digits"), ("", "runback compare --sweep digits")]

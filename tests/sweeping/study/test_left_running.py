@@ -3,9 +3,9 @@ from optuna.trial import TrialState
 from runback.sweeping.confirm.seed_proposer import Points
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import Space
+from runback.sweeping.study.attributes import PARENT_RUN
 from runback.sweeping.study.left_running import study_facts
 from runback.sweeping.study.study_store import confirm_study, create_entry, open_study
-from runback.sweeping.watching.sweep_run import PARENT_RUN
 
 
 def test_a_study_tells_its_running_trials_and_the_runs_that_it_knows(tmp_path):

@@ -24,15 +24,17 @@ from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.proposer import Proposer
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import parse
+from runback.sweeping.study.attributes import PROCESS
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import create_entry, open_study
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import ORPHAN_GRACE, STOP_GRACE, Budget, Coordinator
+from runback.sweeping.trials.coordinator import ORPHAN_GRACE, STOP_GRACE, Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
+from runback.sweeping.trials.events import TrialEnded, TrialRecovered, TrialRequeued, TrialStarted
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy
-from runback.sweeping.trials.outcome_file import write_outcome
-from runback.sweeping.trials.trial import current
+from runback.sweeping.trials.outcome_file import FILE, read_outcome, write_outcome
+from runback.sweeping.trials.trial import Trial, current
 from runback.sweeping.trials.trial_output import OUTPUT
-from runback.sweeping.trials.worker import PROCESS, Job
 from runback.system.files.folder_lock import alone_in
 
 RANDOM = {"_target_": "optuna.samplers.RandomSampler"}
@@ -49,23 +51,18 @@ class Seen:
     put_backs: list = field(default_factory=list)
     recoveries: list = field(default_factory=list)
 
-    def asked(self, number, params):
-        self.started[number] = time.monotonic()
-
-    def reported(self, number, step, value): ...
-
-    def idle(self): ...
-
-    def put_back(self, number, failure):
-        self.finished[number] = time.monotonic()
-        self.put_backs.append((number, failure))
-
-    def recovered(self, number, outcome):
-        self.recoveries.append(number)
-
-    def ended(self, number, outcome):
-        self.finished[number] = time.monotonic()
-        self.outcomes[number] = outcome
+    def observe(self, event):
+        match event:
+            case TrialStarted(trial):
+                self.started[trial.number] = time.monotonic()
+            case TrialRequeued(trial, failure):
+                self.finished[trial.number] = time.monotonic()
+                self.put_backs.append((trial.number, failure))
+            case TrialRecovered(trial):
+                self.recoveries.append(trial.number)
+            case TrialEnded(trial, outcome):
+                self.finished[trial.number] = time.monotonic()
+                self.outcomes[trial.number] = outcome
 
 
 @pytest.fixture(scope="module")
@@ -79,23 +76,23 @@ def sweep(tmp_path, engine, task, *, n_trials=6, n_workers=2, pruner=None, space
     study = open_study(tmp_path, "s", Search.of(searched, directions, {}))
     seen = Seen()
 
-    def job(number, params, begun, device):
-        return Job.of(
-            partial(task, number, params),
-            number=number,
+    def new_trial(proposed, previous_run_id, device):
+        return Trial.of(
+            partial(task, proposed.number, proposed.params),
+            number=proposed.number,
             sweep="s",
             threads=1,
             parent=None,
-            begun=begun,
+            previous_run_id=previous_run_id,
             device=device,
-            folder=tmp_path / str(number),
+            folder=tmp_path / str(proposed.number),
         )
 
     proposer = Proposer(sampler, searched, seed=0)
     budget = Budget(n_trials, None, n_workers)
     policy = FailurePolicy({**RETRIES, **(retries or {})}, **limits)
     decisions = Decisions(study, proposer, pruner or NopPruner, window)
-    return study, seen, Coordinator(study, decisions, engine, budget, policy, job, [seen])
+    return study, seen, Coordinator(study, decisions, engine, budget, policy, new_trial, [seen.observe])
 
 
 def asked(study, coordinator):
@@ -194,6 +191,35 @@ def test_a_trial_that_died_after_it_had_ended_is_not_done_again(tmp_path, engine
     assert [trial.value for trial in study.trials] == [0.75, 0.75]
     assert sorted(seen.recoveries) == [0, 1]
     assert seen.put_backs == []
+
+
+def test_an_outcome_that_a_task_has_kept_itself_is_written_once(tmp_path, engine):
+    def completes(number, params):
+        current().completed((0.75,))
+        current().attribute("inode", str((tmp_path / str(number) / FILE).stat().st_ino))
+        return 0.75
+
+    study, _, coordinator = sweep(tmp_path, engine, completes, n_trials=1)
+    coordinator.run()
+    # It would be a new file: one is written beside it and takes its place.
+    assert study.trials[0].user_attrs["inode"] == str((tmp_path / "0" / FILE).stat().st_ino)
+
+
+def test_the_values_that_a_task_returns_count_whatever_it_has_kept_before(tmp_path, engine):
+    def completes(number, params):
+        current().completed((0.75,))
+        return 0.5
+
+    study, _, coordinator = sweep(tmp_path, engine, completes, n_trials=1)
+    coordinator.run()
+    assert study.trials[0].value == 0.5
+    assert read_outcome(tmp_path / "0") == messages.Completed((0.5,))
+
+
+def test_a_task_that_keeps_no_outcome_has_one_when_it_returns(tmp_path, engine):
+    _, _, coordinator = sweep(tmp_path, engine, lambda number, params: 0.5, n_trials=1)
+    coordinator.run()
+    assert read_outcome(tmp_path / "0") == messages.Completed((0.5,))
 
 
 def test_out_of_memory_is_tried_once_more_with_nothing_beside_it(tmp_path, engine):
@@ -366,14 +392,14 @@ def test_a_second_ctrl_c_kills(tmp_path, engine):
 
 def test_an_error_before_a_trial_has_a_process_leaves_nothing_running(tmp_path, engine):
     study, _, coordinator = sweep(tmp_path, engine, lambda number, params: time.sleep(60))
-    start = coordinator.job
+    start = coordinator.new_trial
 
-    def interrupted(number, params, *where):
-        if number == 1:
+    def interrupted(proposed, *where):
+        if proposed.number == 1:
             raise InputError("cannot be composed")
-        return start(number, params, *where)
+        return start(proposed, *where)
 
-    coordinator.job = interrupted
+    coordinator.new_trial = interrupted
     with pytest.raises(InputError):
         coordinator.run()
     assert states(study) == [TrialState.WAITING, TrialState.WAITING]
@@ -407,13 +433,13 @@ def test_trials_of_a_dead_coordinator_are_taken_up_first(tmp_path, engine):
     asked(study, coordinator)
     asked(study, coordinator).note("run_id", "begun before")
     begun = []
-    start = coordinator.job
+    start = coordinator.new_trial
 
-    def noted(number, params, run, device):
-        begun.append((number, run))
-        return start(number, params, run, device)
+    def noted(proposed, run, device):
+        begun.append((proposed.number, run))
+        return start(proposed, run, device)
 
-    coordinator.job = noted
+    coordinator.new_trial = noted
     coordinator.run()
     assert states(study) == [TrialState.COMPLETE] * 3
     assert {number for number, _ in seen.put_backs} == {0, 1}

@@ -14,7 +14,7 @@ import pytest
 from runback.sweeping.trials import messages, trial_output
 from runback.sweeping.trials.engines.engine import Ended
 from runback.sweeping.trials.engines.local_engine import LocalEngine
-from runback.sweeping.trials.worker import Job
+from runback.sweeping.trials.trial import Trial
 
 SECRET = "https://me:hunter2@example.org"  # noqa: S105 - nobody's
 LIMIT = trial_output.HEAD + trial_output.TAIL + 1000
@@ -28,7 +28,7 @@ def engine():
 
 def printed(engine, folder, task):
     """Run a task as a trial and return what is in its log when its process is gone."""
-    engine.start(Job.of(task, number=0, sweep="s", threads=1, parent=None, folder=folder))
+    engine.start(Trial.of(task, number=0, sweep="s", threads=1, parent=None, folder=folder))
     outcome, deadline = None, time.monotonic() + 120
     while (outcome is None or engine._leaving) and time.monotonic() < deadline:
         outcome = next((e.outcome for e in engine.events(0.1) if isinstance(e, Ended)), outcome)
@@ -78,13 +78,14 @@ def test_no_secret_that_only_an_orphan_knows_stays(tmp_path):
     program = (
         "import os, sys, time; from pathlib import Path;"
         "from runback.sweeping.trials.engines.local_engine import LocalEngine;"
-        "from runback.sweeping.trials.worker import Job; engine = LocalEngine(); folder = Path(sys.argv[1])\n"
+        "from runback.sweeping.trials.trial import Trial;"
+        "engine = LocalEngine(); folder = Path(sys.argv[1])\n"
         "def task():\n"
         "    import os, time\n"
         "    os.environ['LATE_TOKEN'] = 'plnt-late-12345'\n"
         "    os.write(1, b'bare plnt-late-12345\\n')\n"
         "    time.sleep(60)\n"
-        "engine.start(Job.of(task, number=0, sweep='s', threads=1, parent=None, folder=folder))\n"
+        "engine.start(Trial.of(task, number=0, sweep='s', threads=1, parent=None, folder=folder))\n"
         "while not (folder / 'output.log').exists() or not (folder / 'output.log').stat().st_size:\n"
         "    time.sleep(0.05)\n"
         "os._exit(0)\n"

@@ -4,11 +4,13 @@ import re
 import pytest
 from optuna.trial import TrialState
 
+from runback.sweeping.deciding.proposer import proposed_trial
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import parse
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import open_study
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import Budget
+from runback.sweeping.trials.events import TrialEnded, TrialReported, TrialStarted
 from runback.sweeping.watching.live_table import LiveTable
 
 SPACE = parse({"model.dense_dropout": "interval(0, 1)"}, [], None)
@@ -34,9 +36,10 @@ def test_without_a_terminal_each_ended_trial_is_a_line(study):
     outcomes = [messages.Completed((0.75,)), messages.Pruned(), messages.Failed("lost", "it was killed")]
     with table.live():
         for number, outcome in enumerate(outcomes):
-            table.asked(number, {"model.dense_dropout": 0.25})
-            table.reported(number, 2, 0.5)
-            table.ended(number, outcome)
+            trial = proposed_trial(number, {"model.dense_dropout": 0.25}, SPACE.distributions)
+            table.observe(TrialStarted(trial))
+            table.observe(TrialReported(trial, 2, 0.5))
+            table.observe(TrialEnded(trial, outcome))
     assert stream.getvalue().splitlines() == [
         "trial   0  done    0.7500  dense_dropout=0.25",
         "trial   1  pruned after step 2  dense_dropout=0.25",
@@ -51,12 +54,12 @@ def test_on_a_terminal_the_table_shows_running_trials_and_the_best_so_far(study,
     table = LiveTable(study, Budget(4, None, 2), SPACE, stream)
     with table.live():
         done = study.ask(SPACE.distributions)
-        table.asked(0, done.params)
+        table.observe(TrialStarted(study.trials[0]))
         study.tell(done, 0.9)
-        table.ended(0, messages.Completed((0.9,)))
-        running = study.ask(SPACE.distributions)
-        table.asked(1, running.params)
-        table.reported(1, 3, 0.4)
+        table.observe(TrialEnded(study.trials[0], messages.Completed((0.9,))))
+        study.ask(SPACE.distributions)
+        table.observe(TrialStarted(study.trials[1]))
+        table.observe(TrialReported(study.trials[1], 3, 0.4))
     shown = plain(stream.getvalue())
     assert "running 0 s" in shown
     assert "0.4000" in shown
@@ -83,5 +86,6 @@ def test_the_table_draws_on_a_narrow_terminal(study, monkeypatch):
     stream = _Terminal()
     table = LiveTable(study, Budget(4, None, 2), SPACE, stream)
     with table.live():
-        table.asked(0, {"model.dense_dropout": 0.123456789})
+        trial = proposed_trial(0, {"model.dense_dropout": 0.123456789}, SPACE.distributions)
+        table.observe(TrialStarted(trial))
     assert "running" in plain(stream.getvalue())

@@ -108,7 +108,7 @@ def test_an_experiment_that_is_reached_by_a_reference_is_refused_too(monkeypatch
     monkeypatch.setenv("WHO", "planted")
     cfg = OmegaConf.create({"a": "${oc.env:WHO}", "tracking": {"experiment": "${a}"}})
     with pytest.raises(InputError, match=r"tracking\.experiment must not come from the environment"):
-        refuse_environment(cfg)
+        refuse_environment(written(cfg))
 
 
 def test_a_secret_that_a_reference_leads_to_is_hidden():

@@ -11,8 +11,9 @@ from typing import Any, BinaryIO
 
 import pooch
 
+from runback.classifier.data.cache_folder import alone, partial
 from runback.errors import DataError
-from runback.system.files.whole_file import alone, partial, publish
+from runback.system.files.whole_file import publish
 
 TIMEOUT_SECONDS = 30
 """Seconds that a server may stay silent."""

@@ -17,11 +17,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from tqdm import tqdm
 
+from runback.classifier.data.cache_folder import alone, check_space, partial
 from runback.classifier.data.dataset import Dataset, check_class_names, check_labels
 from runback.classifier.data.reading.reading_report import SplitReading, refuse_broken
 from runback.errors import DataError
 from runback.system.files.npy_header import mapped
-from runback.system.files.whole_file import alone, check_space, partial, publish
+from runback.system.files.whole_file import publish
 from runback.system.text.terminal import say
 
 DAMAGED = (OSError, ValueError, TypeError, KeyError, MemoryError, RecursionError)

@@ -1,6 +1,5 @@
 """Images and labels in two columns of a parquet file."""
 
-import difflib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 from runback.classifier.data.image_decoding import BATCH, Item, decoded
 from runback.classifier.data.reading.reading_report import BrokenImage
 from runback.errors import DataError
+from runback.system.text.listing import nearest
 
 TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
@@ -134,8 +134,8 @@ def _opened(file: Path) -> Iterator[Any]:
 
 def _check_column(schema: Any, column: str, file: Path) -> None:
     if column not in schema.names:
-        nearest = difflib.get_close_matches(column, schema.names, 1, cutoff=0.0)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        match = nearest(column, schema.names, cutoff=0.0)
+        hint = f"; did you mean {match!r}?" if match else ""
         raise DataError(f"{file}: expected a column {column!r}; got {', '.join(schema.names)}{hint}")
 
 

@@ -4,7 +4,6 @@ That are checkpoints of runs that are finished or pruned, what killed processes 
 of `runback reproduce`, and for good what was deleted in MLflow. No folder is touched that a process works in.
 """
 
-import json
 import math
 import os
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from runback.errors import InputError, StoreError
 from runback.housekeeping.deleted_runs import DeletedRuns, deleted_runs
 from runback.housekeeping.leftovers import OLD, Leftover, checkpoints, of_dead_processes, remove
 from runback.system.options import Parser
-from runback.system.text.terminal import say
+from runback.system.text.terminal import say, say_json
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.sqlite.sqlite_file import file_of
 from runback.tracking.upkeep import moved_artifacts
@@ -41,7 +40,7 @@ def main(argv: list[str]) -> int:
     done = _delete(layout, plan) if options.yes else ((one, "would delete") for one in plan.all)
     if options.json:
         listed = [_as_dict(layout, one, what) for one, what in done]
-        say(*json.dumps({"dry": not options.yes, "items": listed, "notes": plan.notes}, indent=2).split("\n"))
+        say_json({"dry": not options.yes, "items": listed, "notes": plan.notes})
     else:
         _print(layout, plan, done, is_dry=not options.yes)
     return 0

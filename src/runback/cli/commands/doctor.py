@@ -1,6 +1,5 @@
 """Checks this machine and the project's stores, one line a check; `--fix` mends what can be mended."""
 
-import json
 import sys
 from collections.abc import Sequence
 
@@ -10,7 +9,7 @@ from runback.housekeeping.leftovers import leftovers_check
 from runback.housekeeping.package_checks import version_checks
 from runback.housekeeping.store_checks import store_checks
 from runback.system.options import Parser
-from runback.system.text.terminal import say
+from runback.system.text.terminal import say, say_json
 from runback.tracking.layout import Layout, project_root
 
 
@@ -48,11 +47,10 @@ def _problems(checks: Sequence[Check]) -> int:
 def _print(checks: Sequence[Check], *, as_json: bool) -> None:
     if as_json:
         report = {"problems": _problems(checks), "checks": [check.as_dict() for check in checks]}
-        lines = json.dumps(report, indent=2).split("\n")
-    else:
-        width = max(len(check.name) for check in checks)
-        lines = [_line(check, width) for check in checks]
-    say(*lines)
+        say_json(report)
+        return
+    width = max(len(check.name) for check in checks)
+    say(*(_line(check, width) for check in checks))
 
 
 def _line(check: Check, width: int) -> str:

@@ -14,26 +14,23 @@ from runback.classifier.stored_network import load_network, stored_config
 from runback.classifier.train_config import SPLIT_KNOBS
 from runback.errors import DataError, InputError
 from runback.runs.run_reference import run_id
+from runback.runs.schema import CONFUSION, EVALUATION
 from runback.system.config import targets
 from runback.system.config.written_config import refuse_left_out, resolved
 from runback.system.options import Parser
 from runback.system.text.escape import for_terminal
 from runback.system.text.quiet_stderr import silenced
 from runback.system.text.screen import Screen
-from runback.system.text.terminal import say
+from runback.system.text.terminal import say, say_json
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.mlflow_limits import metric_name
 from runback.tracking.read.find_runs import find_run, read_text
 from runback.tracking.store import Store, open_store
-from runback.tracking.tags import TEST_IMAGES_TAG
+from runback.tracking.tags import TEST_IMAGES_TAG, TRAIN_HASH_TAG, VALIDATION_HASH_TAG
 from runback.tracking.write.run import Run
 
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
     from runback.classifier.evaluation.classification import ClassificationReport
-
-REPORT = "evaluation.json"
-
-DATA_HASH_TAG = "runback.data_hash"
 
 
 def main(argv: list[str]) -> int:
@@ -56,7 +53,7 @@ def main(argv: list[str]) -> int:
         raise InputError(f"only a FINISHED run can be evaluated; run {found_id} is {found.info.status}")
     if "test_accuracy" in found.data.metrics:
         note = "this run was evaluated before: the test split is opened once, this is its recorded report"
-        _show(json.loads(read_text(store, found_id, REPORT)), options.json, note)
+        _show(json.loads(read_text(store, found_id, EVALUATION)), options.json, note)
         return 0
     _show(_evaluate(store, layout, found_id, found.data.tags), options.json)
     return 0
@@ -68,7 +65,7 @@ def _evaluate(store: Store, layout: Layout, run_id: str, tags: Mapping[str, str]
     refuse_left_out({"data": config["data"]})
     config = resolved(OmegaConf.create(config))
     declared = targets.declared_modules(layout.root)
-    _refuse_other_data(config["data"], declared, tags)
+    _refuse_other_data(config["data"], declared, layout, tags)
     spec = {key: value for key, value in config["data"].items() if key not in SPLIT_KNOBS}
     test = targets.build(spec, where="data", declared=declared, split="test", cache=layout.data)
 
@@ -81,15 +78,17 @@ def _evaluate(store: Store, layout: Layout, run_id: str, tags: Mapping[str, str]
     return {"run": run_id, **report.as_dict()}
 
 
-def _refuse_other_data(spec: Mapping[str, Any], declared: tuple[str, ...], tags: Mapping[str, str]) -> None:
+def _refuse_other_data(
+    data: Mapping[str, Any], declared: tuple[str, ...], layout: Layout, tags: Mapping[str, str]
+) -> None:
     """Raise DataError, with the test split unopened, where the run was trained on other images than these."""
-    train, validation = load_data(spec, declared)
-    for split, dataset in (("train", train), ("validation", validation)):
-        recorded, now = tags.get(f"{DATA_HASH_TAG}.{split}"), content_hash(dataset)
+    train, validation = load_data(data, declared, layout.data)
+    for tag, dataset in ((TRAIN_HASH_TAG, train), (VALIDATION_HASH_TAG, validation)):
+        recorded, now = tags.get(tag), content_hash(dataset)
         if recorded not in (None, now):
             raise DataError(
                 "the images or labels are not those that the run was trained on, and its test split stays "
-                f"closed: {split} content: recorded {recorded[:12]}, now {now[:12]}"
+                f"closed: {tag.rpartition('.')[2]} content: recorded {recorded[:12]}, now {now[:12]}"
             )
 
 
@@ -97,8 +96,8 @@ def _log(run: Run, report: "ClassificationReport") -> None:
     """Log the report; test_accuracy, the sign that it is complete, comes last."""
     from runback.classifier.evaluation.confusion import confusion_figure
 
-    run.log_text(json.dumps({"run": run.id, **report.as_dict()}, indent=2) + "\n", REPORT)
-    run.log_figure(confusion_figure(report.confusion, report.class_names), "confusion.png")
+    run.log_text(json.dumps({"run": run.id, **report.as_dict()}, indent=2) + "\n", EVALUATION)
+    run.log_figure(confusion_figure(report.confusion, report.class_names), CONFUSION)
     run.set_tags({TEST_IMAGES_TAG: str(report.n)})
     run.log_metrics(class_metrics(report))
     run.log_metrics({"test_loss": report.loss, "test_accuracy": report.accuracy})
@@ -124,7 +123,7 @@ def _show(report: Mapping[str, Any], as_json: bool, note: str = "") -> None:
     if note:
         say(note, stream=sys.stderr)
     if as_json:
-        say(*json.dumps(report, indent=2).split("\n"))
+        say_json(report)
         return
     low, high = report["test_accuracy_interval_95"]
     table = Table("class", "images", "accuracy", "95 % interval", box=None, pad_edge=False)

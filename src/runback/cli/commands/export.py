@@ -1,19 +1,30 @@
 """`runback export RUN FILE`: packs a run, its code and its model into one zip with a sum for each file."""
 
-import json
 from importlib.metadata import version
 from pathlib import Path
 
 from runback.errors import InputError
 from runback.provenance.bundle.bundle_file import write_bundle
 from runback.provenance.code.commit_zip import commit_zip
-from runback.runs.artifacts import CODE, CONFIG, HISTORY, NETWORK, OVERRIDES
+from runback.runs.schema import (
+    ARCHITECTURE,
+    CODE,
+    CONFIG,
+    CURVES,
+    HISTORY,
+    NETWORK,
+    OVERRIDES,
+    RECORD_FOLDER,
+    BundleRun,
+    write_history,
+)
 from runback.runs.stored_run import StoredRun, find_recorded, refuse_incomplete, refuse_running
 from runback.system.options import Parser
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
+from runback.tracking.tags import PREFIX
 
-FILES = (CONFIG, OVERRIDES, NETWORK, "architecture.json", "curves.png")
+FILES = (CONFIG, OVERRIDES, NETWORK, ARCHITECTURE, CURVES)
 """Artifacts of a run that a bundle takes besides its record; model.keras has the weights."""
 
 
@@ -41,13 +52,13 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def facts(recorded: StoredRun) -> dict[str, object]:
+def facts(recorded: StoredRun) -> BundleRun:
     """Return what a bundle's manifest says about its run."""
     return {
         "id": recorded.id,
         "name": recorded.name,
         "status": recorded.status,
-        "tags": {name: value for name, value in recorded.tags.items() if name.startswith("runback.")},
+        "tags": {name: value for name, value in recorded.tags.items() if name.startswith(PREFIX)},
         "made_by": f"runback {version('runback')}",
     }
 
@@ -55,9 +66,9 @@ def facts(recorded: StoredRun) -> dict[str, object]:
 def files(recorded: StoredRun, layout: Layout) -> dict[str, bytes | Path]:
     """Return a bundle's files. Errors: InputError for an artifact that is gone, or a commit that is."""
     refuse_incomplete(recorded)
-    wanted = [name for name in recorded.files.names if name in FILES or name.startswith("record/")]
+    wanted = [name for name in recorded.files.names if name in FILES or name.startswith(RECORD_FOLDER)]
     chosen: dict[str, bytes | Path] = {name: recorded.files.read(name) for name in wanted}
-    chosen[HISTORY] = json.dumps(recorded.history).encode()
+    chosen[HISTORY] = write_history(recorded.history)
     commit = recorded.record["code"]["commit"]
     if commit is not None:
         chosen[CODE] = commit_zip(layout.root, commit)

@@ -10,13 +10,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from runback.classifier import record
 from runback.classifier.hydra_app import enter_project
-from runback.classifier.recorded_plan import recorded_plan
-from runback.classifier.train import Trained, train
-from runback.classifier.train_config import check_parts
+from runback.classifier.recorded_spec import recorded_spec
+from runback.classifier.train import TASK, fresh_folder, train
 from runback.cli import consent
 from runback.comparison.difference_table import print_differences
 from runback.errors import InputError, StoreError
@@ -25,8 +24,8 @@ from runback.provenance.comparing.difference import Difference, differences
 from runback.provenance.comparing.reproduction_page import reproduction_page
 from runback.provenance.comparing.verdict import Verdict, judge
 from runback.runs import reproduce_in_checkout
-from runback.runs.artifacts import RECORD
 from runback.runs.foreign_code import foreign_parts
+from runback.runs.schema import RECORD, REPRODUCTION, REPRODUCTION_FORMAT, REPRODUCTION_PAGE
 from runback.runs.stored_run import (
     StoredRun,
     find_recorded,
@@ -38,16 +37,14 @@ from runback.runs.stored_run import (
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
 from runback.system.text.screen import Screen
-from runback.system.text.terminal import say
-from runback.tracking.layout import Layout
+from runback.system.text.terminal import say, say_json
+from runback.tracking.layout import Layout, project_root
 from runback.tracking.read.find_runs import read_bytes
 from runback.tracking.store import Store
+from runback.tracking.tags import REPRODUCED_BY_TAG, REPRODUCES_TAG, VERDICT_TAG
 
-REPRODUCES = "runback.reproduces"
-"""The tag of a reproduction that names the recorded run."""
-
-REPRODUCED_BY = "runback.reproduced_by"
-"""The tag of a recorded run that names its reproductions, the newest last."""
+if TYPE_CHECKING:  # it imports TensorFlow
+    from runback.classifier.recording import Trained
 
 _logger = logging.getLogger(__name__)
 
@@ -57,7 +54,8 @@ def main(argv: list[str]) -> int:
     options = _options(argv)
     stream = sys.stderr if options.json else sys.stdout
     console = Screen(stream)
-    layout = enter_project()
+    layout = Layout(project_root())
+    enter_project(layout)
     with stop_on_signals():
         recorded = find_recorded(options.run, layout)
         refuse_running(recorded, layout)
@@ -67,7 +65,7 @@ def main(argv: list[str]) -> int:
         if options.show:
             _show(recorded, layout, options)
             return 0
-        here = {"code": record.code_here().as_dict()}
+        here = {"code": record.code_here(layout.root).as_dict()}
         changes = code_differences(recorded.record, here, layout.root)
         is_elsewhere = options.checkout or bool(changes and not options.in_place)
         if is_elsewhere:
@@ -98,7 +96,7 @@ def _is_agreed_already(recorded: StoredRun) -> bool:
 def _agree(recorded: StoredRun, layout: Layout, console: Screen, *, in_place: bool, agreed: bool) -> None:
     """Ask about what somebody else's run brings, if it brings anything. Errors: InputError."""
     refuse_harmful(recorded)
-    found = foreign_parts(recorded, layout, check_parts, in_place=in_place)
+    found = foreign_parts(recorded, layout, TASK, in_place=in_place)
     if found:
         texts = [] if in_place else _first_lines(recorded)
         what = "bundle" if recorded.is_bundle else "run, which you did not record,"
@@ -116,7 +114,7 @@ def _show(recorded: StoredRun, layout: Layout, options: argparse.Namespace) -> N
     """Print all that others' run brings: every name, the changes and the untracked files line by line."""
     if recorded.is_own:
         raise InputError(f"--show is for a bundle, or a run of others; {recorded.id} is a run of yours")
-    found = foreign_parts(recorded, layout, check_parts, in_place=options.in_place, shown=sys.maxsize)
+    found = foreign_parts(recorded, layout, TASK, in_place=options.in_place, shown=sys.maxsize)
     texts: Iterable[str] = [] if options.in_place else reproduce_in_checkout.texts(recorded)
     for line in itertools.chain(consent.lines(found), texts):
         say(line)
@@ -162,10 +160,8 @@ def _reproduce(
     recorded: StoredRun, layout: Layout, options: argparse.Namespace, console: Screen, stream: TextIO
 ) -> int:
     folder = layout.runs / f"{datetime.now():%Y-%m-%d_%H-%M-%S_%f}"
-    plan = recorded_plan(recorded, folder, f"reproduction of {recorded.name}")
-    if options.threads is not None:
-        plan.config.training.threads = options.threads
-    found = differences(recorded.record, record.record_now(plan, layout.root))
+    spec = recorded_spec(recorded, folder, f"reproduction of {recorded.name}", layout, options.threads)
+    found = differences(recorded.record, record.record_now(spec))
     if found:
         print_differences(found, console)
     else:
@@ -173,11 +169,12 @@ def _reproduce(
     if recorded.record["code"]["commit"] is None:
         console.print("the run's code was in no git repository: what is here may be other code")
     refuse_other_data(found)
-    console.say(f"training {recorded.last_epoch} of {plan.config.training.epochs} epochs of {recorded.id}")
-    tags = {REPRODUCES: recorded.id}
+    console.say(f"training {recorded.last_epoch} of {spec.options.epochs} epochs of {recorded.id}")
+    tags = {REPRODUCES_TAG: recorded.id}
     # One that ended by itself does so again: only then early stopping goes back to the best weights.
     stopped_after = None if recorded.result["finished"] else recorded.last_epoch
-    trained = train(plan, last_epoch=stopped_after, tags=tags, stream=stream)
+    with fresh_folder(folder):
+        trained = train(spec, last_epoch=stopped_after, tags=tags, stream=stream)
     n_validation = recorded.record["data"]["validation"]["shape"][0]
     verdict = judge(recorded.result, trained.result, found, n_validation, options.tolerance)
     facts = _facts(recorded, trained, found, verdict)
@@ -185,15 +182,18 @@ def _reproduce(
     for line in verdict.explain():
         console.say(line)
     console.say(f"run {trained.run_id}")
-    print(json.dumps(facts, indent=2) if options.json else verdict.name)  # noqa: T201 - the command's result
+    if options.json:
+        say_json(facts)
+    else:
+        say(verdict.name)
     return verdict.exit_code
 
 
 def _facts(
-    recorded: StoredRun, trained: Trained, found: Sequence[Difference], verdict: Verdict
+    recorded: StoredRun, trained: "Trained", found: Sequence[Difference], verdict: Verdict
 ) -> dict[str, Any]:
     facts = {
-        "format": "runback-reproduction-1",
+        "format": REPRODUCTION_FORMAT,
         "run": recorded.id,
         "reproduction": trained.run_id,
         **verdict.as_dict(),
@@ -215,14 +215,14 @@ def _log(facts: Mapping[str, Any], layout: Layout, recorded: StoredRun, folder: 
 
     store = open_store(layout, is_prepared=True)
     run = Run(store, run_id, folder)
-    run.log_text(json.dumps(facts, indent=2), "reproduction.json")
-    run.log_text(reproduction_page(facts), "reproduction.html")
-    run.set_tags({"runback.verdict": facts["verdict"]})
+    run.log_text(json.dumps(facts, indent=2), REPRODUCTION)
+    run.log_text(reproduction_page(facts), REPRODUCTION_PAGE)
+    run.set_tags({VERDICT_TAG: facts["verdict"]})
     run.close()
     try:
         if has_run(store, recorded.id) and _is_of_the_store(recorded, store):
-            before = find_run(store, recorded.id).data.tags.get(REPRODUCED_BY, "")
-            Run(store, recorded.id).set_tags({REPRODUCED_BY: f"{before} {run_id}".lstrip()})
+            before = find_run(store, recorded.id).data.tags.get(REPRODUCED_BY_TAG, "")
+            Run(store, recorded.id).set_tags({REPRODUCED_BY_TAG: f"{before} {run_id}".lstrip()})
     except StoreError as error:  # the verdict stands
         _logger.warning("run %s is not told of its reproduction: %s", recorded.id, error)
 

@@ -8,13 +8,13 @@ import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from omegaconf import DictConfig
 
 from runback.classifier.stored_network import read_network
 from runback.errors import Stopped
-from runback.runs.artifacts import NETWORK
+from runback.runs.schema import NETWORK
 from runback.runs.stored_run import StoredRun, find_recorded
 from runback.system.config import targets
 from runback.system.options import Parser
@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
         recorded = find_recorded(options.run, layout)
         classifier = _load(recorded, targets.declared_modules(layout.root))
         app = _app(classifier)
-        _print(_announcement(recorded, classifier, port))
+        say(*_announcement(recorded, classifier, port).split("\n"))
         with contextlib.suppress(KeyboardInterrupt, Stopped):
             _run(app, listener)
     return 0
@@ -88,7 +88,9 @@ def _load(recorded: StoredRun, declared: tuple[str, ...]) -> "Classifier":
     from runback.classifier.serving.image_classifier import Classifier
 
     with silenced():
-        classifier = Classifier(network, tuple(split["shape"][1:]), tuple(split["class_counts"]))
+        classifier = Classifier(
+            network, cast("tuple[int, int, int]", tuple(split["shape"][1:])), tuple(split["class_counts"])
+        )
         classifier.warm_up()
     return classifier
 
@@ -137,7 +139,3 @@ def _run(app: "ASGIApp", listener: socket.socket) -> None:
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, server.handle_exit)  # it ends others well itself
     server.run(sockets=[listener])
-
-
-def _print(text: str) -> None:
-    say(*text.split("\n"))

@@ -1,6 +1,5 @@
 """Starts or continues a sweep of `sweeps/`: `runback sweep NAME [OVERRIDE…]`."""
 
-import difflib
 import itertools
 import re
 import shlex
@@ -13,6 +12,7 @@ from runback.errors import InputError, Stopped
 from runback.sweeping.space.search_space import quoted
 from runback.system.options import Parser
 from runback.system.secrecy.config_secrets import masked_override
+from runback.system.text.listing import did_you_mean
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
 
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
     if options.extend:
         arguments.append("hydra.sweeper.extend=true")
     try:
-        hydra_app.run(train.job, arguments, name="runback sweep")
+        hydra_app.run(train.TASK, arguments, layout, name="runback sweep")
     except (KeyboardInterrupt, Stopped):
         again = shlex.join(
             [name, *map(masked_override, overrides), *(["--extend"] if options.extend else [])]
@@ -59,8 +59,7 @@ def _file(layout: Layout, name: str) -> str:
         return name
     if stem in known and layout.sweep(name).exists():
         return stem
-    nearest = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(known) or 'none'}"
+    hint = did_you_mean(name, known, f"expected one of {', '.join(known) or 'none'}")
     raise InputError(f"unknown sweep '{name}': {hint}")
 
 
@@ -80,11 +79,12 @@ def _named(overrides: list[str]) -> str | None:
 
 def _print_next_steps(folder: Path, name: str) -> None:
     from runback.sweeping.confirm.winner import winners_run
+    from runback.sweeping.study.attributes import RUN_ID
     from runback.sweeping.study.study_store import best_trials, read_study
 
     study = read_study(folder, name)
     best, winner = best_trials(study, 1), winners_run(study)
-    run_id = winner or (best[0].user_attrs.get("run_id") if best else None)
+    run_id = winner or (best[0].user_attrs.get(RUN_ID) if best else None)
     if run_id is None:
         return
     named = shlex.quote(str(run_id))

@@ -3,15 +3,15 @@
 import contextlib
 import os
 import secrets
-import signal
 import sys
 import tempfile
 import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
+from runback.errors import Stopped
 from runback.system.options import Parser
+from runback.system.stop_signals import stop_on_signals
 from runback.system.text.escape import for_html
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
@@ -43,8 +43,8 @@ def main(argv: list[str]) -> int:
     token = None if options.no_token else secrets.token_hex(32)
     address = f"http://{HOST}:{port}" + (f"/?{QUERY}={token}" if token else "")
     with contextlib.ExitStack() as ends:
-        ends.enter_context(contextlib.suppress(KeyboardInterrupt))
-        ends.enter_context(_signals_interrupt())
+        ends.enter_context(contextlib.suppress(KeyboardInterrupt, Stopped))
+        ends.enter_context(stop_on_signals())
         server = ends.enter_context(serving(store, port, token))
         if token is None:
             sys.stderr.write(OPEN_TO_ALL + "\n")
@@ -73,18 +73,3 @@ def has_browser() -> bool:
         map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))
     )
     return sys.stdout.isatty() and has_screen
-
-
-@contextlib.contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the body as Ctrl-C does, so that it can clean up."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    replaced = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in replaced.items():
-            signal.signal(number, handler)

@@ -1,12 +1,11 @@
 """`runback verify FILE`: checks every sum of an exported bundle."""
 
-import json
 from pathlib import Path
 
 from runback.errors import InputError
 from runback.provenance.bundle.bundle_file import inspect_bundle
 from runback.system.options import Parser
-from runback.system.text.terminal import say
+from runback.system.text.terminal import say, say_json
 
 ID_LENGTH = 32
 """Characters of a run's ID; what a stranger wrote in its place may be longer."""
@@ -27,7 +26,7 @@ def main(argv: list[str]) -> int:
             "files": len(found.files),
             "bytes": found.total_bytes,
         }
-        print(json.dumps(facts, indent=2))  # noqa: T201 - the command's result
+        say_json(facts)
     if found.problems:
         more = f" (and {len(found.problems) - 1} more: see --json)" if found.problems[1:] else ""
         raise InputError(f"{options.file}: {found.problems[0]}{more}")

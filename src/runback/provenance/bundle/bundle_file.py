@@ -9,10 +9,9 @@ compared with the one that the exporter saw, shows that.
 import hashlib
 import io
 import os
-import secrets
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -40,6 +39,7 @@ from runback.provenance.bundle.manifest import (
     encode,
 )
 from runback.system.files.bounded_zip import opened, refuse_bomb
+from runback.system.files.whole_file import whole_file
 
 RATIO = 4
 """How many times its own size a large bundle may unpack to: what is large in one, a model, is stored."""
@@ -99,7 +99,7 @@ class Bundle:
         except OSError as error:
             raise InputError(f"{target.parent} cannot be made: {error.strerror}") from error
         _check_target(target, overwrite=False)
-        with _whole(target) as stream:
+        with _written(target) as stream:
             for chunk in self._chunks(name):
                 stream.write(chunk)
         return target
@@ -137,7 +137,7 @@ def write_bundle(
     sums = {name: sum_of(name, source) for name, source in files.items()}
     manifest = encode(Manifest(run, sums))
     decode(manifest)  # what could not be read is not written
-    with _whole(path) as stream:
+    with _written(path) as stream:
         with zipfile.ZipFile(stream, "w") as archive:
             archive.comment = UNSEALED
             pack(archive, MANIFEST, manifest, FileSum(_sha256(manifest), len(manifest)))
@@ -226,30 +226,13 @@ def _size(name: str, source: bytes | Path) -> int:
 
 
 @contextmanager
-def _whole(target: Path) -> Iterator[BinaryIO]:
-    """Give a stream for a file that appears at `target`, flushed to the disk, when the block ends well."""
-    partial = target.with_name(f".runback-{secrets.token_hex(8)}.part")
+def _written(target: Path) -> Iterator[BinaryIO]:
+    """Give a stream for a file that appears at `target` when the block ends well. Raises InputError."""
     try:
-        with partial.open("x+b") as stream:
+        with whole_file(target) as stream:
             yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(target)
-        _flush_folder(target.parent)
     except OSError as error:
         raise InputError(f"{target} cannot be written: {reason(error)}") from error
-    finally:
-        with suppress(OSError):  # the folder may be gone, or closed to us
-            partial.unlink(missing_ok=True)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network filesystems cannot flush a folder
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _check_target(path: Path, overwrite: bool) -> None:

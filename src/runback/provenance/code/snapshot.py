@@ -3,9 +3,9 @@
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from runback.provenance.code.git import GitError, git
 from runback.provenance.code.tree_zip import TreeFile, pack_tree
@@ -13,6 +13,7 @@ from runback.provenance.code.untracked import LeftOut, left_out_secret, read_unt
 from runback.system.secrecy import secret_file, without_credentials
 from runback.system.secrecy.secret_files import secret_content
 from runback.system.text.escape import for_terminal
+from runback.system.text.listing import listed
 
 LIMIT = 10 * 2**20
 """Bytes of untracked files that a record takes in all."""
@@ -44,6 +45,31 @@ SHOWN = 5
 """Files that a warning names."""
 
 
+class LeftOutFile(TypedDict):
+    """A file that a record lacks, and why."""
+
+    path: str
+    bytes: NotRequired[int]
+    reason: str
+
+
+class SnapshotRecord(TypedDict):
+    """The code in a run's record: a commit, and the sums of what differs from it.
+
+    Hashes are None outside a repository.
+    """
+
+    commit: str | None
+    tree: str | None
+    branch: NotRequired[str | None]
+    remote: NotRequired[str | None]
+    dirty: NotRequired[bool]
+    patch_sha256: str | None
+    untracked: dict[str, str]
+    """The SHA-256 of each file, by its path."""
+    left_out: list[LeftOutFile]
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """The code in a working tree. Outside a repository, before its first commit, or without git: empty.
@@ -73,12 +99,11 @@ class Snapshot:
         """One line that names what was left out, None where nothing was."""
         if not self.left_out:
             return None
-        shown = ", ".join(f"{for_terminal(one.path)} ({one.reason})" for one in self.left_out[:SHOWN])
-        more = len(self.left_out) - SHOWN
-        return f"the record of the code leaves out {shown}" + (f" and {more:,} more" if more > 0 else "")
+        names = [f"{for_terminal(one.path)} ({one.reason})" for one in self.left_out]
+        return f"the record of the code leaves out {listed(names, SHOWN)}"
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return what a run's record says about its code; the changes themselves are files beside it."""
+    def as_dict(self) -> SnapshotRecord:
+        """Return the record of the code; the changes themselves are files beside it."""
         return {
             "commit": self.commit,
             "tree": self.tree,
@@ -87,7 +112,9 @@ class Snapshot:
             "dirty": self.dirty,
             "patch_sha256": hashlib.sha256(self.patch).hexdigest() if self.patch else None,
             "untracked": {p: hashlib.sha256(content).hexdigest() for p, content in self.untracked.items()},
-            "left_out": [asdict(one) for one in self.left_out],
+            "left_out": [
+                {"path": one.path, "bytes": one.bytes, "reason": one.reason} for one in self.left_out
+            ],
         }
 
     def untracked_zip(self) -> bytes:

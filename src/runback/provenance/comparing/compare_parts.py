@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from runback.system.text.listing import listed
+
 Part = Mapping[str, Any]
 Found = Iterator[tuple[str, str, str, bool]]
 
@@ -189,5 +191,4 @@ def _changed(then: Part, now: Part) -> tuple[str, str]:
 
 
 def _listed(names: Collection[str]) -> str:
-    shown = ", ".join(list(names)[:SHOWN]) or "none"
-    return f"{shown} and {len(names) - SHOWN:,} more" if len(names) > SHOWN else shown
+    return listed(list(names), SHOWN) or "none"

@@ -8,6 +8,7 @@ from typing import Any
 from runback.errors import InputError
 from runback.provenance.comparing.difference import Difference
 from runback.statistics.wilson_interval import wilson
+from runback.system.text.listing import first_lines
 
 IDENTICAL = "bit-identical"
 WITHIN = "within tolerance"
@@ -214,9 +215,8 @@ def _band_line(band: Band, rule: str) -> str:
 def _cause_lines(causes: Sequence[Difference]) -> list[str]:
     if not causes:
         return ["nothing differs in what is recorded of data, config, code, machine and packages"]
-    lines = [f"may explain it: {one.what}: {one.then} then, {one.now} now" for one in causes[:SHOWN]]
-    more = len(causes) - SHOWN
-    return [*lines, f"and {more:,} more differences"] if more > 0 else lines
+    lines = [f"may explain it: {one.what}: {one.then} then, {one.now} now" for one in causes]
+    return first_lines(lines, SHOWN, "differences")
 
 
 def _number(value: float | None) -> str:

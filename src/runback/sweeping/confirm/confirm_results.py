@@ -1,4 +1,4 @@
-"""What came of a confirm stage: read from its study, and compared."""
+"""The results of a confirm stage: read from its study, and compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from runback.statistics.paired_seeds import Standing, standings
 from runback.sweeping.confirm.finalists import ConfirmPlan, Finalist
+from runback.sweeping.study.attributes import PLAN, REPORTED, RUN_ID
 from runback.sweeping.study.study_store import find_confirm_study
-
-_PLAN = "runback:plan"
-_REPORTED = "runback:reported"
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,8 @@ class Confirmed:
     @property
     def incomplete(self) -> list[Finalist]:
         """Finalists that do not have a value on every seed: nothing is said about them."""
-        known = {one.trial for one in self.standings}
-        return [one for one in self.plan.finalists if one.trial not in known]
+        ranked = {one.trial for one in self.standings}
+        return [one for one in self.plan.finalists if one.trial not in ranked]
 
     def values(self, trial: int) -> list[float]:
         """Return the values that a finalist has, in the order of the seeds."""
@@ -52,29 +50,29 @@ class Confirmed:
 
 
 def stored_plan(study: Study) -> ConfirmPlan | None:
-    """Return the plan that a confirm study was begun with, None where it has none yet."""
-    content = study.user_attrs.get(_PLAN)
+    """Return the plan that a confirm study follows, None where it has none yet."""
+    content = study.user_attrs.get(PLAN)
     return None if content is None else ConfirmPlan.from_json(content)
 
 
 def keep_plan(study: Study, plan: ConfirmPlan) -> None:
     """Let a confirm study follow this plan from now on."""
     if stored_plan(study) != plan:
-        study.set_user_attr(_PLAN, plan.as_json())
+        study.set_user_attr(PLAN, plan.as_json())
 
 
 def is_reported(study: Study, plan: ConfirmPlan) -> bool:
     """Tell whether nothing is left to do for this plan."""
-    return bool(study.user_attrs.get(_REPORTED) == plan.as_json())
+    return bool(study.user_attrs.get(REPORTED) == plan.as_json())
 
 
 def keep_reported(study: Study, plan: ConfirmPlan) -> None:
     """Note that nothing is left to do for this plan."""
-    study.set_user_attr(_REPORTED, plan.as_json())
+    study.set_user_attr(REPORTED, plan.as_json())
 
 
 def find_confirmed(search: Study) -> Confirmed | None:
-    """Return what the confirm stage of a search's study has by now; None where none has begun."""
+    """Return the results so far of the confirm stage of a search; None where it has none."""
     study = find_confirm_study(search)
     plan = None if study is None else stored_plan(study)
     return None if study is None or plan is None else confirmed(study, plan, search.study_name)
@@ -100,13 +98,13 @@ def has_ended(trial: FrozenTrial) -> bool:
 
 def _trainings(trials: Sequence[FrozenTrial], plan: ConfirmPlan) -> list[Training]:
     # Of several the last counts: the others have failed.
-    known = {(trial.params["trial"], trial.params["seed"]): trial for trial in trials}
-    return [_training(point["trial"], point["seed"], known) for point in plan.points]
+    trained = {(trial.params["trial"], trial.params["seed"]): trial for trial in trials}
+    return [_training(point["trial"], point["seed"], trained) for point in plan.points]
 
 
-def _training(trial: int, seed: int, known: dict[tuple[int, int], FrozenTrial]) -> Training:
-    found = known.get((trial, seed))
-    if found is None:
+def _training(trial: int, seed: int, trained: dict[tuple[int, int], FrozenTrial]) -> Training:
+    last = trained.get((trial, seed))
+    if last is None:
         return Training(trial, seed, None, None)
-    value = float(found.values[0]) if found.state == TrialState.COMPLETE and found.values else None
-    return Training(trial, seed, value, found.user_attrs.get("run_id"))
+    value = float(last.values[0]) if last.state == TrialState.COMPLETE and last.values else None
+    return Training(trial, seed, value, last.user_attrs.get(RUN_ID))

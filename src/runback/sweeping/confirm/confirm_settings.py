@@ -1,22 +1,22 @@
-"""What can be said about the confirm stage under `hydra.sweeper.confirm`."""
+"""The settings of the confirm stage, `hydra.sweeper.confirm`."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from runback.errors import InputError
+from runback.system.text.listing import did_you_mean
 
 KEY = "hydra.sweeper.confirm"
 
 MOST_SEEDS = 1000
-"""So many seeds a finalist are more than anybody trains; fresh seeds have four digits."""
+"""Seeds a finalist: more than anybody trains; fresh seeds have four digits."""
 
 
 @dataclass(frozen=True)
 class ConfirmSettings:
-    """How a sweep's best trials are confirmed."""
+    """The settings of a confirm stage."""
 
     top: int = 3
     """Finalists: the best completed trials that differ in more than their seed."""
@@ -33,8 +33,7 @@ class ConfirmSettings:
         known = [field.name for field in dataclasses.fields(cls)]
         for name in spec:
             if name not in known:
-                nearest = difflib.get_close_matches(str(name), known, 1)
-                hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected {', '.join(known)}"
+                hint = did_you_mean(str(name), known, f"expected {', '.join(known)}")
                 raise InputError(f"{KEY} has no {name}: {hint}")
         settings = cls(**spec)
         settings._check()

@@ -91,8 +91,8 @@ def _twin_sentences(result: Confirmed) -> list[str]:
     """Say which trials were not confirmed because they are finalists already, where `verdict` does not."""
     if len(result.standings) == 1 and result.finalist(result.standings[0].trial).twins:
         return []
-    found = [one for one in result.plan.finalists if one.twins]
-    return [f"{_trials([one.trial, *one.twins])} differ only in their seed: one finalist." for one in found]
+    twins = [one for one in result.plan.finalists if one.twins]
+    return [f"{_trials([one.trial, *one.twins])} differ only in their seed: one finalist." for one in twins]
 
 
 def _method(pairs: int) -> str:

@@ -1,4 +1,4 @@
-"""Which trials are finalists, and the fresh seeds that they are trained on."""
+"""The finalists of a search, and the fresh seeds that they are trained on."""
 
 import hashlib
 import itertools
@@ -13,7 +13,7 @@ from runback.sweeping.confirm.confirm_settings import ConfirmSettings
 from runback.sweeping.study.study_store import best_trials
 
 SEEDS = range(1000, 10_000)
-"""Where fresh seeds are drawn from: short enough to be read in a run's name."""
+"""The range that fresh seeds are drawn from: short enough to be read in a run's name."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Finalist:
 
     trial: int
     value: float
-    """What the search found."""
+    """The objective's value in the search."""
     params: dict[str, Any]
     twins: list[int]
     """Other completed trials with the same params but for the seed, the best first."""
@@ -30,7 +30,7 @@ class Finalist:
 
 @dataclass(frozen=True)
 class ConfirmPlan:
-    """What is to be trained: each finalist on each seed."""
+    """The trainings of a confirm stage: each finalist on each seed."""
 
     finalists: list[Finalist]
     seeds: list[int]
@@ -45,7 +45,7 @@ class ConfirmPlan:
         return cls(**{**content, "finalists": finalists})
 
     def as_json(self) -> dict[str, Any]:
-        """Return what a study keeps."""
+        """Return the plan as a study stores it."""
         return asdict(self)
 
     @property
@@ -62,16 +62,16 @@ def make_plan(
     `seed` is the sampler's, from which the fresh seeds follow; `used` is the seed that trials share, if they
     do. No trial of the study was trained on a fresh seed.
     """
-    found = finalists(study, settings)
+    chosen = finalists(study, settings)
     completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     taken = {str(used), *(str(trial.params.get(settings.seed_key)) for trial in completed)}
     fresh = (one for one in _drawn(seed) if str(one) not in taken)
     seeds = list(itertools.islice(fresh, settings.seeds))
-    return ConfirmPlan(found, seeds, settings.seed_key, requested(settings, budget))
+    return ConfirmPlan(chosen, seeds, settings.seed_key, requested(settings, budget))
 
 
 def requested(settings: ConfirmSettings, budget: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a plan follows from, besides the search's results."""
+    """Return the settings that a plan follows from, besides the search's results."""
     return {**asdict(settings), **budget}
 
 

@@ -30,27 +30,22 @@ from runback.sweeping.confirm.seed_proposer import Points
 from runback.sweeping.confirm.winner import register_winner
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.space.search_space import Space
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import confirm_study, find_confirm_study, pruner_for
 from runback.sweeping.study.trial_label import confirm_label
 from runback.sweeping.sweep_settings import SweeperSettings
-from runback.sweeping.trials.coordinator import Budget, Coordinator
+from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.engines.engine import Engine
 from runback.sweeping.trials.failures import FailurePolicy
-from runback.sweeping.trials.hydra_job import Composer
-from runback.sweeping.trials.worker import Job
+from runback.sweeping.trials.hydra_job import Composer, TrialFactory
 from runback.sweeping.watching.sweep_run import SweepRun
 from runback.tracking.layout import CONFIRM, waits
-
-WINNER_TAG = "runback.winner"
-"""The tag of a sweep's run with the number of the confirmed winner, which need not be better than others."""
-
-VERDICT_TAG = "runback.verdict"
-"""The tag of a sweep's run with what its confirm stage came to, in a sentence or two."""
+from runback.tracking.tags import VERDICT_TAG, WINNER_TAG
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a stage shares with its search: where its trainings run, and what they are given."""
+    """The means that a stage shares with its search: its engine, slots, policy, run and folder."""
 
     engine: Engine
     n_workers: int
@@ -63,14 +58,14 @@ class Resources:
 
 @dataclass(frozen=True)
 class Stage:
-    """What is confirmed, and how, whatever the search has found."""
+    """A confirm stage as the settings describe it, whatever the results of the search."""
 
     sweep: str
     settings: ConfirmSettings
     seed: int
     """The sampler's."""
     budget: dict[str, Any]
-    """The search's, as it is asked for."""
+    """The search's, as the settings have it."""
     composer: Composer
     searched: Space
 
@@ -88,38 +83,38 @@ class Stage:
         try:
             composer.compose(0, stage._overrides(searched.corner_values()[0], seed=0))
         except HydraException as error:
-            told = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0]
             raise InputError(
                 f"{KEY}.seed_key must be a key of the config that takes a seed; "
-                f"got {confirming.seed_key}: {told}"
+                f"got {confirming.seed_key}: {reason}"
             ) from error
         return stage
 
     def plan(self, study: Study, *, is_search_over: bool) -> ConfirmPlan | None:
-        """Return what to confirm now; None where the search has to go on before.
+        """Return the plan to follow now; None where the search has to go on before.
 
-        A stage that was begun goes on with its plan as long as the same is asked for: a search that a timeout
-        has ended does not begin anew.
+        A stage keeps its plan as long as the settings stay the same: a search that a timeout has ended does
+        not begin anew.
         """
         if is_search_over:
             used = self.composer.base.get(self.settings.seed_key)
             return make_plan(study, self.settings, seed=self.seed, used=used, budget=self.budget)
-        begun = find_confirm_study(study)
-        kept = None if begun is None else stored_plan(begun)
-        if begun is None or kept is None or is_reported(begun, kept):
+        own = find_confirm_study(study)
+        stored = None if own is None else stored_plan(own)
+        if own is None or stored is None or is_reported(own, stored):
             return None
-        return kept if kept.asked == requested(self.settings, self.budget) else None
+        return stored if stored.asked == requested(self.settings, self.budget) else None
 
     def is_done(self, study: Study, plan: ConfirmPlan) -> bool:
         """Tell whether nothing is left to do for a plan."""
-        begun = find_confirm_study(study)
-        return not plan.finalists or (begun is not None and is_reported(begun, plan))
+        own = find_confirm_study(study)
+        return not plan.finalists or (own is not None and is_reported(own, plan))
 
     def print_results(self, study: Study) -> None:
-        """Print what came of the stage."""
+        """Print the results of the stage."""
         result = find_confirmed(study)
         for line in [] if result is None else terminal_lines(result):
-            ConfirmProgress(str).say(line)
+            ConfirmProgress().say(line)
 
     def run(self, study: Study, resources: Resources) -> None:
         """Train what is missing, compare, and report: to the terminal, the sweep's run and the registry.
@@ -129,13 +124,11 @@ class Stage:
         """
         plan = self.plan(study, is_search_over=False) or self.plan(study, is_search_over=True)
         if plan is None or not plan.finalists:
-            ConfirmProgress(str).say("nothing to confirm: no trial has completed")
+            ConfirmProgress().say("nothing to confirm: no trial has completed")
             return
         own = confirm_study(study)
         keep_plan(own, plan)
-        progress = ConfirmProgress(
-            lambda number: confirm_label(own.get_trials(deepcopy=False)[number].params).name
-        )
+        progress = ConfirmProgress()
         n = len(plan.finalists)
         progress.say(
             f"confirming {n} {'finalist' if n == 1 else 'finalists'}{_of(n, self.settings.top)} on "
@@ -159,24 +152,22 @@ class Stage:
             engine=resources.engine,
             budget=Budget(None, None, resources.n_workers),
             policy=resources.policy,
-            job=self._jobs(study, resources),
-            observers=[resources.parent.of_confirm(own), progress],
+            new_trial=self._new_trial(study, resources),
+            observers=[resources.parent.of_confirm(own).observe, progress.observe],
             devices=resources.devices,
         )
 
-    def _jobs(
-        self, study: Study, resources: Resources
-    ) -> Callable[[int, dict[str, Any], str | None, str | None], Job]:
+    def _new_trial(self, study: Study, resources: Resources) -> TrialFactory:
         trials = study.get_trials(deepcopy=False)
-
-        def job(number: int, params: dict[str, Any], begun: str | None, device: str | None) -> Job:
-            overrides = self._overrides(trials[params["trial"]].params, params["seed"])
-            label = confirm_label(params)
-            facts: dict[str, Any] = {"sweep": self.sweep, "threads": resources.threads, "label": label}
-            facts |= {"parent": resources.parent.id, "begun": begun, "device": device}
-            return self.composer.job(number, overrides, label.folder, **facts)
-
-        return job
+        return TrialFactory(
+            self.composer,
+            self.sweep,
+            resources.threads,
+            resources.parent.id,
+            lambda params: self._overrides(trials[params["trial"]].params, params["seed"]),
+            confirm_label,
+            is_in_label_folder=True,
+        )
 
     def _overrides(self, params: dict[str, Any], seed: int) -> list[str]:
         """Return the overrides of a finalist, with another seed."""
@@ -185,14 +176,14 @@ class Stage:
         return overrides if key in params else [*overrides, f"{key}={seed}"]
 
 
-def _of(count: int, asked: int) -> str:
-    return "" if count == asked else f" (of {asked} asked for)"
+def _of(count: int, wanted: int) -> str:
+    return "" if count == wanted else f" (of {wanted} asked for)"
 
 
 def _is_whole(own: Study, plan: ConfirmPlan) -> bool:
     """Tell whether no training is left to be tried again."""
-    settled = [trial.params for trial in own.get_trials(deepcopy=False) if has_ended(trial)]
-    return all(point in settled for point in plan.points)
+    ended = [trial.params for trial in own.get_trials(deepcopy=False) if has_ended(trial)]
+    return all(point in ended for point in plan.points)
 
 
 def _report(result: Confirmed, resources: Resources, say: Callable[[str], None], step: int) -> bool:
@@ -218,18 +209,18 @@ def _report(result: Confirmed, resources: Resources, say: Callable[[str], None],
 
 
 def _metrics(best: Standing) -> dict[str, float]:
-    found = {
+    metrics = {
         "confirm.mean": best.mean.mean,
         "confirm.low": best.mean.low,
         "confirm.high": best.mean.high,
         "confirm.optimism": best.optimism,
     }
     chance = best.probability_best
-    return found if chance is None else {**found, "confirm.probability_best": chance}
+    return metrics if chance is None else {**metrics, "confirm.probability_best": chance}
 
 
 def _registered(result: Confirmed, resources: Resources) -> tuple[str | None, bool]:
-    """Return what the registry has of the winner, and whether it needs no other try."""
+    """Register the winner; return a line about that, and whether it needs no other try."""
     run = resources.parent.run
     if run is None:
         return None, True

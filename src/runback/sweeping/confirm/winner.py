@@ -10,17 +10,26 @@ from runback.statistics.paired_seeds import welch
 from runback.sweeping.confirm.confirm_results import Confirmed, Training, find_confirmed
 from runback.sweeping.confirm.confirm_text import verdict
 from runback.system.text.escape import for_markdown
+from runback.tracking.tags import (
+    CONFIRMED_TAG,
+    DIRECTION_TAG,
+    INTERVAL_TAG,
+    MEAN_TAG,
+    OBJECTIVE_TAG,
+    SEEDS_TAG,
+    SWEEP_TAG,
+    VALIDATION_DATA_TAG,
+    VALIDATION_HASH_TAG,
+    VALUES_TAG,
+)
 
 if TYPE_CHECKING:
     from runback.tracking.store import Store
 
-VALUES = "runback.confirmed_values"
-"""The tag of a version with the values of its finalist on all fresh seeds, as JSON."""
-
 ALIKE = {
-    "runback.direction": "direction",
-    "runback.objective": "objective",
-    "runback.validation_data": "set of validation images",
+    DIRECTION_TAG: "direction",
+    OBJECTIVE_TAG: "objective",
+    VALIDATION_DATA_TAG: "set of validation images",
 }
 """Tags that have to be the same in two versions whose values are compared."""
 
@@ -72,21 +81,21 @@ def median_run(result: Confirmed) -> Training | None:
 
 def _why_not(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
     """Return why the champion stays, None where the new version is better beyond noise."""
-    known = _values(before)
-    if known is None:
+    values_before = _values(before)
+    if values_before is None:
         return "it was not confirmed, but promoted by hand"
     for tag, what in ALIKE.items():
         if before.get(tag) != now.get(tag):
             return f"it had another {what}"
-    lead = welch(json.loads(now[VALUES]), known)
-    is_better = lead.low > 0 if now["runback.direction"] == "maximize" else lead.high < 0
+    lead = welch(json.loads(now[VALUES_TAG]), values_before)
+    is_better = lead.low > 0 if now[DIRECTION_TAG] == "maximize" else lead.high < 0
     return None if is_better else "the new one is not better beyond noise"
 
 
 def _values(tags: Mapping[str, str]) -> list[float] | None:
     """Return a version's confirmed values; None where it has none, or none that can be read."""
     try:
-        values = [float(value) for value in json.loads(tags[VALUES])]
+        values = [float(value) for value in json.loads(tags[VALUES_TAG])]
     except (KeyError, ValueError, TypeError):
         return None
     return values if len(values) > 1 else None
@@ -98,15 +107,15 @@ def _tags(store: "Store", result: Confirmed, run_id: str) -> dict[str, str]:
     run = find_run(store, run_id).data
     best = result.standings[0]
     return {
-        "runback.sweep": result.sweep,
-        "runback.confirms": str(best.trial),
-        VALUES: json.dumps(best.values),
-        "runback.mean": str(best.mean.mean),
-        "runback.statistics.wilson_interval": f"{best.mean.low} to {best.mean.high}",
-        "runback.seeds": ",".join(map(str, result.plan.seeds)),
-        "runback.direction": "maximize" if result.maximize else "minimize",
-        "runback.objective": run.params.get("training.objective", ""),
-        "runback.validation_data": run.tags.get("runback.data_hash.validation", ""),
+        SWEEP_TAG: result.sweep,
+        CONFIRMED_TAG: str(best.trial),
+        VALUES_TAG: json.dumps(best.values),
+        MEAN_TAG: str(best.mean.mean),
+        INTERVAL_TAG: f"{best.mean.low} to {best.mean.high}",
+        SEEDS_TAG: ",".join(map(str, result.plan.seeds)),
+        DIRECTION_TAG: "maximize" if result.maximize else "minimize",
+        OBJECTIVE_TAG: run.params.get("training.objective", ""),
+        VALIDATION_DATA_TAG: run.tags.get(VALIDATION_HASH_TAG, ""),
     }
 
 

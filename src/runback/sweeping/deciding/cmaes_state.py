@@ -4,9 +4,8 @@ import io
 import pickle
 from typing import Any
 
-import optuna.samplers._cmaes as optuna_cmaes
-
 from runback.errors import InputError
+from runback.sweeping.study.optuna_internals import replace_cmaes_pickle
 
 ALLOWED = {
     ("_codecs", "encode"),
@@ -53,4 +52,4 @@ class _Pickle:
 
 def read_safely() -> None:
     """Make Optuna's CMA-ES sampler read its state from a study as data; to be called before it reads one."""
-    optuna_cmaes.pickle = _Pickle  # type: ignore[assignment,attr-defined]
+    replace_cmaes_pickle(_Pickle)

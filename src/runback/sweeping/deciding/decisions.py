@@ -9,6 +9,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from runback.sweeping.deciding.pruning import LivePruning, OrderedPruning, Pruning
+from runback.sweeping.study.optuna_internals import trial_id
 from runback.sweeping.study.study_store import TrialEntry, create_entry
 
 
@@ -47,7 +48,7 @@ class Decisions:
     def pruning(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> Pruning:
         """Return what decides when a trial ends, one of `trials`."""
         if self.window is None:
-            return LivePruning(self.study, self._pruner, trial._trial_id)
+            return LivePruning(self.study, self._pruner, trial_id(trial))
         return OrderedPruning(self.study, self._own_pruner(), self._known(trials, trial.number), trial)
 
     def annotate(self, entry: TrialEntry) -> None:

@@ -1,4 +1,4 @@
-"""What a deterministic sweep has to keep, from its first trial to its last."""
+"""The settings that a deterministic sweep keeps, from its first trial to its last."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,9 +6,8 @@ from typing import Any
 from optuna.study import Study
 
 from runback.errors import InputError
+from runback.sweeping.study.attributes import ORDER
 from runback.sweeping.sweep_settings import SweeperSettings
-
-_ORDER = "runback:order"
 
 _UNTIL_CHANGED = ("deterministic", "seed", "sampler", "pruner")
 """Settings that decide what is proposed and pruned."""
@@ -16,10 +15,10 @@ _UNTIL_CHANGED = ("deterministic", "seed", "sampler", "pruner")
 
 @dataclass(frozen=True)
 class Order:
-    """What stays as it is, however many workers there are later."""
+    """The order of trials, fixed however many workers there are later."""
 
     window: int | None
-    """Trial k knows of trials up to k - `window`; None: of all."""
+    """Trial k depends on trials up to k - `window`; None: on all."""
     threads: int
     """A trial's CPU threads."""
 
@@ -29,17 +28,17 @@ def keep_order(study: Study, settings: SweeperSettings, n_workers: int, threads:
 
     Errors: InputError where settings have changed that the order depends on.
     """
-    kept: dict[str, Any] | None = study.user_attrs.get(_ORDER)
-    if kept is None:
-        kept = {name: getattr(settings, name) for name in _UNTIL_CHANGED}
-        kept |= {"window": n_workers, "threads": threads}
-        study.set_user_attr(_ORDER, kept)
-    if not (kept["deterministic"] or settings.deterministic):
+    stored: dict[str, Any] | None = study.user_attrs.get(ORDER)
+    if stored is None:
+        stored = {name: getattr(settings, name) for name in _UNTIL_CHANGED}
+        stored |= {"window": n_workers, "threads": threads}
+        study.set_user_attr(ORDER, stored)
+    if not (stored["deterministic"] or settings.deterministic):
         return Order(None, threads)
     for name in _UNTIL_CHANGED:
-        if kept[name] != getattr(settings, name):
+        if stored[name] != getattr(settings, name):
             raise InputError(
-                f"sweep {study.study_name} was begun with hydra.sweeper.{name}={kept[name]}, now "
+                f"sweep {study.study_name} was begun with hydra.sweeper.{name}={stored[name]}, now "
                 f"{getattr(settings, name)}: a deterministic sweep keeps it; to start a fresh study: --new"
             )
-    return Order(int(kept["window"]), int(kept["threads"]))
+    return Order(int(stored["window"]), int(stored["threads"]))

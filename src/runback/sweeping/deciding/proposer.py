@@ -16,8 +16,9 @@ from optuna.trial import FrozenTrial, TrialState
 from runback.errors import InputError
 from runback.sweeping.deciding.cmaes_state import read_safely
 from runback.sweeping.space.search_space import Space
+from runback.sweeping.study.attributes import JOURNAL
 from runback.sweeping.study.study_store import part
-from runback.sweeping.study.study_view import JOURNAL, StudyView
+from runback.sweeping.study.study_view import StudyView
 
 NOT_STORED = -1
 """The ID of a trial that is being proposed."""

@@ -8,6 +8,7 @@ from optuna.pruners import BasePruner
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from runback.sweeping.study.optuna_internals import storage_of
 from runback.sweeping.study.study_view import StudyView, own_attributes
 
 
@@ -26,14 +27,14 @@ class LivePruning:
 
     def decide(self, step: int, value: float) -> bool:
         """Return whether the trial ends that reported this value, which the study has."""
-        return self._pruner.prune(self._study, self._study._storage.get_trial(self._trial_id))
+        return self._pruner.prune(self._study, storage_of(self._study).get_trial(self._trial_id))
 
 
 class OrderedPruning:
     """Compares a trial with the same others at every time: with those that are `known` to it.
 
-    What was decided about the values that it has reported already is decided again, with the same outcome:
-    whoever decided it first may have been killed before it was known.
+    Replays the decisions on values reported before a restart, so that a decision lost with a killed
+    coordinator is made again, identically.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""What the sweep's run in MLflow shows of its trials: a note, plots, a table, and the best config."""
+"""The report in a sweep's MLflow run on its trials: a note, plots, a table, and the best config."""

@@ -8,8 +8,9 @@ from optuna.study import Study
 
 from runback.sweeping.confirm.winner import winners_run
 from runback.sweeping.reporting import public_values
+from runback.sweeping.study.attributes import RUN_ID
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import best_trials, finished_count
-from runback.sweeping.trials.coordinator import Budget
 from runback.system.config.written_config import written_overrides
 
 OWN = (
@@ -30,7 +31,7 @@ def commands(study: Study, budget: Budget, config: DictConfig, best_config: Path
     `config` is the sweep's, with Hydra's part; `best_config` the file with the best trial's.
     """
     best, winner = best_trials(study, 1), winners_run(study)
-    run_id = winner or (best[0].user_attrs.get("run_id") if best else None)
+    run_id = winner or (best[0].user_attrs.get(RUN_ID) if best else None)
     if run_id is None:
         return []
     which = "best trial" if winner is None else "winner"
@@ -50,12 +51,12 @@ def commands(study: Study, budget: Budget, config: DictConfig, best_config: Path
 def _go_on(study: Study, budget: Budget, config: DictConfig) -> str:
     hydra = config.hydra
     given = [*written_overrides(hydra.overrides.hydra), *written_overrides(hydra.overrides.task)]
-    kept = [override for override in given if override.partition("=")[0] not in OWN]
+    overrides = [override for override in given if override.partition("=")[0] not in OWN]
     if budget.n_trials is not None:
         count = budget.n_trials * (2 if finished_count(study) >= budget.n_trials else 1)
-        kept.append(f"hydra.sweeper.n_trials={count}")
+        overrides.append(f"hydra.sweeper.n_trials={count}")
     name = study.study_name
     verb = ["sweep", name]
     if "sweeps" not in hydra.runtime.choices:
         verb = ["train", "--multirun", f"hydra.sweeper.name={name}"]
-    return shlex.join(["runback", *verb, *kept])
+    return shlex.join(["runback", *verb, *overrides])

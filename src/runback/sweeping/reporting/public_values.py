@@ -1,4 +1,4 @@
-"""What of a trial may be shown: its values, its params without secrets, and when it ran."""
+"""The public values of a trial: its objectives, its params without secrets, and its times."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from runback.sweeping.trials.coordinator import PRUNED_AT
+from runback.sweeping.study.attributes import PRUNED_AT
 from runback.system.secrecy import redacted, secret_key
 from runback.system.text.formatting import short_names
 

@@ -22,11 +22,12 @@ from runback.sweeping.reporting.plots.drawing_process import Artist
 from runback.sweeping.reporting.plots.plot_selection import WORTH_DRAWING
 from runback.sweeping.reporting.sweep_note import RunLinks, note
 from runback.sweeping.reporting.trials_table import trials_csv
+from runback.sweeping.study.attributes import RUN_ID
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import best_trials
-from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import Budget
-from runback.system.files.regular_file import read_regular, write_regular
-from runback.system.files.whole_file import publish
+from runback.sweeping.trials.events import Idle, SweepEvent, TrialEnded
+from runback.system.files.regular_file import read_regular
+from runback.system.files.whole_file import write_whole
 from runback.system.secrecy import redacted
 from runback.tracking.layout import CONFIRM
 
@@ -81,25 +82,11 @@ class Reporter:
             except (Stopped, KeyboardInterrupt):  # the sweep has ended: only the plots are given up
                 self._warn("its drawing was interrupted")
 
-    def asked(self, number: int, params: dict[str, Any]) -> None:
-        """Do nothing."""
-
-    def reported(self, number: int, step: int, value: float) -> None:
-        """Do nothing."""
-
-    def put_back(self, number: int, failure: messages.Failed) -> None:
-        """Do nothing."""
-
-    def recovered(self, number: int, outcome: messages.Outcome) -> None:
-        """Do nothing."""
-
-    def ended(self, number: int, outcome: messages.Outcome) -> None:
+    def observe(self, event: SweepEvent) -> None:
         """Write a new note and table, and have plots drawn, if the last ones are old enough."""
-        self._update()
-
-    def idle(self) -> None:
-        """As when a trial has ended: the last note may have been too young then."""
-        self._update()
+        match event:
+            case TrialEnded() | Idle():  # when a trial ended, the last note may have been too young
+                self._update()
 
     def _update(self) -> None:
         if self._has_failed:
@@ -169,12 +156,10 @@ class Reporter:
         trial, file = best[0], self.folder / BEST_CONFIG
         values = zip(public_values.objectives(self.study), trial.values, strict=True)
         results = ", ".join(f"{name} {value:.4f}" for name, value in values)
-        run = f", run {trial.user_attrs['run_id']}" if "run_id" in trial.user_attrs else ""
+        run = f", run {trial.user_attrs[RUN_ID]}" if RUN_ID in trial.user_attrs else ""
         about = f"The best of sweep {self.study.study_name}: trial {trial.number}, {results}{run}."
-        partial = self.folder / f".{BEST_CONFIG}.partial"
         about += f"\n  runback train --config {public_values.path(file)}"
-        write_regular(partial, self.best_config(trial.params, about).encode())
-        publish(partial, file)
+        write_whole(file, self.best_config(trial.params, about).encode())
         self.run.log_file(file)
         self._best = trial.number
 

@@ -11,8 +11,9 @@ from optuna.trial import FrozenTrial, TrialState
 from runback.sweeping.reporting import public_values
 from runback.sweeping.reporting.markdown import code_block, table_row
 from runback.sweeping.study import states
+from runback.sweeping.study.attributes import RUN_ID
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import best_trials, finished_count
-from runback.sweeping.trials.coordinator import Budget
 from runback.system.text.escape import for_markdown, for_terminal
 from runback.system.text.formatting import duration, short_value
 
@@ -25,7 +26,7 @@ PARAMS = 10
 
 @dataclass(frozen=True)
 class RunLinks:
-    """Where the sweep's run is in MLflow."""
+    """The place of the sweep's run in MLflow."""
 
     experiment_id: str
     run_id: str
@@ -54,7 +55,7 @@ def note(
     `commands` are pairs of what a command does and the command, `confirmed` the confirm stage's own section.
     """
     links = " · ".join(f"[{for_markdown(name)}]({place.artifact(name)})" for name in artifacts)
-    # MLflow shows about six lines until it is asked for more.
+    # MLflow shows about six lines until one clicks for more.
     paragraphs = [_progress(study, budget, elapsed), links, _table(study, place), confirmed]
     paragraphs.append(_commands(commands))
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
@@ -92,7 +93,7 @@ def _objective(name: str, direction: StudyDirection) -> str:
 
 
 def _row(trial: FrozenTrial, params: Sequence[str], place: RunLinks) -> list[str]:
-    run_id = trial.user_attrs.get("run_id")
+    run_id = trial.user_attrs.get(RUN_ID)
     link = str(trial.number) if run_id is None else f"[{trial.number}]({place.trial(run_id)})"
     values = [f"**{value:.4f}**" for value in trial.values]
     chosen = [
@@ -104,8 +105,8 @@ def _row(trial: FrozenTrial, params: Sequence[str], place: RunLinks) -> list[str
 def _commands(commands: Sequence[tuple[str, str]]) -> str:
     if not commands:
         return ""
-    shown = [(purpose, for_terminal(command)) for purpose, command in commands]
-    lines = [f"# {purpose}\n{command}" if purpose else command for purpose, command in shown]
+    printable = [(purpose, for_terminal(command)) for purpose, command in commands]
+    lines = [f"# {purpose}\n{command}" if purpose else command for purpose, command in printable]
     return code_block("\n".join(lines))
 
 

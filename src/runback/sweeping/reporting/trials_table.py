@@ -7,7 +7,7 @@ from optuna.trial import FrozenTrial
 
 from runback.sweeping.reporting import public_values
 from runback.sweeping.study import states
-from runback.sweeping.trials.coordinator import FAILURE
+from runback.sweeping.study.attributes import FAILURE, RUN_ID
 from runback.system.secrecy import redacted
 from runback.system.text.frame_csv import frame_csv
 
@@ -52,5 +52,5 @@ def _row(trial: FrozenTrial, objectives: list[str]) -> dict[str, Any]:
         "seconds": None if seconds is None else round(seconds, 3),
         "pruned_at": public_values.pruned_at(trial),
         "failure": None if reason is None else redacted(reason),
-        "run_id": trial.user_attrs.get("run_id"),
+        "run_id": trial.user_attrs.get(RUN_ID),
     }

@@ -16,6 +16,7 @@ from optuna.distributions import (
 from runback.errors import InputError
 from runback.sweeping.space.search_space import Space, described
 from runback.system.secrecy.config_secrets import masked_override
+from runback.system.text.listing import listed
 
 SHOWN = 4
 """Differences that a message lists; it counts the others."""
@@ -71,10 +72,9 @@ def refuse_other(known: Search | None, asked: Search, name: str, *, extend: bool
     can_extend = is_extension(known, asked)
     if can_extend and extend:
         return
-    more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
     accept = "; to search the wider ranges: --extend (hydra.sweeper.extend=true)" if can_extend else ""
     raise InputError(
-        f"sweep {name} was begun with another config: {'; '.join(changes[:SHOWN])}{more}{accept}; "
+        f"sweep {name} was begun with another config: {listed(changes, SHOWN, '; ')}{accept}; "
         "to start a fresh study: --new (or hydra.sweeper.name=NAME)"
     )
 

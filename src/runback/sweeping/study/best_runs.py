@@ -1,10 +1,10 @@
 """Finds the runs of a sweep's best finished trials."""
 
-import difflib
 from pathlib import Path
 from typing import Any
 
 from runback.errors import InputError
+from runback.system.text.listing import did_you_mean
 from runback.tracking.layout import Layout
 
 
@@ -16,15 +16,16 @@ def best_runs(layout: Layout, name: str) -> list[dict[str, Any]]:
     """
     folder = study_folder(layout, name)
 
+    from runback.sweeping.study.attributes import RUN_ID
     from runback.sweeping.study.study_store import best_trials, read_study
 
     study = read_study(folder, name)
     several = len(study.directions) > 1
-    best = [t for t in best_trials(study, len(study.trials) if several else 1) if "run_id" in t.user_attrs]
+    best = [t for t in best_trials(study, len(study.trials) if several else 1) if RUN_ID in t.user_attrs]
     if not best:
         raise InputError(f"sweep {name} has no finished trial that MLflow knows")
     return [
-        {"run_id": t.user_attrs["run_id"], "trial": t.number, "values": t.values, "params": t.params}
+        {"run_id": t.user_attrs[RUN_ID], "trial": t.number, "values": t.values, "params": t.params}
         for t in best
     ]
 
@@ -33,9 +34,6 @@ def study_folder(layout: Layout, name: str) -> Path:
     """Return the folder of a sweep that has begun. Errors: InputError, naming the nearest one."""
     known = sorted(path.parent.name for path in layout.sweeps.glob("*/study.db"))
     if name not in known:
-        nearest = difflib.get_close_matches(name, known, 1)
-        hint = (
-            f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(known) or 'no sweeps yet'}"
-        )
+        hint = did_you_mean(name, known, f"there are {', '.join(known) or 'no sweeps yet'}")
         raise InputError(f"unknown sweep '{name}': {hint}")
     return layout.inside(layout.sweep(name) / "study.db", f"the study of sweep {name}").parent

@@ -1,13 +1,13 @@
-"""What a study says about trials that nobody runs any more."""
+"""The trials of a study that nobody runs any more, as it is on disk."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from optuna.trial import TrialState
 
+from runback.sweeping.study.attributes import PARENT_RUN, RUN_ID
 from runback.sweeping.study.study_store import find_confirm_study, read_study
 from runback.sweeping.study.trial_label import confirm_label
-from runback.sweeping.watching.sweep_run import PARENT_RUN
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ def study_facts(folder: Path) -> StudyFacts:
     """Read the study in a sweep's folder. Raises InputError, StoreError."""
     study = read_study(folder, folder.name)
     confirming = find_confirm_study(study)
-    known = [(str(trial.number), trial) for trial in study.get_trials(deepcopy=False)]
+    named = [(str(trial.number), trial) for trial in study.get_trials(deepcopy=False)]
     if confirming is not None:
         trials = confirming.get_trials(deepcopy=False)
-        known += [(confirm_label(trial.params).name.removeprefix("trial "), trial) for trial in trials]
-    runs = {str(trial.user_attrs.get("run_id", "")) for _, trial in known}
+        named += [(confirm_label(trial).name.removeprefix("trial "), trial) for trial in trials]
+    runs = {str(trial.user_attrs.get(RUN_ID, "")) for _, trial in named}
     runs.add(str(study.user_attrs.get(PARENT_RUN, "")))
-    return StudyFacts([told for told, trial in known if trial.state == TrialState.RUNNING], runs - {""})
+    return StudyFacts([name for name, trial in named if trial.state == TrialState.RUNNING], runs - {""})

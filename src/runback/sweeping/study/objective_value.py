@@ -1,4 +1,4 @@
-"""What counts as an objective's value: a number, and nothing that could be read as one."""
+"""The values of objectives: numbers, and nothing that could be read as one."""
 
 import reprlib
 from numbers import Real

@@ -1,11 +1,11 @@
-"""How trials ended, counted for a person."""
+"""The states of trials, counted for a person."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from runback.sweeping.trials.coordinator import ENDED_BY, FAILURE
+from runback.sweeping.study.attributes import ENDED_BY, FAILURE
 
 
 def failure(trial: FrozenTrial) -> str | None:

@@ -17,6 +17,8 @@ from sqlalchemy.pool import NullPool
 
 from runback.errors import DiskFull, InputError, RunbackError, StoreError
 from runback.sweeping.space.search_identity import Search, refuse_other
+from runback.sweeping.study.attributes import SEARCH
+from runback.sweeping.study.optuna_internals import close_connections, storage_of, study_id, trial_id
 from runback.system.config import targets
 from runback.system.files.full_disk import is_full
 from runback.system.secrecy import redacted
@@ -30,8 +32,6 @@ LOCK_TIMEOUT = 15
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 """The states that count towards `n_trials`."""
-
-_SEARCH = "runback:search"
 
 
 def open_study(folder: Path, name: str, search: Search, *, extend: bool = False) -> Study:
@@ -64,7 +64,7 @@ def open_study(folder: Path, name: str, search: Search, *, extend: bool = False)
 def keep_search(study: Study, search: Search) -> None:
     """Let the study search this from now on; `open_study` has agreed to it."""
     if stored_search(study) != search:
-        study.set_user_attr(_SEARCH, search.as_json())
+        study.set_user_attr(SEARCH, search.as_json())
 
 
 def keep_names(study: Study, names: list[str]) -> None:
@@ -76,14 +76,13 @@ def keep_names(study: Study, names: list[str]) -> None:
 
 def stored_search(study: Study) -> Search | None:
     """Return what a study searches; None where it was only just created."""
-    content = study.user_attrs.get(_SEARCH)
+    content = study.user_attrs.get(SEARCH)
     return None if content is None else Search.from_json(content)
 
 
 def close_study(study: Study) -> None:
     """Close the database of an opened study, so that all of it is in its one file."""
-    storage: Any = study._storage
-    getattr(storage, "_backend", storage).engine.dispose()
+    close_connections(study)
 
 
 def read_study(folder: Path, name: str) -> Study:
@@ -107,7 +106,7 @@ def confirm_study(study: Study) -> Study:
     Its params are `trial`, a finalist's number, and `seed`.
     """
     return optuna.create_study(
-        storage=study._storage,
+        storage=storage_of(study),
         study_name=_of_confirm(study),
         directions=study.directions,
         load_if_exists=True,
@@ -117,7 +116,7 @@ def confirm_study(study: Study) -> Study:
 def find_confirm_study(study: Study) -> Study | None:
     """Return the study of a sweep's confirm stage, None where it has not begun."""
     try:
-        return optuna.load_study(storage=study._storage, study_name=_of_confirm(study))
+        return optuna.load_study(storage=storage_of(study), study_name=_of_confirm(study))
     except KeyError:
         return None
 
@@ -147,8 +146,8 @@ class TrialEntry:
     def __init__(self, study: Study, found: FrozenTrial) -> None:
         """`found` is the trial as it was when it was last read."""
         self.found = found
-        self.id, self.number = found._trial_id, found.number
-        self._storage = study._storage
+        self.id, self.number = trial_id(found), found.number
+        self._storage = storage_of(study)
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -181,8 +180,9 @@ class TrialEntry:
 
 def create_entry(study: Study, proposed: FrozenTrial) -> TrialEntry:
     """Put a proposed trial into the study, whole or not at all, and return it."""
-    trial_id = study._storage.create_new_trial(study._study_id, template_trial=proposed)
-    return TrialEntry(study, study._storage.get_trial(trial_id))
+    storage = storage_of(study)
+    created = storage.create_new_trial(study_id(study), template_trial=proposed)
+    return TrialEntry(study, storage.get_trial(created))
 
 
 def pruner_for(spec: Mapping[str, Any] | None) -> BasePruner:

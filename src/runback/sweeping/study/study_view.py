@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Container, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner
@@ -11,36 +11,52 @@ from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-JOURNAL = "runback:asked"
-"""The system attribute of a trial with what its sampler wrote when it was asked for: `study`, the attributes
-of the study, and `own`, the names of the trial's own."""
+from runback.sweeping.study import optuna_internals
+from runback.sweeping.study.attributes import JOURNAL
 
 
-class StudyView:
-    """Optuna's storage with `others` and one trial more, `own`. What is written stays in here.
+def _refused(method: str) -> Any:
+    """Return a method in the place of one of Optuna's that a view has no answer to."""
+
+    def refuse(self: object, *arguments: Any, **options: Any) -> NoReturn:
+        raise NotImplementedError(f"a sampler or pruner called {method}, which a view of a study refuses")
+
+    return refuse
+
+
+class StudyView(BaseStorage):
+    """A storage with `others` and one trial more, `own`. What is written stays in here.
 
     A trial's number and params so come into the study at once, in one transaction, or not at all; and what a
     sampler notes about the whole study (how far it is in a sequence, which trials are the parents of a
-    generation) comes with them.
+    generation) comes with them. Optuna's methods that change more than that raise NotImplementedError.
     """
+
+    create_new_study = _refused("create_new_study")
+    delete_study = _refused("delete_study")
+    get_all_studies = _refused("get_all_studies")
+    set_study_user_attr = _refused("set_study_user_attr")
+    set_trial_intermediate_value = _refused("set_trial_intermediate_value")
+    set_trial_state_values = _refused("set_trial_state_values")
+    set_trial_user_attr = _refused("set_trial_user_attr")
 
     def __init__(
         self, study: Study, others: Sequence[FrozenTrial], own: FrozenTrial, asked: Sequence[FrozenTrial] = ()
     ) -> None:
         """`asked` are the trials whose samplers' notes about the study count."""
         self._study = study
-        self._others = {trial._trial_id: trial for trial in others}
+        self._others = {optuna_internals.trial_id(trial): trial for trial in others}
         self.own = own
         self._notes = noted(asked)
         self.written: dict[str, Any] = {}
 
     def study(self, sampler: BaseSampler | None = None, pruner: BasePruner | None = None) -> Study:
         """Return the study that consists of what can be seen here."""
-        return Study(self._study.study_name, cast("BaseStorage", self), sampler, pruner)
+        return Study(self._study.study_name, self, sampler, pruner)
 
     def get_study_id_from_name(self, study_name: str) -> int:
         """Return the real study's ID."""
-        return self._study._study_id
+        return optuna_internals.study_id(self._study)
 
     def get_study_name_from_id(self, study_id: int) -> str:
         """Return the real study's name."""
@@ -56,7 +72,7 @@ class StudyView:
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
         """Return the real study's attributes, and those that samplers wrote since."""
-        real = self._study._storage.get_study_system_attrs(study_id)
+        real = optuna_internals.storage_of(self._study).get_study_system_attrs(study_id)
         return {**real, **self._notes, **self.written}
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
@@ -65,11 +81,11 @@ class StudyView:
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """Return the ID of the one trial that can be asked for here."""
-        return self.own._trial_id
+        return optuna_internals.trial_id(self.own)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Return a trial."""
-        return self.own if trial_id == self.own._trial_id else self._others[trial_id]
+        return self.own if trial_id == optuna_internals.trial_id(self.own) else self._others[trial_id]
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -94,7 +110,7 @@ class StudyView:
         trial.system_attrs = {**trial.system_attrs, key: value}
 
     def _copied(self, trial: FrozenTrial) -> FrozenTrial:
-        self._others[trial._trial_id] = copied = copy.copy(trial)
+        self._others[optuna_internals.trial_id(trial)] = copied = copy.copy(trial)
         return copied
 
 

@@ -3,6 +3,35 @@
 One process writes the study. A free slot gets the next trial at once; nobody waits for a batch. A trial that
 was stopped, or is tried again, waits in the study (Optuna's state WAITING) with its params, its reports and
 its number; what is asked for next is the first that waits.
+
+A trial's states in the study, which the coordinator alone writes:
+
+                                    +--> COMPLETE  it has its values
+    proposed --> RUNNING -----------+--> PRUNED    it was pruned, or failed for good by its params' fault
+                 |     ^            +--> FAIL      it failed for good by another fault
+    it failed or |     | a slot is free: before
+     was stopped v     | any new trial
+                 WAITING
+
+From RUNNING on, in this order (an arrow is a message; the coordinator writes what goes to the study):
+
+    coordinator   params, RUNNING -> study;  removes outcome.json;  the trial -> a process
+    trial         output.log;  `process` -> study
+    trial         its run in MLflow, run.json;  `run_id` -> study
+    trial         each epoch: metrics.jsonl;  the value -> study
+    coordinator      `pruned_at` -> study, where it is decided that the trial ends;  the answer -> trial
+    trial         outcome.json, unless it has failed;  the end of its run;  its outcome -> coordinator
+    coordinator   COMPLETE or PRUNED -> study
+                  of a failure: `failure`, then `attempts`, WAITING -> study
+                                or `ended_by`, FAIL or PRUNED -> study
+
+What a kill leaves:
+
+    trial, before outcome.json   a failure: the trial is tried again, or has failed for good
+    trial, after outcome.json    the outcome counts: the coordinator closes the run, then writes the state
+    coordinator                  RUNNING, with the attributes of that moment. Its trials stop by themselves;
+                                 the next coordinator waits for them, takes the outcomes that it finds in
+                                 their folders, and puts the others back to WAITING
 """
 
 import math
@@ -10,21 +39,33 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
 from optuna.study import Study
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.pruning import Pruning
+from runback.sweeping.study.attributes import ALONE, ATTEMPTS, ENDED_BY, FAILURE, PROCESS, PRUNED_AT, RUN_ID
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import FINISHED, TrialEntry
 from runback.sweeping.trials import messages
 from runback.sweeping.trials import outcome_file as outcomes
 from runback.sweeping.trials.devices import least_used
-from runback.sweeping.trials.engines.engine import Ended, Engine, Said
+from runback.sweeping.trials.engines.engine import Ended, Engine, MessageReceived
+from runback.sweeping.trials.events import (
+    Idle,
+    Observer,
+    SweepEvent,
+    TrialEnded,
+    TrialRecovered,
+    TrialReported,
+    TrialRequeued,
+    TrialStarted,
+)
 from runback.sweeping.trials.failures import KINDS, FailurePolicy, FailuresInARow
+from runback.sweeping.trials.trial import Trial
 from runback.sweeping.trials.trial_output import OUTPUT, tidy
-from runback.sweeping.trials.worker import ORPHANED, PROCESS, Job
+from runback.sweeping.trials.worker import ORPHANED
 from runback.system.files.process_owner import end, is_abandoned, is_open_in
 from runback.system.stop_signals import held_signals
 
@@ -37,61 +78,12 @@ KILL_GRACE = 5
 ORPHAN_GRACE = 15
 """Seconds that trials of a coordinator that was killed get to end by themselves."""
 
-FAILURE = "failure"
-"""The user attribute that says why a trial has failed, or was tried again: its kind, a colon, its reason."""
-
-ENDED_BY = "ended_by"
-"""The user attribute with the kind of the failure that ended a trial for good."""
-
-ATTEMPTS = "attempts"
-"""The user attribute that counts the failures of each kind after which a trial was tried again."""
-
-ALONE = "alone"
-"""The user attribute of a trial that has to have its device for itself."""
-
-PRUNED_AT = "pruned_at"
-"""The user attribute with the step at which it was decided that a trial ends."""
-
-
-class Observer(Protocol):
-    """Sees everything that happens to trials; the live table and the MLflow parent run are observers."""
-
-    def asked(self, number: int, params: dict[str, Any]) -> None:
-        """A trial was proposed, or taken up again, and is about to start."""
-
-    def reported(self, number: int, step: int, value: float) -> None:
-        """A trial reported an intermediate value."""
-
-    def put_back(self, number: int, failure: messages.Failed) -> None:
-        """A trial's process is gone; it waits in the study for another."""
-
-    def recovered(self, number: int, outcome: messages.Outcome) -> None:
-        """A trial's process died when the trial had ended already, perhaps before it had closed its run."""
-
-    def ended(self, number: int, outcome: messages.Outcome) -> None:
-        """A trial's process is gone and its outcome is in the study."""
-
-    def idle(self) -> None:
-        """Nothing happened for a moment."""
-
 
 @dataclass(frozen=True)
-class Budget:
-    """When to stop asking: `n_trials` completed or pruned in the whole study, `timeout` seconds from now.
-
-    A timeout ends the asking; trials that run then are not cut short.
-    """
-
-    n_trials: int | None
-    timeout: float | None
-    n_workers: int
-
-
-@dataclass(frozen=True)
-class _Place:
+class _Slot:
     device: str | None
     alone: bool
-    """Whether nothing else may run there."""
+    """Whether nothing else may run on the device."""
 
 
 @dataclass
@@ -101,9 +93,9 @@ class _RunningTrial:
     reported: set[int]
     """Steps whose values the study has."""
     pruned_at: int | None
-    place: _Place
+    slot: _Slot
     started: float
-    heard: float
+    last_message: float
     folder: Path | None = None
     """None until it has a process."""
     overdue: str | None = None
@@ -119,15 +111,14 @@ class Coordinator:
     engine: Engine
     budget: Budget
     policy: FailurePolicy
-    job: Callable[[int, dict[str, Any], str | None, str | None], Job]
-    """Makes a job from a trial's number, its params, the run that an earlier process of it had begun (None if
-    there was none, empty if it did not say), and its device."""
+    new_trial: Callable[[FrozenTrial, str | None, str | None], Trial]
+    """Makes a trial, ready to run, from the study's, its `previous_run_id` and its device."""
     observers: Sequence[Observer] = ()
     devices: Sequence[str] = ()
     """The GPUs that trials run on; none: on the CPU."""
     _running: dict[int, _RunningTrial] = field(default_factory=dict)
-    _asked: int = 0
-    """How many trials the study has."""
+    _n_trials: int = 0
+    """The number of trials in the study."""
     _stopping: bool = False
 
     def __post_init__(self) -> None:
@@ -141,7 +132,7 @@ class Coordinator:
         deadline = None if self.budget.timeout is None else time.monotonic() + self.budget.timeout
         with held_signals() as signals:  # at any moment, one could cost a trial the answer that it waits for
             try:
-                self._take_up()
+                self._recover()
                 while not signals.waiting:
                     while not signals.waiting and self._start_next(deadline):
                         pass
@@ -154,19 +145,18 @@ class Coordinator:
                 self._kill_all()
                 raise
 
-    def _take_up(self) -> None:
-        """Take up what another coordinator left: results that it did not hear of, and trials to go on."""
+    def _recover(self) -> None:
+        """Recover the trials that another coordinator left running: their outcomes, or else put them back."""
         trials = self.study.get_trials(deepcopy=False)
-        self._asked = len(trials)
-        left = [trial for trial in trials if trial.state == TrialState.RUNNING]
-        folders = [self.job(found.number, found.params, None, None).folder for found in left]
-        marks = [str(found.user_attrs.get(PROCESS, "")) for found in left]
-        _wait_for_orphans(list(zip(marks, folders, strict=True)))
-        for found, folder in zip(left, folders, strict=True):
+        self._n_trials = len(trials)
+        running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        folders = [self.new_trial(trial, None, None).folder for trial in running]
+        processes = [str(trial.user_attrs.get(PROCESS, "")) for trial in running]
+        _wait_for_orphans(list(zip(processes, folders, strict=True)))
+        for trial, folder in zip(running, folders, strict=True):
             tidy(folder / OUTPUT)
-            outcome = outcomes.read_outcome(folder)
-            entry = TrialEntry(self.study, found)
-            self._settle(entry, outcome or messages.Failed("stopped", ORPHANED), is_recovered=True)
+            outcome = outcomes.read_outcome(folder) or messages.Failed("stopped", ORPHANED)
+            self._conclude(TrialEntry(self.study, trial), outcome, is_recovered=True)
 
     def _start_next(self, deadline: float | None) -> bool:
         """Start a trial, unless no slot is free or the budget is used up; return whether one was started."""
@@ -179,75 +169,82 @@ class Coordinator:
         if self.budget.n_trials is not None and finished + len(self._running) >= self.budget.n_trials:
             return False
         waiting = next((trial for trial in trials if trial.state == TrialState.WAITING), None)
-        place = self._place(alone=waiting is not None and bool(waiting.user_attrs.get(ALONE)))
-        if place is None:
+        slot = self._free_slot(alone=waiting is not None and bool(waiting.user_attrs.get(ALONE)))
+        if slot is None:
             return False
         entry = self.decisions.next_trial(trials) if waiting is None else TrialEntry(self.study, waiting)
         if entry is None:
             return False
-        self._asked = max(self._asked, entry.number + 1)
-        self._start(entry, self.decisions.pruning(entry.found, trials), place, is_new=waiting is None)
+        self._n_trials = max(self._n_trials, entry.number + 1)
+        self._start(entry, self.decisions.pruning(entry.found, trials), slot, is_new=waiting is None)
         return True
 
-    def _place(self, *, alone: bool) -> _Place | None:
-        """Return where the next trial runs: beside the fewest others, where none has to be alone."""
-        used = [running.place.device for running in self._running.values()]
-        closed = used if alone else [r.place.device for r in self._running.values() if r.place.alone]
+    def _free_slot(self, *, alone: bool) -> _Slot | None:
+        """Return the slot beside the fewest others, none of which has to be alone; None: there is none."""
+        slots = [running.slot for running in self._running.values()]
+        used = [slot.device for slot in slots]
+        closed = used if alone else [slot.device for slot in slots if slot.alone]
         if not self.devices:
-            return None if closed else _Place(None, alone)
+            return None if closed else _Slot(None, alone)
         device = least_used(self.devices, used, closed)
-        return None if device is None else _Place(device, alone)
+        return None if device is None else _Slot(device, alone)
 
-    def _start(self, entry: TrialEntry, pruning: Pruning, place: _Place, *, is_new: bool) -> None:
-        trial, now = entry.found, time.monotonic()
+    def _start(self, entry: TrialEntry, pruning: Pruning, slot: _Slot, *, is_new: bool) -> None:
+        now = time.monotonic()
         running = _RunningTrial(
             entry,
             pruning,
-            reported=set(trial.intermediate_values),
-            pruned_at=trial.user_attrs.get(PRUNED_AT),
-            place=place,
+            reported=set(entry.found.intermediate_values),
+            pruned_at=entry.found.user_attrs.get(PRUNED_AT),
+            slot=slot,
             started=now,
-            heard=now,
+            last_message=now,
         )
         self._running[entry.number] = running
         entry.begin()
-        for observer in self.observers:
-            observer.asked(entry.number, trial.params)
-        begun = None if is_new else str(trial.user_attrs.get("run_id", ""))
-        job = self.job(entry.number, trial.params, begun, place.device)
-        running.folder = job.folder
-        outcomes.forget(job.folder)
-        self.engine.start(job)
+        self._emit(TrialStarted(entry.found))
+        previous_run_id = None if is_new else str(entry.found.user_attrs.get(RUN_ID, ""))
+        trial = self.new_trial(entry.found, previous_run_id, slot.device)
+        running.folder = trial.folder
+        outcomes.forget(trial.folder)
+        self.engine.start(trial)
 
     def _handle_events(self, timeout: float) -> None:
         events = self.engine.events(timeout)
         for event in events:
-            if isinstance(event, Said):
-                self._said(event.number, event.message)
-            elif isinstance(event, Ended):
-                self._ended(event.number, event.outcome)
+            match event:
+                case MessageReceived(number, message):
+                    self._handle_message(number, message)
+                case Ended(number, outcome):
+                    self._handle_end(number, outcome)
         if not events:
-            for observer in self.observers:
-                observer.idle()
+            self._emit(Idle())
 
-    def _said(self, number: int, message: messages.Report | messages.Attribute) -> None:
+    def _emit(self, event: SweepEvent) -> None:
+        for observer in self.observers:
+            observer(event)
+
+    def _read(self, entry: TrialEntry) -> FrozenTrial:
+        """Return a trial as the study has it now."""
+        return self.study.get_trials(deepcopy=False)[entry.number]
+
+    def _handle_message(self, number: int, message: messages.Report | messages.Attribute) -> None:
         running = self._running[number]
-        running.heard = time.monotonic()
+        running.last_message = time.monotonic()
         if isinstance(message, messages.Attribute):
             running.entry.note(message.name, message.value)
             return
         value = message.value if math.isfinite(message.value) else math.nan  # no pruner takes it for the best
         prune = len(self.study.directions) == 1 and self._is_pruned(running, message.step, value)
         self.engine.answer(number, prune)
-        for observer in self.observers:
-            observer.reported(number, message.step, value)
+        self._emit(TrialReported(running.entry.found, message.step, value))
 
     def _is_pruned(self, running: _RunningTrial, step: int, value: float) -> bool:
         if step not in running.reported:  # a trial that is tried again repeats itself
             running.entry.report(step, value)
             running.reported.add(step)
         if running.pruned_at is None and running.pruning.decide(step, value):
-            # Whoever is killed next: what was decided once, stays so.
+            # Before the trial gets its answer: whoever is killed next, the decision stays.
             running.entry.note(PRUNED_AT, step)
             running.pruned_at = step
         return running.pruned_at is not None and step >= running.pruned_at
@@ -255,44 +252,42 @@ class Coordinator:
     def _kill_overdue(self) -> None:
         now = time.monotonic()
         for number, running in self._running.items():
-            reason = self.policy.overdue(now - running.started, now - running.heard)
+            reason = self.policy.overdue(now - running.started, now - running.last_message)
             if reason is not None and running.overdue is None:
                 running.overdue = reason
                 self.engine.kill(number)
 
-    def _ended(self, number: int, outcome: messages.Outcome) -> None:
-        running = self._running[number]  # until the study knows, whatever interrupts this
-        kept = None if running.folder is None else outcomes.read_outcome(running.folder)
-        if isinstance(outcome, messages.Failed) and kept is not None:
-            self._settle(running.entry, kept, is_recovered=True)
+    def _handle_end(self, number: int, outcome: messages.Outcome) -> None:
+        running = self._running[number]  # it stays there until the study has the outcome
+        written = None if running.folder is None else outcomes.read_outcome(running.folder)
+        if isinstance(outcome, messages.Failed) and written is not None:
+            self._conclude(running.entry, written, is_recovered=True)
         elif isinstance(outcome, messages.Failed) and running.overdue is not None:
-            self._settle(running.entry, messages.Failed("timeout", running.overdue))
+            self._conclude(running.entry, messages.Failed("timeout", running.overdue))
         else:
-            self._settle(running.entry, outcome)
+            self._conclude(running.entry, outcome)
 
-    def _settle(self, entry: TrialEntry, outcome: messages.Outcome, *, is_recovered: bool = False) -> None:
+    def _conclude(self, entry: TrialEntry, outcome: messages.Outcome, *, is_recovered: bool = False) -> None:
         """Put a trial's outcome into the study, or the trial back."""
-        outcome = self._checked(outcome)
+        outcome = self._validated(outcome)
         if self._stopping and isinstance(outcome, messages.Failed) and outcome.kind == "lost":
             outcome = messages.Failed("stopped", "killed when the sweep was stopped")
         if is_recovered and not isinstance(outcome, messages.Failed):
-            for observer in self.observers:
-                observer.recovered(entry.number, outcome)
+            self._emit(TrialRecovered(self._read(entry), outcome))
         if isinstance(outcome, messages.Failed):
             entry.note(FAILURE, f"{outcome.kind}: {outcome.reason}")
             is_stopping = self._stopping or is_recovered  # and not one trial alone, by somebody else
-            if (outcome.kind == "stopped" and is_stopping) or self._is_tried_again(entry, outcome.kind):
-                return self._put_back(entry, outcome)
+            if (outcome.kind == "stopped" and is_stopping) or self._may_retry(entry, outcome.kind):
+                return self._requeue(entry, outcome)
             entry.note(ENDED_BY, outcome.kind)
-        self._tell(entry, outcome)
+        self._finish(entry, outcome)
         self._running.pop(entry.number, None)
-        for observer in self.observers:
-            observer.ended(entry.number, outcome)
+        self._emit(TrialEnded(self._read(entry), outcome))
         if not self._stopping:
-            self._failures_in_a_row.count(outcome, self._asked - len(self._running))
+            self._failures_in_a_row.count(outcome, self._n_trials - len(self._running))
         return None
 
-    def _tell(self, entry: TrialEntry, outcome: messages.Outcome) -> None:
+    def _finish(self, entry: TrialEntry, outcome: messages.Outcome) -> None:
         self.decisions.annotate(entry)
         match outcome:
             case messages.Completed(values):
@@ -302,19 +297,20 @@ class Coordinator:
             case _:
                 self.study.tell(entry.number, state=TrialState.PRUNED)
 
-    def _checked(self, outcome: messages.Outcome) -> messages.Outcome:
+    def _validated(self, outcome: messages.Outcome) -> messages.Outcome:
         match outcome:
             case messages.Completed(values) if len(values) != len(self.study.directions):
-                wanted = len(self.study.directions)
+                expected = len(self.study.directions)
                 return messages.Failed(
-                    "code", f"expected {wanted} objective values; the task gave {len(values)}"
+                    "code", f"expected {expected} objective values; the task gave {len(values)}"
                 )
             case messages.Completed(values) if not all(map(math.isfinite, values)):
                 value = next(value for value in values if not math.isfinite(value))
                 return messages.Failed("diverged", f"the objective's value is {value}")
         return outcome
 
-    def _is_tried_again(self, entry: TrialEntry, kind: str) -> bool:
+    def _may_retry(self, entry: TrialEntry, kind: str) -> bool:
+        """Count a failure; return whether the trial is tried again after it."""
         attempts = {**entry.attributes.get(ATTEMPTS, {})}
         attempts[kind] = attempts.get(kind, 0) + 1
         if attempts[kind] > self.policy.retries[kind]:
@@ -324,11 +320,10 @@ class Coordinator:
             entry.note(ALONE, True)
         return True
 
-    def _put_back(self, entry: TrialEntry, failure: messages.Failed) -> None:
+    def _requeue(self, entry: TrialEntry, failure: messages.Failed) -> None:
         entry.wait()
         self._running.pop(entry.number, None)
-        for observer in self.observers:
-            observer.put_back(entry.number, failure)
+        self._emit(TrialRequeued(self._read(entry), failure))
 
     def _stop_all(self) -> None:
         self._stopping = True
@@ -342,8 +337,8 @@ class Coordinator:
         for number in self._running:
             self.engine.kill(number)
         self._wait_for_ends(KILL_GRACE)
-        for number in list(self._running):  # asked, but never started
-            self._ended(number, messages.Failed("stopped", "stopped before it started"))
+        for number in list(self._running):  # in the study, but never started
+            self._handle_end(number, messages.Failed("stopped", "stopped before it started"))
 
     def _wait_for_ends(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

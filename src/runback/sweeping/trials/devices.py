@@ -1,4 +1,4 @@
-"""Which GPUs trials may use. They are counted with NVML: the coordinator never imports TensorFlow."""
+"""The GPUs that trials may use, counted with NVML: the coordinator never imports TensorFlow."""
 
 import os
 from collections.abc import Sequence
@@ -19,26 +19,26 @@ def devices(gpus: Any) -> list[str]:
     visible = _visible()
     if gpus == "auto":
         return visible
-    asked = [str(gpu) for gpu in (gpus if isinstance(gpus, list) else [gpus])]
-    for gpu in asked:
+    wanted = [str(gpu) for gpu in (gpus if isinstance(gpus, list) else [gpus])]
+    for gpu in wanted:
         if gpu not in visible:
             there = f"there are {', '.join(visible)}" if visible else "there is none"
             raise InputError(f"hydra.sweeper.gpus: no GPU {gpu}, {there}")
-    if not asked:
+    if not wanted:
         raise InputError(f"hydra.sweeper.gpus must name a GPU: to use none, set {VARIABLE}=-1")
-    if len(set(asked)) < len(asked):
-        raise InputError(f"hydra.sweeper.gpus names a GPU twice: {', '.join(asked)}")
-    return asked
+    if len(set(wanted)) < len(wanted):
+        raise InputError(f"hydra.sweeper.gpus names a GPU twice: {', '.join(wanted)}")
+    return wanted
 
 
 def _visible() -> list[str]:
-    found = [str(number) for number in range(len(hardware.gpus()))]
+    present = [str(number) for number in range(len(hardware.gpus()))]
     named = os.environ.get(VARIABLE)
-    if named is None or not found:
-        return found
+    if named is None or not present:
+        return present
     names: list[str] = []
     for name in (part.strip() for part in named.split(",")):
-        if not name or (name.lstrip("-").isdigit() and name not in found):
+        if not name or (name.lstrip("-").isdigit() and name not in present):
             break  # CUDA sees those before the first impossible one
         names.append(name)
     return names

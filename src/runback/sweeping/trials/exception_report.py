@@ -1,4 +1,4 @@
-"""How an exception that ended a trial is told: its kind, one line, and its traceback, all of them bounded."""
+"""The report on an exception that ended a trial: its kind, one line, and its traceback, all bounded."""
 
 import contextlib
 import signal
@@ -23,7 +23,7 @@ TRACEBACK = 16_000
 """Characters of a traceback, so few that the pipe takes all of them at once."""
 
 PATIENCE = 1.0
-"""Seconds that an exception's own code gets each time it is asked what it says."""
+"""Seconds that an exception's own code gets each time it is called for its text."""
 
 
 def failed(error: BaseException) -> Failed:
@@ -36,7 +36,7 @@ def failed(error: BaseException) -> Failed:
 
 
 def one_line(text: str, limit: int = REASON) -> str:
-    """Return the first line of a text, fit to be shown and kept."""
+    """Return the first line of a text, fit for terminals and for the study."""
     line = (without_values(text)[:SAID].strip().splitlines() or [""])[0]
     line = for_terminal(redacted(line)).strip()
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -13,7 +13,7 @@ class FailureKind:
 
     sentence: str
     retries: int
-    """How often a trial is tried again after it, by default."""
+    """The number of times that a trial is tried again after it, by default."""
     blames_params: bool = False
     """Whether the trial's params are to blame, so that the sampler shall learn from them.
 
@@ -42,15 +42,15 @@ KINDS = {
 RETRIES = {name: kind.retries for name, kind in KINDS.items()}
 
 FAILURES_IN_A_ROW = 5
-"""So many failed trials in a row (or one for each worker, if that is more) end a sweep."""
+"""The failed trials in a row that end a sweep (or one for each worker, if that is more)."""
 
 SAME_FIRST_FAILURES = 3
-"""So many first trials that all fail of the same error end a sweep."""
+"""The first trials that end a sweep if all of them fail of the same error."""
 
 
 @dataclass(frozen=True)
 class FailurePolicy:
-    """What is done about a trial that fails.
+    """The answer to failures: how often a trial is tried again, and when it is ended.
 
     `retries` has a number for each kind; "stopped" counts where the sweep itself goes on. `trial_timeout` and
     `stall_timeout` are seconds, for a whole trial and from one report to the next.
@@ -61,7 +61,7 @@ class FailurePolicy:
     stall_timeout: float | None = None
 
     def overdue(self, running: float, silent: float) -> str | None:
-        """Return why a trial has to end that began, and was last heard, so many seconds ago, if it has to."""
+        """Return why a trial has to end that runs, and is silent, for so many seconds; None: it need not."""
         if self.trial_timeout is not None and running > self.trial_timeout:
             return f"it ran for more than {self.trial_timeout:g} s"
         if self.stall_timeout is not None and silent > self.stall_timeout:

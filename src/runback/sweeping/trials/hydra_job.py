@@ -1,49 +1,25 @@
 """One trial as one Hydra job: composed and frozen by the coordinator, run in the trial's process."""
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
-from hydra.core.singleton import Singleton
-from hydra.core.utils import run_job, setup_globals
-from hydra.plugins.config_source import ConfigResult
-from hydra.types import HydraContext, TaskFunction
+from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runback.sweeping.trials.worker import Job
+from runback.sweeping.hydra_internals import enter_state, global_state, reading_once, run_trial_job
+from runback.sweeping.study.trial_label import Label
+from runback.sweeping.task import Task
+from runback.sweeping.trials.trial import Trial
+from runback.system.config.flattening import flatten
 from runback.system.config.written_config import keep_composed, unresolved, written
 
-
-class _ReadOnce(ConfigRepository):
-    """Config files as they were when they were first needed: each is read and parsed once a sweep.
-
-    Hydra parses all of them again for every trial, which takes longer than all else of composing.
-    """
-
-    def __init__(self, repository: ConfigRepository) -> None:
-        self.sources = repository.sources
-        self._read: dict[str, ConfigResult | None] = {}
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return copy.copy(self)  # Hydra copies the repository before each composition: what is read stays
-
-    def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
-        super().initialize_sources(config_search_path)
-        self._read = {}
-
-    def load_config(self, config_path: str) -> ConfigResult | None:
-        if config_path not in self._read:
-            self._read[config_path] = super().load_config(config_path)
-        return copy.deepcopy(self._read[config_path])
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 
 @dataclass(frozen=True)
@@ -53,19 +29,17 @@ class Composer:
     loader: ConfigLoader
     reading_once: ConfigLoader
     config: DictConfig
-    task_function: TaskFunction
+    task: Task
 
     @classmethod
-    def of(cls, loader: ConfigLoader, config: DictConfig, task_function: TaskFunction) -> Self:
+    def of(cls, loader: ConfigLoader, config: DictConfig, task: Task) -> Self:
         """Return a composer that reads each config file once."""
-        reading_once = copy.copy(loader)
-        reading_once.repository = _ReadOnce(loader.repository)  # type: ignore[attr-defined]
-        return cls(loader, reading_once, config, task_function)
+        return cls(loader, reading_once(loader), config, task)
 
     @property
     def base(self) -> dict[str, str]:
-        """What all trials have in common: each key of the app's config before anything is searched."""
-        return _flat(unresolved(app_config(self.config)))
+        """The config that trials have in common: each key of the app's config before anything is searched."""
+        return {key: str(value) for key, value in flatten(unresolved(app_config(self.config)))}
 
     @property
     def groups(self) -> frozenset[str]:
@@ -86,44 +60,60 @@ class Composer:
                 composed.hydra.sweep.subdir = within
         return composed
 
-    def job(self, number: int, overrides: Sequence[str], within: str | None = None, **facts: Any) -> Job:
-        """Return what runs the task as trial `number`, with its folder, log and HydraConfig. As `compose`."""
-        config = self.compose(number, overrides, within)
-        folder = Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir)
-        call = partial(_run, self.task_function, config, self.loader, Singleton.get_state())
-        return Job.of(call, number=number, folder=folder, **facts)
+    def call_task(self, config: DictConfig) -> Callable[[], Any]:
+        """Return a function that runs the task on a trial's config, with its log and HydraConfig."""
+        return partial(_run, self.task.run, config, self.loader, global_state())
 
     def preload(self, setting: Sequence[str]) -> tuple[str, ...]:
-        """Return the modules to import before the first trial: the app's, then the setting's, each once.
-
-        An app declares its own as an attribute of its task function: `task.preload = ("keras",)`.
-        """
-        return tuple(dict.fromkeys([*getattr(self.task_function, "preload", ()), *setting]))
+        """Return the modules to import before the first trial: the task's, then the setting's, each once."""
+        return tuple(dict.fromkeys([*self.task.preload, *setting]))
 
     def warm_up(self, threads: int) -> Callable[[], None] | None:
-        """Return what a process does before it has a trial, if the app has something to do.
+        """Return the task's warm-up for trials with so many CPU threads, None where it has none."""
+        warm_up = self.task.warm_up
+        return None if warm_up is None else partial(warm_up, app_config(self.config), threads)
 
-        An app declares its own as an attribute of its task function: `task.warm_up = warm_up`. It gets the
-        sweep's config, before anything is searched, and the number of a trial's threads.
+    def call_check(self, configs: Sequence[DictConfig], threads: int) -> Callable[[], Any] | None:
+        """Return a call of the task's check on these configs, None where it has none."""
+        check = self.task.check
+        return None if check is None else partial(_check, check, list(configs), threads, global_state())
+
+
+@dataclass(frozen=True)
+class TrialFactory:
+    """Makes the trials of a study, of a search or of its confirm stage: composed, labelled and frozen."""
+
+    composer: Composer
+    sweep: str
+    threads: int
+    """A trial's share of the CPU's."""
+    parent: str | None
+    """The run ID of the sweep's MLflow run; None: the sweep is not tracked."""
+    overrides: Callable[[Mapping[str, Any]], Sequence[str]]
+    """Returns the overrides that give the config a trial's params."""
+    label: Callable[["FrozenTrial"], Label]
+    is_in_label_folder: bool = False
+    """Whether a trial's folder is its label's; else the app's config names it."""
+
+    def __call__(self, proposed: "FrozenTrial", previous_run_id: str | None, device: str | None) -> Trial:
+        """Return the trial that trains with the params of `proposed`, on `device` (see `Trial`).
+
+        Errors: as `Composer.compose`.
         """
-        app = getattr(self.task_function, "warm_up", None)
-        return None if app is None else partial(app, app_config(self.config), threads)
-
-    def call_check(self, configs: Sequence[DictConfig]) -> Callable[[], Any] | None:
-        """Return a function that runs the app's own check on these configs, if it has one.
-
-        An app declares it as an attribute of its task function: `task.check = check`.
-        """
-        check = getattr(self.task_function, "check", None)
-        return None if check is None else partial(_check, check, list(configs), Singleton.get_state())
-
-
-def _flat(value: Any, key: str = "") -> dict[str, str]:
-    """Return the values of nested config by their dotted keys, as texts."""
-    if isinstance(value, dict) and value:
-        parts = [_flat(inner, f"{key}.{name}" if key else str(name)) for name, inner in value.items()]
-        return {name: text for part in parts for name, text in part.items()}
-    return {key: str(value)}
+        label = self.label(proposed)
+        within = label.folder if self.is_in_label_folder else None
+        config = self.composer.compose(proposed.number, self.overrides(proposed.params), within)
+        return Trial.of(
+            self.composer.call_task(config),
+            number=proposed.number,
+            sweep=self.sweep,
+            folder=Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir),
+            threads=self.threads,
+            parent=self.parent,
+            label=label,
+            previous_run_id=previous_run_id,
+            device=device,
+        )
 
 
 def app_config(config: DictConfig) -> DictConfig:
@@ -132,7 +122,7 @@ def app_config(config: DictConfig) -> DictConfig:
 
 
 def _run(task_function: TaskFunction, config: DictConfig, loader: ConfigLoader, state: Any) -> Any:
-    _enter(state)
+    enter_state(state)
     returned: list[Any] = []
     raised: list[Exception] = []
 
@@ -145,29 +135,17 @@ def _run(task_function: TaskFunction, config: DictConfig, loader: ConfigLoader, 
         except Exception as error:
             raised.append(error)
 
-    context = HydraContext(config_loader=loader, callbacks=Callbacks())
-    run_job(
-        task_function=task,
-        config=config,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-        hydra_context=context,
-    )
+    run_trial_job(task, config, loader)
     if raised:
         raise raised[0]
     return returned[0]
 
 
-def _check(check: Callable[[DictConfig], None], configs: Sequence[DictConfig], state: Any) -> int:
-    _enter(state)
+def _check(
+    check: Callable[[DictConfig, int], None], configs: Sequence[DictConfig], threads: int, state: Any
+) -> int:
+    enter_state(state)
     for config in configs:
         HydraConfig.instance().set_config(config)
-        check(app_config(config))
+        check(app_config(config), threads)
     return len(configs)
-
-
-def _enter(state: Any) -> None:
-    setup_globals()
-    # Hydra would search for plugins again, in every trial; a forked process has them from its server.
-    instances = {**state["instances"], Plugins: Plugins.instance()}
-    Singleton.set_state({**state, "instances": instances})

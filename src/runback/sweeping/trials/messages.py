@@ -13,7 +13,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Attribute:
-    """A fact about the trial, kept in the study as a user attribute."""
+    """A fact about the trial, for a user attribute in the study."""
 
     name: str
     value: str
@@ -42,7 +42,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Unfit:
-    """The process was warmed up in a way that rules the job out; nothing was done, a fresh one can do it."""
+    """The process was warmed up in a way that rules the trial out; nothing was done, a fresh one can."""
 
 
 Outcome = Completed | Pruned | Failed

@@ -8,6 +8,10 @@ from typing import Self
 
 from runback.system.text.excerpt import said
 
+MEMORY_PER_TRIAL = 1_500_000_000
+"""Bytes that a trial may want: TensorFlow's share that forked processes do not have in common (about
+0.4 GB), CIFAR-10 (0.2 GB), activations."""
+
 CGROUPS = Path("/sys/fs/cgroup")
 VMSTAT = Path("/proc/vmstat")
 
@@ -19,7 +23,7 @@ WORDS = re.compile(
     r"|Cannot allocate memory|MemoryError|mmap error: 12|Dst tensor is not initialized"
     r"|pthread_create(\(\))? failed|can't start new thread"
 )
-"""What libraries say when they get no memory; the last two, when they get none for a thread's stack."""
+"""The words of libraries that get no memory; the last two, of those that get none for a thread's stack."""
 
 LAST_WORDS = 16_384
 """Bytes at the end of an output in which a crash is explained; TensorFlow prints its stack after it."""
@@ -83,10 +87,10 @@ def _candidates(pid: int | None) -> list[Path]:
         lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
     except OSError:
         return []
-    found = []
+    files = []
     for _, controllers, path in (line.split(":", 2) for line in lines):
         if controllers in ("", "memory"):
             mount = CGROUPS / controllers
             name = "memory.oom_control" if controllers else "memory.events"
-            found += [mount / path.lstrip("/") / name, mount / name]
-    return found
+            files += [mount / path.lstrip("/") / name, mount / name]
+    return files

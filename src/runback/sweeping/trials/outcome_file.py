@@ -1,15 +1,13 @@
-"""How a trial ended, in a file of its folder: there before its run is closed, whoever dies next."""
+"""The file in a trial's folder with its outcome: there before its run is closed, whoever dies next."""
 
 import contextlib
 import json
-import os
 import stat
 from pathlib import Path
 
 from runback.sweeping.study.objective_value import values
 from runback.sweeping.trials import messages
-from runback.system.files.regular_file import write_regular
-from runback.system.files.whole_file import publish
+from runback.system.files.whole_file import write_whole
 
 FILE = "outcome.json"
 
@@ -18,20 +16,15 @@ LONGEST = 10_000
 
 
 def write_outcome(folder: Path, outcome: messages.Completed | messages.Pruned) -> None:
-    """Write how the trial in `folder` ended. Raises OSError."""
+    """Write the outcome of the trial in `folder`. Raises OSError."""
     content = (
         {"values": list(outcome.values)} if isinstance(outcome, messages.Completed) else {"pruned": True}
     )
-    partial = folder / f".{FILE}.{os.getpid()}.partial"
-    try:
-        write_regular(partial, json.dumps(content).encode())
-        publish(partial, folder / FILE)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(folder / FILE, json.dumps(content).encode())
 
 
 def read_outcome(folder: Path) -> messages.Completed | messages.Pruned | None:
-    """Return how the trial in `folder` ended; None where it has not, or does not say so legibly."""
+    """Return the outcome of the trial in `folder`; None where it has none, or not a legible one."""
     try:
         content = json.loads(_read(folder / FILE))
         if "pruned" in content and content["pruned"] is True:
@@ -42,14 +35,14 @@ def read_outcome(folder: Path) -> messages.Completed | messages.Pruned | None:
 
 
 def _read(file: Path) -> bytes:
-    """Return what is in a file of ours, which is small. Raises OSError, ValueError."""
-    found = file.lstat()
-    if not stat.S_ISREG(found.st_mode) or found.st_size > LONGEST:
+    """Return the content of a file of ours, which is small. Raises OSError, ValueError."""
+    status = file.lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > LONGEST:
         raise ValueError(f"{file} is none of ours")
     return file.read_bytes()
 
 
 def forget(folder: Path) -> None:
-    """Remove what was kept in `folder` before its trial begins."""
+    """Remove the outcome that an earlier process of a trial left in `folder`."""
     with contextlib.suppress(OSError):
         (folder / FILE).unlink(missing_ok=True)

@@ -1,9 +1,11 @@
-"""The trial's end of the pipe: what code that runs inside a trial can say to the coordinator."""
+"""A trial: its description by the coordinator, and the client through which its process reports back."""
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from runback.errors import DiskFull, Stopped, TrainingError, TrialPruned
 from runback.sweeping.study.objective_value import number
@@ -22,24 +24,68 @@ STORE_PATIENCE = 600.0
 
 @dataclass(frozen=True)
 class Trial:
-    """The trial that this process runs.
-
-    `parent` is the run ID of the sweep's MLflow run (None: the sweep is not tracked), `threads` the
-    number of CPU threads that are this trial's share, `begun` the run ID that an earlier process of this
-    trial gave it, which was stopped or died (empty: it did not say; None: there was none), `device` its GPU
-    (None: the CPU), `label` what it is called.
-    """
+    """One trial, ready to run in a process of its own."""
 
     number: int
     sweep: str
-    threads: int
-    parent: str | None
-    folder: Path
-    connection: Connection
     label: Label
-    begun: str | None = None
+    folder: Path
+    """Its output goes there."""
+    call: bytes
+    """The task: a function without arguments, cloudpickled (by value, because Hydra's decorator hides it from
+    import). It travels over a pipe between our own processes, never over disk or network."""
+    threads: int
+    """Its share of the CPU's."""
+    parent: str | None
+    """The run ID of the sweep's MLflow run; None: the sweep is not tracked."""
+    previous_run_id: str | None = None
+    """The run of an earlier process of this trial that was stopped or died; empty: that process named none;
+    None: there was no such process."""
     device: str | None = None
-    _process: int = field(default_factory=os.getpid)
+    """Its GPU; None: the CPU."""
+
+    @classmethod
+    def of(
+        cls,
+        task: Callable[[], Any],
+        *,
+        number: int,
+        sweep: str,
+        folder: Path,
+        threads: int,
+        parent: str | None,
+        label: Label | None = None,
+        previous_run_id: str | None = None,
+        device: str | None = None,
+    ) -> "Trial":
+        """Return the trial that calls `task`, frozen as it is now, whatever it closes over included.
+
+        By default its number is its label.
+        """
+        import cloudpickle  # a training outside a sweep needs none of it
+
+        return cls(
+            number=number,
+            sweep=sweep,
+            label=label or Label(f"#{number}", str(number), {}),
+            folder=folder,
+            call=cloudpickle.dumps(task),
+            threads=threads,
+            parent=parent,
+            previous_run_id=previous_run_id,
+            device=device,
+        )
+
+
+class TrialClient:
+    """A trial in its own process: reports to the coordinator, and writes the trial's outcome."""
+
+    def __init__(self, trial: Trial, connection: Connection) -> None:
+        self.trial = trial
+        self.outcome: messages.Completed | messages.Pruned | None = None
+        """The outcome that is written in the trial's folder; None: it has none yet."""
+        self._connection = connection
+        self._process = os.getpid()
 
     @property
     def is_own_process(self) -> bool:
@@ -47,14 +93,14 @@ class Trial:
         return os.getpid() == self._process
 
     def attribute(self, name: str, value: str) -> None:
-        """Keep a fact about this trial in the study (as a user attribute)."""
+        """Set a user attribute of this trial in the study; a text without secrets, of 1,000 characters."""
         self._send(messages.Attribute(name, redacted_excerpt(value, ATTRIBUTE)))
 
     def report(self, value: float, step: int) -> None:
         """Report an intermediate value; raises TrialPruned when the pruner has seen enough."""
         self._send(messages.Report(steps(step), number(value)))
         try:
-            prune = self.connection.recv()
+            prune = self._connection.recv()
         except (EOFError, OSError):
             raise Stopped("the coordinator is gone") from None
         if prune:
@@ -62,18 +108,22 @@ class Trial:
             raise TrialPruned(f"pruned after step {step}")
 
     def completed(self, values: tuple[float, ...]) -> None:
-        """Keep the objectives' values: from here on the trial counts as completed, whoever dies next."""
+        """Write the objectives' values: from here on the trial counts as completed, whoever dies next."""
         self.end(messages.Completed(values))
 
-    def end(self, how: messages.Completed | messages.Pruned) -> None:
-        """Keep how this trial ends where the coordinator's successor finds it. Errors: TrainingError."""
+    def end(self, outcome: messages.Completed | messages.Pruned) -> None:
+        """Write this trial's outcome into its folder, once. Errors: DiskFull, TrainingError."""
         self._refuse_fork()
+        if outcome == self.outcome:
+            return
         try:
-            outcome_file.write_outcome(self.folder, how)
+            outcome_file.write_outcome(self.trial.folder, outcome)
         except OSError as error:
+            folder = self.trial.folder
             if is_full(error):
-                raise DiskFull(f"the disk is full: cannot write {self.folder}") from error
-            raise TrainingError(f"cannot write {self.folder}: {error.strerror or error}") from error
+                raise DiskFull(f"the disk is full: cannot write {folder}") from error
+            raise TrainingError(f"cannot write {folder}: {error.strerror or error}") from error
+        self.outcome = outcome
 
     def _refuse_fork(self) -> None:
         if not self.is_own_process:
@@ -82,23 +132,23 @@ class Trial:
     def _send(self, message: messages.Message) -> None:
         self._refuse_fork()
         try:
-            self.connection.send(message)
+            self._connection.send(message)
         except OSError:
             raise Stopped("the coordinator is gone") from None
 
 
-_current: Trial | None = None
+_current: TrialClient | None = None
 
 
-def current() -> Trial | None:
+def current() -> TrialClient | None:
     """Return the trial that this process runs, or None outside a sweep."""
     return _current
 
 
-def enter(trial: Trial | None) -> None:
-    """Make `trial` the one that this process runs."""
+def enter(client: TrialClient | None) -> None:
+    """Make `client` the trial that this process runs; None: it runs none."""
     global _current
-    _current = trial
+    _current = client
 
 
 def report(value: float, step: int) -> None:

@@ -1,4 +1,4 @@
-"""What a trial prints, in a file of its folder: bounded, and without secrets.
+"""The output of a trial, in a file of its folder: bounded, and without secrets.
 
 Python's streams leave secrets out line by line. What goes past them (C++ code, programs that a trial starts)
 is looked through when the trial's process is gone. A file keeps its beginning and its end.
@@ -15,27 +15,24 @@ from pathlib import Path
 from typing import Any
 
 from runback.system.files.regular_file import APPEND, open_regular
-from runback.system.files.whole_file import publish
+from runback.system.files.whole_file import whole_file
 from runback.system.secrecy import redacted, without_values
+from runback.system.text.redacted_output import WholeLines
 
 OUTPUT = "output.log"
 """In a trial's folder: what its processes print, one after the other."""
 
 HEAD = TAIL = 1 << 20
-"""Bytes that are kept of a file's beginning, and of its end."""
+"""Bytes that stay of a file's beginning, and of its end."""
 
 ROOM = 4 * (HEAD + TAIL)
 """Bytes from which on a file is shortened while its trial still prints."""
-
-UNFINISHED = 1 << 16
-"""Bytes without the end of a line that are not waited for any longer."""
-
 
 EDGE = 1 << 12
 """Bytes at a cut that are left out where no line ends: a part of a secret may be in them."""
 
 WORD = 125
-"""Bytes that are kept of either end of what is no text: to look for secrets in it would take very long."""
+"""Bytes that stay of either end of what is no text: to look for secrets in it would take very long."""
 
 _LONG_WORD = re.compile(rb"[^\s]{%d,}" % (4 * WORD))
 
@@ -106,22 +103,18 @@ def tidy(log: Path) -> None:
 
 
 def _replace(log: Path, content: bytes) -> None:
-    partial = log.with_name(f".{log.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.chmod(stat.S_IMODE(log.stat().st_mode))
-        publish(partial, log)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(log) as file:
+        file.write(content)
+        os.fchmod(file.fileno(), stat.S_IMODE(log.stat().st_mode))
 
 
 def _size(log: Path) -> int:
     """Return a file's size; 0 for what is no regular file."""
     try:
-        found = log.lstat()
+        status = log.lstat()
     except OSError:
         return 0
-    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _bounded(file: Any) -> bytes:
@@ -144,8 +137,8 @@ def _joined(head: bytes, tail: bytes, size: int) -> bytes:
 
 
 def _clean(content: bytes) -> bytes:
-    known = without_values(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
-    text = _LONG_WORD.sub(_cut, known).decode(errors="surrogateescape")
+    clean = without_values(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+    text = _LONG_WORD.sub(_cut, clean).decode(errors="surrogateescape")
     return redacted(text).encode(errors="surrogateescape")
 
 
@@ -170,7 +163,7 @@ class _Clean(io.RawIOBase):
 
     def renew(self) -> None:
         """Begin anew in a process that was forked while another thread wrote."""
-        self._unfinished = b""
+        self._lines = WholeLines()
         self._lock = threading.RLock()
 
     @property
@@ -186,20 +179,15 @@ class _Clean(io.RawIOBase):
     def write(self, data: Any) -> int:
         new = bytes(data)
         with self._lock:
-            content = self._unfinished + new
-            end = max(content.rfind(b"\n"), content.rfind(b"\r")) + 1
-            if len(content) - end > UNFINISHED:
-                end = len(content)
-            self._unfinished = content[end:]
-            self._put(content[:end])
+            self._put(self._lines.add(new.decode(errors="surrogateescape")))
         return len(new)
 
     def flush(self) -> None:
         with self._lock:
-            unfinished, self._unfinished = self._unfinished, b""
-            self._put(unfinished)
+            self._put(self._lines.take())
 
-    def _put(self, content: bytes) -> None:
+    def _put(self, text: str) -> None:
+        content = text.encode(errors="surrogateescape")
         size = len(content)
         if size > HEAD + TAIL:
             content = _joined(content[:HEAD], content[-TAIL:], size)

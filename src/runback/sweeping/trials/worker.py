@@ -1,4 +1,4 @@
-"""What a trial's process does from its first line to its last."""
+"""The life of a trial's process: waits for a trial, runs its task, sends its outcome, ends."""
 
 import contextlib
 import gc
@@ -8,8 +8,6 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -18,8 +16,8 @@ from typing import Any
 import cloudpickle
 
 from runback.errors import NeedsFreshProcess, Stopped, TrialPruned
+from runback.sweeping.study.attributes import PROCESS
 from runback.sweeping.study.objective_value import values
-from runback.sweeping.study.trial_label import Label, trial_label
 from runback.sweeping.trials import messages, trial_output
 from runback.sweeping.trials import outcome_file as outcomes
 from runback.sweeping.trials import trial as trials
@@ -31,42 +29,14 @@ from runback.system.text.terminal import guard, say
 
 ORPHANED = "its coordinator is gone"
 
-PROCESS = "process"
-"""The attribute that tells which process runs a trial."""
-
 _is_orphan = threading.Event()
 
 
-@dataclass(frozen=True)
-class Job:
-    """One trial, ready to run in a process of its own.
-
-    `call` holds a cloudpickled function without arguments (by value, because Hydra's decorator hides
-    the task function from import). It travels over a pipe between our own processes, never over disk
-    or network.
-    """
-
-    number: int
-    sweep: str
-    threads: int
-    parent: str | None
-    folder: Path
-    call: bytes
-    begun: str | None = None
-    device: str | None = None
-    label: Label | None = None
-
-    @classmethod
-    def of(cls, call: Callable[[], Any], **facts: Any) -> "Job":
-        """Freeze a function, whatever it closes over included."""
-        return cls(call=cloudpickle.dumps(call), **facts)
-
-
 def run(connection: Connection, warm_up: bytes | None, settling: float) -> None:
-    """Wait for a job, run it in this process and send its outcome; never returns normally to user code.
+    """Wait for a trial, run it in this process and send its outcome; never returns normally to user code.
 
-    `warm_up`, cloudpickled like a job, is called if no job has come for `settling` seconds. A job that it
-    rules out is sent back as unfit.
+    `warm_up`, cloudpickled like a trial's task, is called if no trial has come for `settling` seconds. A
+    trial that it rules out is sent back as unfit.
     """
     # What was imported before the fork lives as long as the process: no search for garbage in it, which
     # takes long and would copy every page of it.
@@ -81,29 +51,27 @@ def run(connection: Connection, warm_up: bytes | None, settling: float) -> None:
         _warm_up(warm_up)
         is_warm = True
     try:
-        job: Job = connection.recv()
+        trial: trials.Trial = connection.recv()
     except (EOFError, OSError):
         os._exit(0)  # it was not needed
     with stop_on_signals(signal.SIGTERM, reason=_reason):
         threading.Thread(target=_stop_without_coordinator, args=(connection.fileno(),), daemon=True).start()
-        _do(job, connection, may_be_unfit=is_warm)
-        _clear_up(job.folder)
+        _run(trial, connection, may_be_unfit=is_warm)
+        _clear_up(trial.folder)
         # Everything is closed or flushed; tearing TensorFlow down would only keep the slot busy.
         os._exit(0)
 
 
-def _do(job: Job, connection: Connection, *, may_be_unfit: bool) -> None:
-    trial_output.redirect(job.folder / trial_output.OUTPUT)
-    if job.device is not None:
-        os.environ[DEVICES] = job.device  # before TensorFlow looks for devices
-    facts = (job.number, job.sweep, job.threads, job.parent, job.folder)
-    label = job.label or trial_label(job.number, {})
-    trial = trials.Trial(*facts, connection, label, begun=job.begun, device=job.device)
-    trials.enter(trial)
+def _run(trial: trials.Trial, connection: Connection, *, may_be_unfit: bool) -> None:
+    trial_output.redirect(trial.folder / trial_output.OUTPUT)
+    if trial.device is not None:
+        os.environ[DEVICES] = trial.device  # before TensorFlow looks for devices
+    client = trials.TrialClient(trial, connection)
+    trials.enter(client)
     with contextlib.suppress(Stopped):  # where the coordinator is gone, the trial will notice
-        trial.attribute(PROCESS, this_process())
-    outcome = _outcome(job, may_be_unfit=may_be_unfit)
-    if not trial.is_own_process:
+        client.attribute(PROCESS, this_process())
+    outcome = _outcome(trial, may_be_unfit=may_be_unfit)
+    if not client.is_own_process:
         os._exit(isinstance(outcome, messages.Failed))  # the task's own child must not come back from it
     if isinstance(outcome, messages.Failed):
         say(*(outcome.traceback or outcome.reason).split("\n"), stream=sys.stderr)  # it goes to output.log
@@ -124,7 +92,7 @@ def _clear_up(folder: Path) -> None:
 
 
 def _warm_up(call: bytes) -> None:
-    """Call what is done ahead of a job. Where that fails the job will, and say so."""
+    """Call what is done ahead of a trial. Where that fails the trial will, and say so."""
     trial_output.discard()
     with contextlib.suppress(Exception):
         cloudpickle.loads(call)()
@@ -133,9 +101,9 @@ def _warm_up(call: bytes) -> None:
     guard()
 
 
-def _outcome(job: Job, *, may_be_unfit: bool) -> messages.Outcome | messages.Unfit:
+def _outcome(trial: trials.Trial, *, may_be_unfit: bool) -> messages.Outcome | messages.Unfit:
     try:
-        return _completed(job, cloudpickle.loads(job.call)())
+        return _completed(trial, cloudpickle.loads(trial.call)())
     except TrialPruned:
         return messages.Pruned()
     except Stopped as stop:
@@ -148,18 +116,19 @@ def _outcome(job: Job, *, may_be_unfit: bool) -> messages.Outcome | messages.Unf
         return failed(error)
 
 
-def _completed(job: Job, returned: Any) -> messages.Completed:
+def _completed(trial: trials.Trial, returned: Any) -> messages.Completed:
     completed = messages.Completed(values(returned))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is too late to stop
-    if trials.current() is not None:
-        outcomes.write_outcome(job.folder, completed)
+    client = trials.current()
+    if client is not None and client.outcome != completed:  # else the task has called `completed` itself
+        outcomes.write_outcome(trial.folder, completed)
     return completed
 
 
-def _exit(asked: SystemExit) -> None:
-    """End a process that the task has forked as it asks for."""
+def _exit(error: SystemExit) -> None:
+    """End a process that the task has forked, with the exit code that it asks for."""
     sys.stdout.flush()
-    os._exit(asked.code if isinstance(asked.code, int) else asked.code is not None)
+    os._exit(error.code if isinstance(error.code, int) else error.code is not None)
 
 
 def _reason(signum: int) -> str:

@@ -15,16 +15,24 @@ from rich.table import Table as RichTable
 
 from runback.sweeping.space.search_space import Space
 from runback.sweeping.study import states
+from runback.sweeping.study.attributes import RUN_ID
+from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import FINISHED, best_trials
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import Budget
+from runback.sweeping.trials.events import (
+    Idle,
+    SweepEvent,
+    TrialEnded,
+    TrialReported,
+    TrialRequeued,
+    TrialStarted,
+)
 from runback.system.text.escape import for_terminal
 from runback.system.text.formatting import duration, short_names, short_value
 from runback.system.text.screen import Screen
 
-SHOWN = 5
+BEST_COUNT = 5
 """Best trials that the table and the summary list."""
-
 
 REDRAW_SECONDS = 0.25
 """Seconds between two drawings at least: each one reads the study."""
@@ -58,26 +66,31 @@ class LiveTable:
         if not self._console.is_terminal:
             yield
             return
-        # Drawn when something happens, and by `idle`: no thread of rich's own in the coordinator.
+        # Drawn at each event, Idle included: no thread of rich's own in the coordinator.
         with Live(self._render(), console=self._console, auto_refresh=False, transient=True) as self._live:
             yield
         self._live = None
 
-    def asked(self, number: int, params: dict[str, Any]) -> None:
-        """Show a started trial."""
-        self._running[number] = _RunningRow(params, time.monotonic())
-        self._draw()
+    def observe(self, event: SweepEvent) -> None:
+        """Show running trials with their latest values; say what has ended, or will be tried again."""
+        match event:
+            case TrialStarted(trial):
+                self._running[trial.number] = _RunningRow(trial.params, time.monotonic())
+                self._draw()
+            case TrialReported(trial, step, value):
+                running = self._running.get(trial.number)
+                if running is not None:
+                    running.step, running.value = step, value
+                self._draw()
+            case TrialRequeued(trial, failure):
+                self._running.pop(trial.number, None)
+                self._print_requeued(trial.number, failure)
+            case TrialEnded(trial, outcome):
+                self._print_ended(trial.number, self._running.pop(trial.number, None), outcome)
+            case Idle():
+                self._draw()  # the clock goes on
 
-    def reported(self, number: int, step: int, value: float) -> None:
-        """Show a trial's latest value."""
-        running = self._running.get(number)
-        if running is not None:
-            running.step, running.value = step, value
-        self._draw()
-
-    def put_back(self, number: int, failure: messages.Failed) -> None:
-        """Show why a trial will be tried again."""
-        self._running.pop(number, None)
+    def _print_requeued(self, number: int, failure: messages.Failed) -> None:
         again = "to go on" if failure.kind == "stopped" else "to be tried again"
         line = f"trial {number:>3}  {failure.kind}: {failure.reason}; {again}"
         if self._live is None:
@@ -85,24 +98,16 @@ class LiveTable:
         else:
             self._console.say(line, style="yellow")
 
-    def recovered(self, number: int, outcome: messages.Outcome) -> None:
-        """Do nothing: the result is shown when it is in the study."""
-
-    def ended(self, number: int, outcome: messages.Outcome) -> None:
-        """Show a trial's result; without a terminal, print it as a line."""
-        running = self._running.pop(number, None)
+    def _print_ended(self, number: int, row: _RunningRow | None, outcome: messages.Outcome) -> None:
+        """Print a trial's result as a line; on a terminal the table shows it, and only failures are."""
         if self._live is not None:
             if isinstance(outcome, messages.Failed):
                 self._console.say(f"trial {number}: {outcome_text(outcome)}", style="red")
             self._draw()
             return
-        params = "" if running is None else " ".join(self._params(running.params))
-        reached = f" after step {running.step}" if running and isinstance(outcome, messages.Pruned) else ""
+        params = "" if row is None else " ".join(self._params(row.params))
+        reached = f" after step {row.step}" if row and isinstance(outcome, messages.Pruned) else ""
         self._print(f"trial {number:>3}  {outcome_text(outcome)}{reached}  {params}")
-
-    def idle(self) -> None:
-        """Move the clock."""
-        self._draw()
 
     def print_finished(self) -> None:
         """Say that there is nothing left to do."""
@@ -112,14 +117,14 @@ class LiveTable:
 
     def print_summary(self) -> None:
         """Print the counts and the best trials with their run IDs."""
-        best = best_trials(self._study, SHOWN)
+        best = best_trials(self._study, BEST_COUNT)
         self._print(self._counts_line())
         if not best:
             return
         self._print("best trials:" if len(self._study.directions) == 1 else "Pareto front:")
         for trial in best:
             values = ", ".join(f"{value:.4f}" for value in trial.values)
-            run = f"  run {trial.user_attrs['run_id']}" if "run_id" in trial.user_attrs else ""
+            run = f"  run {trial.user_attrs[RUN_ID]}" if RUN_ID in trial.user_attrs else ""
             self._print(f"  {values}  trial {trial.number:>3}{run}  {' '.join(self._params(trial.params))}")
 
     def _print(self, line: str) -> None:
@@ -140,7 +145,7 @@ class LiveTable:
             table.add_row(
                 str(number), f"running {seconds:.0f} s", str(running.step), value, params, style="cyan"
             )
-        for trial in best_trials(self._study, SHOWN):
+        for trial in best_trials(self._study, BEST_COUNT):
             values = ", ".join(f"{value:.4f}" for value in trial.values)
             table.add_row(str(trial.number), "done", "", values, " ".join(self._params(trial.params)))
         return Group(table, self._counts_line())
@@ -179,8 +184,8 @@ class LiveTable:
         return by_trials if by_time is None else min(by_trials, by_time)
 
     def _params(self, params: Mapping[str, Any]) -> list[str]:
-        shown = (f"{self._names.get(name, name)}={short_value(value)}" for name, value in params.items())
-        return [for_terminal(one) for one in shown]
+        texts = (f"{self._names.get(name, name)}={short_value(value)}" for name, value in params.items())
+        return [for_terminal(text) for text in texts]
 
 
 def outcome_text(outcome: messages.Outcome) -> str:

@@ -11,21 +11,26 @@ from optuna.trial import FrozenTrial
 
 from runback.errors import RunbackError, StoreError
 from runback.sweeping.space.search_space import Space, described
+from runback.sweeping.study.attributes import PARENT_RUN, RUN_ID
 from runback.sweeping.study.study_store import TrialEntry, best_trials, finished_count
 from runback.sweeping.study.trial_label import Label, confirm_label, trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
 from runback.sweeping.trials import messages
+from runback.sweeping.trials.events import (
+    SweepEvent,
+    TrialEnded,
+    TrialRecovered,
+    TrialRequeued,
+    TrialStarted,
+)
 from runback.system.text.escape import for_markdown
+from runback.tracking.artifact_names import TRACEBACK
+from runback.tracking.tags import EXTENDED_TAG, FAILURE_TAG, KIND_TAG, REASON_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
-    from runback.tracking.write.run import Run
+    from runback.tracking.layout import Layout
+    from runback.tracking.write.run import Run, Status
     from runback.tracking.write.saved_view import SavedView
-
-EXTENDED_TAG = "runback.extended"
-"""The tag with the search space as it is since its ranges became wider."""
-
-PARENT_RUN = "runback:parent_run"
-"""The study's attribute with the ID of the sweep's run."""
 
 
 class SweepRun:
@@ -41,16 +46,16 @@ class SweepRun:
         tracked: "_Tracked | None",
         label: Callable[[FrozenTrial], Label] | None = None,
     ) -> None:
-        """`label` tells what a trial of `study` is called; None: it is the search's own study."""
+        """`label` names a trial of `study`; None: it is the search's own study."""
         self._study = study
         self._sweep = sweep
         self._tracked = tracked
         self._is_search = label is None
-        self._label = label or (lambda trial: trial_label(trial.number, trial.params))
+        self._label = label or trial_label
 
     def of_confirm(self, study: Study) -> "SweepRun":
         """Return the observer of the sweep's confirm stage, whose study this is."""
-        return SweepRun(study, self._sweep, self._tracked, lambda trial: confirm_label(trial.params))
+        return SweepRun(study, self._sweep, self._tracked, confirm_label)
 
     @property
     def id(self) -> str | None:
@@ -77,23 +82,22 @@ class SweepRun:
         space: Space,
         folder: Path,
         groups: Collection[str],
+        layout: "Layout | None",
     ) -> "SweepRun":
-        """Start the sweep's run, or take it up again. Errors: StoreError.
+        """Start the sweep's run in the project of `layout`, or take it up again. Errors: StoreError.
 
         `groups` are the app's config groups: a run's param with the choice of one ends in `.name`.
         """
-        if settings.experiment is None:
+        if settings.experiment is None or layout is None:
             return cls(study, sweep, None)
-        from runback.tracking.layout import Layout, project_root
         from runback.tracking.store import open_store
         from runback.tracking.write.run import reopen_run, start_run
         from runback.tracking.write.saved_view import save_view
 
-        layout = Layout(project_root())
         store = open_store(layout)
-        known = study.user_attrs.get(PARENT_RUN)
-        if known is not None:
-            run = reopen_run(store, known, folder)
+        run_id = study.user_attrs.get(PARENT_RUN)
+        if run_id is not None:
+            run = reopen_run(store, run_id, folder)
             if settings.extend:  # params never change in MLflow
                 run.set_tags({EXTENDED_TAG: "; ".join(f"{k}: {v}" for k, v in _space(space).items())})
             return cls(study, sweep, _tracked(store, run, settings.experiment, folder))
@@ -103,7 +107,7 @@ class SweepRun:
             name=sweep,
             folder=folder,
             params=_params(settings, space),
-            tags={"runback.sweep": sweep, "runback.kind": "sweep", **layout.folder_tags(folder)},
+            tags={SWEEP_TAG: sweep, KIND_TAG: "sweep", **layout.folder_tags(folder)},
             description=f"Sweep **{for_markdown(sweep)}**: every trial is a child run.",
         )
         study.set_user_attr(PARENT_RUN, run.id)
@@ -130,65 +134,61 @@ class SweepRun:
         finally:
             say_what_waits([self._tracked.folder, *training_folders(self._tracked.folder)])
 
-    def asked(self, number: int, params: dict[str, Any]) -> None:
-        """Leave its folder to the trial, which starts its run, or goes on with it."""
-        if self._tracked is not None:
-            self._tracked.dead_runs.forget(self._tracked.folder_of(self._label(self._trial(number))))
-
-    def reported(self, number: int, step: int, value: float) -> None:
-        """Do nothing: curves are the trial's own."""
-
-    def idle(self) -> None:
-        """Do nothing."""
-
-    def put_back(self, number: int, failure: messages.Failed) -> None:
-        """Close the run of a trial that could not do so itself; what comes next is a retry of it."""
-        run_id = self._failed(number, failure)
-        trial = self._trial(number)
-        if run_id is not None and "run_id" not in trial.user_attrs:
-            TrialEntry(self._study, trial).note("run_id", run_id)
-
-    def recovered(self, number: int, outcome: messages.Outcome) -> None:
-        """Close the run of a trial that had ended, and could not close it any more."""
-        if self._tracked is not None:
-            is_done = isinstance(outcome, messages.Completed)
-            ended = ("FINISHED", None) if is_done else ("KILLED", "pruned")
-            trial = self._trial(number)
-            label = self._label(trial)
-            self._tracked.close_trial(self._sweep, label, self._tracked.run_of(trial, label), *ended)
-
-    def ended(self, number: int, outcome: messages.Outcome) -> None:
-        """Log the best value so far; close the run of a trial that could not do so itself."""
-        if isinstance(outcome, messages.Failed):
-            self._failed(number, outcome)
-        elif self._tracked is not None:
-            self._tracked.dead_runs.deliver([self._tracked.folder_of(self._label(self._trial(number)))])
-            if (
-                isinstance(outcome, messages.Completed)
-                and self._is_search
-                and len(self._study.directions) == 1
-            ):
-                value = best_trials(self._study, 1)[0].value
-                self._tracked.run.log_metrics(
-                    {"best_objective": float(value or 0)}, step=finished_count(self._study)
-                )
-
-    def _failed(self, number: int, failure: messages.Failed) -> str | None:
-        """Return the run with the failure: the trial's, or one in its place where it had none yet."""
+    def observe(self, event: SweepEvent) -> None:
+        """Log the best value so far; close and deliver the runs of trials whose process is gone."""
         if self._tracked is None:
-            return None
-        trial = self._trial(number)
-        label = self._label(trial)
-        run_id = self._tracked.run_of(trial, label)
-        kind = None if failure.kind == "stopped" else failure.kind
-        status = "KILLED" if kind is None else "FAILED"
-        self._tracked.close_trial(self._sweep, label, run_id, status, failure.reason, kind)
-        if run_id is None and kind is not None:
-            return self._tracked.failed_trial(self._sweep, label, trial.params, failure)
+            return
+        match event:
+            case TrialStarted(
+                trial
+            ):  # its folder is the trial's: it starts its run there, or goes on with it
+                self._tracked.dead_runs.forget(self._tracked.folder_of(self._label(trial)))
+            case TrialRequeued(trial, failure):
+                self._requeued(self._tracked, trial, failure)
+            case TrialRecovered(trial, messages.Completed()):
+                self._close(self._tracked, trial, "FINISHED", None)
+            case TrialRecovered(trial, messages.Pruned()):
+                self._close(self._tracked, trial, "KILLED", "pruned")
+            case TrialEnded(trial, messages.Failed() as failure):
+                self._failed(self._tracked, trial, failure)
+            case TrialEnded(trial, outcome):
+                self._tracked.dead_runs.deliver([self._tracked.folder_of(self._label(trial))])
+                if isinstance(outcome, messages.Completed):
+                    self._log_best(self._tracked)
+
+    def _log_best(self, tracked: "_Tracked") -> None:
+        if self._is_search and len(self._study.directions) == 1:
+            value = best_trials(self._study, 1)[0].value
+            tracked.run.log_metrics({"best_objective": float(value or 0)}, step=finished_count(self._study))
+
+    def _requeued(self, tracked: "_Tracked", trial: FrozenTrial, failure: messages.Failed) -> None:
+        """Close a trial's run, and note which one it is: the trial's next process retries that one."""
+        run_id = self._failed(tracked, trial, failure)
+        if run_id is not None and RUN_ID not in trial.user_attrs:
+            TrialEntry(self._study, trial).note(RUN_ID, run_id)
+
+    def _failed(self, tracked: "_Tracked", trial: FrozenTrial, failure: messages.Failed) -> str | None:
+        """Close a trial's run; where it had none yet, store one in its place. Return its ID."""
+        if failure.kind == "stopped":
+            return self._close(tracked, trial, "KILLED", failure.reason)
+        run_id = self._close(tracked, trial, "FAILED", failure.reason, failure.kind)
+        if run_id is None:
+            return tracked.failed_trial(self._sweep, self._label(trial), trial.params, failure)
         return run_id
 
-    def _trial(self, number: int) -> FrozenTrial:
-        return self._study.get_trials(deepcopy=False)[number]
+    def _close(
+        self,
+        tracked: "_Tracked",
+        trial: FrozenTrial,
+        status: "Status",
+        reason: str | None,
+        failure: str | None = None,
+    ) -> str | None:
+        """Close a trial's run; return its ID, None where it has none yet."""
+        label = self._label(trial)
+        run_id = tracked.run_of(trial, label)
+        tracked.close_trial(self._sweep, label, run_id, status, reason, failure)
+        return run_id
 
 
 @dataclass(frozen=True)
@@ -202,17 +202,16 @@ class _Tracked:
         return self.folder / label.folder
 
     def run_of(self, trial: FrozenTrial, label: Label) -> str | None:
-        """Return the run that a trial has begun: as it has told, or as its folder says."""
+        """Return the ID of a trial's run, from the study or else from its folder; None: it has none."""
         from runback.tracking.write.outbox import Outbox
 
-        told = trial.user_attrs.get("run_id")
-        return Outbox(self.folder_of(label)).run_id if told is None else str(told)
+        run_id = trial.user_attrs.get(RUN_ID)
+        return Outbox(self.folder_of(label)).run_id if run_id is None else str(run_id)
 
     def failed_trial(
         self, sweep: str, label: Label, params: dict[str, Any], failure: messages.Failed
     ) -> str | None:
         """Store a run for a trial that ended before it had one; return its ID, None if that fails."""
-        from runback.tracking.tags import FAILURE_TAG
         from runback.tracking.write.run import start_run
 
         try:
@@ -229,7 +228,7 @@ class _Tracked:
         except RunbackError:
             return None
         if failure.traceback:
-            run.log_text(failure.traceback, "traceback.txt")
+            run.log_text(failure.traceback, TRACEBACK)
         run.finish("FAILED", failure.reason)
         return run.id
 
@@ -238,7 +237,7 @@ class _Tracked:
         sweep: str,
         label: Label,
         run_id: str | None,
-        status: Any,
+        status: "Status",
         reason: str | None,
         failure: str | None = None,
     ) -> None:
@@ -248,7 +247,7 @@ class _Tracked:
         self.dead_runs.close(self.folder_of(label), run_id, closing)
 
     def _tags(self, sweep: str, label: Label) -> dict[str, str]:
-        return {"runback.sweep": sweep, **label.tags, "mlflow.parentRunId": self.run.id}
+        return {SWEEP_TAG: sweep, **label.tags, "mlflow.parentRunId": self.run.id}
 
     def finish(self) -> None:
         self.deliver()
@@ -274,11 +273,11 @@ def _view(sweep: str, settings: SweeperSettings, space: Space, groups: Collectio
 
     return SavedView(
         f"{sweep}: best first",
-        f"tags.`runback.sweep` = '{sweep}' and tags.`runback.kind` = 'train'",
+        f"tags.`{SWEEP_TAG}` = '{sweep}' and tags.`{KIND_TAG}` = 'train'",
         metrics=settings.objectives,
         params=[f"{name}.name" if name in groups else name for name in space.distributions],
         ascending=settings.directions[0] == "minimize",
-        tags=["runback.reason"],  # MLflow shows a pruned run like a failed one
+        tags=[REASON_TAG],  # MLflow shows a pruned run like a failed one
     )
 
 

@@ -1,6 +1,5 @@
 """Builds what a config names by `_target_`: what `allowed` lists, or a project's own modules define."""
 
-import difflib
 import importlib
 import inspect
 import sys
@@ -13,6 +12,7 @@ from pydantic import ConfigDict, ValidationError, validate_call
 
 from runback.errors import InputError
 from runback.system.config import allowed
+from runback.system.text.listing import nearest
 
 TARGET = "_target_"
 
@@ -114,8 +114,8 @@ def call(
         raise InputError(f"{where}.{unset[0]} must be set: it has no default")
     unknown = _unknown_arguments(function, arguments)
     if unknown:
-        key, nearest = unknown
-        hint = f"; did you mean '{where}.{nearest}'?" if nearest else ""
+        key, match = unknown
+        hint = f"; did you mean '{where}.{match}'?" if match else ""
         raise InputError(f"{where}.{key}: {name} has no such parameter{hint}")
     refused = REFUSED_BY_LIBRARIES if name.startswith(("keras.", "optuna.")) else REFUSED
     checked = function if inspect.isclass(function) else _checked(function)
@@ -186,8 +186,8 @@ def _in_own_module(path: str, declared: tuple[str, ...]) -> bool:
 def _hint(path: Any, listed: frozenset[str]) -> str:
     module, _, name = str(path).rpartition(".")
     names = [one.rpartition(".")[2] for one in listed if one.rpartition(".")[0] == module]
-    nearest = difflib.get_close_matches(name[:100], sorted(names), 1)
-    return f"; did you mean {module}.{nearest[0]}?" if nearest else ""
+    match = nearest(name[:100], sorted(names))
+    return f"; did you mean {module}.{match}?" if match else ""
 
 
 def _build(
@@ -232,8 +232,8 @@ def _resolved(path: str, where: str, declared: tuple[str, ...]) -> Callable[...,
         ) from None
     found: Any = getattr(module, name, None)
     if found is None:
-        nearest = difflib.get_close_matches(name, dir(module), 1)
-        hint = f"; did you mean {module_name}.{nearest[0]}?" if nearest else ""
+        match = nearest(name, dir(module))
+        hint = f"; did you mean {module_name}.{match}?" if match else ""
         raise InputError(f"{where}: {TARGET} {path} does not exist{hint}")
     if path.split(".")[0] in declared:
         _refuse_what_is_not_own(found, path, where, declared)
@@ -306,6 +306,5 @@ def _unknown_arguments(
         return None
     for name in arguments:
         if name not in parameters:
-            nearest = difflib.get_close_matches(name, parameters, 1)
-            return name, nearest[0] if nearest else None
+            return name, nearest(name, parameters)
     return None

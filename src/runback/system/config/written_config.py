@@ -78,9 +78,9 @@ def keep_composed(config: DictConfig, folder: Path) -> None:
         (kept / f"{name}.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(content)), encoding="utf-8")
 
 
-def refuse_environment(cfg: DictConfig) -> None:
+def refuse_environment(config: WrittenConfig) -> None:
     """Raise InputError where the name of an experiment, which is written, comes from the environment."""
-    for key, names in written(cfg).environment.items():
+    for key, names in config.environment.items():
         if key.split(".")[0] == "tracking":
             raise InputError(
                 f"{key} must not come from the environment (here {', '.join(names)}): it names a folder; "

@@ -1,15 +1,13 @@
 """Keeps a folder to one process at a time."""
 
 import contextlib
-import fcntl
 import os
-import time
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
 from runback.errors import InputError, StoreError
-from runback.system.files.regular_file import APPEND, open_regular, reading
+from runback.system.files.file_lock import is_locked, open_lock, take
 
 LOCK = ".lock"
 """In the folder: the locked file, with the process that holds it."""
@@ -24,12 +22,12 @@ def alone_in(folder: Path, what: str, patience: float = 0.0) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileIO(open_regular(folder / LOCK, APPEND), "a+")
+        lock = open_lock(folder / LOCK)
     except OSError as error:
         raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
     with lock:
         try:
-            _take(lock, patience)
+            take(lock, patience)
         except BlockingIOError:
             raise InputError(f"{what} is already running{_holder(lock)}") from None
         except OSError as error:
@@ -39,17 +37,6 @@ def alone_in(folder: Path, what: str, patience: float = 0.0) -> Iterator[None]:
         yield
 
 
-def _take(lock: FileIO, patience: float) -> None:
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise
-        time.sleep(0.05)
-
-
 def is_held(folder: Path, top: Path) -> bool:
     """Return whether a living process holds `folder`, one in it, or one around it below `top`, by `alone_in`.
 
@@ -57,18 +44,6 @@ def is_held(folder: Path, top: Path) -> bool:
     """
     around = (one / LOCK for one in _up_to(folder, top))
     return any(map(is_locked, around)) or any(map(is_locked, folder.rglob(LOCK)))
-
-
-def is_locked(file: Path) -> bool:
-    """Return whether a living process holds the lock on this file. Creates and changes nothing."""
-    try:
-        with reading(file) as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # it is not there, or knows no locks
-        return False
-    return False
 
 
 @contextlib.contextmanager

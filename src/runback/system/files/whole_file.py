@@ -1,100 +1,61 @@
-"""Files that appear whole or not at all, also when processes race, die, or the disk is full."""
+"""Files and folders that appear whole or not at all, and stay when the machine loses its power."""
 
 import errno
-import fcntl
-import logging
 import os
-import shutil
-import uuid
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import FileIO
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from runback.errors import DataError
-from runback.system.files.full_disk import is_full
-from runback.system.files.regular_file import APPEND, open_regular
-
-logger = logging.getLogger(__name__)
+LONGEST_NAME = 40
+"""Characters of a file's name that the name of its unfinished one ends with; 255 bytes are allowed."""
 
 
 @contextmanager
-def alone(cache: Path, name: str) -> Iterator[None]:
-    """Keep other processes out of the same `name` in this folder until the block ends.
+def whole_file(target: Path, *, permissions: int = 0o666, replace: bool = True) -> Iterator[BinaryIO]:
+    """Give a stream for a file that is at `target`, flushed to the disk, when the block ends well.
 
-    The lock goes with its process: a killed one leaves none, and what it left half-written is removed
-    here. On a filesystem without locks the work may be done twice, never wrongly.
+    Until then it is beside its place, under a name of its own. Without `replace` a file that is at `target`
+    already stays. Raises OSError; then nothing has changed.
     """
-    with _writing(cache):
-        cache.mkdir(parents=True, exist_ok=True)
-        lock = FileIO(open_regular(cache / f".{name}.lock", APPEND), "a")
-    with lock:
-        try:
-            _wait_for(lock.fileno(), name)
-        except OSError:
-            logger.debug("%s: this filesystem has no locks", cache)
+    partial = target.with_name(f".{secrets.token_hex(4)}.{target.name[-LONGEST_NAME:]}.partial")
+    try:
+        with open(partial, "x+b", opener=lambda path, flags: os.open(path, flags, permissions)) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        if replace:
+            partial.replace(target)
         else:
-            for left in cache.glob(f".{name}.*.partial"):
-                shutil.rmtree(left, ignore_errors=True)
-        yield
+            with suppress(FileExistsError):
+                os.link(partial, target)
+        _flush(target.parent)
+    finally:
+        with suppress(OSError):  # the folder may be gone, or closed to us
+            partial.unlink(missing_ok=True)
 
 
-@contextmanager
-def partial(cache: Path, name: str) -> Iterator[Path]:
-    """Give a folder to write in, and remove it at the end with all that was not published from it.
-
-    What goes wrong while writing (disk full, not allowed) becomes a DataError.
-    """
-    with _writing(cache):
-        folder = cache / f".{name}.{uuid.uuid4().hex}.partial"
-        folder.mkdir()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+def write_whole(target: Path, content: bytes) -> None:
+    """Let a file that appears whole hold `content`. Raises OSError; then nothing has changed."""
+    with whole_file(target) as stream:
+        stream.write(content)
 
 
 def publish(source: Path, target: Path) -> None:
-    """Flush a file, or a folder of files, to the disk and rename it to `target` in one step.
+    """Flush a file, or a folder with all that is in it, to the disk and rename it to `target` in one step.
 
-    Where another process has published a folder at `target` already, that one stays.
+    Where another process has published a folder at `target` already, that one stays. Raises OSError.
     """
-    for path in [*source.iterdir(), source] if source.is_dir() else [source]:
-        _flush(path)
+    for path in (source, *source.rglob("*")):  # of a file nothing more
+        if not path.is_symlink() and (path.is_file() or path.is_dir()):
+            _flush(path)
     try:
         source.replace(target)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
     _flush(target.parent)
-
-
-def check_space(folder: Path, needed: int) -> None:
-    """Raise DataError unless the disk that holds `folder` has `needed` bytes free."""
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise DataError(
-            f"no disk space for the decoded images in {folder}: "
-            f"{_megabytes(needed)} needed, {_megabytes(free)} free"
-        )
-
-
-@contextmanager
-def _writing(cache: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if is_full(error):
-            raise DataError(f"no disk space left for the data cache {cache}: {error.strerror}") from error
-        raise DataError(f"cannot write the data cache {cache}: {error.strerror or error}") from error
-
-
-def _wait_for(lock: int, name: str) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        logger.info("waiting for another process that prepares %s", name)
-        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def _flush(path: Path) -> None:
@@ -106,7 +67,3 @@ def _flush(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.0f} MB"

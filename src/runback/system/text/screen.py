@@ -7,6 +7,9 @@ from rich.text import Text
 
 from runback.system.text.escape import for_terminal, lines_for_terminal
 
+UNLIMITED = 100_000
+"""Columns where no terminal limits them: a file or a pipe gets each row on one line, whole."""
+
 
 class Screen(Console):
     """A console that shows texts as they are: in lines, in tables, in bars."""

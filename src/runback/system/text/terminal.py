@@ -1,6 +1,7 @@
 """The doors to a terminal: what anybody wrote is shown behind them, and does nothing."""
 
 import io
+import json
 import logging
 import sys
 import traceback
@@ -22,6 +23,11 @@ def say(*lines: str, stream: TextIO | None = None) -> None:
     out = stream or sys.stdout
     out.write("".join(f"{for_terminal(line)}\n" for line in lines))
     out.flush()
+
+
+def say_json(content: Any) -> None:
+    """Print a result to stdout, at once, as JSON on several lines."""
+    say(*json.dumps(content, indent=2).split("\n"))
 
 
 def guard() -> None:

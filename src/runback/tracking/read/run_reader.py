@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from runback.errors import InputError
+from runback.errors import InputError, StoreError
 from runback.tracking.layout import Layout, store_uri
 from runback.tracking.read.rows import EpochTable, Runs
 from runback.tracking.sqlite import database_reader
-from runback.tracking.sqlite.sqlite_file import file_of, printable_path
+from runback.tracking.sqlite.database_schema import refuse_unknown, schema_revision
+from runback.tracking.sqlite.sqlite_file import connected, file_of, printable_path
 
 
 class Reader(Protocol):
@@ -39,17 +40,40 @@ class Reader(Protocol):
 def open_reader(layout: Layout) -> Iterator[Reader]:
     """Open the store that runs are recorded in, to read it; a SQLite database without importing MLflow.
 
-    Errors: InputError where there is no database yet, StoreError.
+    A database of a newer schema than runback's SQL knows is read through MLflow's client. None is migrated:
+    see `database_schema`. Errors: InputError where there is no database yet, StoreError.
     """
     layout.refuse_links()
     database = file_of(store_uri(layout))
     if database is None:
-        from runback.tracking.read.store_reader import StoreReader
-        from runback.tracking.store import open_store
-
-        yield StoreReader(open_store(layout))
+        yield _store_reader(layout)
         return
     if not database.exists():
         raise InputError(f"there are no runs yet: {printable_path(database)} does not exist")
     with database_reader.reading(database, layout.mlruns) as reader:
-        yield reader
+        if reader is not None:
+            yield reader
+            return
+    _refuse_migration(database)
+    yield _store_reader(layout)
+
+
+def _refuse_migration(database: Path) -> None:
+    """Raise StoreError where MLflow's client does not know a database's schema, or would migrate it."""
+    from runback.tracking.mlflow_internals import newest_revision
+
+    with connected(database, read_only=True) as connection:
+        revision = schema_revision(connection)
+    refuse_unknown(database, revision)
+    if revision != newest_revision():
+        raise StoreError(
+            f"{printable_path(database)} has schema {revision}, older than the installed MLflow's: the next "
+            "training brings it up to date, after a backup"
+        )
+
+
+def _store_reader(layout: Layout) -> Reader:
+    from runback.tracking.read.store_reader import StoreReader
+    from runback.tracking.store import open_store
+
+    return StoreReader(open_store(layout))

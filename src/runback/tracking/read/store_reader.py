@@ -6,6 +6,7 @@ from mlflow.entities import Run as FoundRun
 from mlflow.exceptions import MlflowException
 
 from runback.errors import StoreError
+from runback.tracking.mlflow_internals import newest_metrics
 from runback.tracking.mlflow_limits import first_line
 from runback.tracking.read.find_runs import find_run, search_sweep
 from runback.tracking.read.rows import SYSTEM, EpochTable, Point, Runs, as_curves, columns
@@ -48,7 +49,7 @@ class StoreReader:
                 params[key][position] = value
             for key, value in run.data.tags.items():
                 tags[key][position] = value
-            points = run.data._metric_objs  # `metrics` is without their steps
+            points = newest_metrics(run)
             for point in points:
                 metrics[point.key][position] = point.value
             steps = [point.step for point in points if not point.key.startswith(SYSTEM)]

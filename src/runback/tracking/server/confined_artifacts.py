@@ -16,10 +16,10 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from mlflow.store.artifact import artifact_repository_registry
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from runback.system.secrecy import redacted
 from runback.system.text.escape import for_terminal
+from runback.tracking.mlflow_internals import check_new_experiments, replace_artifact_registry
 
 _Registry = artifact_repository_registry.ArtifactRepositoryRegistry
 
@@ -102,17 +102,8 @@ def confine(root: Path) -> None:
 
     A new experiment has its location there as well: what trains in it later writes where that says.
     """
-    artifact_repository_registry._artifact_repository_registry = ConfinedRegistry(root)  # type: ignore[no-untyped-call]
-    create = SqlAlchemyStore.create_experiment
-
-    def create_experiment(
-        store: SqlAlchemyStore, name: str, artifact_location: str | None = None, tags: Any = None
-    ) -> str:
-        if artifact_location:
-            Confined(artifact_location, root)
-        return str(create(store, name, artifact_location, tags))  # type: ignore[no-untyped-call]
-
-    SqlAlchemyStore.create_experiment = create_experiment  # type: ignore[method-assign]
+    replace_artifact_registry(ConfinedRegistry(root))  # type: ignore[no-untyped-call]
+    check_new_experiments(lambda location: Confined(location, root))
 
 
 def _scheme(uri: str) -> str:

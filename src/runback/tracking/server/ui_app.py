@@ -5,6 +5,7 @@ point `runback` among its apps.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from flask import Response
 from mlflow.server import app as pages
 from mlflow.server.fastapi_app import app as server
 
+from runback.tracking.mlflow_internals import replace_index
 from runback.tracking.server.confined_artifacts import confine
 from runback.tracking.server.token_gate import Gate, NoAssistant
 from runback.tracking.server.ui_server import ARTIFACTS_VARIABLE, TOKEN_VARIABLE
@@ -24,17 +26,15 @@ for (const [key, value] of Object.entries({
 </script>"""
 """What MLflow's pages keep in the browser once a person has chosen it; what was chosen before stays."""
 
-_page = pages.view_functions["serve"]
 
-
-def _index() -> Any:
+def _index(page: Callable[[], Any]) -> Any:
     file = Path(pages.static_folder or "") / "index.html"
     if not file.is_file():
-        return _page()
+        return page()
     return Response(file.read_text().replace("<head>", f"<head>{PREFERENCES}", 1), mimetype="text/html")
 
 
-pages.view_functions["serve"] = _index
+replace_index(pages, _index)
 
 _token = os.environ[TOKEN_VARIABLE]
 confine(Path(os.environ[ARTIFACTS_VARIABLE]))

@@ -3,22 +3,17 @@
 import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
 import contextlib
-import fcntl
-import time
 from collections.abc import Iterator
-from importlib.resources import files
-from io import FileIO
 from pathlib import Path
 
-import mlflow.db
-from alembic.script import ScriptDirectory
 from mlflow.exceptions import MlflowException
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
 from runback.errors import StoreError
-from runback.system.files.regular_file import APPEND, open_regular
+from runback.system.files.file_lock import open_lock, take
+from runback.system.files.whole_file import publish
 from runback.tracking.layout import refuse_unwritable
+from runback.tracking.mlflow_internals import create_tables, newest_revision, upgrade_tables
 from runback.tracking.sqlite.database_schema import refuse_unknown
 from runback.tracking.sqlite.sqlite_file import (
     back_up,
@@ -46,7 +41,7 @@ def prepare(database: Path, artifacts: Path) -> None:
             with _creation_lock(database):
                 if not _exists(database):
                     _create(database, artifacts)
-        if revision(database) != _newest_revision():
+        if revision(database) != newest_revision():
             with _creation_lock(database):
                 _migrate(database)
     except (OSError, SQLAlchemyError, MlflowException) as error:
@@ -69,19 +64,14 @@ def _exists(database: Path) -> bool:
 @contextlib.contextmanager
 def _creation_lock(database: Path) -> Iterator[None]:
     """Hold the one lock under which the database is created and migrated."""
-    deadline = time.monotonic() + CREATION_TIMEOUT
-    with FileIO(open_regular(database.with_suffix(".lock"), APPEND), "a") as handle:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise StoreError(
-                        f"another process has been setting up {printable_path(database)} for "
-                        f"{CREATION_TIMEOUT:.0f} s: end it, then try again"
-                    ) from None
-                time.sleep(0.05)
+    with open_lock(database.with_suffix(".lock")) as lock:
+        try:
+            take(lock, CREATION_TIMEOUT)
+        except BlockingIOError:
+            raise StoreError(
+                f"another process has been setting up {printable_path(database)} for "
+                f"{CREATION_TIMEOUT:.0f} s: end it, then try again"
+            ) from None
         yield
 
 
@@ -91,22 +81,17 @@ def _create(database: Path, artifacts: Path) -> None:
     for leftover in fresh.parent.glob(fresh.name + "*"):
         leftover.unlink()
     make(fresh)
-    store = SqlAlchemyStore(sqlite_uri(fresh), artifacts.as_uri())  # type: ignore[no-untyped-call]
-    store.engine.dispose()
+    create_tables(sqlite_uri(fresh), artifacts.as_uri())
     write_ahead(fresh)
-    fresh.replace(database)
-
-
-def _newest_revision() -> str | None:
-    return ScriptDirectory(str(files("mlflow.store") / "db_migrations")).get_current_head()
+    publish(fresh, database)
 
 
 def _migrate(database: Path) -> None:
     """Bring an older MLflow's database up to date, after copying it to `mlflow.db.<revision>.bak`."""
     found = revision(database)
-    if found == _newest_revision():
+    if found == newest_revision():
         return
     refuse_unknown(database, found)
     back_up(database, str(found))
-    mlflow.db.upgrade.main([sqlite_uri(database)], standalone_mode=False)
+    upgrade_tables(sqlite_uri(database))
     write_ahead(database)

@@ -8,6 +8,7 @@ from pathlib import Path
 from runback.errors import StoreError
 from runback.tracking.read.rows import SYSTEM, EpochTable, Runs, as_curves, columns
 from runback.tracking.read.run_id import beginning, the_only
+from runback.tracking.sqlite.database_schema import is_readable, schema_revision
 from runback.tracking.sqlite.sqlite_file import connected, printable_path, sqlite_uri
 from runback.tracking.tags import KIND_TAG, RETRY_TAG, SWEEP_TAG
 
@@ -132,9 +133,15 @@ class DatabaseReader:
 
 
 @contextlib.contextmanager
-def reading(database: Path, mlruns: Path) -> Iterator[DatabaseReader]:
-    """Open the database to read it. Errors: StoreError, also while it is read."""
+def reading(database: Path, mlruns: Path) -> Iterator[DatabaseReader | None]:
+    """Open the database to read it; None where its schema is none that these queries are for.
+
+    Errors: StoreError, also while it is read.
+    """
     with connected(database, read_only=True) as connection:
+        if not is_readable(schema_revision(connection)):
+            yield None
+            return
         connection.execute("CREATE TEMP TABLE wanted (position INTEGER PRIMARY KEY, run_uuid TEXT)")
         connection.execute("BEGIN")
         yield DatabaseReader(database, mlruns, connection)

@@ -12,6 +12,7 @@ from mlflow.entities import Run as FoundRun
 from runback.errors import InputError
 from runback.tracking.read.find_runs import find_run, search
 from runback.tracking.layout import waits
+from runback.tracking.tags import SWEEP_TAG
 from runback.system.files.folder_lock import alone_with, is_held
 from runback.tracking.write.run import Run
 from runback.tracking.store import Store
@@ -78,5 +79,5 @@ def folder_of(store: Store, run: FoundRun) -> Path | None:
 def _is_ours(store: Store, run: FoundRun, folder: Path, ours: Collection[str]) -> bool:
     if not store.is_server:
         return True
-    in_a_sweep = "runback.sweep" in run.data.tags
+    in_a_sweep = SWEEP_TAG in run.data.tags
     return folder.is_dir() and (not in_a_sweep or run.info.run_id in ours)

@@ -18,6 +18,7 @@ from runback.errors import InputError, StoreError
 from runback.tracking.server import confined_gc
 from runback.tracking.read.find_runs import search
 from runback.tracking.store import Store
+from runback.tracking.mlflow_internals import deleted_model_ids, logged_model
 from runback.tracking.mlflow_limits import first_line
 
 MANY = 50_000
@@ -46,10 +47,8 @@ def deleted(store: Store) -> Deleted:
     try:
         registered = {_model_of(version) for version in store.client.search_model_versions()}
         of_runs = {model for run in runs for model in _models_of(run)} - registered
-        # As `mlflow gc` asks for them: there is no public way.
-        backend = store.client._tracking_client.store
-        already = set(backend._get_deleted_logged_models())
-        found = [_model(backend, model_id) for model_id in sorted(of_runs | already)]
+        already = set(deleted_model_ids(store.client))
+        found = [logged_model(store.client, model_id) for model_id in sorted(of_runs | already)]
         experiments = [one.name for one in store.client.search_experiments(ViewType.DELETED_ONLY)]
     except MlflowException as error:
         raise StoreError(f"cannot search {store}: {first_line(str(error))}") from error
@@ -102,12 +101,6 @@ def _model_of(version: object) -> str:
     """Return the ID of the logged model that a registered model's version is."""
     source = str(getattr(version, "source", None) or "")
     return str(getattr(version, "model_id", None) or source.removeprefix("models:/"))
-
-
-def _model(backend: object, model_id: str) -> LoggedModel | None:
-    with contextlib.suppress(MlflowException):
-        return backend.get_logged_model(model_id, allow_deleted=True)  # type: ignore[attr-defined]
-    return None
 
 
 def _own(store: Store, location: str, owner: str) -> Path:

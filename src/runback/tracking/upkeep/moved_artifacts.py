@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from runback.errors import StoreError
+from runback.tracking.sqlite.database_schema import refuse_unreadable
 from runback.tracking.sqlite.sqlite_file import back_up, connected, printable_path
 
 COLUMNS = (
@@ -87,8 +88,11 @@ def foreign_homes(database: Path, mlruns: Path) -> list[Path]:
 def rewrite(database: Path, mlruns: Path) -> tuple[int, Path]:
     """Let all stale rows name the present place; return how many, and the copy of the database made before.
 
-    All of them or, whatever happens meanwhile, none. Raises StoreError.
+    All of them or, whatever happens meanwhile, none. Raises StoreError, also for a schema that is newer than
+    what this SQL knows (see `database_schema`).
     """
+    with connected(database, read_only=True) as connection:
+        refuse_unreadable(database, connection)
     now = datetime.datetime.now().astimezone()
     try:
         backup = back_up(database, f"{now:%Y-%m-%d_%H-%M-%S}")

@@ -16,10 +16,10 @@ from runback.tracking.write import logged_model
 from runback.tracking.artifact_place import of_run
 from runback.tracking.write.pending_metrics import PendingMetrics
 from runback.system.files.contained_path import refuse_links_out
-from runback.tracking.layout import FOLDER_TAG, MIRROR
+from runback.tracking.layout import MIRROR
 from runback.tracking.write.outbox import RESERVE, OutboxEntry, Outbox, legible
 from runback.tracking.store import Store, store_errors
-from runback.tracking.tags import REASON_TAG
+from runback.tracking.tags import FOLDER_TAG, REASON_TAG
 from runback.tracking.mlflow_limits import first_line
 
 BATCH_LIMIT = 100

@@ -12,6 +12,7 @@ from mlflow.models import Model
 
 from runback.errors import StoreError
 from runback.system.files.regular_file import read_regular
+from runback.system.files.whole_file import publish
 from runback.tracking.mlflow_settings import one_try
 from runback.tracking.write.outbox import legible
 from runback.tracking.store import Store
@@ -44,7 +45,7 @@ def send(store: Store, run_id: str, folder: Path) -> None:
     described.model_uuid = described.model_id = logged.model_id
     whole = folder / "MLmodel.whole"  # a kill while it is written would cost the model
     described.save(str(whole))
-    whole.replace(folder / MODEL_NAME / "MLmodel")
+    publish(whole, folder / MODEL_NAME / "MLmodel")
     client.log_model_artifacts(logged.model_id, str(folder / MODEL_NAME))
     client.finalize_logged_model(logged.model_id, "READY")
 

@@ -20,6 +20,7 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")
     import mlflow.pyfunc  # mlflow.keras would import it anyway, while the network is saved
 
+from runback.tracking.artifact_names import ARCHITECTURE, NETWORK, SUMMARY, WEIGHTS
 from runback.tracking.write.logged_model import MODEL_NAME
 from runback.tracking.write.run import Run
 
@@ -47,15 +48,15 @@ def log_network(run: Run, network: keras.Model, class_names: Sequence[str]) -> N
             signature=signature(network),
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
         )
-        run.log_file(folder / "data" / "model.keras")  # written by save_model, the same file
+        run.log_file(folder / "data" / NETWORK)  # written by save_model, the same file
     with tempfile.TemporaryDirectory(prefix="runback-") as temporary:
-        weights = Path(temporary) / "model.weights.h5"
+        weights = Path(temporary) / WEIGHTS
         network.save_weights(weights)
         run.log_file(weights)
-    run.log_text(network.to_json(indent=2), "architecture.json")
+    run.log_text(network.to_json(indent=2), ARCHITECTURE)
     lines: list[str] = []
     network.summary(line_length=100, print_fn=lines.append)
-    run.log_text("\n".join(lines) + "\n", "model_summary.txt")
+    run.log_text("\n".join(lines) + "\n", SUMMARY)
 
 
 def signature(network: keras.Model) -> ModelSignature:

@@ -3,6 +3,33 @@
 Each is there whole or not at all, before anybody tries to deliver it, and is removed once the store has it: a
 process that is killed at any moment leaves what it had not delivered. Metrics wait in the folder's
 metrics.jsonl and system.jsonl instead, and are compared with the store's.
+
+    params, tags, end                artifact, model              metrics
+      | write                          | write                      | append a line
+      v                                v                            v
+    .KIND.PID.partial                .STAMP-KIND/                 metrics.jsonl, system.jsonl
+      | rename                         | rename                     | kept in memory too
+      v                                v                            v
+    STAMP-KIND.json                  STAMP-KIND/                  PendingMetrics
+      |                                |                            |
+      +--------------------------------+----------------------------+
+                                       | deliver, in a thread: the oldest entry first,
+                                       v then the metrics, the end last
+                                  MLflow's store
+                                       | remove: unlink, or rename to .STAMP-KIND.gone and delete
+                                       v
+                         close: when nothing waits, outbox/ is removed
+
+What a kill leaves:
+
+    before the rename       a hidden half that nobody reads; `close` removes it
+    after the rename        an entry that waits
+    before `remove`         an entry that is delivered again, which changes nothing
+    after a line            metrics in the file; `PendingMetrics.recover` sends those that the store lacks
+    before run.json         a run in the store that only its tags lead to
+
+What waits is delivered by the process that goes on with the run (`reopen_run`), by the coordinator of its
+sweep (`DeadRuns`), or by `runback sync`.
 """
 
 import contextlib
@@ -18,6 +45,7 @@ from typing import Any
 
 from runback.errors import RunbackError, StoreError
 from runback.system.files.regular_file import read_regular, write_regular
+from runback.system.files.whole_file import publish, write_whole
 from runback.tracking.layout import OUTBOX
 
 RUN = "run.json"
@@ -88,20 +116,12 @@ class Outbox:
 
     def belongs_to(self, run_id: str, store: str) -> None:
         """Write whose outbox this is. Raises OSError."""
-        partial = self.folder / f".{RUN}.partial"
-        write_regular(partial, json.dumps({"run": run_id, "store": store}).encode())
-        partial.replace(self.folder / RUN)
+        write_whole(self.folder / RUN, json.dumps({"run": run_id, "store": store}).encode())
 
     def put(self, kind: str, content: Mapping[str, Any]) -> None:
         """Let `content` wait, as JSON. Raises OSError."""
         self.path.mkdir(parents=True, exist_ok=True)
-        partial = self.path / f".{kind}.{os.getpid()}.partial"
-        try:
-            write_regular(partial, json.dumps(content).encode())
-            partial.replace(self.path / f"{_stamp()}-{kind}.json")
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
+        write_whole(self.path / f"{_stamp()}-{kind}.json", json.dumps(content).encode())
 
     @contextlib.contextmanager
     def putting(self, kind: str) -> Iterator[Path]:
@@ -111,7 +131,7 @@ class Outbox:
         partial.mkdir(parents=True)
         try:
             yield partial
-            partial.rename(self.path / f"{stamp}-{kind}")
+            publish(partial, self.path / f"{stamp}-{kind}")
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise

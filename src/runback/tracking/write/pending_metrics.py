@@ -10,15 +10,13 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
+from runback.tracking.read.rows import SYSTEM
 from runback.tracking.write import metrics_file
 from runback.tracking.layout import MIRROR, SAMPLES
 from runback.tracking.mlflow_limits import metric_name
 
 BATCH_LIMIT = 1000
 """Metrics that MLflow takes in one call (mlflow.utils.validation.MAX_METRICS_PER_BATCH)."""
-
-SYSTEM = "system/"
-"""What the names of metrics begin with that tell of the machine, not of a training."""
 
 
 class PendingMetrics:

@@ -35,6 +35,7 @@ from runback.tracking.mlflow_settings import one_try
 from runback.tracking.write.logged_model import ABOUT, MODEL_NAME
 from runback.tracking.upkeep.moved_artifacts import refuse_moved
 from runback.tracking.write.outbox import Outbox
+from runback.tracking.artifact_names import TRACEBACK
 from runback.tracking.store import Store, experiment_id, patiently, store_errors
 from runback.tracking.tags import FAILURE_TAG, REASON_TAG
 from runback.tracking.mlflow_limits import PARAM_LIMIT, TAG_LIMIT, cut, first_line
@@ -385,7 +386,7 @@ def recording(run: Run) -> Iterator[Run]:
             run.finish("FAILED", said(error))
             raise
         with contextlib.suppress(RunbackError):
-            run.log_text(redacted_excerpt(traceback.format_exc(), TRACEBACK_LIMIT), "traceback.txt")
+            run.log_text(redacted_excerpt(traceback.format_exc(), TRACEBACK_LIMIT), TRACEBACK)
         run.finish("FAILED", f"{type(error).__name__}: {first_line(said(error))}")
         raise
     run.finish("FINISHED")

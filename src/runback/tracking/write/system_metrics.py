@@ -1,16 +1,13 @@
 """Records what the machine does while a run trains: CPU, memory, disk, network, GPUs."""
 
-import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
-
 import contextlib
 import threading
 from collections.abc import Iterator
 from typing import Any
 
-from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
 from runback.errors import DiskFull
-from runback.tracking.write.pending_metrics import SYSTEM
+from runback.tracking.mlflow_internals import machine_monitor
+from runback.tracking.read.rows import SYSTEM
 from runback.tracking.write.run import Run
 
 SAMPLING_SECONDS = 5.0
@@ -23,9 +20,7 @@ def system_metrics(run: Run, sampling_seconds: float = SAMPLING_SECONDS) -> Iter
 
     They follow those that the run has. GPU metrics appear where NVML finds one.
     """
-    monitoring: Any = SystemMetricsMonitor  # it has no types
-    # Only its look at the machine: its own thread asks the store each time, and ends where that is away.
-    machine = monitoring(run.id, sampling_interval=sampling_seconds, tracking_uri=run.store.uri)
+    machine = machine_monitor(run.id, sampling_seconds, run.store.uri)
     ended = threading.Event()
     thread = threading.Thread(target=_sample, args=(run, machine, ended), name="SystemMetrics", daemon=True)
     thread.start()

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from runback.classifier.data.data_summary import DataSummary
 from runback.classifier.data.parquet import load
+from runback.classifier.data.reading.data_summary import DataSummary
 from runback.classifier.data.split import split
 from runback.errors import DataError
 

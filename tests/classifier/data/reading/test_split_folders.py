@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from runback.classifier.data.data_summary import DataSummary
 from runback.classifier.data.folder import load
+from runback.classifier.data.reading.data_summary import DataSummary
 from runback.classifier.data.split import split
 from runback.errors import DataError
 

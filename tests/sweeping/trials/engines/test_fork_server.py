@@ -16,9 +16,9 @@ import pytest
 from runback.sweeping import report
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.engines import fork_server
-from runback.sweeping.trials.engines.engine import Ended, Said
+from runback.sweeping.trials.engines.engine import Ended, MessageReceived
 from runback.sweeping.trials.engines.local_engine import LocalEngine
-from runback.sweeping.trials.worker import Job
+from runback.sweeping.trials.trial import Trial
 
 
 @pytest.fixture
@@ -34,14 +34,14 @@ def server() -> psutil.Process:
 
 
 def job(folder, task, number=0):
-    return Job.of(task, number=number, sweep="s", threads=1, parent=None, folder=folder / str(number))
+    return Trial.of(task, number=number, sweep="s", threads=1, parent=None, folder=folder / str(number))
 
 
 def ended(engine, seconds=60):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         for event in engine.events(0.1):
-            if isinstance(event, Said) and isinstance(event.message, messages.Report):
+            if isinstance(event, MessageReceived) and isinstance(event.message, messages.Report):
                 engine.answer(event.number, prune=False)
             if isinstance(event, Ended):
                 return event.outcome

@@ -15,7 +15,7 @@ from runback.sweeping.trials import messages
 from runback.sweeping.trials.engines import local_engine
 from runback.sweeping.trials.engines.engine import Ended
 from runback.sweeping.trials.out_of_memory import OomCounter
-from runback.sweeping.trials.worker import Job
+from runback.sweeping.trials.trial import Trial
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def warm() -> None:
 
 
 def outcome_of(engine, folder, task):
-    engine.start(Job.of(task, number=0, sweep="s", threads=1, parent=None, folder=folder))
+    engine.start(Trial.of(task, number=0, sweep="s", threads=1, parent=None, folder=folder))
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for event in engine.events(0.1):
@@ -122,7 +122,7 @@ def both_die(engine, folder, kernel):
     """Run two trials: one dies while the kernel counts a process, the other after that."""
     for number in (0, 1):
         facts = {"sweep": "s", "threads": 1, "parent": None, "folder": folder / str(number)}
-        engine.start(Job.of(lambda: time.sleep(600), number=number, **facts))
+        engine.start(Trial.of(lambda: time.sleep(600), number=number, **facts))
     outcomes = {}
     for number in (0, 1):
         kernel.write_text("low 0\noom 1\noom_kill 5\n")

@@ -6,24 +6,14 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from runback.system.text.escape import for_html
+from runback.system.text.html_page import html_page
 
-STYLE = """
-body { font: 15px/1.4 system-ui, sans-serif; margin: 0 auto; max-width: 1200px; color: #1b1f24; }
-h1 { font-size: 20px; margin: 16px 0 4px; } h2 { font-size: 17px; margin: 28px 0 0; }
-p { color: #57606a; margin: 2px 0 6px; } .wide { overflow-x: auto; }
-"""
-
-CONFIG = {"responsive": True, "displaylogo": False}
+PLOTLY_CONFIG = {"responsive": True, "displaylogo": False}
 
 
 def page(title: str, sections: Sequence[str]) -> str:
     """Return the page with these sections."""
-    name = for_html(title)
-    return (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
-        f"<style>{STYLE}</style><script>{get_plotlyjs()}</script></head>"
-        f"<body><h1>{name}</h1>{''.join(sections)}</body></html>"
-    )
+    return html_page(title, "".join(sections), script=get_plotlyjs())
 
 
 def section(name: str, heading: str, reading: str, figures: Sequence[Any]) -> str:
@@ -33,7 +23,7 @@ def section(name: str, heading: str, reading: str, figures: Sequence[Any]) -> st
             full_html=False,
             include_plotlyjs=False,
             div_id=f"{name}-{i}",
-            config=CONFIG,
+            config=PLOTLY_CONFIG,
             default_width="100%",
         )
         for i, figure in enumerate(figures)

@@ -1,1 +1,1 @@
-"""Where trials run."""
+"""The engines that trials run on."""

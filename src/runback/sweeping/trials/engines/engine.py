@@ -1,15 +1,15 @@
-"""What the coordinator asks of a place where trials run."""
+"""The engine that a coordinator runs its trials on: a contract, whatever machines are behind it."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.worker import Job
+from runback.sweeping.trials.trial import Trial
 
 
 @dataclass(frozen=True)
-class Said:
-    """A running trial sent a report or an attribute."""
+class MessageReceived:
+    """A running trial has sent a report or an attribute."""
 
     number: int
     message: messages.Report | messages.Attribute
@@ -23,18 +23,18 @@ class Ended:
     outcome: messages.Outcome
 
 
-Event = Said | Ended
+Event = MessageReceived | Ended
 
 
 class Engine(Protocol):
-    """Runs jobs, one process each, and relays what they say."""
+    """Runs trials, one process each, and relays their messages."""
 
     @property
     def is_busy(self) -> bool:
-        """Whether any job runs."""
+        """Whether any trial runs."""
 
-    def start(self, job: Job) -> None:
-        """Start a process for this job; returns at once."""
+    def start(self, trial: Trial) -> None:
+        """Start a process for this trial; returns at once."""
 
     def events(self, timeout: float) -> list[Event]:
         """Return what happened, waiting up to `timeout` seconds for something to happen."""

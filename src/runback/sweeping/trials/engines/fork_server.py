@@ -1,7 +1,7 @@
 """The server that forks trials: multiprocessing's own, deaf to signals for the whole group, and replaced.
 
-Whoever asks a stopped server (SIGSTOP) for a process waits for ever: it is killed. Then what was asked of it
-fails, and `ensure_running` starts another one. Its trials live on.
+Whoever asks a stopped server (SIGSTOP) for a process waits for ever: it is killed. Then such requests fail,
+and `ensure_running` starts another one. Its trials live on.
 
 All that is private to multiprocessing is used in here.
 """
@@ -24,7 +24,7 @@ LOOK = 1.0
 """Seconds from one look at the server to the next."""
 
 LOOKS = 3
-"""So many looks in a row find a server stopped that is killed: one that goes on soon, stays."""
+"""Looks in a row that see a server stopped before it is killed: one that goes on soon, stays."""
 
 GONE = 5.0
 """Seconds that a killed server gets to be gone."""

@@ -1,4 +1,4 @@
-"""Whether a process lives, asked of the process itself and not of whoever started it."""
+"""A process's life, followed by itself and not through whoever started it."""
 
 import contextlib
 import os
@@ -15,8 +15,8 @@ _LOOK = 0.02
 class Life:
     """Follows one process to its end, and never another one that gets its number later.
 
-    Linux has a file descriptor for that; elsewhere the process is told by its number and its time of start.
-    One that has ended is over even if nobody has asked how.
+    Linux has a file descriptor for that; elsewhere its number and its time of start identify the process.
+    One that has ended is over even if nobody has waited for its exit code.
     """
 
     def __init__(self, pid: int) -> None:

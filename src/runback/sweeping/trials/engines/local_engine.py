@@ -14,28 +14,28 @@ import cloudpickle
 
 from runback.sweeping.trials import messages, trial_output
 from runback.sweeping.trials.engines import fork_server, trial_process
-from runback.sweeping.trials.engines.engine import Ended, Event, Said
+from runback.sweeping.trials.engines.engine import Ended, Event, MessageReceived
 from runback.sweeping.trials.engines.trial_process import Child
 from runback.sweeping.trials.exception_report import one_line
 from runback.sweeping.trials.out_of_memory import OomCounter, complaint
+from runback.sweeping.trials.trial import Trial
 from runback.sweeping.trials.trial_output import OUTPUT
-from runback.sweeping.trials.worker import Job
 
 PRELOADED = (
     "runback.sweeping.trials.engines.server_start",
     "runback.sweeping.trials.hydra_preload",
     "runback.sweeping.trials.worker",
 )
-"""What every trial imports, whatever its app."""
+"""The modules that every trial imports, whatever its app."""
 
 LEAVING = 5.0
-"""Seconds that a process gets to be gone after its job has succeeded."""
+"""Seconds that a process gets to be gone after its trial has succeeded."""
 
 UNCAUGHT = 1
-"""The exit code of a process that an exception ended: one that got no memory to tell its outcome."""
+"""The exit code of a process that an exception ended: one that got no memory to send its outcome."""
 
 SETTLING = 1.0
-"""Seconds after a job's start in which the next one's process is not warmed up: it would slow that start."""
+"""Seconds after a trial's start in which the next one's process is not warmed up: that would slow it."""
 
 LOOK = 1.0
 """Seconds from one look at how much running trials have printed to the next."""
@@ -43,7 +43,7 @@ LOOK = 1.0
 
 @dataclass
 class _RunningProcess:
-    job: Job
+    trial: Trial
     child: Child
     oom_counter: OomCounter
     oom_kills: int
@@ -67,7 +67,7 @@ class LocalEngine:
         self._context = multiprocessing.get_context(start_method)
         self._running: dict[int, _RunningProcess] = {}
         self._leaving: list[_RunningProcess] = []  # they have succeeded, and tear themselves down
-        self._waiting: Child | None = None  # forked ahead of the next job
+        self._waiting: Child | None = None  # forked ahead of the next trial
         self._expects_next = False
         self._looked = 0.0
         self._watch: fork_server.Watch | None = None
@@ -78,23 +78,25 @@ class LocalEngine:
 
     @property
     def is_busy(self) -> bool:
-        """Whether any job runs."""
+        """Whether any trial runs."""
         return bool(self._running)
 
-    def start(self, job: Job) -> None:
-        """Start a process for this job; returns at once, unless another one has yet to leave its device."""
-        self._see_off([leaving for leaving in self._leaving if leaving.job.device == job.device is not None])
+    def start(self, trial: Trial) -> None:
+        """Start a process for this trial; returns at once, unless another one has yet to leave its device."""
+        self._see_off(
+            [leaving for leaving in self._leaving if leaving.trial.device == trial.device is not None]
+        )
         self._expects_next = True
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             try:
-                return self._send(job, waiting)
+                return self._send(trial, waiting)
             except OSError:  # it was killed while it waited
                 waiting.see_off(0)
-        return self._send(job, self._fork())
+        return self._send(trial, self._fork())
 
     def close(self) -> None:
-        """End the process that waits for the next job, those that are done, and what still runs."""
+        """End the process that waits for the next trial, those that are done, and what still runs."""
         for number in self._running:
             self.kill(number)
         waiting, self._waiting = self._waiting, None
@@ -120,7 +122,7 @@ class LocalEngine:
         numbers = dict.fromkeys(watched[ready] for ready in wait(list(watched), timeout))
         events: list[Event] = []
         for number in numbers:
-            is_over = self._running[number].child.life.is_over  # before what it said is heard, up to its end
+            is_over = self._running[number].child.life.is_over  # before its last messages are read
             events += self._drain(number)
             if isinstance(outcome := self._running[number].outcome, messages.Completed | messages.Pruned):
                 events.append(self._leave(number, outcome))
@@ -143,13 +145,13 @@ class LocalEngine:
         self._expects_next = False  # whatever forks processes may be gone too
         self._signal(number, signal.SIGKILL)
 
-    def _send(self, job: Job, started: Child) -> None:
-        log = job.folder / OUTPUT
+    def _send(self, trial: Trial, started: Child) -> None:
+        log = trial.folder / OUTPUT
         printed = log.stat().st_size if log.exists() else 0
         counter = OomCounter.of(started.pid)
         kills = counter.read()
-        started.connection.send(job)
-        self._running[job.number] = _RunningProcess(job, started, counter, kills, printed)
+        started.connection.send(trial)
+        self._running[trial.number] = _RunningProcess(trial, started, counter, kills, printed)
 
     def _fork(self, warm_up: bytes | None = None) -> Child:
         return trial_process.start(self._context, warm_up, SETTLING)
@@ -175,7 +177,7 @@ class LocalEngine:
             return
         self._looked = time.monotonic()
         for running in self._running.values():
-            if trial_output.shorten_all(running.job.folder):
+            if trial_output.shorten_all(running.trial.folder):
                 running.printed = min(running.printed, trial_output.HEAD)
 
     def _drain(self, number: int) -> list[Event]:
@@ -185,7 +187,7 @@ class LocalEngine:
             while running.open and running.child.connection.poll():
                 message = running.child.connection.recv()
                 if isinstance(message, messages.Report | messages.Attribute):
-                    events.append(Said(number, message))
+                    events.append(MessageReceived(number, message))
                 elif isinstance(message, messages.Unfit | messages.Outcome):
                     running.outcome = message
         except (EOFError, OSError, pickle.UnpicklingError):
@@ -193,24 +195,24 @@ class LocalEngine:
         return events
 
     def _leave(self, number: int, outcome: messages.Outcome) -> Event:
-        """Take a job as ended that has succeeded: what is next need not wait for its process."""
+        """Take a trial as ended that has succeeded: what is next need not wait for its process."""
         self._leaving.append(self._running.pop(number))
         return Ended(number, outcome)
 
     def _see_off(self, leaving: Sequence[_RunningProcess], seconds: float = LEAVING) -> None:
         for running in leaving:
             running.child.see_off(max(0.0, seconds))
-            trial_output.tidy_all(running.job.folder)
+            trial_output.tidy_all(running.trial.folder)
             self._leaving.remove(running)
 
     def _reap(self, number: int) -> list[Event]:
         running = self._running.pop(number)
         outcome = running.outcome or self._lost(running)
         running.child.see_off(0)
-        trial_output.tidy_all(running.job.folder)
+        trial_output.tidy_all(running.trial.folder)
         if not isinstance(outcome, messages.Unfit):
             return [Ended(number, outcome)]
-        self._send(running.job, self._fork())
+        self._send(running.trial, self._fork())
         return []
 
     def _lost(self, running: _RunningProcess) -> messages.Failed:
@@ -221,7 +223,7 @@ class LocalEngine:
                     other.oom_kills += 1
             return messages.Failed("out_of_memory", "its process was killed by the system for its memory")
         if exitcode in (-signal.SIGABRT, UNCAUGHT):
-            words = complaint(running.job.folder / OUTPUT, running.printed)
+            words = complaint(running.trial.folder / OUTPUT, running.printed)
             if words is not None:
                 return messages.Failed("out_of_memory", one_line(f"{_last_words(exitcode)}: {words}"))
         return messages.Failed("lost", _last_words(exitcode))

@@ -20,15 +20,15 @@ from runback.sweeping.trials.engines import fork_server
 from runback.sweeping.trials.engines.liveness import Life
 
 TRIES = 3
-"""Processes that are asked for, each of a server of its own, before it is given up."""
+"""Attempts to start a process, each with a server of its own, before it is given up."""
 
 KILLED = 5.0
 """Seconds that the system gets to end a killed process."""
 
-TELLING = 1.0
-"""Seconds that the server gets to tell how a process has ended."""
+EXIT_CODE_GRACE = 1.0
+"""Seconds that the server gets to report the exit code of a process."""
 
-UNTOLD = 255
+UNKNOWN_EXIT_CODE = 255
 """The exit code that multiprocessing gives where the server has died that would know it."""
 
 
@@ -40,7 +40,7 @@ class Child:
     connection: Connection
     life: Life
     _helpers: list[psutil.Process] = field(default_factory=list)
-    """What it had started itself when it was asked to end."""
+    """The processes that it had started itself when it was signalled to end."""
 
     @property
     def pid(self) -> int | None:
@@ -49,19 +49,19 @@ class Child:
 
     @property
     def watched(self) -> Any:
-        """What is ready when it ends; None where nothing tells, and it has to be looked at."""
+        """An object to wait for that is ready when it ends; None: there is none, it has to be polled."""
         if self.life.descriptor is not None:
             return self.life.descriptor
-        is_untold = self.process.exitcode is not None and not self.life.is_over
-        return None if is_untold else self.process.sentinel
+        is_over_elsewhere = self.process.exitcode is not None and not self.life.is_over
+        return None if is_over_elsewhere else self.process.sentinel
 
     @property
     def exitcode(self) -> int | None:
-        """The exit code of a process that has ended; None where nobody can tell."""
-        deadline = time.monotonic() + TELLING
+        """The exit code of a process that has ended; None where nobody has it."""
+        deadline = time.monotonic() + EXIT_CODE_GRACE
         while (code := self.process.exitcode) is None and time.monotonic() < deadline:
             time.sleep(0.01)
-        return None if code == UNTOLD else code
+        return None if code == UNKNOWN_EXIT_CODE else code
 
     def signal(self, signum: signal.Signals) -> None:
         """Ask it to end, also if somebody has stopped it."""
@@ -78,7 +78,7 @@ class Child:
             self.life.wait(KILLED)
         for helper in self._helpers:
             with contextlib.suppress(psutil.Error):
-                helper.kill()  # it is told by its time of start too
+                helper.kill()  # its time of start identifies it too
         with contextlib.suppress(OSError):
             _ = self.process.exitcode  # lets the system forget it
         self.connection.close()
@@ -86,7 +86,7 @@ class Child:
 
 
 def start(context: BaseContext, *arguments: Any, tries: int = TRIES) -> Child:
-    """Start a process that waits for a job (see `worker.run`). Raises TrainingError if the system has none.
+    """Start a process that waits for a trial (see `worker.run`). Raises TrainingError if the system has none.
 
     A server that dies meanwhile is replaced.
     """
@@ -94,8 +94,8 @@ def start(context: BaseContext, *arguments: Any, tries: int = TRIES) -> Child:
         return _start(context, *arguments)
     except (EOFError, OSError) as error:
         if tries == 1:
-            told = str(error) or type(error).__name__
-            raise TrainingError(f"cannot start a process for a trial: {told}") from error
+            reason = str(error) or type(error).__name__
+            raise TrainingError(f"cannot start a process for a trial: {reason}") from error
     fork_server.kill()  # it is of no use, or about to be gone
     return start(context, *arguments, tries=tries - 1)
 
@@ -117,7 +117,7 @@ def _start(context: BaseContext, *arguments: Any) -> Child:
 
 @contextlib.contextmanager
 def _without_main_module() -> Iterator[None]:
-    """Keep multiprocessing from importing the script again in the child: jobs travel by value."""
+    """Keep multiprocessing from importing the script again in the child: a trial's task travels by value."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
     try:

@@ -1,0 +1,220 @@
+"""Records one training: its record before the first epoch, its curves, its result at the end.
+
+Importing it imports TensorFlow and MLflow, which takes seconds.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from runback.classifier.augmentation.preview import preview_sheet
+from runback.classifier.build import Prepared
+from runback.classifier.record import (
+    RecordedCode,
+    code_here,
+    data_summary,
+    run_description,
+    run_files,
+    run_params,
+    run_record,
+    run_tags,
+)
+from runback.classifier.train_config import TrainingSpec
+from runback.classifier.training.predictions import ValidationPredictions
+from runback.classifier.training.progress import TrainingProgress
+from runback.errors import TrialPruned
+from runback.provenance.fingerprint import array_hash, tensor_hashes
+from runback.runs.continuation import Continuation
+from runback.runs.epoch_results import epoch_results
+from runback.runs.schema import (
+    AUGMENTATION,
+    CURVES,
+    RESULT,
+    RESULT_FORMAT,
+    RunRecord,
+    RunResult,
+    write_result,
+)
+from runback.sweeping.study.attributes import RUN_ID
+from runback.sweeping.trials.trial import STORE_PATIENCE, TrialClient
+from runback.system import signing_key
+from runback.system.text.terminal import say
+from runback.tracking.store import open_store
+from runback.tracking.tags import SIGNATURE_TAG
+from runback.tracking.write.outbox import say_what_waits
+from runback.tracking.write.run import Run, recording, start_run
+from runback.tracking.write.system_metrics import system_metrics
+
+if TYPE_CHECKING:
+    import keras
+
+PREVIEWED = 8
+"""Training images on the preview sheet of an augmentation."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training."""
+
+    run_id: str
+    metrics: Mapping[str, float]
+    """Those of the epoch whose weights were kept, and `parameters`."""
+    values: tuple[float, ...]
+    """Those of the objectives."""
+    result: RunResult
+
+
+@contextlib.contextmanager
+def recorded_training(
+    spec: TrainingSpec,
+    client: TrialClient | None,
+    continuation: Continuation | None,
+    tags: Mapping[str, str],
+    stream: TextIO | None,
+) -> Iterator["Recording"]:
+    """Record the training in this block, in a new run with these tags too, or in that of `continuation`.
+
+    The run's status stays true, however the block ends, and one that is pruned gets its result. Progress goes
+    to `stream`, by default stdout.
+    """
+    with contextlib.ExitStack() as ends:
+        ends.callback(say_what_waits, [spec.folder])
+        code = ends.enter_context(ThreadPoolExecutor(1)).submit(code_here, spec.layout.root)  # git takes long
+        training = Recording(spec, client, continuation, tags, stream, code, ends)
+        try:
+            yield training
+        except TrialPruned:
+            training.log_result(finished=False)
+            raise
+
+
+class Recording:
+    """The run of one training: `begin`, `watch` the model, report each `epoch` and `batch`, `complete`."""
+
+    _prepared: Prepared
+    _run: Run
+    _progress: TrainingProgress
+    _predictions: ValidationPredictions
+
+    def __init__(
+        self,
+        spec: TrainingSpec,
+        client: TrialClient | None,
+        continuation: Continuation | None,
+        tags: Mapping[str, str],
+        stream: TextIO | None,
+        code: Future[RecordedCode],
+        ends: contextlib.ExitStack,
+    ) -> None:
+        checkpoint = continuation.checkpoint if continuation else None
+        self._spec, self._client, self._continuation = spec, client, continuation
+        self._tags, self._stream, self._code, self._ends = tags, stream, code, ends
+        self._history: list[Mapping[str, float]] = list(checkpoint.history) if checkpoint else []
+
+    def begin(self, prepared: Prepared) -> None:
+        """Start the run, or go on with it, and log what it is made from. Errors: StoreError."""
+        spec, code = self._spec, self._code.result()
+        record = run_record(spec, prepared.train, prepared.validation, code)
+        self._prepared = prepared
+        say(*data_summary(spec, prepared.train, prepared.validation).lines(), stream=self._stream)
+        self._run = self._continuation.run if self._continuation else self._start(record)
+        self._ends.enter_context(recording(self._run))
+        self._ends.enter_context(system_metrics(self._run))
+        n_train, done = len(prepared.train.labels), len(self._history)
+        progress = TrainingProgress(spec.options.epochs, n_train, self._stream, initial_epoch=done)
+        self._progress = self._ends.enter_context(progress)
+        if self._continuation is None:
+            self._log_record(record, code)
+
+    def _start(self, record: RunRecord) -> Run:
+        """Start the MLflow run: a trial's is a child of the sweep's, and waits for a store that is away."""
+        spec, client = self._spec, self._client
+        trial = None if client is None else client.trial
+        run = start_run(
+            open_store(spec.layout, is_prepared=trial is not None and trial.parent is not None),
+            experiment=spec.experiment,
+            name=spec.name,
+            folder=spec.folder,
+            params=run_params(spec, self._prepared),
+            tags={**run_tags(spec, record, trial), **self._tags},
+            description=run_description(spec, self._prepared),
+            parent=None if trial is None else trial.parent,
+            patience=0.0 if trial is None else STORE_PATIENCE,
+        )
+        if client is not None:
+            client.attribute(RUN_ID, run.id)
+        return run
+
+    def _log_record(self, record: RunRecord, code: RecordedCode) -> None:
+        """Log the record, signed, and a preview of augmentation; warn of what the record lacks."""
+        files = run_files(self._spec, record, code)
+        for name, content in files.items():
+            self._run.log_bytes(content, name)
+        signature = signing_key.signature(files)
+        if signature is not None:
+            self._run.set_tags({SIGNATURE_TAG: signature})
+        code.warn()
+        if self._spec.written.left_out:
+            _logger.warning(
+                "secrets are left out of the record, which cannot be trained again: %s; write ${oc.env:NAME} "
+                "for them and set the variable NAME",
+                ", ".join(self._spec.written.left_out),
+            )
+        if self._prepared.augmentation is not None:
+            images = self._prepared.train.images[:PREVIEWED]
+            self._run.log_image(preview_sheet(self._prepared.augmentation, images), AUGMENTATION)
+
+    @contextlib.contextmanager
+    def watch(self, model: "keras.Model") -> Iterator[None]:
+        """Keep the predictions of each validation of this compiled model in this block."""
+        batch_size = self._spec.options.batch_size
+        self._predictions = ValidationPredictions(model, self._prepared.validation, batch_size)
+        with self._predictions.keeping():
+            yield
+
+    def epoch(self, step: int, metrics: dict[str, float]) -> None:
+        """Log and show an epoch's metrics, counted from 1; a trial reports its objective. TrialPruned."""
+        self._history.append(metrics)
+        self._run.log_epoch(step, metrics)
+        self._progress.epoch(step, metrics)
+        objectives = self._spec.options.objectives
+        if self._client is not None and len(objectives) == 1 and objectives[0] in metrics:
+            self._client.report(metrics[objectives[0]], step)
+
+    def batch(self, step: int, images_done: int, metrics: dict[str, float]) -> None:
+        """Show how far epoch `step` is."""
+        self._progress.batch(step, images_done, metrics)
+
+    def log_result(self, *, finished: bool) -> RunResult:
+        """Log, and return, what the same training has to give again; `finished` if it ended by itself."""
+        variables = enumerate(self._prepared.network.weights)
+        weights = {f"{number:03d} {variable.path}": variable.numpy() for number, variable in variables}
+        result: RunResult = {
+            "format": RESULT_FORMAT,
+            "epochs": epoch_results(self._history),
+            "weights": tensor_hashes(weights),
+            "predictions": array_hash(self._predictions.current()),
+            "finished": finished,
+        }
+        self._run.log_bytes(write_result(result), RESULT)
+        return result
+
+    def complete(self, metrics: Mapping[str, float], *, finished: bool) -> Trained:
+        """Log result, curves and network of a training with these metrics at its end; see `log_result`."""
+        from runback.classifier.training.curves_figure import plot_curves
+        from runback.tracking.write.network_artifacts import log_network
+
+        network = self._prepared.network
+        result = self.log_result(finished=finished)
+        self._run.log_figure(plot_curves([dict(metrics) for metrics in self._history]), CURVES)
+        log_network(self._run, network, self._prepared.train.class_names)
+        metrics = {**metrics, "parameters": float(network.count_params())}
+        values = tuple(metrics[name] for name in self._spec.options.objectives)
+        if self._client is not None:
+            self._client.completed(values)
+        return Trained(self._run.id, metrics, values, result)

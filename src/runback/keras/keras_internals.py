@@ -1,0 +1,59 @@
+"""The private and undocumented parts of Keras that runback uses while it trains, all of them.
+
+tests/keras/test_keras_internals.py has a test for each, which fails when Keras changes it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+STOPPING_STATE = ("wait", "best", "best_epoch", "stopped_epoch")
+"""The attributes of keras.callbacks.EarlyStopping that change from epoch to epoch, besides `best_weights`."""
+
+
+def stopping_state(stopping: keras.callbacks.EarlyStopping) -> dict[str, Any]:
+    """Return the state of early stopping, without the best weights."""
+    return {name: getattr(stopping, name) for name in STOPPING_STATE}
+
+
+def best_weights(stopping: keras.callbacks.EarlyStopping) -> list[np.ndarray]:
+    """Return the weights of the best epoch in the order of `model.weights`; none before the first one."""
+    return stopping.best_weights or []
+
+
+def restore_stopping(
+    stopping: keras.callbacks.EarlyStopping, state: Mapping[str, Any], weights: Sequence[np.ndarray]
+) -> None:
+    """Give early stopping its state and the weights of the best epoch; no weights: no epoch is complete."""
+    for name, value in state.items():
+        setattr(stopping, name, value)
+    stopping.best_weights = list(weights) or None
+
+
+def build_metrics(model: keras.Model) -> None:
+    """Make the variables of a compiled model's metrics, which Keras does in the first step."""
+    labels, probabilities = np.zeros(1), np.zeros((1, *model.output_shape[1:]), np.float32)
+    model.compute_metrics(None, labels, probabilities)
+
+
+def skip_steps(model: keras.Model, steps: int) -> None:
+    """Have the model's train function do nothing in its first `steps` calls.
+
+    Keras' loop begins with the first step of an epoch, always. To be called when the training has begun.
+    """
+    model.train_function = _after(steps, model)
+
+
+def _after(steps: int, model: keras.Model) -> Callable[[Any], Any]:
+    train = model.train_function
+    logs = model.get_metrics_result()  # Keras looks at the names only
+    calls = 0
+
+    def train_or_skip(batches: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return logs if calls <= steps else train(batches)
+
+    return train_or_skip

@@ -1,0 +1,186 @@
+"""The artifacts of a training's run: their names, and the form of its record and its result.
+
+The record is what a run is made from, the result what the same training has to give again. Both are JSON, and
+both are read from files that may be damaged or, in a bundle, anybody's: reading checks them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, NotRequired, TypedDict, cast
+
+from pydantic import BaseModel
+
+from runback.errors import InputError
+from runback.provenance.code.snapshot import SnapshotRecord
+from runback.provenance.comparing.record_form import (
+    BundleForm,
+    HistoryForm,
+    RecordForm,
+    ResultForm,
+    check_form,
+)
+from runback.tracking import artifact_names
+
+CONFIG: Final = "config.yaml"
+OVERRIDES: Final = "overrides.yaml"
+RECORD: Final = "record/record.json"
+RESULT: Final = "record/result.json"
+PATCH: Final = "record/changes.patch"
+UNTRACKED: Final = "record/untracked.zip"
+LOCK: Final = "record/uv.lock"
+
+RECORD_FOLDER: Final = "record/"
+
+MADE_FROM: Final = (CONFIG, OVERRIDES, PATCH, UNTRACKED, LOCK, RECORD)
+"""The artifacts that a run is trained again from; not every run has all of them."""
+
+NETWORK: Final = artifact_names.NETWORK
+ARCHITECTURE: Final = artifact_names.ARCHITECTURE
+CURVES: Final = "curves.png"
+AUGMENTATION: Final = "augmentation.png"
+
+EVALUATION: Final = "evaluation.json"
+CONFUSION: Final = "confusion.png"
+
+REPRODUCTION: Final = "reproduction.json"
+REPRODUCTION_PAGE: Final = "reproduction.html"
+
+CODE: Final = "code.zip"
+"""In a bundle: the code at the run's commit, as `git archive` packs it."""
+
+HISTORY: Final = "history.json"
+"""In a bundle: the metrics of each epoch."""
+
+RECORD_FORMAT: Final = "runback-record-1"
+RESULT_FORMAT: Final = "runback-result-1"
+REPRODUCTION_FORMAT: Final = "runback-reproduction-1"
+
+
+class CodeRecord(SnapshotRecord):
+    """The code: its snapshot, and how the process that trained stood to it."""
+
+    project: str | None
+    """The project's folder within its repository."""
+    edited: NotRequired[list[str]]
+    """Files that were changed after the process had imported them: it did not run the snapshot's."""
+
+
+class SplitRecord(TypedDict):
+    """A split of the data."""
+
+    sha256: str
+    shape: list[int]
+    """(images, height, width, channels)."""
+    dtype: NotRequired[str]
+    class_counts: dict[str, int]
+
+
+class DataRecord(TypedDict):
+    """Both splits that a training reads."""
+
+    train: SplitRecord
+    validation: SplitRecord
+
+
+class MachineRecord(TypedDict):
+    """Everything that a process trains with, besides its code and TensorFlow."""
+
+    packages: dict[str, str]
+    python: dict[str, str]
+    system: dict[str, str]
+    hardware: dict[str, Any]
+    environment: dict[str, str]
+
+
+class RunRecord(MachineRecord):
+    """A run's record."""
+
+    format: Literal["runback-record-1"]
+    code: CodeRecord
+    tensorflow: dict[str, Any]
+    threads: dict[str, int]
+    seeds: dict[str, int | None]
+    data: DataRecord
+    data_summary: NotRequired[dict[str, Any]]
+    """What of the data's source is used, left out and converted, as it was said before training."""
+    choices: dict[str, str]
+    """The file chosen in each config group."""
+    config_sha256: str
+    variables: dict[str, list[str]]
+    """The environment variables that the config reads, by its keys."""
+    secrets: list[str]
+    """The config's keys whose values were left out."""
+
+
+class EpochResult(TypedDict):
+    """The results of one epoch, counted from 1."""
+
+    epoch: int
+    metrics: dict[str, float]
+
+
+class RunResult(TypedDict):
+    """A run's result; `weights` and `predictions` are hashes, None where the run was killed."""
+
+    format: NotRequired[Literal["runback-result-1"]]
+    epochs: list[EpochResult]
+    weights: dict[str, str] | None
+    """The hash of each tensor, by its number and path."""
+    predictions: str | None
+    finished: bool
+    """Whether training ended by itself."""
+
+
+class BundleRun(TypedDict):
+    """The run of a bundle, in its manifest."""
+
+    id: str
+    name: str
+    status: str
+    tags: dict[str, str]
+    made_by: NotRequired[str]
+
+
+def write_record(record: RunRecord) -> bytes:
+    """Return the content of record/record.json."""
+    return json.dumps(record, indent=1).encode()
+
+
+def read_record(content: bytes, what: str) -> RunRecord:
+    """Return the record in a file, which `what` names. Errors: InputError for one of another form."""
+    return cast("RunRecord", _read(content, RecordForm, what))
+
+
+def write_result(result: RunResult) -> bytes:
+    """Return the content of record/result.json."""
+    return json.dumps(result, indent=1).encode()
+
+
+def read_result(content: bytes, what: str) -> RunResult:
+    """Return the result in a file, which `what` names. Errors: InputError for one of another form."""
+    return cast("RunResult", _read(content, ResultForm, what))
+
+
+def write_history(history: Sequence[Mapping[str, float]]) -> bytes:
+    """Return the content of history.json."""
+    return json.dumps(history).encode()
+
+
+def read_history(content: bytes, what: str) -> list[dict[str, float]]:
+    """Return each epoch's metrics in a file, which `what` names. Errors: InputError for another form."""
+    return cast("list[dict[str, float]]", _read(content, HistoryForm, what))
+
+
+def checked_run(run: Mapping[str, Any], what: str) -> BundleRun:
+    """Return a run out of the manifest that `what` names. Errors: InputError for one of another form."""
+    check_form(BundleForm, run, what)
+    return cast("BundleRun", run)
+
+
+def _read(content: bytes, form: type[BaseModel], what: str) -> Any:
+    try:
+        facts = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{what} is damaged: {error}") from error
+    check_form(form, facts, what)
+    return facts

@@ -1,0 +1,52 @@
+"""The attributes that runback gives a sweep's study and its trials, beside what Optuna keeps of them.
+
+Studies on disk have them under these names: to rename one is to lose it in every sweep there is.
+"""
+
+# User attributes of the study.
+
+SEARCH = "runback:search"
+"""The search: directions and space, see `search_identity.Search`."""
+
+ORDER = "runback:order"
+"""The settings that a deterministic sweep keeps, see `determinism`."""
+
+PARENT_RUN = "runback:parent_run"
+"""The ID of the sweep's run in MLflow."""
+
+# User attributes of the study of a confirm stage.
+
+PLAN = "runback:plan"
+"""The plan that it follows, see `finalists.ConfirmPlan`."""
+
+REPORTED = "runback:reported"
+"""The plan whose results are reported, when nothing is left to do for it."""
+
+# User attributes of a trial.
+
+RUN_ID = "run_id"
+"""The ID of its run in MLflow: of the latest, where it was tried again."""
+
+PROCESS = "process"
+"""The process that runs it, or ran it last, see `process_owner`."""
+
+FAILURE = "failure"
+"""Why it has failed, or was tried again: the failure's kind, a colon, its reason."""
+
+ENDED_BY = "ended_by"
+"""The kind of the failure that ended it for good."""
+
+ATTEMPTS = "attempts"
+"""The number of failures of each kind after which it was tried again."""
+
+ALONE = "alone"
+"""True where it has to have its device for itself."""
+
+PRUNED_AT = "pruned_at"
+"""The step at which it was decided that it ends."""
+
+# A system attribute of a trial.
+
+JOURNAL = "runback:asked"
+"""The attributes that its sampler wrote when it proposed the trial: `study`, those of the study, and `own`,
+the names of the trial's own."""

@@ -1,0 +1,63 @@
+"""The events of a sweep, as its coordinator emits them to its observers, one after the other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from optuna.trial import FrozenTrial
+
+from runback.sweeping.trials import messages
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    """Emitted when a trial was proposed, or is taken from the study again, and before it gets a process."""
+
+    trial: FrozenTrial
+
+
+@dataclass(frozen=True)
+class TrialReported:
+    """Emitted when a trial has reported an intermediate value."""
+
+    trial: FrozenTrial
+    """As it was when it started: to read it again at each report would cost too much."""
+    step: int
+    value: float
+
+
+@dataclass(frozen=True)
+class TrialRequeued:
+    """Emitted when a trial's process is gone and the trial waits in the study for another."""
+
+    trial: FrozenTrial
+    failure: messages.Failed
+
+
+@dataclass(frozen=True)
+class TrialRecovered:
+    """Emitted when a trial's process died after the trial had ended, perhaps before it had closed its run.
+
+    The outcome is not in the study yet: `TrialEnded` follows.
+    """
+
+    trial: FrozenTrial
+    outcome: messages.Completed | messages.Pruned
+
+
+@dataclass(frozen=True)
+class TrialEnded:
+    """Emitted when a trial's outcome is in the study; its process is gone, or leaving."""
+
+    trial: FrozenTrial
+    outcome: messages.Outcome
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Emitted when nothing has happened for a moment."""
+
+
+SweepEvent = TrialStarted | TrialReported | TrialRequeued | TrialRecovered | TrialEnded | Idle
+
+Observer = Callable[[SweepEvent], None]
+"""Called for each event, in the coordinator's own thread: trials wait meanwhile."""

@@ -1,0 +1,11 @@
+"""The names of the artifacts that this package writes of its own accord."""
+
+from typing import Final
+
+NETWORK: Final = "model.keras"
+WEIGHTS: Final = "model.weights.h5"
+ARCHITECTURE: Final = "architecture.json"
+SUMMARY: Final = "model_summary.txt"
+
+TRACEBACK: Final = "traceback.txt"
+"""Of a run that is FAILED."""
