@@ -169,8 +169,12 @@ def check(cfg: DictConfig, threads: int) -> None:
     layout = Layout(project_root())
     spec = TrainingSpec.of(cfg, share=threads, folder=layout.runs, layout=layout)
     # TensorFlow fixes its threads once a process; here one process checks several configs.
-    prepare(replace(spec, threads=threads))
+    prepared = prepare(replace(spec, threads=threads))
     open_store(layout)
+    client = trials.current()
+    if client is not None:
+        for line in record.data_summary(spec, prepared.train, prepared.validation).lines():
+            client.attribute("data", line)
 
 
 def warm_up(cfg: DictConfig, threads: int) -> None:

@@ -274,12 +274,17 @@ def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slo
 
 
 def _outcome(engine: LocalEngine, trial: Trial) -> messages.Outcome:
+    """Run a check to its end, and say once each thing that it tells as an attribute."""
     engine.start(trial)
+    lines: set[str] = set()
     try:
         while True:
             for event in engine.events(1.0):
                 if isinstance(event, Ended):
                     return event.outcome
+                if isinstance(event.message, messages.Attribute) and event.message.value not in lines:
+                    lines.add(event.message.value)
+                    say(event.message.value)
     finally:  # on Ctrl-C it may be in the middle of a download
         engine.kill(trial.number)
 

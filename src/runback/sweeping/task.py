@@ -25,7 +25,8 @@ class Task:
     check: Callable[[DictConfig, int], None] | None = None
     """Raises InputError for a config, and a number of CPU threads, that `run` would refuse, without training.
 
-    A sweep calls it on the corners of its search space before its first trial, in a trial's process.
+    A sweep calls it on the corners of its search space before its first trial, in a trial's process. The
+    attributes that it sets with the trial's client are lines that the sweep says, each once.
     """
     warm_up: Callable[[DictConfig, int], None] | None = None
     """Does ahead what takes long the first time, in a process that waits for its trial.

@@ -1,6 +1,7 @@
 """Files and folders as people have them: each that is not used is counted, and none is taken for another."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -261,3 +262,21 @@ def test_sizes_before_and_after_are_said(pets, cache, picture):
     lines = summary(pets, cache).lines()
     assert lines[0] == f"data: folder {Path(pets)}, 2 classes, 14 train, 2 validation, 5 test"
     assert lines[1] == "  images: 8 x 8 to 40 x 90 pixels (height x width), resized to 32 x 32, colour"
+
+
+def test_what_the_readme_shows_is_said(pets, cache, picture):
+    """The kinds in its example, each made here."""
+    from PIL import ExifTags, Image
+
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    (pets / "cat" / "turned.jpg").write_bytes(picture(1000, "JPEG", exif=exif))
+    (pets / "cat" / "Thumbs.db").write_bytes(b"thumbs")
+    (pets / "cat" / "IMG.HEIC").write_bytes(bytes(4) + b"ftypheic" + bytes(20))
+    for number in range(10):
+        (pets / "cat" / f"copy of {number}.png").write_bytes((pets / "cat" / f"{number}.png").read_bytes())
+    said = [line.rpartition(": ")[0] for line in summary(pets, cache).lines()]
+    readme = (Path(__file__).parents[4] / "README.md").read_text("utf-8")
+    example = re.findall(r"^    (  (?:left out|converted|duplicate): .*): \d+, such as", readme, re.MULTILINE)
+    assert len(example) == 4
+    assert set(example) <= set(said)

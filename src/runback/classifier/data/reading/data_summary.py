@@ -1,5 +1,6 @@
 """A summary of what is trained on: said before training, and kept with the run."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -49,6 +50,8 @@ class DataSummary:
     duplicates: Cases
     notes: Sequence[str]
     broken: Sequence[BrokenImage]
+    test_sha256: str | None
+    """The hash of the test split's pixels at full size, and of its labels; None where it was not opened."""
 
     @classmethod
     def of(cls, train: Dataset, validation: Dataset, source: str) -> Self:
@@ -69,6 +72,7 @@ class DataSummary:
             duplicates=duplicates(train, validation),
             notes=_notes(train, validation, report),
             broken=[] if report is None else report.broken,
+            test_sha256=None if report is None else _hash(report),
         )
 
     def lines(self) -> list[str]:
@@ -124,6 +128,7 @@ class DataSummary:
                 for title, found in self._groups
             },
             "notes": list(self.notes),
+            "test_sha256": self.test_sha256,
             "broken": [[one.name, one.reason] for one in self.broken[:RECORDED]],
         }
 
@@ -179,6 +184,13 @@ class DataSummary:
             more = len(self.classes) - len(listed)
             lines.insert(CLASSES // 2, f"  {more:,} more classes between these; record/record.json has all")
         return lines
+
+
+def _hash(report: SourceReport) -> str:
+    digest = hashlib.sha256()
+    for one, label in zip(report.test_digests, report.test_labels, strict=True):
+        digest.update(one + label.to_bytes(8, "little"))
+    return digest.hexdigest()
 
 
 def _in_splits(counts: ClassCounts) -> str:

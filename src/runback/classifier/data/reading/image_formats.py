@@ -6,6 +6,7 @@ other programs, and what has no signature, holds no picture, or is read in scien
 
 import functools
 import struct
+import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,9 +121,9 @@ def _is_heif(prefix: bytes) -> bool:
 
 def _opens(file: Path, name: str) -> bool:
     try:
-        with Image.open(file, formats=(name,)):
+        with warnings.catch_warnings(action="ignore"), Image.open(file, formats=(name,)):
             return True
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except Image.DecompressionBombError:
         return True  # an image, and refused as one
     except UNDECODABLE:
         return False

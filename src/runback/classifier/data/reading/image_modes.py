@@ -58,7 +58,7 @@ def displayed(
     their own: floats and 32-bit integers.
     """
     result = DisplayedImage(file)
-    if getattr(file, "is_animated", False):
+    if getattr(file, "is_animated", False) and file.format != "PSD":  # whose first one is all layers together
         result.kinds.append(SEVERAL)
     is_deep_colour = _is_deep_colour(file)
     is_tiff = file.format == "TIFF"
