@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from runback.classifier.data.folder import load
+
 SHORT = ("training.epochs=1", "model.dense_width=8", "training.threads=1")
 
 
@@ -95,9 +97,13 @@ def test_an_evaluation_from_another_folder_tests_on_the_same_images(trained):
     project, _ = trained
     (run,) = project.runs()
     write_pets(project.folder / "elsewhere" / "pets", 2, n=40)
+    cache = project.folder / "mlruns" / "data"
+    report = load("train", cache=cache, path=project.folder / "pets").origin.report
+    Image.new("RGB", (12, 12), "red").save(project.folder / "pets" / report.test_names[0])
     done = run_in(project, project.folder / "elsewhere", "evaluate", run.info.run_id, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["n"] == 5
+    assert "the test images or labels have changed since run" in done.stderr
 
 
 def test_what_cannot_be_trained_on_is_refused_in_one_line_before_anything_is_recorded(project):

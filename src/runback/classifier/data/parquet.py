@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -85,7 +86,7 @@ def _source(
     test_fraction: float,
 ) -> SourceFiles:
     columns = {split: _labels(files, label_column) for split, files in found.files.items()}
-    stored = read_class_names(found.files["train"][0], label_column)
+    stored = _stored_names(found, label_column)
     labels, names, notes = positions(columns, class_names, stored)
     root = path if path.is_dir() else path.parent
     splits: dict[SplitName, SplitFiles] = {}
@@ -129,6 +130,22 @@ class _Table:
             key=[fingerprint(self.files), self.image_column, self.label_column, cut],
             batches=partial(_batches, parts, self.image_column),
         )
+
+
+def _stored_names(found: ParquetSplits, column: str) -> tuple[str, ...] | None:
+    """Return the class names in the training split's first file. Errors: DataError where others differ."""
+    first = found.files["train"][0]
+    names = read_class_names(first, column)
+    if names is None:
+        return None
+    for file in chain(*found.files.values()):
+        others = read_class_names(file, column)
+        if others is not None and others != names:
+            raise DataError(
+                f"{file}: expected the class names of {first.name}, in its order: "
+                f"{', '.join(names):.200}; got {', '.join(others):.200}"
+            )
+    return names
 
 
 def _labels(files: Sequence[Path], column: str) -> LabelColumn:

@@ -159,6 +159,15 @@ def test_names_in_the_file_that_no_label_uses_are_no_classes(write, cache):
     assert found.notes == ["2 of 5 class names in the file have no image and are no classes, as bee"]
 
 
+def test_files_that_number_their_classes_otherwise_are_refused(write, cache):
+    write("train.parquet", metadata=hugging_face(["ant", "bee", "cow"]))
+    path = write("test.parquet", 6, 100, metadata=hugging_face(["ant", "cow", "bee"]))
+    with pytest.raises(
+        DataError, match=r"test.parquet: expected the class names .* bee, cow; got ant, cow, bee"
+    ):
+        load("train", cache=cache, path=path)
+
+
 def test_test_labels_that_nobody_gave_are_refused_before_training(write, cache):
     write("train.parquet", metadata=hugging_face(["ant", "bee", "cow"]))
     path = write("test.parquet", 6, 100, labels=[-1] * 6)

@@ -70,6 +70,8 @@ def test_splits_in_each_class_are_found_too(tmp_path, fill, cache):
         (("train2017/cat", "val2017/cat"), "train2017, val2017 in .* look like splits, not classes"),
         (("cat/train", "cat/val", "dog"), "each class in .* to hold the same splits; cat has some, dog has"),
         (("cat/train", "cat/extra", "dog/train"), "splits and others in .*cat: train beside extra"),
+        (("images", "annotations/trimaps"), "annotations, images in .* look like parts of each example"),
+        (("train/images", "train/labels", "val/images"), "images, labels in .*train look like parts of each"),
         (("pets/cat", "pets/dog"), "at least two classes; got 1 in .*; are the classes in .*pets/pets?"),
     ],
 )

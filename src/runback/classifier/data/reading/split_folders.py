@@ -21,6 +21,15 @@ NAMES: Mapping[str, SplitName] = {
 ALIKE = re.compile(rf"\W*\d*\W*({'|'.join(NAMES)})[ _.-]*(set|sets|data|dataset|images?|imgs?|split|\d+)?")
 """What looks like a split, and is none by its name."""
 
+PARTS = frozenset(
+    {
+        *("image", "images", "img", "imgs", "jpegimages", "jpegs", "pngs", "photos", "pictures"),
+        *("annotation", "annotations", "label", "labels", "mask", "masks", "meta", "metadata", "xml", "xmls"),
+        *("bboxes", "boxes", "segmentation", "segmentations", "trimaps", "groundtruth", "ground_truth"),
+    }
+)
+"""What folders are called that hold a part of each example, not a class."""
+
 EXPECTED = (
     "a folder with one sub-folder of images per class, or with such folders in train/, val/ and test/ "
     "(val/ and test/ may be missing)"
@@ -120,6 +129,12 @@ def _check(parts: Mapping[SplitName, Mapping[str, Path]], top: Path) -> None:
         hint = f"; are the classes in {deeper[0]}? set data.path to it" if deeper else ""
         raise DataError(
             f"data.path: expected {EXPECTED}, at least two classes; got {len(names)} in {top}{hint}"
+        )
+    aspects = [name for name in names if name.lower() in PARTS]
+    if len(aspects) == len(names):
+        raise DataError(
+            f"data.path: {_listed(names)} in {top} look like parts of each example, not classes: "
+            f"expected {EXPECTED}"
         )
     for folders in parts.values():
         strange = [folder for name, folder in folders.items() if name not in names]
