@@ -113,8 +113,9 @@ def _image(
     if isinstance(source, BrokenImage):
         return None, source
     try:
-        stream = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(stream, formats=formats_of(name)) as file:
+        # Not by its path: Pillow would map a TIFF file's pixels, and turn those wrong.
+        stream = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        with stream, Image.open(stream, formats=formats_of(name)) as file:
             if form.size is None and expected is not None:
                 _check_size(name, oriented_size(file), expected)
             view = displayed(file, channels=form.channels, background=form.background, depth=form.depth)

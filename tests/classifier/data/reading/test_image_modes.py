@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
+from runback.classifier.data import folder
 from runback.classifier.data.image_decoding import ImageForm, decoded
 from runback.classifier.data.reading import image_modes
 from runback.classifier.data.reading.image_modes import displayed
@@ -151,6 +152,26 @@ def test_a_file_decodes_to_what_a_viewer_shows_and_is_counted(case):
     assert np.abs(pixels - expected).max() <= 1
     if kinds is not None:
         assert counted == sorted(kinds)
+
+
+def test_a_folder_of_odd_files_is_read_as_a_viewer_shows_each(tmp_path):
+    files = {}
+    for number, (image, kind, options, _) in enumerate(FILES.values()):
+        data = saved(image, kind, options)
+        for name in ("cat", "dog"):
+            file = tmp_path / "odd" / name / f"{number}{SUFFIXES.get(kind, '')}"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+            files[f"{name}/{file.name}"] = reference(data).astype(np.uint8)
+    train = folder.load("train", cache=tmp_path / "cache", path=tmp_path / "odd")
+    test = folder.load("test", cache=tmp_path / "cache", path=tmp_path / "odd")
+    names = [*train.origin.names, *train.origin.report.test_names]
+    assert sorted(names) == sorted(files)
+    for name, pixels in zip(names, np.concatenate([train.images, test.images]), strict=True):
+        expected = Image.fromarray(files[name]).resize((32, 32), Image.Resampling.BILINEAR)
+        assert np.abs(pixels.astype(int) - np.asarray(expected)).max() <= 1, name
+    assert train.origin.report.left_out == {}
+    assert len(train.origin.report.converted) == 7
 
 
 @pytest.mark.parametrize("case", ["RGBA PNG", "palette PNG with alpha", "grey PNG with alpha"])
