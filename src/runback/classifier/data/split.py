@@ -5,6 +5,7 @@ repeatable and should not move when a library changes how it rounds or draws.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -86,15 +87,24 @@ def _check_classes(train: Dataset, validation: Dataset, method: Method) -> None:
         for label in lacking[:LISTED]
     ]
     more = f" and {len(lacking) - LISTED:,} more classes" if len(lacking) > LISTED else ""
-    if method == "tail" and train.validation is None and parts[1].min() == 0:
-        way_out = "data.validation_split=stratified draws from every class"
-    elif train.validation is None and parts[1].min() == 0 < parts[0].min():
-        way_out = "raise data.validation_fraction, add images, or take the class away"
-    else:
-        way_out = "add images to it, or take the class away"
     raise DataError(
-        f"data: expected images of each class in each split; got {'; '.join(numbers)}{more}: {way_out}"
+        f"data: expected images of each class in each split; got {'; '.join(numbers)}{more}: "
+        + _way_out(parts, None if train.validation else method)
     )
+
+
+def _way_out(parts: Sequence[np.ndarray], method: Method | None) -> str:
+    """Return what gives each split images of each class; `method` has drawn the validation split, if any."""
+    is_trained, is_validated = parts[0].min() > 0, parts[1].min() > 0
+    if method == "tail" and not is_validated:
+        return "data.validation_split=stratified draws from every class"
+    if method is not None and is_trained and not is_validated:
+        return "raise data.validation_fraction, add images, or take the class away"
+    if is_trained and is_validated:
+        return (
+            "add images to it, take the class away, or raise data.test_fraction if that cuts the test split"
+        )
+    return "add images to it, or take the class away"
 
 
 def train_validation(

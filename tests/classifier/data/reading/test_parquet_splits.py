@@ -206,3 +206,15 @@ def test_a_set_with_nothing_odd_says_so_in_its_first_lines_only(write, cache):
         *(f"  class {label}: 9 train, 1 validation, 2 test" for label in "012"),
     ]
     assert np.all([word in lines[0] for word in ("3 classes", "27 train, 3 validation, 6 test")])
+
+
+def test_shards_without_a_test_split_are_cut_as_one_file_is(write, cache, tmp_path):
+    whole = write("one/train.parquet", 60) / "one"
+    for number in (0, 1):
+        write(f"two/train-{number:05}-of-00002-0123abcd.parquet", 30, 30 * number)
+    for part in ("train", "test"):
+        one, two = (load(part, cache=cache, path=path) for path in (whole, tmp_path / "hub" / "two"))
+        np.testing.assert_array_equal(one.images, two.images)
+        np.testing.assert_array_equal(one.labels, two.labels)
+    train = load("train", cache=cache, path=tmp_path / "hub" / "two")
+    assert train.origin.names[-1].startswith("train-00001-of-00002-0123abcd.parquet row ")
