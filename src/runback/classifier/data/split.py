@@ -89,7 +89,7 @@ def _check_classes(train: Dataset, validation: Dataset, method: Method) -> None:
     more = f" and {len(lacking) - LISTED:,} more classes" if len(lacking) > LISTED else ""
     raise DataError(
         f"data: expected images of each class in each split; got {'; '.join(numbers)}{more}: "
-        + _way_out(parts, None if train.validation else method)
+        + _way_out(parts, method if train.validation is None else None)
     )
 
 
