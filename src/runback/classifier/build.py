@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runback.classifier.data.dataset import Dataset
 
 UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
-"""What reading a damaged or a missing file raises; a .npz file is a zip file."""
+"""Raised by reading a damaged or a missing file; a .npz file is a zip file."""
 
 
 @dataclass(frozen=True)

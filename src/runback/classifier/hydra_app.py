@@ -80,7 +80,7 @@ def run(
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(_unreadable(error, root)) from error
         except (ValueError, OSError) as error:
-            # What a single job raises is kept: this is Hydra itself, at composing or making the run's folder.
+            # A single job's are in `raised`: this is Hydra itself, at composing or making the run's folder.
             if {"-m", "--multirun"} & set(arguments):
                 raise
             raise InputError(_one_line(error, root)) from error
@@ -164,9 +164,9 @@ def _check_form(arguments: list[str], name: str) -> None:
 
 def _refuse_climbing(override: str) -> None:
     """Refuse a choice of a config group that Hydra would take from outside the group's folder."""
-    found = CHOICE.fullmatch(override)
-    if found and any(path.startswith("/") or ".." in path.split("/") for path in NAMES.findall(found[2])):
-        raise InputError(f"{found[1]} must be a choice of conf/{found[1]}/; got '{found[2]}'")
+    match = CHOICE.fullmatch(override)
+    if match and any(path.startswith("/") or ".." in path.split("/") for path in NAMES.findall(match[2])):
+        raise InputError(f"{match[1]} must be a choice of conf/{match[1]}/; got '{match[2]}'")
 
 
 def _one_line(error: Exception, root: Path) -> str:
@@ -177,20 +177,20 @@ def _one_line(error: Exception, root: Path) -> str:
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):
         text += f"\n{cause}"
-    if found := UNKNOWN_CHOICE.search(text):
-        return _unknown_choice(found[1], found[2], root)
-    if found := UNKNOWN_OVERRIDE.search(text):
-        return _unknown_key(found[1], root)
-    if found := UNKNOWN_KEY.search(text):
-        return _unknown_key(found[1], root)
-    if found := WRONG_VALUE.search(text):
-        return f"{found[1].lstrip('+')}: {found[2][:1].lower()}{found[2][1:]}"
-    if found := SEVERAL_VALUES.search(text):
+    if match := UNKNOWN_CHOICE.search(text):
+        return _unknown_choice(match[1], match[2], root)
+    if match := UNKNOWN_OVERRIDE.search(text):
+        return _unknown_key(match[1], root)
+    if match := UNKNOWN_KEY.search(text):
+        return _unknown_key(match[1], root)
+    if match := WRONG_VALUE.search(text):
+        return f"{match[1].lstrip('+')}: {match[2][:1].lower()}{match[2][1:]}"
+    if match := SEVERAL_VALUES.search(text):
         return (
-            f"'{found[1]}' has several values: add --multirun to sweep over them, or write [a,b] for a list"
+            f"'{match[1]}' has several values: add --multirun to sweep over them, or write [a,b] for a list"
         )
-    if found := MISSING_VALUE.search(text):
-        return f"{found[1]} must be set: it has no default"
+    if match := MISSING_VALUE.search(text):
+        return f"{match[1]} must be set: it has no default"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(dict.fromkeys(lines[:2]))
 

@@ -117,12 +117,12 @@ def _edited(top: Path) -> list[str]:
     began = process.create_time()
     # As texts: there are thousands, and a Path for each takes a quarter of a second.
     files = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
-    found = []
+    edited = []
     for file in (file for file in files if file.startswith(f"{top}/")):
         with contextlib.suppress(OSError):
             if Path(file).stat().st_mtime > began + CLOCK:
-                found.append(Path(file).relative_to(top).as_posix())
-    return sorted(found)
+                edited.append(Path(file).relative_to(top).as_posix())
+    return sorted(edited)
 
 
 @functools.cache

@@ -63,9 +63,9 @@ class Trained:
 
     run_id: str
     metrics: Mapping[str, float]
-    """Those of the epoch whose weights were kept, and `parameters`."""
+    """The metrics of the epoch whose weights were kept, and `parameters`."""
     values: tuple[float, ...]
-    """Those of the objectives."""
+    """The values of the objectives."""
     result: RunResult
 
 

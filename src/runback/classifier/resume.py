@@ -56,12 +56,12 @@ def resume(reference: str, layout: Layout) -> str:
     from runback.tracking.write.outbox import waiting
     from runback.tracking.write.run import recording
 
-    found = find_recorded(reference, layout)
-    folder = _folder(found, layout)
-    with alone_in(folder, f"run {found.id}"):
+    before = find_recorded(reference, layout)
+    folder = _folder(before, layout)
+    with alone_in(folder, f"run {before.id}"):
         if waiting([folder]):
             deliver_folder(open_store(layout), folder)  # what its record lacks may be there
-        recorded = find_recorded(found.id, layout)  # the process that held the folder may have ended it
+        recorded = find_recorded(before.id, layout)  # the process that held the folder may have ended it
         _refuse_finished(recorded)
         _refuse_unrecorded(recorded, layout)
         spec = recorded_spec(recorded, folder, recorded.name, layout)
@@ -116,9 +116,9 @@ def _refuse_what_does_not_fit(
 
     prepared = prepare(spec)
     now = run_record(spec, prepared.train, prepared.validation, code_here(spec.layout.root))
-    found = differences(recorded.record, now)
-    refuse_other_data(found)
+    other = differences(recorded.record, now)
+    refuse_other_data(other)
     if checkpoint is not None:
         restore(checkpoint, compile_model(prepared.network, prepared.augmentation, prepared.optimizer))
-    for one in found:
+    for one in other:
         _logger.warning("%s: %s was %s, is now %s", one.part, one.what, one.then, one.now)

@@ -25,10 +25,10 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 @dataclass
 class CheckpointConfig:
-    """How often a training's whole state is saved, for `runback train resume=RUN`."""
+    """The checkpoints of a training's whole state, for `runback train resume=RUN`."""
 
     every: int | None = None
-    """Epochs; 0: only when it is stopped; None: each epoch of a training that takes over a minute."""
+    """Epochs between them; 0: only when it is stopped; None: each epoch if training takes over a minute."""
 
     def __post_init__(self) -> None:
         if self.every is not None and self.every < 0:
@@ -37,7 +37,7 @@ class CheckpointConfig:
 
 @dataclass
 class TrainingConfig:
-    """How long and how a model is trained, and what makes it good."""
+    """The options of a training, and the metrics by which it is good."""
 
     epochs: int = 10
     batch_size: int = 32
@@ -103,7 +103,7 @@ def _names(value: Any, key: str) -> list[str]:
 
 @dataclass
 class TrackingConfig:
-    """Where runs go in MLflow."""
+    """The place of runs in MLflow."""
 
     experiment: str = "runback"
 
@@ -164,12 +164,12 @@ class TrainingSpec:
         config = resolved(cfg)
         options: TrainingConfig = OmegaConf.to_object(cfg.training)  # type: ignore[assignment]
         threads = share if options.threads is None else options.threads
-        shown = written(cfg)
-        tree = {**shown.tree, "training": {**shown.tree["training"], "threads": threads}}
+        composed = written(cfg)
+        tree = {**composed.tree, "training": {**composed.tree["training"], "threads": threads}}
         return cls(
             name,
             config,
-            replace(shown, tree=tree),
+            replace(composed, tree=tree),
             options,
             threads,
             choices=choices or {},

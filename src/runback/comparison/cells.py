@@ -1,4 +1,4 @@
-"""What a person reads in the cells of a table of runs."""
+"""The texts in the cells of a table of runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -16,16 +16,16 @@ def typed(values: Sequence[str | None]) -> pd.Series:
 
     bool, int64, float64 or text; boolean and Int64 where a value is missing, which `None` counts as.
     """
-    known = [None if value == "None" else value for value in values]
-    present = {value for value in known if value is not None}
+    cleaned = [None if value == "None" else value for value in values]
+    present = {value for value in cleaned if value is not None}
     if present and present <= {"True", "False"}:
-        return _narrow(pd.Series([value and value == "True" for value in known], dtype="boolean"), "bool")
+        return _narrow(pd.Series([value and value == "True" for value in cleaned], dtype="boolean"), "bool")
     for read, dtype in NUMBERS:
         with contextlib.suppress(ValueError, OverflowError):
             numbers = {value: read(value) for value in present}
-            column = pd.Series([None if value is None else numbers[value] for value in known], dtype=dtype)
+            column = pd.Series([None if value is None else numbers[value] for value in cleaned], dtype=dtype)
             return _narrow(column, "int64") if dtype == "Int64" else column
-    return pd.Series(known)
+    return pd.Series(cleaned)
 
 
 def whole(values: Sequence[int | None]) -> pd.Series:

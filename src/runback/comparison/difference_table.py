@@ -46,5 +46,5 @@ def print_differences(
 
 
 def _cell(text: str) -> str:
-    shown = for_terminal(text[:CELL])
-    return shown if len(text) <= CELL and len(shown) <= CELL else f"{shown[:CELL]}..."
+    printable = for_terminal(text[:CELL])
+    return printable if len(text) <= CELL and len(printable) <= CELL else f"{printable[:CELL]}..."

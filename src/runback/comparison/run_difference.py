@@ -1,4 +1,4 @@
-"""Why two runs differ: only what does, causes before effects."""
+"""Lists the differences between two runs, causes before effects."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 
 from runback.comparison.difference_table import print_differences
 from runback.provenance.code.changed_files import code_differences
+from runback.provenance.code.patch import patched_files
 from runback.provenance.comparing.difference import Difference, differences
 from runback.runs.schema import PATCH
 from runback.runs.stored_run import StoredRun, find_recorded
@@ -33,13 +34,13 @@ def print_difference(references: tuple[str, str], layout: Layout, *, as_json: bo
 def _causes(first: StoredRun, second: StoredRun, layout: Layout) -> list[Difference]:
     """Return what the runs were made from, as far as it differs: the config by key, the code by file."""
     found: list[Difference] = []
-    told = set()
+    parts = set()
     for one in differences(first.record, second.record):
         if one.part not in ("config", "code"):
             found.append(one)
-        elif one.part not in told:
+        elif one.part not in parts:
             found += _config(first, second) if one.part == "config" else _code(first, second, layout)
-        told.add(one.part)
+        parts.add(one.part)
     return found
 
 
@@ -61,32 +62,31 @@ def _code(first: StoredRun, second: StoredRun, layout: Layout) -> list[Differenc
 
 
 def _uncommitted(first: StoredRun, second: StoredRun) -> list[Difference]:
-    a, b = (_touched(run.optional(PATCH) or b"") for run in (first, second))
+    a, b = (_changes(run.optional(PATCH)) for run in (first, second))
+    committed = ("as committed", b"")
     return [
-        Difference("code", f"{path} (uncommitted)", _lines(a.get(path)), _lines(b.get(path)))
+        Difference("code", f"{path} (uncommitted)", a.get(path, committed)[0], b.get(path, committed)[0])
         for path in sorted({*a, *b})
         if a.get(path) != b.get(path)
     ]
 
 
-def _touched(patch: bytes) -> dict[str, list[bytes]]:
-    """Return the lines that a patch adds to and takes from each file."""
-    touched = {}
-    for part in b"\n".join([b"", patch]).split(b"\ndiff --git ")[1:]:
-        head, *lines = part.split(b"\n")
-        path = head.rpartition(b" b/")[2].decode("utf-8", "replace").rstrip('"')
-        start = next((number for number, line in enumerate(lines) if line.startswith(b"@@")), len(lines))
-        # A binary file has no such lines; its new content is in what comes instead.
-        body = lines[start:] or lines
-        touched[path] = [line for line in body if line[:1] in (b"+", b"-") or not lines[start:]]
-    return touched
+def _changes(patch: bytes | None) -> dict[str, tuple[str, bytes]]:
+    """Return the change of each file in a patch, for a person, and its lines without their places."""
+    if not patch:
+        return {}
+    parts = b"\n".join([b"", patch]).split(b"\ndiff --git ")[1:]
+    return {
+        file.path: (file.change, _unplaced(part))
+        for file, part in zip(patched_files(patch), parts, strict=True)
+    }
 
 
-def _lines(changed: list[bytes] | None) -> str:
-    if changed is None:
-        return "as committed"
-    added, removed = (sum(line.startswith(sign) for line in changed) for sign in (b"+", b"-"))
-    return f"+{added} -{removed}"
+def _unplaced(part: bytes) -> bytes:
+    """Return the lines that one file's part of a patch adds and removes; a binary file's whole content."""
+    head, hunk, body = part.partition(b"\n@@")
+    lines = body.split(b"\n") if hunk else head.split(b"\n")
+    return b"\n".join(line for line in lines if line[:1] in (b"+", b"-") or not hunk)
 
 
 def _effects(first: StoredRun, second: StoredRun) -> list[Difference]:

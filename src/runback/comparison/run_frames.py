@@ -60,11 +60,11 @@ def read_runs(reader: Reader, ids: list[str]) -> RunFrame:
     runs = reader.runs(ids)
     _refuse_sweeps(runs)
     outcome = results(reader, runs)
-    known = {**_facts(runs), **outcome, **_size(runs, reader.mlruns)}
+    facts = {**_facts(runs), **outcome, **_size(runs, reader.mlruns)}
     params = {name: typed(values) for name, values in sorted(_params(runs).items()) if name != SIZE}
-    causes = {f"params.{name}" if name in known else name: column for name, column in params.items()}
+    causes = {f"params.{name}" if name in facts else name: column for name, column in params.items()}
     causes |= {name: _cut(runs.tag(tag)) for name, tag in CODE_AND_DATA.items()}
-    rows = pd.DataFrame({**known, **causes}).dropna(axis="columns", how="all")
+    rows = pd.DataFrame({**facts, **causes}).dropna(axis="columns", how="all")
     metrics = [name for name in outcome if name in rows and name != "epoch"]
     return RunFrame(rows, [name for name in causes if name in rows], metrics)
 
@@ -78,8 +78,8 @@ def _params(runs: Runs) -> dict[str, list[str | None]]:
     """Return the params; of a trial that failed early `optimizer` is what others have as `optimizer.name`."""
     params = dict(runs.params)
     for name in [name for name in params if f"{name}.name" in params]:
-        early, known = params.pop(name), params[f"{name}.name"]
-        params[f"{name}.name"] = [a if b is None else b for a, b in zip(early, known, strict=True)]
+        early, late = params.pop(name), params[f"{name}.name"]
+        params[f"{name}.name"] = [a if b is None else b for a, b in zip(early, late, strict=True)]
     return params
 
 

@@ -1,4 +1,4 @@
-"""What came out of runs: the metrics of the epoch whose weights each run kept, with their intervals."""
+"""The results of runs: metrics of the epoch whose weights each run has, with their intervals."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -45,8 +45,8 @@ def _use_kept_epochs(found: pd.DataFrame, reader: Reader, runs: Runs) -> None:
     for position in patient:
         alike[recorded_objectives(objectives[position])[0]].append(position)
     for objective, positions in alike.items():
-        kept = _best(curves[curves["run"].isin(positions)], objective).set_index("run")
-        found.loc[kept.index, list(kept)] = kept
+        best = _best(curves[curves["run"].isin(positions)], objective).set_index("run")
+        found.loc[best.index, list(best)] = best
 
 
 def _best(curves: pd.DataFrame, objective: str) -> pd.DataFrame:

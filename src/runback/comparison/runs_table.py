@@ -1,4 +1,4 @@
-"""Which runs a table shows, in which order, and which of their columns."""
+"""Selects the runs of a table, their order, and their columns."""
 
 from dataclasses import dataclass
 
@@ -102,10 +102,10 @@ def _named(name: str, found: RunFrame) -> str:
     # A param's last part may be a metric's name: learning_rate is the knob, not the last epoch's value.
     hidden = set(found.metrics) - OBJECTIVES.keys()
     short = {brief: full for full, brief in short_names(found.causes).items()}
-    known = {one: one for one in found.rows}
-    known |= {brief: full for brief, full in short.items() if brief not in known or brief in hidden}
+    by_name = {one: one for one in found.rows}
+    by_name |= {brief: full for brief, full in short.items() if brief not in by_name or brief in hidden}
     wanted = name.strip()
-    if wanted in known:
-        return known[wanted]
-    hint = did_you_mean(wanted, known, f"there are {', '.join(found.rows)}")
+    if wanted in by_name:
+        return by_name[wanted]
+    hint = did_you_mean(wanted, by_name, f"there are {', '.join(found.rows)}")
     raise InputError(f"unknown column '{wanted}': {hint}")

@@ -79,8 +79,8 @@ def _condensed(table: RunTable) -> list[Column]:
 
 def _states(rows: pd.DataFrame) -> list[str]:
     """Return finished, running, pruned, stopped, or failed with the kind of the failure."""
-    known = rows.reindex(columns=["status", "failure", "reason"]).astype(object).fillna("")
-    return [_state(*facts) for facts in known.itertuples(index=False)]
+    outcomes = rows.reindex(columns=["status", "failure", "reason"]).astype(object).fillna("")
+    return [_state(*facts) for facts in outcomes.itertuples(index=False)]
 
 
 def _state(status: str, failure: str, reason: str) -> str:

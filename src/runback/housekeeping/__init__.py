@@ -1,1 +1,1 @@
-"""What `doctor` checks and `clean` removes: the machine, the stores, and what dead processes left behind."""
+"""Checks for `doctor`, and removals for `clean`: machine, stores, leftovers of dead processes."""

@@ -1,4 +1,4 @@
-"""What one check has found."""
+"""The result of one check."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ class Check:
     state: State
     found: str
     advice: str = ""
-    """What to do; empty: nothing."""
+    """The remedy; empty: none is needed."""
     fix: Callable[[], str] | None = None
     """Mends it, and tells what it did; None: there is nothing that could be mended here."""
 

@@ -1,4 +1,4 @@
-"""What is left of runs that were deleted in MLflow: their artifacts, their networks, their folders."""
+"""Finds the remains of runs that were deleted in MLflow: their artifacts, networks and folders."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DeletedRuns:
-    """What goes with them. `folders` first: MLflow forgets where they are when it has purged the runs."""
+    """Remains of deleted runs. `folders` go first: MLflow forgets their places when it has purged runs."""
 
     folders: list[Leftover]
     artifacts: list[Leftover]
     purge: Callable[[], None] | None
     """Deletes the artifacts, and the runs for good; None: there is nothing to delete."""
     note: str = ""
-    """Why nothing of them is deleted, although there is something."""
+    """The reason why nothing of them is deleted, although there is something."""
 
 
 def deleted_runs(store: "Store") -> DeletedRuns:

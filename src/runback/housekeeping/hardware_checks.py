@@ -73,18 +73,22 @@ def gpu_check() -> Check:
     if not found:
         if not NVIDIA_DRIVER.exists():
             return ok("gpu", "none found; training runs on the CPU")
-        told = "an NVIDIA driver is loaded, and NVML finds no GPU; training runs on the CPU"
-        return Check("gpu", "warning", told, "see what nvidia-smi says")
+        message = "an NVIDIA driver is loaded, and NVML finds no GPU; training runs on the CPU"
+        return Check("gpu", "warning", message, "see what nvidia-smi says")
     names = Counter(str(gpu["name"]) for gpu in found)
-    told = ", ".join(f"{count} x {name}" for name, count in names.items()) + f" (driver {found[0]['driver']})"
+    message = (
+        ", ".join(f"{count} x {name}" for name, count in names.items()) + f" (driver {found[0]['driver']})"
+    )
     visible = len(devices("auto"))
     if visible < len(found):
-        told += f", {visible} of them visible (CUDA_VISIBLE_DEVICES)"
+        message += f", {visible} of them visible (CUDA_VISIBLE_DEVICES)"
     try:
         missing = missing_cuda()
     except PackageNotFoundError:
-        return ok("gpu", told)  # TensorFlow itself is missing, which another check tells
+        return ok("gpu", message)  # TensorFlow itself is missing, which another check tells
     if not missing:
-        return ok("gpu", told)
-    told += f"; TensorFlow's CUDA libraries are not installed ({len(missing)} packages, such as {missing[0]})"
-    return Check("gpu", "warning", told, "make setup EXTRAS='dev gpu', or training runs on the CPU")
+        return ok("gpu", message)
+    message += (
+        f"; TensorFlow's CUDA libraries are not installed ({len(missing)} packages, such as {missing[0]})"
+    )
+    return Check("gpu", "warning", message, "make setup EXTRAS='dev gpu', or training runs on the CPU")

@@ -1,4 +1,4 @@
-"""What dead processes left behind in mlruns/, and what is not needed any more: found, sized, removed."""
+"""Finds, sizes and removes leftovers of dead processes in mlruns/, and files that nothing needs any more."""
 
 import contextlib
 import shutil
@@ -101,10 +101,10 @@ def leftovers_check(layout: Layout) -> Check:
     if not found:
         return ok("leftovers", "none")
     kinds = Counter(one.kind for one in found)
-    told = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in sorted(kinds.items()))
+    counts = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in sorted(kinds.items()))
     megabytes = sum(one.size for one in found) / 1e6
     return Check(
-        "leftovers", "warning", f"{told}, {megabytes:,.1f} MB", "`runback clean` shows and removes them"
+        "leftovers", "warning", f"{counts}, {megabytes:,.1f} MB", "`runback clean` shows and removes them"
     )
 
 

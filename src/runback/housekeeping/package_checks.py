@@ -10,6 +10,7 @@ from packaging.specifiers import SpecifierSet
 
 from runback.housekeeping.check import Check, ok
 from runback.provenance.machine.environment import packages
+from runback.system.text.listing import listed
 
 PACKAGES = ("tensorflow", "keras", "mlflow", "optuna", "hydra-core", "numpy")
 """The packages whose versions decide what works."""
@@ -71,9 +72,9 @@ def _lock_check(lock: Path) -> list[Check]:
     if not lock.is_file():
         return []
     try:
-        listed = tomllib.loads(lock.read_text("utf-8"))["package"]
+        locked_packages = tomllib.loads(lock.read_text("utf-8"))["package"]
         locked: dict[str, set[str]] = {}
-        for one in listed:
+        for one in locked_packages:
             locked.setdefault(one["name"], set()).add(one.get("version", ""))
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [Check("uv.lock", "warning", f"cannot be read: {error}", "restore it: git checkout uv.lock")]
@@ -84,5 +85,5 @@ def _lock_check(lock: Path) -> list[Check]:
     ]
     if not others:
         return [ok("uv.lock", "the installed packages are the locked ones")]
-    told = f"other packages are installed: {listed(others, DIFFERENCES_SHOWN)}"
-    return [Check("uv.lock", "warning", told, INSTALL)]
+    message = f"other packages are installed: {listed(others, DIFFERENCES_SHOWN)}"
+    return [Check("uv.lock", "warning", message, INSTALL)]

@@ -94,9 +94,9 @@ def _study_check(layout: Layout, database: Path) -> tuple[Check, set[str]]:
         return Check(printable_path(database), "warning" if is_at_work else "problem", str(error)), set()
     if facts.running and not is_held(folder, layout.mlruns):
         trials = ", ".join(facts.running[:NAMED])
-        told = f"{_count(facts.running, 'trial')} RUNNING ({trials}) and no process of the sweep lives"
+        message = f"{_count(facts.running, 'trial')} RUNNING ({trials}) and no process of the sweep lives"
         advice = f"`runback sweep {folder.name}` takes them up, from their checkpoints"
-        return Check(printable_path(database), "warning", told, advice), facts.runs
+        return Check(printable_path(database), "warning", message, advice), facts.runs
     return check, facts.runs
 
 
@@ -111,9 +111,9 @@ def _soundness(database: Path) -> Check:
         return Check(printable_path(database), "problem", f"damaged: {'; '.join(broken)}", advice)
     if writes_ahead(database, PATIENCE):
         return ok(printable_path(database), f"sound, {database.stat().st_size / 1e6:,.1f} MB")
-    told = "sound; it keeps no write-ahead log, so readers and writers wait for each other"
+    message = "sound; it keeps no write-ahead log, so readers and writers wait for each other"
     advice = "`runback doctor --fix` turns it on"
-    return Check(printable_path(database), "warning", told, advice, partial(_switch, database))
+    return Check(printable_path(database), "warning", message, advice, partial(_switch, database))
 
 
 def _switch(database: Path) -> str:
@@ -130,15 +130,17 @@ def _paths_check(database: Path, layout: Layout) -> Check:
         return Check("artifacts", "problem", str(error))
     if places:
         old = ", ".join(sorted({str(place.old) for place in places}))
-        told = (
+        message = (
             f"the project was moved: {_count(places, 'path')} in {printable_path(database)} still name {old}"
         )
         advice = "`runback doctor --fix` rewrites them, after a backup"
-        return Check("artifacts", "problem", told, advice, partial(_rewrite, database, layout))
+        return Check("artifacts", "problem", message, advice, partial(_rewrite, database, layout))
     if foreign:
-        told = f"experiments keep their artifacts in {', '.join(map(str, foreign))}, not in {layout.mlruns}"
+        message = (
+            f"experiments keep their artifacts in {', '.join(map(str, foreign))}, not in {layout.mlruns}"
+        )
         advice = "if this is a copy of a project, name other experiments (tracking.experiment=NAME)"
-        return Check("artifacts", "warning", told, advice)
+        return Check("artifacts", "warning", message, advice)
     return ok("artifacts", "where MLflow looks for them")
 
 
@@ -167,19 +169,19 @@ def _runs_check(store: "Store", ours: Collection[str]) -> Check:
     if found.waiting:
         others = f"; what {_count(found.waiting, 'run')} logged is still to be delivered{others}"
     if not found.unattended:
-        told = f"{len(found.attended)} RUNNING, each with its process{others}"
+        message = f"{len(found.attended)} RUNNING, each with its process{others}"
         return (
-            Check("runs", "warning", told, "`runback sync` delivers it")
+            Check("runs", "warning", message, "`runback sync` delivers it")
             if found.waiting
-            else ok("runs", told)
+            else ok("runs", message)
         )
     names = ", ".join(run.info.run_id[:12] for run in found.unattended[:NAMED])
     more = ", ..." if len(found.unattended) > NAMED else ""
-    told = f"{_count(found.unattended, 'run')} RUNNING whose process is gone: {names}{more}{others}"
+    message = f"{_count(found.unattended, 'run')} RUNNING whose process is gone: {names}{more}{others}"
     advice = (
         "`runback doctor --fix` closes them; `runback train resume=RUN` goes on with one, or its sweep does"
     )
-    return Check("runs", "problem", told, advice, partial(_close, store, ours))
+    return Check("runs", "problem", message, advice, partial(_close, store, ours))
 
 
 def _close(store: "Store", ours: Collection[str]) -> str:
@@ -187,10 +189,10 @@ def _close(store: "Store", ours: Collection[str]) -> str:
     from runback.tracking.upkeep.dead_runs import close, running
 
     closed = [run for run in running(store, ours).unattended if close(store, run)]
-    told = f"{_count(closed, 'run')} closed as KILLED"
+    message = f"{_count(closed, 'run')} closed as KILLED"
     if any(SWEEP_TAG in run.data.tags for run in closed):
-        return f"{told}; `runback sweep NAME` takes a sweep's trials up"
-    return told
+        return f"{message}; `runback sweep NAME` takes a sweep's trials up"
+    return message
 
 
 def _count(things: Collection[object], what: str) -> str:

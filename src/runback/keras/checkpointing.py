@@ -25,7 +25,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CheckpointPlan:
-    """The folder and the times of checkpoints: when a signal stops the training, and after some epochs."""
+    """The folder of checkpoints, and their times: when a signal stops the training, and after some epochs."""
 
     folder: Path
 

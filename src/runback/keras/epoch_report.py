@@ -48,7 +48,7 @@ class EpochReport(keras.callbacks.Callback):
         self._on_epoch = on_epoch
         self._on_batch = on_batch
         self._epoch = 0
-        self._started = self._trained = self._shown = 0.0
+        self._started = self._trained = self._reported = 0.0
 
     @property
     def seconds(self) -> float:
@@ -71,10 +71,10 @@ class EpochReport(keras.callbacks.Callback):
         """Report the batches done so far, if the last report is long enough ago."""
         if self._on_batch is None or batch == 0:
             return
-        if time.perf_counter() - self._shown < BATCH_INTERVAL:
+        if time.perf_counter() - self._reported < BATCH_INTERVAL:
             return
         self._on_batch(self._epoch + 1, batch * self._batch_size, _floats(self.model.get_metrics_result()))
-        self._shown = time.perf_counter()
+        self._reported = time.perf_counter()
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Note when training ended and validation began."""

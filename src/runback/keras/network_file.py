@@ -32,7 +32,7 @@ VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsi
 OPERATIONS = tuple(f"keras.src.ops.{name}" for name in allowed.NETWORK_MODULES)
 
 UNREADABLE = (EOFError, KeyError, NotImplementedError, OSError, RecursionError, RuntimeError, ValueError)
-"""Errors that reading a damaged file raises, besides `zipfile.BadZipFile` and `zlib.error`."""
+"""Exceptions that reading a damaged file raises, besides `zipfile.BadZipFile` and `zlib.error`."""
 
 
 def check_network_file(file: Path, declared: tuple[str, ...], what: str) -> None:
@@ -91,10 +91,10 @@ def _check_object(one: dict[str, Any], declared: tuple[str, ...]) -> None:
         return
     registered = sys.modules["keras"].saving.get_custom_objects()
     used = one.get("config") if name == "function" else one.get("registered_name", name)
-    found = next(
+    custom = next(
         (registered[key] for key in (used, name) if isinstance(key, str) and key in registered), None
     )
-    fine = _is_listed(module, name, one) if found is None else _is_own(found, declared)
+    fine = _is_listed(module, name, one) if custom is None else _is_own(custom, declared)
     if not fine or "module" not in one:  # without, Keras takes it for an older form, with rules of its own
         raise InputError(
             f"it holds {name!a:.80} of module {module!a:.80}, which is neither on runback's list "
@@ -113,14 +113,14 @@ def _is_listed(module: Any, name: Any, one: dict[str, Any]) -> bool:
 
 
 def _is_operation(module: str, name: str) -> bool:
-    found = vars(sys.modules[module]).get(name)
+    named = vars(sys.modules[module]).get(name)
     operation = sys.modules["keras"].Operation
-    return isinstance(found, type) and issubclass(found, operation) and found.__module__ == module
+    return isinstance(named, type) and issubclass(named, operation) and named.__module__ == module
 
 
-def _is_own(found: Any, declared: tuple[str, ...]) -> bool:
-    own = str(getattr(found, "__module__", "")).split(".")[0] in ("runback", *declared)
-    return own and not (isinstance(found, type) and unsafe_layer(found))
+def _is_own(custom: Any, declared: tuple[str, ...]) -> bool:
+    own = str(getattr(custom, "__module__", "")).split(".")[0] in ("runback", *declared)
+    return own and not (isinstance(custom, type) and unsafe_layer(custom))
 
 
 def _check_weights(content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Takes the values of all variables of a training and puts them back."""
+"""The state of a training besides its data: reads the values of all variables, and puts them back."""
 
 import re
 from collections.abc import Sequence

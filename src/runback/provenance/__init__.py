@@ -1,1 +1,1 @@
-"""What a run came from: its code, its machine and its config; and whether doing it again gives the same."""
+"""The origin of a run: its code, machine and config; and whether doing it again gives the same."""

@@ -49,7 +49,7 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What reading a damaged file raises."""
+"""Raised by reading a damaged file."""
 
 _logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Variable(NamedTuple):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a training stands."""
+    """The whole state of a training at one step."""
 
     epoch: int
     """Completed epochs."""
@@ -78,16 +78,16 @@ class Checkpoint:
     """The values of `model`, of `optimizer`, within an epoch of `metrics`, and the `best` weights so far."""
 
     learning_rate: float = math.nan
-    """That of the running epoch's first step."""
+    """The rate of the running epoch's first step."""
 
     seconds: float = 0.0
-    """How long the running epoch has trained so far."""
+    """The duration of the running epoch so far."""
 
     stopping: dict[str, Any] | None = None
-    """Where early stopping stands, without its weights."""
+    """The state of early stopping, without its weights."""
 
     time: float = field(default_factory=time.time)
-    """When it was made, in seconds since 1970."""
+    """Seconds since 1970 at which it was made."""
 
     path: Path | None = None
     """The file it was read from."""

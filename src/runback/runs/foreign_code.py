@@ -1,4 +1,4 @@
-"""What a bundle brings that is not ours: code, packages, Python, and what its config reaches for."""
+"""The parts of a bundle that are not ours: code, packages, Python, and what its config reaches for."""
 
 import hashlib
 import tomllib
@@ -23,7 +23,7 @@ from runback.system.config import targets
 from runback.system.text.listing import first_lines, listed
 from runback.tracking.layout import Layout
 
-SHOWN = 4
+NAMED = 4
 """Things of one kind that are named; the rest is counted."""
 
 MAX_PYPROJECT = 2**20
@@ -43,21 +43,21 @@ def foreign_parts(
     task: Task,
     *,
     in_place: bool,
-    shown: int = SHOWN,
+    most: int = NAMED,
 ) -> list[ForeignPart]:
-    """Return what of a bundle is not ours and would be used; with the code `in_place` only its config is.
+    """Return the parts of a bundle that are not ours and would be used; `in_place` that is its config alone.
 
-    Nothing of it is run, imported or written for that. Of each kind of thing so many are `shown`. Errors:
-    InputError for what no answer could allow.
+    Nothing of it is run, imported or written for that. Of each kind of thing at most so many are named.
+    Errors: InputError for what no answer could allow.
     """
     parts: list[tuple[str, Callable[[], Iterable[str]]]] = []
     if not in_place:
-        code = _Code(recorded, layout, shown)
+        code = _Code(recorded, layout, most)
         parts += [("code", code.commit), ("changes", code.changes), ("untracked", code.untracked)]
         parts += [("packages", code.packages), ("Python", code.python)]
-    parts.append(("config", lambda: _config(recorded, layout, shown, task, in_place=in_place)))
-    found = [ForeignPart(kind, tuple(tell())) for kind, tell in parts]
-    return [one for one in found if one.lines]
+    parts.append(("config", lambda: _config(recorded, layout, most, task, in_place=in_place)))
+    brought = [ForeignPart(kind, tuple(lines())) for kind, lines in parts]
+    return [one for one in brought if one.lines]
 
 
 def is_code_ours(recorded: StoredRun, layout: Layout) -> bool:
@@ -80,7 +80,7 @@ class _Code:
 
     recorded: StoredRun
     layout: Layout
-    shown: int
+    most: int
 
     def commit(self) -> Iterator[str]:
         commit = self.recorded.record["code"]["commit"]
@@ -94,7 +94,7 @@ class _Code:
         yield from self._conf()
         modules = _modules(read_tree(content, _within(self.recorded, "pyproject.toml"), MAX_PYPROJECT) or b"")
         if modules:
-            yield f"its configs may call its modules {_listed(modules, self.shown)}"
+            yield f"its configs may call its modules {_listed(modules, self.most)}"
 
     def changes(self) -> Iterator[str]:
         if not self.recorded.record["code"]["patch_sha256"]:
@@ -102,25 +102,25 @@ class _Code:
         files = patched_files(self.recorded.files.read(PATCH))
         added, removed = sum(one.added or 0 for one in files), sum(one.removed or 0 for one in files)
         yield f"{_count(len(files), 'file')} of the commit, +{added:,} -{removed:,} lines"
-        yield from _each([f"{one.change} {one.path}" for one in files], self.shown)
+        yield from _each([f"{one.change} {one.path}" for one in files], self.most)
 
     def untracked(self) -> Iterator[str]:
         if not self.recorded.record["code"]["untracked"]:
             return
         entries = tree_entries(self.recorded.files.read(UNTRACKED))
         yield f"{_files(entries)} beside it"
-        yield from _each([f"{_size(one)} {one.path}" for one in entries], self.shown)
+        yield from _each([f"{_size(one)} {one.path}" for one in entries], self.most)
 
     def packages(self) -> Iterator[str]:
         lock = self.recorded.optional(LOCK)
         if lock is None or is_lock_ours(self.recorded, self.layout):
             return
-        found = lock_file.read_lock(lock, self._usual())
-        yield f"{_count(found.count, 'package')} of a uv.lock that is not yours"
-        if found.elsewhere:
-            yield f"from elsewhere than yours: {_listed(found.elsewhere, self.shown)}"
-        if found.unbuilt:
-            yield f"to be built, by code of theirs, only with --build: {_listed(found.unbuilt, self.shown)}"
+        theirs = lock_file.read_lock(lock, self._usual())
+        yield f"{_count(theirs.count, 'package')} of a uv.lock that is not yours"
+        if theirs.elsewhere:
+            yield f"from elsewhere than yours: {_listed(theirs.elsewhere, self.most)}"
+        if theirs.unbuilt:
+            yield f"to be built, by code of theirs, only with --build: {_listed(theirs.unbuilt, self.most)}"
 
     def python(self) -> Iterator[str]:
         version = self.recorded.record["python"]["version"]
@@ -144,18 +144,18 @@ class _Code:
         return lock_file.USUAL | (lock_file.read_lock(own).places if own else frozenset())
 
 
-def _config(recorded: StoredRun, layout: Layout, shown: int, task: Task, *, in_place: bool) -> Iterator[str]:
-    found = foreign_config.reach(recorded.config, f"{CONFIG} of run {recorded.id}")
+def _config(recorded: StoredRun, layout: Layout, most: int, task: Task, *, in_place: bool) -> Iterator[str]:
+    reach = foreign_config.reach(recorded.config, f"{CONFIG} of run {recorded.id}")
     declared = targets.declared_modules(layout.root) if in_place else _declared(recorded, layout)
     if task.check_parts is not None:
         task.check_parts(recorded.config, f"{CONFIG} of run {recorded.id}", declared)
-    for told, pairs in (
-        ("reads of the environment", found.variables),
-        ("reads outside the working folder", found.paths),
-        ("calls", found.calls),
+    for what, pairs in (
+        ("reads of the environment", reach.variables),
+        ("reads outside the working folder", reach.paths),
+        ("calls", reach.calls),
     ):
         if pairs:
-            yield f"{told}: {_listed([f'{name} ({key})' for name, key in pairs], shown)}"
+            yield f"{what}: {_listed([f'{name} ({key})' for name, key in pairs], most)}"
 
 
 def _declared(recorded: StoredRun, layout: Layout) -> tuple[str, ...] | None:
@@ -211,8 +211,8 @@ def _sums(folder: Path) -> dict[str, str]:
 
 def _files(entries: Sequence[TreeEntry]) -> str:
     links = sum(one.mode == LINK for one in entries)
-    told = f"{_count(len(entries), 'file')}, {sum(one.size for one in entries):,} bytes"
-    return f"{told}, {_count(links, 'link')}" if links else told
+    text = f"{_count(len(entries), 'file')}, {sum(one.size for one in entries):,} bytes"
+    return f"{text}, {_count(links, 'link')}" if links else text
 
 
 def _size(entry: TreeEntry) -> str:
@@ -223,9 +223,9 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _each(lines: Sequence[str], shown: int) -> Iterator[str]:
-    yield from (f"  {line}" for line in first_lines(lines, shown))
+def _each(lines: Sequence[str], most: int) -> Iterator[str]:
+    yield from (f"  {line}" for line in first_lines(lines, most))
 
 
-def _listed(names: Sequence[str], shown: int) -> str:
-    return listed([shorten(name) for name in names], shown)
+def _listed(names: Sequence[str], most: int) -> str:
+    return listed([shorten(name) for name in names], most)

@@ -1,4 +1,4 @@
-"""Checks a config that somebody else wrote, and tells what it reaches for on this machine."""
+"""Checks a config that somebody else wrote, and lists what it reaches for on this machine."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ MAX_BYTES = 128 * 2**10
 """A config has some 2,000 bytes; YAML is read at about 100 KB a second."""
 
 OURS = ("runback.", "keras.")
-"""How the names begin of what every project may build."""
+"""The beginnings of the names of what every project may build."""
 
 _VARIABLE = re.compile(r"\$\{oc\.env:(\w+)(?:,([^${}]*))?\}")
 
@@ -28,7 +28,7 @@ _OUTSIDE = re.compile(r"[/~\\]|.*(^|/)\.\.(/|$)|.*://", re.DOTALL)
 
 @dataclass(frozen=True)
 class Reach:
-    """What a config reaches for: pairs of a name and the dotted key that has it."""
+    """Things outside a config that it refers to: pairs of a name and the dotted key that has it."""
 
     variables: tuple[tuple[str, str], ...]
     """Variables of the environment."""
@@ -96,7 +96,7 @@ def _without_environment(tree: Any) -> Any:
         return {key: _without_environment(value) for key, value in tree.items()}
     if isinstance(tree, list):
         return [_without_environment(value) for value in tree]
-    return _VARIABLE.sub(lambda found: found[2] or found[1], tree) if isinstance(tree, str) else tree
+    return _VARIABLE.sub(lambda match: match[2] or match[1], tree) if isinstance(tree, str) else tree
 
 
 def _refuse_event(event: Any, what: str) -> None:

@@ -1,4 +1,4 @@
-"""What a run can be judged by."""
+"""The objectives that a run can be judged by."""
 
 import ast
 
@@ -11,7 +11,7 @@ OBJECTIVES = {
     "images_per_second": "maximize",
     "parameters": "minimize",
 }
-"""What a run can be judged by, and which way is better: an epoch's metrics, and the network's size."""
+"""The better direction of each objective: of an epoch's metrics, and of the network's size."""
 
 
 def recorded_objectives(param: str | None) -> list[str]:

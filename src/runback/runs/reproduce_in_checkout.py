@@ -50,8 +50,8 @@ def reproduce(
     """
     code = recorded.record["code"]
     for one in code["left_out"]:
-        told = for_terminal(str(one.get("path")))
-        console.print(f"not in the record, so not in the checkout: {told}", soft_wrap=True)
+        path = for_terminal(str(one.get("path")))
+        console.print(f"not in the record, so not in the checkout: {path}", soft_wrap=True)
     console.print(f"training in a checkout of commit {code['commit']}", soft_wrap=True)
     with _checkout(recorded, layout) as folder:
         project = _project(folder, code["project"])
@@ -160,8 +160,8 @@ def _working_folder(recorded: StoredRun, layout: Layout, project: Path) -> Path:
 
 def _variables(project: Path, folder: Path, layout: Layout) -> dict[str, str]:
     """Return the environment in which Python imports the project's modules from the checkout."""
-    kept = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH")}
-    return kept | {
+    variables = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    return variables | {
         ROOT_VARIABLE: str(project),
         MLRUNS_VARIABLE: str(layout.mlruns),
         "PYTHONPATH": os.pathsep.join(_search_path(project, folder, layout)),

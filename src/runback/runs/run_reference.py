@@ -1,4 +1,4 @@
-"""What a person may call runs: by their IDs, a sweep's best or champion, or a page of the UI."""
+"""References to runs: by their IDs, a sweep's best or champion, or a page of the UI."""
 
 import re
 from pathlib import Path
@@ -31,12 +31,12 @@ def run_id(reference: str, layout: Layout) -> str:
     if "@" in reference and "/" not in reference:
         return _champion(reference, layout)
     if "/" in reference:
-        found = re.search(r"/runs/([0-9a-f]{32})(?![0-9a-f])", reference)
-        if found is None:
+        match = re.search(r"/runs/([0-9a-f]{32})(?![0-9a-f])", reference)
+        if match is None:
             raise InputError(
                 f"expected the address of a run's page, .../runs/<run ID>, or a bundle; got {reference!r}"
             )
-        return found[1]
+        return match[1]
     return reference
 
 
@@ -49,21 +49,21 @@ def find_in(reader: "Reader", reference: str, layout: Layout) -> str:
 
 def sweep_runs(reader: "Reader", sweep: str, layout: Layout) -> list[str]:
     """Return the IDs of a sweep's runs, one a trial. Errors: InputError where there are none, StoreError."""
-    found = reader.of_sweep(sweep)
-    if not found:
+    runs = reader.of_sweep(sweep)
+    if not runs:
         study_folder(layout, sweep)  # it says so when there is no such sweep
         raise InputError(f"sweep {sweep} has no trial yet that MLflow knows")
-    return found
+    return runs
 
 
 def _best(sweep: str, layout: Layout) -> str:
-    found = [str(one["run_id"]) for one in best_runs(layout, sweep)]
-    if len(found) > 1:
+    best = [str(one["run_id"]) for one in best_runs(layout, sweep)]
+    if len(best) > 1:
         raise InputError(
-            f"sweep {sweep} has {len(found)} best trials, as it has several objectives: name a run, "
-            f"such as {', '.join(found[:3])}"
+            f"sweep {sweep} has {len(best)} best trials, as it has several objectives: name a run, "
+            f"such as {', '.join(best[:3])}"
         )
-    return found[0]
+    return best[0]
 
 
 def _champion(reference: str, layout: Layout) -> str:
@@ -74,12 +74,12 @@ def _champion(reference: str, layout: Layout) -> str:
     if alias != registry.ALIAS or not sweep:
         raise InputError(f"expected SWEEP@{registry.ALIAS}; got {reference!r}")
     name = registry.model_name(sweep)
-    found = registry.champion(open_store(layout), name)
-    if found is None:
+    version = registry.champion(open_store(layout), name)
+    if version is None:
         raise InputError(
             f"sweep {sweep} has no champion: expected a registered model {name} with the alias "
             f"{registry.ALIAS}; `runback promote` makes a run one"
         )
-    if not found.run_id:
-        raise InputError(f"{name}@{registry.ALIAS} is version {found.number}, which belongs to no run")
-    return found.run_id
+    if not version.run_id:
+        raise InputError(f"{name}@{registry.ALIAS} is version {version.number}, which belongs to no run")
+    return version.run_id

@@ -46,10 +46,10 @@ REPRODUCTION: Final = "reproduction.json"
 REPRODUCTION_PAGE: Final = "reproduction.html"
 
 CODE: Final = "code.zip"
-"""In a bundle: the code at the run's commit, as `git archive` packs it."""
+"""The code at the run's commit, in a bundle, as `git archive` packs it."""
 
 HISTORY: Final = "history.json"
-"""In a bundle: the metrics of each epoch."""
+"""The metrics of each epoch, in a bundle."""
 
 RECORD_FORMAT: Final = "runback-record-1"
 RESULT_FORMAT: Final = "runback-result-1"

@@ -55,7 +55,7 @@ LARGEST = {
 
 
 class Files(Protocol):
-    """Where a recorded run's files are read from."""
+    """The files of a recorded run, to be read."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -94,7 +94,7 @@ class StoredRun:
     history: list[dict[str, float]]
     """The metrics of each epoch, in order, as the store has them."""
     reference: str
-    """What names this run from any folder."""
+    """A name of this run that holds from any folder."""
 
     @property
     def is_bundle(self) -> bool:
@@ -111,7 +111,7 @@ class StoredRun:
 
     @property
     def fingerprint(self) -> str:
-        """What is the same as long as what is made from this run is the same: of a bundle its own."""
+        """A hash of everything that the run was made from: of a bundle its own."""
         if isinstance(self.files, Bundle):
             return self.files.fingerprint
         return signing_key.fingerprint(self._made_from)
@@ -158,12 +158,12 @@ class StoredRun:
 
     def _yaml(self, name: str, kind: type) -> Any:
         try:
-            found = OmegaConf.create(self.files.read(name).decode())
+            content = OmegaConf.create(self.files.read(name).decode())
         except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
             raise InputError(f"{name} of run {self.id} is damaged: {error}") from error
-        if not isinstance(found, kind):
+        if not isinstance(content, kind):
             raise InputError(f"{name} of run {self.id} is damaged: it has another form")
-        return found
+        return content
 
 
 def find_recorded(reference: str, layout: Layout) -> StoredRun:
@@ -248,9 +248,9 @@ def refuse_running(recorded: StoredRun, layout: Layout) -> None:
             pass
 
 
-def refuse_other_data(found: Sequence[Difference]) -> None:
+def refuse_other_data(others: Sequence[Difference]) -> None:
     """Raise DataError where the images or labels are not those of the recorded run."""
-    other = [one for one in found if one.part == "data"]
+    other = [one for one in others if one.part == "data"]
     if other:
-        told = "; ".join(f"{one.what}: recorded {one.then}, now {one.now}" for one in other)
-        raise DataError(f"the images or labels are not those that the run was trained on: {told}")
+        listed = "; ".join(f"{one.what}: recorded {one.then}, now {one.now}" for one in other)
+        raise DataError(f"the images or labels are not those that the run was trained on: {listed}")

@@ -1,4 +1,4 @@
-"""What can be said about finalists that were trained on the same fresh seeds: a paired design.
+"""Compares finalists that were trained on the same fresh seeds: a paired design.
 
 Seeds stand for all that is drawn at random in a training. The intervals are about these draws, on the
 validation images that the sweep has; they are not about other images.
@@ -15,7 +15,7 @@ from scipy.special import stdtrit
 CONFIDENCE = 0.95
 
 DRAWS = 100_000
-"""Of the posterior: the probability of being best is right to about 0.3 percentage points."""
+"""Draws from the posterior: the probability of being best is right to about 0.3 percentage points."""
 
 ROUNDING = 1e-12
 """Relative to the values: a spread below this is that of floating-point sums."""
@@ -45,7 +45,7 @@ class Standing:
     mean: Interval
     """Student's t interval, n - 1 degrees of freedom."""
     optimism: float
-    """By how much the search's value looked better than the mean; negative: worse."""
+    """The search's value less the mean, in the direction that is better; negative: it looked worse."""
     probability_best: float | None
     """None where it is the only one, or where the seeds make no difference at all."""
     lead: Interval | None

@@ -1,4 +1,4 @@
-"""How far an accuracy measured on n images may lie from the true one."""
+"""The interval of an accuracy that was measured on n images."""
 
 import math
 

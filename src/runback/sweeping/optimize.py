@@ -49,9 +49,10 @@ from runback.sweeping.trials.engines.engine import Ended
 from runback.sweeping.trials.engines.local_engine import LocalEngine
 from runback.sweeping.trials.events import Observer
 from runback.sweeping.trials.failures import RETRIES
-from runback.sweeping.trials.hydra_job import Composer, TrialFactory, app_config
+from runback.sweeping.trials.hydra_job import Composer, app_config
 from runback.sweeping.trials.out_of_memory import MEMORY_PER_TRIAL
 from runback.sweeping.trials.trial import Trial
+from runback.sweeping.trials.trial_factory import TrialFactory
 from runback.sweeping.watching.live_table import LiveTable
 from runback.sweeping.watching.sweep_run import SweepRun
 from runback.system.config.interpolation import variables

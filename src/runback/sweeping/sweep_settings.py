@@ -52,7 +52,7 @@ class SweeperSettings:
     pruner: Any = None
     """None (the choice none): every trial runs to its end."""
     retries: dict[str, int] = field(default_factory=lambda: dict(RETRIES))
-    """How often a trial is tried again, from its checkpoint if it has one, after each kind of failure."""
+    """The number of retries of a trial, from its checkpoint if it has one, by kind of failure."""
     trial_timeout: float | None = None
     """Seconds after which a trial is ended; None: never."""
     stall_timeout: float | None = None
@@ -62,7 +62,7 @@ class SweeperSettings:
     preload: list[str] = field(default_factory=list)
     """Modules that the forkserver imports once, before the first trial, besides the task's own."""
     confirm: Any = None
-    """How the best trials are trained again on fresh seeds: {top: 3, seeds: 5}; None: they are not."""
+    """The best trials that are trained again, and their fresh seeds: {top: 3, seeds: 5}; None: none are."""
     experiment: str | None = None
     """The MLflow experiment that gets a parent run for the sweep; None: the sweep itself is not tracked."""
 

@@ -1,1 +1,1 @@
-"""What has no idea of training: files, text for people, secrets, configs, signals."""
+"""Tools that know nothing of training: files, text for people, secrets, configs, signals."""

@@ -1,4 +1,4 @@
-"""A key that only this user has: it tells what they recorded and made from what was handed to them."""
+"""A key that only this user has: it tells their own records from those that were handed to them."""
 
 import hashlib
 import hmac
@@ -14,13 +14,13 @@ SIZE = 32
 
 
 def signature(parts: Mapping[str, bytes]) -> str | None:
-    """Return what only this user can say about these named contents; None where no key can be kept."""
+    """Return this user's signature of these named contents; None where no key can be stored."""
     key = _key()
     return None if key is None else hmac.new(key, _digest(parts), hashlib.sha256).hexdigest()
 
 
 def is_own(signed: str | None, parts: Mapping[str, bytes]) -> bool:
-    """Tell whether this user has signed exactly these contents under these names."""
+    """Return whether this user has signed exactly these contents under these names."""
     expected = signature(parts)
     return bool(signed and expected) and hmac.compare_digest(str(signed).encode(), str(expected).encode())
 

@@ -8,4 +8,4 @@ ARCHITECTURE: Final = "architecture.json"
 SUMMARY: Final = "model_summary.txt"
 
 TRACEBACK: Final = "traceback.txt"
-"""Of a run that is FAILED."""
+"""The traceback of a run that is FAILED."""

@@ -1,4 +1,4 @@
-"""Where a run's artifacts are on this machine: inside mlruns/, whatever its database says."""
+"""Finds a run's artifacts on this machine: inside mlruns/, whatever its database says."""
 
 import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 

@@ -1,4 +1,4 @@
-"""Where a project lives and where everything that runback writes lies in it."""
+"""Paths: of a project, and of everything that runback writes in it."""
 
 import contextlib
 import os
@@ -19,19 +19,19 @@ MLRUNS_VARIABLE = "RUNBACK_MLRUNS"
 """The environment variable that names the folder of all that is written; without it `<root>/mlruns`."""
 
 MIRROR = "metrics.jsonl"
-"""In the run's folder: one line for each point in time, `{"step": 1, "time": 1.7e9, "metrics": {...}}`."""
+"""Metrics in the run's folder, a line for each point in time: `{"step": 1, "time": 1.7e9, "metrics": {}}`."""
 
 OUTBOX = "outbox"
-"""In the run's folder: what its store has not taken yet. Only its delivery removes anything there."""
+"""The folder in a run's with all that its store has not taken yet; its delivery alone removes them."""
 
 CONFIRM = "confirm"
-"""In a sweep's folder: one folder for each run that confirms a trial, and what came of them."""
+"""The folder in a sweep's with the folders of the runs that confirm its trials, and their results."""
 
 MAX_NAME = 200
 """Bytes of a folder's name: a file system takes 255, and some names get a suffix."""
 
 SAMPLES = "system.jsonl"
-"""In the run's folder: the same for system metrics."""
+"""The system metrics in the run's folder, in the same form."""
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -192,6 +192,6 @@ def folder_name(name: str, what: str) -> str:
         raise InputError(
             f"{what} must be a name of at most {MAX_NAME} bytes; got {len(name.encode()):,}: {name!a:.60}"
         )
-    if (shown := redacted(name)) != name:
-        raise InputError(f"{what} names a folder and must hold no secret; got {shown!r}: choose another name")
+    if (clean := redacted(name)) != name:
+        raise InputError(f"{what} names a folder and must hold no secret; got {clean!r}: choose another name")
     return name

@@ -20,7 +20,7 @@ FLAGS = {
     # Nor shall the addresses of a server's pages stand among a command's results.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""What is set unless the environment already says otherwise. Child processes inherit it."""
+"""Variables that are set unless the environment has them already. Child processes inherit them."""
 
 for _name, _value in FLAGS.items():
     os.environ.setdefault(_name, _value)

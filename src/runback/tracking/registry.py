@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlflow.entities import LoggedModel
-from mlflow.entities import Run as FoundRun
+from mlflow.entities import Run as MlflowRun
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
@@ -39,7 +39,7 @@ def model_name(sweep: str) -> str:
     return f"runback-{sweep.replace(':', '_')}"
 
 
-def sweep_of(run: FoundRun) -> str:
+def sweep_of(run: MlflowRun) -> str:
     """Return the sweep that a training belongs to. Errors: InputError where it does not belong to any."""
     tags = run.data.tags
     if tags.get(KIND_TAG) == "sweep":
@@ -110,13 +110,13 @@ def _ensure_model(store: Store, name: str) -> None:
 
 def _link(store: Store, model: LoggedModel, version: ModelVersion) -> None:
     """Let MLflow's interface show the version beside the model's run; a server has done so by itself."""
-    known = json.loads(store.client.get_logged_model(model.model_id).tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+    links = json.loads(store.client.get_logged_model(model.model_id).tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
     link = {"name": version.name, "version": version.version}
-    if link["name"] not in [one["name"] for one in known]:
+    if link["name"] not in [one["name"] for one in links]:
         store.client.set_logged_model_tags(
-            model.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([*known, link])}
+            model.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([*links, link])}
         )
 
 
-def _version(found: ModelVersion) -> Version:
-    return Version(found.name, str(found.version), found.run_id or "", dict(found.tags))
+def _version(version: ModelVersion) -> Version:
+    return Version(version.name, str(version.version), version.run_id or "", dict(version.tags))

@@ -160,18 +160,18 @@ def experiment_id(store: Store, name: str) -> str:
     if local_path(folder.as_uri()) is None:
         raise InputError(f"an experiment's name must hold no % before two hexadecimal digits; got {name!r}")
     with store_errors(store, f"experiment {name!r}"):
-        found = store.client.get_experiment_by_name(name)
-        if found is None:
+        experiment = store.client.get_experiment_by_name(name)
+        if experiment is None:
             return _create_experiment(store, name, location)
-    if found.lifecycle_stage != LifecycleStage.ACTIVE:
+    if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
         raise InputError(
             f"experiment {name!r} was deleted: choose another name, or restore it with "
-            f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
+            f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
         )
     if not store.is_server:
-        refuse_moved(found.artifact_location, store.layout.mlruns)
-    store.place(found.artifact_location, f"the folder of the artifacts of experiment {name!r}")
-    return str(found.experiment_id)
+        refuse_moved(experiment.artifact_location, store.layout.mlruns)
+    store.place(experiment.artifact_location, f"the folder of the artifacts of experiment {name!r}")
+    return str(experiment.experiment_id)
 
 
 def _create_experiment(store: Store, name: str, location: str | None) -> str:
@@ -180,7 +180,7 @@ def _create_experiment(store: Store, name: str, location: str | None) -> str:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-        found = store.client.get_experiment_by_name(name)
-        if found is None:
+        experiment = store.client.get_experiment_by_name(name)
+        if experiment is None:
             raise
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)

@@ -60,7 +60,7 @@ RETRY_TAG: Final = "runback.retry_of"
 """The run that this one is in the place of."""
 
 RESUMED_TAG: Final = "runback.resumed"
-"""Where a run went on, each time."""
+"""The places at which a run went on, in their order."""
 
 REASON_TAG: Final = "runback.reason"
 """Why a run is not FINISHED, in one line."""
@@ -83,7 +83,7 @@ VALUES_TAG: Final = "runback.confirmed_values"
 MEAN_TAG: Final = "runback.mean"
 """On a model's version: the mean of those values."""
 
-INTERVAL_TAG: Final = "runback.statistics.wilson_interval"
+INTERVAL_TAG: Final = "runback.interval"
 """On a model's version: the mean's 95 % interval, `LOW to HIGH`."""
 
 SEEDS_TAG: Final = "runback.seeds"

@@ -22,6 +22,7 @@ import tensorflow
 import runback
 from runback.errors import InputError
 from runback.system.config import allowed, targets
+from runback.system.text import listing
 
 LAYER = "augmentation.layers.0"
 
@@ -414,8 +415,10 @@ class Trees:
 READING = {
     *(os.getenv.__code__, os._Environ.__getitem__.__code__),
     *(os.environ.encodekey.__code__, os.environ.encodevalue.__code__, os.environ.decodevalue.__code__),
+    listing.nearest.__code__,
 }
-"""Pydantic reads an environment variable, for each function that it checks the arguments of."""
+"""Pydantic reads an environment variable, for each function that it checks the arguments of; a refusal looks
+for the nearest name."""
 
 PACKAGES = sysconfig.get_paths()["purelib"]
 

@@ -25,7 +25,7 @@ from runback.tracking.layout import Layout, project_root
 from runback.tracking.tags import PREFIX
 
 FILES = (CONFIG, OVERRIDES, NETWORK, ARCHITECTURE, CURVES)
-"""Artifacts of a run that a bundle takes besides its record; model.keras has the weights."""
+"""The artifacts of a run that a bundle takes besides its record; model.keras has the weights."""
 
 
 def main(argv: list[str]) -> int:

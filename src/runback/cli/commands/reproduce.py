@@ -114,7 +114,7 @@ def _show(recorded: StoredRun, layout: Layout, options: argparse.Namespace) -> N
     """Print all that others' run brings: every name, the changes and the untracked files line by line."""
     if recorded.is_own:
         raise InputError(f"--show is for a bundle, or a run of others; {recorded.id} is a run of yours")
-    found = foreign_parts(recorded, layout, TASK, in_place=options.in_place, shown=sys.maxsize)
+    found = foreign_parts(recorded, layout, TASK, in_place=options.in_place, most=sys.maxsize)
     texts: Iterable[str] = [] if options.in_place else reproduce_in_checkout.texts(recorded)
     for line in itertools.chain(consent.lines(found), texts):
         say(line)

@@ -42,12 +42,12 @@ from runback.system.files.bounded_zip import opened, refuse_bomb
 from runback.system.files.whole_file import whole_file
 
 RATIO = 4
-"""How many times its own size a large bundle may unpack to: what is large in one, a model, is stored."""
+"""The largest ratio of unpacked to packed size of a large bundle: a model, large in one, is stored."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found in a bundle; `problems` is empty when every byte is as it was exported.
+    """The result of checking a bundle; `problems` is empty when every byte is as it was exported.
 
     `fingerprint` is the manifest's SHA-256; it, `run` and `files` are empty when no manifest can be read.
     """

@@ -33,7 +33,7 @@ DAMAGED = (
     RuntimeError,
     ValueError,
 )
-"""What zipfile raises for bytes that are no zip; NotImplementedError is a RuntimeError."""
+"""Exceptions of zipfile for bytes that are no zip; NotImplementedError is a RuntimeError."""
 
 
 def pack(archive: zipfile.ZipFile, name: str, source: bytes | Path, stated: FileSum) -> None:

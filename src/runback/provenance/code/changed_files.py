@@ -1,4 +1,4 @@
-"""Which files two commits differ in."""
+"""Lists the files that two commits differ in."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,10 +32,10 @@ def changed_files(root: Path, first: str | None, second: str | None) -> list[tup
     if first is None or second is None:
         return []
     try:
-        told = git(root, "diff", "--numstat", "--no-renames", "-z", first, second, "--").decode(
+        output = git(root, "diff", "--numstat", "--no-renames", "-z", first, second, "--").decode(
             "utf-8", "replace"
         )
     except GitError:
         return []
-    rows = [line.split("\t", 2) for line in told.split("\0") if line]
+    rows = [line.split("\t", 2) for line in output.split("\0") if line]
     return [(path, "binary" if added == "-" else f"+{added} -{removed}") for added, removed, path in rows]

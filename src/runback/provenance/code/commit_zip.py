@@ -12,7 +12,7 @@ TIMEOUT = 600.0
 """Seconds for git to read a commit; a large one lies in large packs."""
 
 ATTRIBUTES = "* -export-ignore -export-subst -filter\n"
-"""What would leave files out of an archive, rewrite them, or fetch them from elsewhere."""
+"""Attributes that would leave files out of an archive, rewrite them, or fetch them from elsewhere."""
 
 
 def commit_zip(repository: Path, commit: str) -> bytes:

@@ -19,7 +19,7 @@ SETTINGS = {
     "diff.relative": "false",
     "diff.suppressBlankEmpty": "false",
 }
-"""What replaces the user's own settings, because they would change what git prints or does."""
+"""Replaces the user's own settings, which would change what git prints or does."""
 
 KEPT = ("GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM", "GIT_EXEC_PATH")
 
@@ -59,13 +59,13 @@ def git(
 
 
 def _environment() -> dict[str, str]:
-    kept = {
+    variables = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("GIT_") or name.startswith("GIT_CONFIG_") or name in KEPT
     }
     # Without the first, git may rewrite the index, which another process may hold, to note files' dates.
-    return kept | {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    return variables | {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 
 
 def _message(stderr: bytes) -> str:

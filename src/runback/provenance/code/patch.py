@@ -1,4 +1,4 @@
-"""What a patch changes, as git itself reads it."""
+"""Reads the changes of a patch, as git itself does."""
 
 import os
 import re
@@ -14,7 +14,7 @@ MAX_BYTES = 64 * 2**20
 """A patch of so much text is no change that anybody made."""
 
 RATIO = 20
-"""How many times its own size a patch's binary files may unpack to."""
+"""The largest ratio of unpacked to packed size of a patch's binary files."""
 
 _BINARY = re.compile(rb"^(?:literal|delta) ([0-9]{1,20})$", re.MULTILINE)
 """The head of a binary file, with the size to which it unpacks; no line of a text file begins so."""
@@ -45,10 +45,10 @@ def patched_files(patch: bytes) -> list[PatchedFile]:
     with tempfile.TemporaryDirectory(prefix="runback-") as folder:
         try:
             alone = {"GIT_CEILING_DIRECTORIES": str(Path(folder).parent)}
-            told = git(Path(folder), "apply", "--numstat", "-z", "-p1", "-", stdin=patch, variables=alone)
+            output = git(Path(folder), "apply", "--numstat", "-z", "-p1", "-", stdin=patch, variables=alone)
         except GitError as error:
             raise InputError(f"the recorded changes cannot be read: {error}") from error
-    rows = [line.split(b"\t", 2) for line in told.split(b"\0") if line]
+    rows = [line.split(b"\t", 2) for line in output.split(b"\0") if line]
     return [_file(*row) for row in rows]
 
 

@@ -32,14 +32,14 @@ UNTRACKED = (
     *("ls-files", "--others", "--exclude-standard", "--full-name", "-z"),
     *("--exclude=__pycache__/", "--exclude=*.py[co]", "--exclude=*.egg-info/"),
 )
-"""What Python and installers write beside the code they run is no code, also where no .gitignore says so."""
+"""Files of Python and installers beside the code are no code, also where no .gitignore says so."""
 
 STATUS = (
     *("status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind", "--no-renames"),
     *("--untracked-files=all", "--ignore-submodules=dirty"),
 )
 FIELDS_BEFORE_PATH = {"1": 8, "u": 10, "?": 1}
-"""Of an entry in what `git status --porcelain=v2` prints, by its first character (git-status(1))."""
+"""Fields of an entry of `git status --porcelain=v2`, by its first character (git-status(1))."""
 
 SHOWN = 5
 """Files that a warning names."""
@@ -129,9 +129,9 @@ def take_snapshot(root: Path, *, limit: int = LIMIT) -> Snapshot:
     `limit` is how many bytes of untracked files are taken in all. Files whose names say that they hold
     secrets are never read. The folder `mlruns` in `root` is no code.
     """
-    asked = ("rev-parse", "--show-toplevel", "HEAD^{commit}", "HEAD^{tree}", "--symbolic-full-name", "HEAD")
+    query = ("rev-parse", "--show-toplevel", "HEAD^{commit}", "HEAD^{tree}", "--symbolic-full-name", "HEAD")
     try:
-        *top_lines, commit, tree, head = os.fsdecode(git(root, *asked)).splitlines()
+        *top_lines, commit, tree, head = os.fsdecode(git(root, *query)).splitlines()
     except GitError as error:
         # Elsewhere there is no code to record; here git refuses to look at it, which its user must know.
         is_refused = "dubious ownership" in str(error)
@@ -186,8 +186,8 @@ def _changes(root: Path, top: Path) -> tuple[bytes, tuple[LeftOut, ...]]:
         hidden = [left_out_secret(top, name) for name in names if secret_file(name)]
         patch = _patch(root, everything, hidden)
         if secret_content(patch, "changes.patch") is not None:
-            known = {one.path for one in hidden}
-            hidden += _with_secrets(root, top, [name for name in names if name not in known])
+            hidden_paths = {one.path for one in hidden}
+            hidden += _with_secrets(root, top, [name for name in names if name not in hidden_paths])
             patch = _patch(root, everything, hidden)
     except GitError as error:
         return b"", (LeftOut("changes of tracked files", 0, str(error)),)
@@ -204,9 +204,9 @@ def _with_secrets(root: Path, top: Path, names: Sequence[str]) -> list[LeftOut]:
     found = []
     for name in names:
         change = git(root, *DIFF, *PATCH, "--", f":(top,literal){name}")
-        told = secret_content(change, name)
-        if told is not None:
-            found.append(left_out_secret(top, name, f"its change: {told}"))
+        secret = secret_content(change, name)
+        if secret is not None:
+            found.append(left_out_secret(top, name, f"its change: {secret}"))
     return found
 
 

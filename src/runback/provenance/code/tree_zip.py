@@ -22,10 +22,10 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every file, the first that a zip can hold: the same files make the same zip."""
 
 MAX_BYTES = 2**30
-"""How much a zip may unpack to."""
+"""Bytes that a zip may unpack to."""
 
 RATIO = 20
-"""How many times its own size a large zip may unpack to; source code gives 3 to 6."""
+"""The largest ratio of unpacked to packed size of a large zip; source code gives 3 to 6."""
 
 CHUNK = 2**20
 MAX_LINK = 4096

@@ -52,8 +52,8 @@ def left_out_secret(top: Path, name: str, reason: str = SECRET) -> LeftOut:
 def _read(top: Path, name: str, size: int, room: int, limit: int) -> TreeFile | LeftOut:
     if any("\ud800" <= character <= "\udfff" for character in name):
         # Neither JSON nor a zip can hold a name of other bytes.
-        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
-        return LeftOut(shown, size, "its name is not UTF-8")
+        printable = os.fsencode(name).decode("utf-8", "backslashreplace")
+        return LeftOut(printable, size, "its name is not UTF-8")
     if name.endswith("/"):
         return LeftOut(name, 0, "a git repository of its own")
     if secret_file(name):

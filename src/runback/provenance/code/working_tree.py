@@ -27,14 +27,14 @@ OWNER = "runback"
 """The file in `.git` of an unpacked tree that says which process made it."""
 
 ATTRIBUTES = "* -filter\n"
-"""What unpacked code cannot overrule: its own attributes could have commands of the user's run on it."""
+"""Attributes above those of unpacked code, which could have commands of the user's run on it."""
 
 NOBODY = {
     **dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "runback"),
     **dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "runback@localhost"),
     **dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "2000-01-01T00:00:00+0000"),
 }
-"""Who commits an unpacked tree, and when: the same tree always becomes the same commit."""
+"""The author and time of an unpacked tree's commit: the same tree always becomes the same commit."""
 
 
 def toplevel(folder: Path) -> Path | None:

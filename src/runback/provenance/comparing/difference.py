@@ -1,4 +1,4 @@
-"""What differs between two records of runs, the likeliest causes of another result first."""
+"""Compares two records of runs: the differences, likeliest causes of another result first."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -54,8 +54,8 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Differe
         if then.get(key) is not None and now.get(key) is not None and then[key] != now[key]
         for one in compare(then[key], now[key])
     ]
-    told = any(one.part == "tensorflow" and one.what == "TensorFlow" for one in found)
-    return [one for one in found if not (told and one.part == "packages" and one.what == "tensorflow")]
+    has_build = any(one.part == "tensorflow" and one.what == "TensorFlow" for one in found)
+    return [one for one in found if not (has_build and one.part == "packages" and one.what == "tensorflow")]
 
 
 def same_code(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

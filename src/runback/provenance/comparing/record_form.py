@@ -1,4 +1,4 @@
-"""What a run's record must look like to be read; a file can be damaged, and a bundle anybody's."""
+"""Checks the form of a run's record before it is read: a file can be damaged, and a bundle anybody's."""
 
 import math
 from typing import Annotated, Any, Literal
@@ -149,7 +149,7 @@ class HistoryForm(RootModel[Annotated[list[Metrics], Field(max_length=MANY)]]):
 
 
 class BundleForm(Strict):
-    """What a bundle's manifest says about its run."""
+    """The facts about its run in a bundle's manifest."""
 
     id: str = Field(pattern="^[0-9a-f]{32}$")
     name: Line

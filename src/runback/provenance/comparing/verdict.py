@@ -29,7 +29,7 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Band:
-    """How far a metric may be off: `low` to `high` around `then`, and whether `now` is inside."""
+    """The band that a metric may lie in: `low` to `high` around `then`, and whether `now` is inside."""
 
     metric: str
     then: float
@@ -41,7 +41,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How two results compare.
+    """The verdict on two results.
 
     `compared` says what was, and what could not be; `first_epoch` (from 1), `first_metric`, `then` and `now`
     are the first metric that differs, `first_tensor` the first weight that does. `bands` and `rule` (how
@@ -62,7 +62,7 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """What the command line returns: 0 for a result that is the same, 1 for a different one."""
+        """The exit code of the command: 0 for a result that is the same, 1 for a different one."""
         return 1 if self.name == DIFFERENT else 0
 
     def as_dict(self) -> dict[str, Any]:
@@ -200,8 +200,8 @@ def _bands(
 
 def _causes(differences: Sequence[Difference]) -> tuple[Difference, ...]:
     """Return the differences that are known to change results; where there are none, all there are."""
-    known = [one for one in differences if one.numeric or one.part in ANOTHER_EXPERIMENT]
-    return tuple(known or differences)
+    likely = [one for one in differences if one.numeric or one.part in ANOTHER_EXPERIMENT]
+    return tuple(likely or differences)
 
 
 def _band_line(band: Band, rule: str) -> str:

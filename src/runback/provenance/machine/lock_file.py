@@ -1,4 +1,4 @@
-"""What a lock file of uv would install, and from where."""
+"""Reads a lock file of uv: the packages it would install, and their sources."""
 
 import re
 import tomllib
@@ -27,7 +27,7 @@ _LONG_KEY = re.compile(rb"(?:\.[^.\n]*){5}")
 """A key of more parts than a lock file has, once texts are left out; tomllib takes very long for those."""
 
 _LONG_TEXT = re.compile(rb'"""|\'\'\'')
-"""What opens a text of several lines, which uv does not write."""
+"""Opens a text of several lines, which uv does not write."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class _Package:
 
     @property
     def origin(self) -> str:
-        """Where it comes from, for a person."""
+        """Its source, for a person."""
         return " ".join(f"{kind} {place}" for kind, place in self.source.items())
 
     @property

@@ -38,7 +38,7 @@ MAX_EXTRAS = 100
 
 @dataclass(frozen=True)
 class Terms:
-    """How a stranger's lock file is used: no setting of theirs counts, and nothing is built unless `build`.
+    """The way to use a stranger's lock file: no setting of theirs counts, nothing is built unless `build`.
 
     `origin` is what its environment belongs to; others do not use it.
     """
@@ -145,8 +145,8 @@ def _named(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _locked(uv: "_Uv", *options: str) -> set[str]:
     """Return the names of all packages that the lock file installs with these options."""
     plain = ("--no-emit-project", "--no-hashes", "--no-header", "--no-annotate")
-    told = uv.run("export", "--frozen", *plain, *options)
-    return {line.split("==")[0].split(" ")[0].split("[")[0] for line in told.splitlines()}
+    output = uv.run("export", "--frozen", *plain, *options)
+    return {line.split("==")[0].split(" ")[0].split("[")[0] for line in output.splitlines()}
 
 
 @dataclass(frozen=True)
@@ -180,10 +180,10 @@ class _Uv:
     def _message(self, done: "subprocess.CompletedProcess[str]") -> str:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         # Where it finds no terminal, uv folds a message at 80 characters.
-        told = " ".join(itertools.takewhile(lambda line: not line.startswith("hint: "), lines))
-        told = told.removeprefix("error: ")[:LONGEST_MESSAGE] or f"exit code {done.returncode}"
-        is_unbuilt = self.terms is not None and not self.terms.build and "--no-build" in told
-        return f"{told}; --build lets it run its build code" if is_unbuilt else told
+        message = " ".join(itertools.takewhile(lambda line: not line.startswith("hint: "), lines))
+        message = message.removeprefix("error: ")[:LONGEST_MESSAGE] or f"exit code {done.returncode}"
+        is_unbuilt = self.terms is not None and not self.terms.build and "--no-build" in message
+        return f"{message}; --build lets it run its build code" if is_unbuilt else message
 
 
 def _own_settings() -> list[str]:

@@ -30,9 +30,9 @@ class Confirmed:
     maximize: bool
     plan: ConfirmPlan
     trainings: list[Training]
-    """Those of the plan, seed by seed."""
+    """The plan's trainings, seed by seed."""
     standings: list[Standing]
-    """Of the finalists that have a value on every seed, the best first."""
+    """The finalists that have a value on every seed, the best first."""
 
     def finalist(self, trial: int) -> Finalist:
         """Return the finalist that this trial is."""

@@ -37,7 +37,8 @@ from runback.sweeping.sweep_settings import SweeperSettings
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.engines.engine import Engine
 from runback.sweeping.trials.failures import FailurePolicy
-from runback.sweeping.trials.hydra_job import Composer, TrialFactory
+from runback.sweeping.trials.hydra_job import Composer
+from runback.sweeping.trials.trial_factory import TrialFactory
 from runback.sweeping.watching.sweep_run import SweepRun
 from runback.tracking.layout import CONFIRM, waits
 from runback.tracking.tags import VERDICT_TAG, WINNER_TAG

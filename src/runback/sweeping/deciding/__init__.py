@@ -1,1 +1,1 @@
-"""Which params come next, and which trial ends early."""
+"""Decides which params come next and which trial ends early."""

@@ -13,7 +13,7 @@ from runback.sweeping.study.study_view import StudyView, own_attributes
 
 
 class Pruning(Protocol):
-    """What decides about one trial."""
+    """Decides when one trial ends."""
 
     def decide(self, step: int, value: float) -> bool:
         """Return whether the trial ends that reported this value, which the study has."""
@@ -58,5 +58,5 @@ class OrderedPruning:
 
     @property
     def notes(self) -> Mapping[str, Any]:
-        """What the pruner has noted about the trial."""
+        """The pruner's notes about the trial."""
         return self._own.system_attrs

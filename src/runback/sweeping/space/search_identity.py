@@ -1,4 +1,4 @@
-"""What a study searches: kept in it, and compared when its sweep goes on."""
+"""The search of a study: stored in it, and compared when its sweep goes on."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ SHOWN = 4
 """Differences that a message lists; it counts the others."""
 
 GRID_TOLERANCE = 1e-9
-"""By how much of a step an old grid's points may be off the new one's, which are sums of floats."""
+"""The share of a step that an old grid's points may be off the new one's, which are sums of floats."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ _NOT_STRINGS = {"null", "true", "false", "nan", "inf"}
 
 
 WITHIN = 0.618034
-"""How far along a continuous range the value lies that is tried besides its ends."""
+"""The place along a continuous range, from 0 to 1, of the value that is tried besides its ends."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Space:
-    """What a sweep varies, and the overrides that are the same for all its trials."""
+    """The parameters that a sweep varies, and the overrides that are the same for all its trials."""
 
     parameters: tuple[Parameter, ...]
     fixed: tuple[str, ...]

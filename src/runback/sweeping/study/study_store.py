@@ -25,7 +25,7 @@ from runback.system.secrecy import redacted
 from runback.tracking.sqlite.sqlite_file import make, refuse_strange
 
 STUDY = "study.db"
-"""In the sweep's folder: the study."""
+"""The study's file in the sweep's folder."""
 
 LOCK_TIMEOUT = 15
 """Seconds to wait for another program to let go of the database."""
@@ -202,7 +202,7 @@ def part(spec: Mapping[str, Any], where: str, **given: Any) -> Any:
 
 @contextlib.contextmanager
 def _without_experimental_warnings() -> Iterator[None]:
-    """Which parts Optuna still calls experimental is its own affair, not that of a live table's reader."""
+    """Silence Optuna's warnings about its experimental parts, which would break into a live table."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield

@@ -20,7 +20,7 @@ class TrialReported:
     """Emitted when a trial has reported an intermediate value."""
 
     trial: FrozenTrial
-    """As it was when it started: to read it again at each report would cost too much."""
+    """The trial as it was when it started: to read it again at each report would cost too much."""
     step: int
     value: float
 

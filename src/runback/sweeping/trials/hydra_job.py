@@ -1,10 +1,10 @@
 """One trial as one Hydra job: composed and frozen by the coordinator, run in the trial's process."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
@@ -12,14 +12,9 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runback.sweeping.hydra_internals import enter_state, global_state, reading_once, run_trial_job
-from runback.sweeping.study.trial_label import Label
 from runback.sweeping.task import Task
-from runback.sweeping.trials.trial import Trial
 from runback.system.config.flattening import flatten
 from runback.system.config.written_config import keep_composed, unresolved, written
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,7 @@ class Composer:
 
     @property
     def base(self) -> dict[str, str]:
-        """The config that trials have in common: each key of the app's config before anything is searched."""
+        """The config that all trials have in common, before anything is searched: values by dotted key."""
         return {key: str(value) for key, value in flatten(unresolved(app_config(self.config)))}
 
     @property
@@ -77,43 +72,6 @@ class Composer:
         """Return a call of the task's check on these configs, None where it has none."""
         check = self.task.check
         return None if check is None else partial(_check, check, list(configs), threads, global_state())
-
-
-@dataclass(frozen=True)
-class TrialFactory:
-    """Makes the trials of a study, of a search or of its confirm stage: composed, labelled and frozen."""
-
-    composer: Composer
-    sweep: str
-    threads: int
-    """A trial's share of the CPU's."""
-    parent: str | None
-    """The run ID of the sweep's MLflow run; None: the sweep is not tracked."""
-    overrides: Callable[[Mapping[str, Any]], Sequence[str]]
-    """Returns the overrides that give the config a trial's params."""
-    label: Callable[["FrozenTrial"], Label]
-    is_in_label_folder: bool = False
-    """Whether a trial's folder is its label's; else the app's config names it."""
-
-    def __call__(self, proposed: "FrozenTrial", previous_run_id: str | None, device: str | None) -> Trial:
-        """Return the trial that trains with the params of `proposed`, on `device` (see `Trial`).
-
-        Errors: as `Composer.compose`.
-        """
-        label = self.label(proposed)
-        within = label.folder if self.is_in_label_folder else None
-        config = self.composer.compose(proposed.number, self.overrides(proposed.params), within)
-        return Trial.of(
-            self.composer.call_task(config),
-            number=proposed.number,
-            sweep=self.sweep,
-            folder=Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir),
-            threads=self.threads,
-            parent=self.parent,
-            label=label,
-            previous_run_id=previous_run_id,
-            device=device,
-        )
 
 
 def app_config(config: DictConfig) -> DictConfig:

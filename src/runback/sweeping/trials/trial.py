@@ -93,7 +93,7 @@ class TrialClient:
         return os.getpid() == self._process
 
     def attribute(self, name: str, value: str) -> None:
-        """Set a user attribute of this trial in the study; a text without secrets, of 1,000 characters."""
+        """Set a user attribute of this trial in the study; secrets are left out of the text, which is cut."""
         self._send(messages.Attribute(name, redacted_excerpt(value, ATTRIBUTE)))
 
     def report(self, value: float, step: int) -> None:

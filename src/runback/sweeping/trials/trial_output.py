@@ -20,7 +20,7 @@ from runback.system.secrecy import redacted, without_values
 from runback.system.text.redacted_output import WholeLines
 
 OUTPUT = "output.log"
-"""In a trial's folder: what its processes print, one after the other."""
+"""The file in a trial's folder with the output of its processes, one after the other."""
 
 HEAD = TAIL = 1 << 20
 """Bytes that stay of a file's beginning, and of its end."""

@@ -139,9 +139,7 @@ class SweepRun:
         if self._tracked is None:
             return
         match event:
-            case TrialStarted(
-                trial
-            ):  # its folder is the trial's: it starts its run there, or goes on with it
+            case TrialStarted(trial):  # it starts its run in its folder, or goes on with it
                 self._tracked.dead_runs.forget(self._tracked.folder_of(self._label(trial)))
             case TrialRequeued(trial, failure):
                 self._requeued(self._tracked, trial, failure)

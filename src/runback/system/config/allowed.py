@@ -1,4 +1,4 @@
-"""What a config may name by `_target_`, and what a stored network may be made of: this list, and no more.
+"""Lists all that a config may name by `_target_`, and all that a stored network may be made of.
 
 Besides it a config may name functions and classes of the project's own modules, see `targets`.
 
@@ -137,7 +137,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
     "hydra.sweeper.sampler": SAMPLERS,
     "hydra.sweeper.pruner": PRUNERS,
 }
-"""What each group of a config takes."""
+"""The targets that each group of a config takes."""
 
 _KERAS = LAYERS | OPTIMIZERS | KERAS_SCHEDULES | INITIALIZERS | REGULARIZERS | METRICS | LOSSES
 
@@ -146,7 +146,7 @@ INNER: Mapping[str, frozenset[str]] = {
     "hydra.sweeper.sampler": SAMPLERS - {"runback.sweeping.space.grid.points"} | CROSSOVERS,
     "hydra.sweeper.pruner": PRUNERS,
 }
-"""What may stand, in each group, in the arguments of what is named there."""
+"""The targets that may stand, in each group, in the arguments of its own targets."""
 
 UNSAFE_LAYERS = (
     *("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),
@@ -166,7 +166,7 @@ NETWORK = (
     | _of("keras.src.models.sequential", "Sequential")
     | _of("keras.src.ops.core", "Cast SaturateCast Slice StopGradient")
 )
-"""What a stored network is made of, by the module and class name that Keras stores."""
+"""The parts of a stored network, by the module and class name that Keras stores."""
 
 NETWORK_MODULES = ("image", "linalg", "math", "nn", "numpy")
 """The modules of `keras.src.ops` whose every operation a stored network may hold: all of them calculate."""

@@ -23,7 +23,7 @@ ELSEWHERE = 50
 """Values that a reference is taken to add: it may lead to a part of conf/, which is not in the config."""
 
 MAX_BITS = 1024
-"""Of a number: Python does not write one of more than 4,300 digits."""
+"""The digits of a number: Python writes none of more than 4,300."""
 
 _REFERENCE = re.compile(r"\$\{(\.*)([\w.\[\]]*)\}")
 

@@ -1,4 +1,4 @@
-"""What a config takes from elsewhere: from the environment, or by other resolvers of OmegaConf."""
+"""Interpolations of a config: values from the environment, or by other resolvers of OmegaConf."""
 
 import contextlib
 import re

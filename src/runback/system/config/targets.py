@@ -23,10 +23,10 @@ SERIALIZED = frozenset({"class_name", "registered_name"})
 """Keys by which Keras knows a dict that it builds an object from."""
 
 REFUSED = (TypeError, ValueError, KeyError, NotImplementedError)
-"""What a function raises for an argument that it does not take."""
+"""Exceptions of a function for an argument that it does not take."""
 
 REFUSED_BY_LIBRARIES = (*REFUSED, ArithmeticError, AssertionError, AttributeError, LookupError)
-"""What Keras and Optuna raise for an argument that they do not take."""
+"""Exceptions of Keras and Optuna for an argument that they do not take."""
 
 EXPECTED: Mapping[str, str] = {
     "model": "a network, as runback.classifier.models.deep_cnn.deep_cnn",
@@ -37,7 +37,7 @@ EXPECTED: Mapping[str, str] = {
     "hydra.sweeper.sampler": "a sampler, as optuna.samplers.TPESampler",
     "hydra.sweeper.pruner": "a pruner, as optuna.pruners.MedianPruner",
 }
-"""What stands in each group, for messages."""
+"""The noun for the parts of each group, for messages."""
 
 
 def declared_modules(root: Path) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from runback.system.secrecy.secret_values import spare
 from runback.system.secrecy.url_secrets import password_in
 
 HYDRA_FOLDER = ".hydra"
-"""In a run's folder: what Hydra composed for it."""
+"""The folder in a run's with the config that Hydra composed for it."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,16 @@ def written_overrides(overrides: Sequence[str]) -> list[str]:
 
 def keep_composed(config: DictConfig, folder: Path) -> None:
     """Write what Hydra composed into a run's folder, as Hydra does, without the secrets in it."""
-    kept = folder / HYDRA_FOLDER
-    kept.mkdir(parents=True, exist_ok=True)
+    hydra_folder = folder / HYDRA_FOLDER
+    hydra_folder.mkdir(parents=True, exist_ok=True)
     tree = unresolved(config)
     hydra = tree.pop("hydra")
     overrides = written_overrides(config.hydra.overrides.task)
     hydra["overrides"]["task"] = overrides
     for name, content in (("config", tree), ("hydra", {"hydra": hydra}), ("overrides", overrides)):
-        (kept / f"{name}.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(content)), encoding="utf-8")
+        (hydra_folder / f"{name}.yaml").write_text(
+            OmegaConf.to_yaml(OmegaConf.create(content)), encoding="utf-8"
+        )
 
 
 def refuse_environment(config: WrittenConfig) -> None:
@@ -116,5 +118,5 @@ def _remember_read(reads: Mapping[str, Sequence[str]]) -> None:
 
 def _unresolvable(error: OmegaConfBaseException) -> InputError:
     key = getattr(error, "full_key", None)
-    told = str(error).splitlines()[0].replace("Environment variable", "environment variable")
-    return InputError(f"{told} (for {key})" if key else told)
+    message = str(error).splitlines()[0].replace("Environment variable", "environment variable")
+    return InputError(f"{message} (for {key})" if key else message)

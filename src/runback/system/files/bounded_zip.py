@@ -18,10 +18,10 @@ MAX_TREE_ENTRIES = 100_000
 """Files in a zip of code, whose directory may be as many times larger."""
 
 END_BYTES = 2**17
-"""As many as zipfile looks for the directory's place in, at the end, without saying how many it wants."""
+"""Bytes at the end in which zipfile looks for the directory's place, in a read without a size."""
 
 ENTRY = b"PK\x01\x02"
-"""How each entry of a directory begins: the count beside it is not what zipfile goes by."""
+"""The beginning of each entry of a directory: zipfile does not go by the count beside it."""
 
 ALWAYS = 64 * 2**20
 """Bytes that any zip may unpack to: texts are small, and packed well."""

@@ -12,11 +12,11 @@ def inside(top: Path, path: str | PurePath, what: str) -> Path:
 
     Raises InputError where it leads elsewhere; `what` opens the message.
     """
-    found = _resolved(top / path)
-    if found is None or not found.is_relative_to(top.resolve()) or found == top.resolve():
-        leads = "" if found is None or found == top / path else f", which leads to {found}"
+    resolved = _resolved(top / path)
+    if resolved is None or not resolved.is_relative_to(top.resolve()) or resolved == top.resolve():
+        leads = "" if resolved is None or resolved == top / path else f", which leads to {resolved}"
         raise InputError(f"{what} must lie in {top}; got {str(path)!r}{leads}")
-    return found
+    return resolved
 
 
 def refuse_links_out(folder: Path, top: Path, what: str) -> None:

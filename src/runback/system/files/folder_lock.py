@@ -10,7 +10,7 @@ from runback.errors import InputError, StoreError
 from runback.system.files.file_lock import is_locked, open_lock, take
 
 LOCK = ".lock"
-"""In the folder: the locked file, with the process that holds it."""
+"""The locked file in the folder, with the process that holds it."""
 
 
 @contextlib.contextmanager

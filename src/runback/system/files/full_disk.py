@@ -1,4 +1,4 @@
-"""A full disk, by whatever name a library reports it."""
+"""Recognizes a full disk, by whatever name a library reports it."""
 
 import errno
 import shutil
@@ -10,10 +10,10 @@ from runback.system.text.excerpt import said
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 SAYINGS = ("No space left on device", "Disk quota exceeded", "database or disk is full")
-"""What errors say that carry no number: those of HDF5, and of SQLite behind SQLAlchemy and MLflow."""
+"""Texts of errors without a number: those of HDF5, and of SQLite behind SQLAlchemy and MLflow."""
 
 IO_ERROR = "disk I/O error"
-"""What SQLite says where its shared memory does not fit on the disk any more, and of broken disks."""
+"""SQLite's text where its shared memory does not fit on the disk any more, and for broken disks."""
 
 LEAST = 16_000_000
 """Bytes: where fewer are free, such an error is taken for that of a full disk."""

@@ -1,4 +1,4 @@
-"""Which process something belongs to, so that what a killed one left behind can be told and cleared away."""
+"""Marks things with the process they belong to, so that leftovers of a killed one can be cleared away."""
 
 import platform
 import re
@@ -10,10 +10,10 @@ import psutil
 MARK = re.compile(r"runback (.*) ([0-9]{1,10}) ([0-9]+\.[0-9]+)")
 
 KILL_SECONDS = 5.0
-"""How long a killed process may take to be gone."""
+"""Seconds that a killed process may take to be gone."""
 
 CLOCK = 2.0
-"""Seconds by which a process's time of start may be off; the clock it is told by is set now and then."""
+"""Seconds by which a process's time of start may be off: its clock is set now and then."""
 
 
 def this_process() -> str:
@@ -27,8 +27,8 @@ def is_abandoned(mark: str) -> bool:
 
     False for any other text, and for another host's mark, of which nothing can be known here.
     """
-    found = MARK.fullmatch(mark.strip())
-    return found is not None and found[1] == platform.node() and _running(found) is None
+    match = MARK.fullmatch(mark.strip())
+    return match is not None and match[1] == platform.node() and _running(match) is None
 
 
 def is_open_in(mark: str, file: Path) -> bool:
@@ -56,13 +56,13 @@ def end(mark: str) -> None:
 
 
 def _process(mark: str) -> psutil.Process | None:
-    found = MARK.fullmatch(mark.strip())
-    return _running(found) if found is not None and found[1] == platform.node() else None
+    match = MARK.fullmatch(mark.strip())
+    return _running(match) if match is not None and match[1] == platform.node() else None
 
 
-def _running(found: re.Match[str]) -> psutil.Process | None:
+def _running(match: re.Match[str]) -> psutil.Process | None:
     with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(int(found[2]))
-        is_same = abs(process.create_time() - float(found[3])) <= CLOCK
+        process = psutil.Process(int(match[2]))
+        is_same = abs(process.create_time() - float(match[3])) <= CLOCK
         return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
     return None

@@ -1,4 +1,4 @@
-"""What a record must never hold: secrets, known by their names, their forms, or their values."""
+"""Keeps secrets out of records: finds them by their names, their forms, or their values."""
 
 from runback.system.secrecy.redaction import redacted, redacted_excerpt, without_values
 from runback.system.secrecy.secret_files import secret_file

@@ -59,10 +59,10 @@ def _masked(node: Any, path: str, left_out: list[str]) -> Any:
         return dict(pairs)
     if isinstance(node, list | tuple):
         return [_masked(value, _join(path, index), left_out) for index, value in enumerate(node)]
-    shown = _leaf(node, path)
-    if shown != node and HIDDEN in str(shown):
+    masked_value = _leaf(node, path)
+    if masked_value != node and HIDDEN in str(masked_value):
         left_out.append(path)
-    return shown
+    return masked_value
 
 
 def _shown_key(key: Any) -> Any:
@@ -83,9 +83,9 @@ def _leaf(value: Any, path: str) -> Any:
 
 
 def _without_defaults(text: str, key: str) -> str:
-    def bare(found: re.Match[str]) -> str:
-        is_secret = secret_variable(found[1]) or secret_key(key)
-        return f"${{oc.env:{found[1]}}}" if is_secret else found[0]
+    def bare(match: re.Match[str]) -> str:
+        is_secret = secret_variable(match[1]) or secret_key(key)
+        return f"${{oc.env:{match[1]}}}" if is_secret else match[0]
 
     return WITH_DEFAULT.sub(bare, text)
 

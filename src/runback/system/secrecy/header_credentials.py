@@ -9,7 +9,7 @@ _SCHEME = re.compile(
 )
 
 _CODED = re.compile(r"(?=[^0-9]*[0-9]|.*[a-z][A-Z]|.*=)", re.DOTALL)
-"""What no word is like: with a digit, a capital within, or the filling of Base64."""
+"""Text unlike any word: with a digit, a capital within, or the filling of Base64."""
 
 _WORDS = ("authentication", "authorization", "header", "headers", "scheme", "security", "tokens")
 
@@ -28,6 +28,6 @@ def without_headers(text: str) -> str:
     return _NETRC.sub(rf"\1{HIDDEN}", text) if "login" in text else text
 
 
-def _hidden(found: re.Match[str]) -> str:
-    is_word = found[3].lower().rstrip(".:") in _WORDS or found[1] != "Bearer"
-    return found[0] if is_word and not _CODED.match(found[3][:300]) else f"{found[1]}{found[2]}{HIDDEN}"
+def _hidden(match: re.Match[str]) -> str:
+    is_word = match[3].lower().rstrip(".:") in _WORDS or match[1] != "Bearer"
+    return match[0] if is_word and not _CODED.match(match[3][:300]) else f"{match[1]}{match[2]}{HIDDEN}"

@@ -68,7 +68,7 @@ _FILE = re.compile(r"\.(?:c|cfg|csv|db|html|ini|ipynb|js|json|log|md|pyc?|sh|so|
 _WHOLE_LINE = re.compile(r"(?:^|[-_.])(?:authorization|cookies?)$", re.IGNORECASE)
 
 Span = tuple[int, int, str]
-"""Where a value begins and ends, and what is written in its place."""
+"""The beginning and the end of a value, and the text in its place."""
 
 
 def without_named(text: str) -> str:
@@ -77,9 +77,9 @@ def without_named(text: str) -> str:
         return text
     parts: list[str] = []
     done = position = 0
-    while (found := _NAMED.search(text, position)) is not None:
-        position = found.end()
-        span = _Named(text, found).value()
+    while (match := _NAMED.search(text, position)) is not None:
+        position = match.end()
+        span = _Named(text, match).value()
         if span is not None:
             start, end, instead = span
             parts += [text[done:start], instead]
@@ -95,13 +95,13 @@ def is_placeholder(value: str) -> bool:
 class _Named:
     """A name that a value stands behind."""
 
-    def __init__(self, text: str, found: re.Match[str]) -> None:
-        self.text, self.start, self.sign = text, found.end(), found["sign"]
-        self.name = (found["flag"] or found["name"]).lstrip("-")
-        self.begin = found.start()
-        self.is_flag, self.is_element = found["flag"] is not None, found["element"] is not None
-        self.is_pair = found["pair"] is not None
-        self.is_quoted = found["quote"] is not None
+    def __init__(self, text: str, match: re.Match[str]) -> None:
+        self.text, self.start, self.sign = text, match.end(), match["sign"]
+        self.name = (match["flag"] or match["name"]).lstrip("-")
+        self.begin = match.start()
+        self.is_flag, self.is_element = match["flag"] is not None, match["element"] is not None
+        self.is_pair = match["pair"] is not None
+        self.is_quoted = match["quote"] is not None
 
     def value(self) -> Span | None:
         """Return where the secret behind the name stands; None where there is none."""
@@ -270,8 +270,8 @@ class _Named:
 def _end_of_quotes(text: str, start: int, mark: str) -> int:
     """Return where the closing quote begins; -1 where there is none."""
     if len(mark) == 1:
-        found = re.compile(rf"(?:[^\\{mark}]|\\.)*+", re.DOTALL).match(text, start)
-        end = start if found is None else found.end()
+        match = re.compile(rf"(?:[^\\{mark}]|\\.)*+", re.DOTALL).match(text, start)
+        end = start if match is None else match.end()
         return end if end < len(text) and text[end] == mark else -1
     end = text.find(mark, start)
     if mark[0] == "\\":  # not one with more backslashes, which is a part of the value
@@ -297,8 +297,8 @@ def _trimmed(value: str) -> str:
 
 
 def _is_short_number(text: str, start: int) -> bool:
-    found = _SHORT_RUN.match(text, start, start + 101)
-    return found is None or _NUMBER.fullmatch(found[0][:100]) is not None
+    match = _SHORT_RUN.match(text, start, start + 101)
+    return match is None or _NUMBER.fullmatch(match[0][:100]) is not None
 
 
 @functools.lru_cache(8192)

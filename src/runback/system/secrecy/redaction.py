@@ -17,9 +17,9 @@ WITH_DEFAULT = re.compile(r"\$\{oc\.env:(\w+),((?:[^{}]|\{[^{}]*\})*)\}")
 def redacted(text: str) -> str:
     """Return `text` with `***` in place of each secret in it; doing so again changes nothing.
 
-    Secrets are known by value (see `known.remember`), by their own form (private keys, tokens of well-known
-    services, passwords in addresses), and by the name that stands before them, in JSON, YAML, Python, a
-    command line, an environment or an HTTP header.
+    Secrets are known by value (see `secret_values.remember`), by their own form (private keys, tokens of
+    well-known services, passwords in addresses), and by the name that stands before them, in JSON, YAML,
+    Python, a command line, an environment or an HTTP header.
     """
     if "${oc.env:" in text:
         text = WITH_DEFAULT.sub(_without_default, text)
@@ -39,5 +39,5 @@ def redacted_excerpt(text: str, limit: int) -> str:
     return redacted(excerpt(without_values(text), limit))
 
 
-def _without_default(found: re.Match[str]) -> str:
-    return f"${{oc.env:{found[1]}}}" if secret_variable(found[1]) else found[0]
+def _without_default(match: re.Match[str]) -> str:
+    return f"${{oc.env:{match[1]}}}" if secret_variable(match[1]) else match[0]

@@ -177,16 +177,16 @@ def secret_file(path: str) -> bool:
 
 def secret_content(content: bytes, path: str) -> str | None:
     """Say what in a file looks like a secret, None where nothing does; `path` tells code from data."""
-    begun = content[:SCANNED]
+    head = content[:SCANNED]
     # Without its zeros, text in UTF-16 reads like any other.
-    text = begun.replace(b"\0", b"").decode("utf-8", "replace")
+    text = head.replace(b"\0", b"").decode("utf-8", "replace")
     if holds_token(text):
         return "it holds a private key or a token"
     if holds_secret_value(text):
         return "it holds a secret of this environment or config"
-    if b"\0" in begun[:8192] and not begun.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if b"\0" in head[:8192] and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return None
-    if any(_is_secret(password_in(found[0] + "host")) for found in _ADDRESS.finditer(text)):
+    if any(_is_secret(password_in(match[0] + "host")) for match in _ADDRESS.finditer(text)):
         return "it holds an address with a password"
     key = _assigned(text, PurePosixPath(path.lower()).suffix.lstrip("."))
     return None if key is None else f"it holds a value for {key}"
@@ -194,12 +194,12 @@ def secret_content(content: bytes, path: str) -> str | None:
 
 def _assigned(text: str, ending: str) -> str | None:
     """Return the first name of a secret that is given a value; in code, one that looks made by chance."""
-    for found in _ASSIGNED.finditer(text):
-        name, value = found[1], found[3] or found[4]
+    for match in _ASSIGNED.finditer(text):
+        name, value = match[1], match[3] or match[4]
         if not (secret_key(name) or (name.isupper() and secret_variable(name))) or not _is_secret(value):
             continue
         is_data = ending not in CODE and ending != "txt"
-        if found[4] and not is_data and ending not in SHELL:
+        if match[4] and not is_data and ending not in SHELL:
             continue
         if is_strong(name) and is_data and not value.replace(".", "").replace("_", "").isdigit():
             return name
@@ -223,7 +223,7 @@ def _is_named_so(path: str) -> bool:
         return False
     if _SERVICE_ACCOUNT.search(stem.lower()):
         return True
-    found = words(stem)
+    parts = words(stem)
     if ending in ("csv", "xml", "dat", "md") and not is_strong(stem):
         return False
-    return bool(found) and (secret_key(stem) or found[-1] in ("secrets", "credentials", "creds", "passwords"))
+    return bool(parts) and (secret_key(stem) or parts[-1] in ("secrets", "credentials", "creds", "passwords"))

@@ -5,7 +5,7 @@ import re
 from runback.system.secrecy.secret_names import word_set
 
 HIDDEN = "***"
-"""What is written in place of a secret."""
+"""Stands in place of a secret."""
 
 _TOKENS = (
     r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])",  # AWS

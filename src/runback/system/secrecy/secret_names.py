@@ -1,4 +1,4 @@
-"""Which names say that their value is a secret: decided by the words of a name, never by parts of words."""
+"""Tells the names of secrets from others: by the words of a name, never by parts of words."""
 
 import functools
 import re
@@ -135,26 +135,26 @@ def is_strong(name: str) -> bool:
 @functools.lru_cache(8192)
 def _kind(name: str) -> str | None:
     """Return `strong`, `weak`, or None for a name that is none of a secret."""
-    found = words(name[:200])
+    parts = words(name[:200])
     if name in NO_SECRETS:
         return None
-    if _holds_compound(found):
+    if _holds_compound(parts):
         return "strong"
-    while len(found) > 1 and (found[-1] in NEUTRAL or found[-1].isdigit()):
-        found.pop()
-    if not found or (len(found) > 1 and found[-1] in ABOUT):
+    while len(parts) > 1 and (parts[-1] in NEUTRAL or parts[-1].isdigit()):
+        parts.pop()
+    if not parts or (len(parts) > 1 and parts[-1] in ABOUT):
         return None
-    is_weak = found[-1] in WEAK and not (len(found) > 1 and found[-2] in NOT_BEFORE)
-    holds_strong = not STRONG.isdisjoint(found)
-    if found[-1] in STRONG or (holds_strong and is_weak) or _GLUED.fullmatch(found[-1]) or _holds_key(found):
+    is_weak = parts[-1] in WEAK and not (len(parts) > 1 and parts[-2] in NOT_BEFORE)
+    holds_strong = not STRONG.isdisjoint(parts)
+    if parts[-1] in STRONG or (holds_strong and is_weak) or _GLUED.fullmatch(parts[-1]) or _holds_key(parts):
         return "strong"
     return "weak" if is_weak or holds_strong else None
 
 
-def _holds_key(found: list[str]) -> bool:
-    pairs = pairwise(found)
+def _holds_key(parts: list[str]) -> bool:
+    pairs = pairwise(parts)
     return any(word in ("key", "keys") and before in KEYS for before, word in pairs)
 
 
-def _holds_compound(found: list[str]) -> bool:
-    return any(pair in COMPOUNDS for pair in pairwise(found))
+def _holds_compound(parts: list[str]) -> bool:
+    return any(pair in COMPOUNDS for pair in pairwise(parts))

@@ -31,25 +31,25 @@ def without_credentials(url: str) -> str:
 
     The scp-like form of git, `git@host:path`, holds no password and stays as it is.
     """
-    shown = without_passwords(url)
-    parts = urlsplit(shown)
+    clean = without_passwords(url)
+    parts = urlsplit(clean)
     if not parts.scheme or not parts.netloc:
-        return shown
+        return clean
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def password_in(url: str) -> str | None:
     """Return the password in a text that is an address, None where there is none."""
-    found = _ADDRESS.fullmatch(url)
-    if found is None or _NEXT.search(found[2]):
+    match = _ADDRESS.fullmatch(url)
+    if match is None or _NEXT.search(match[2]):
         return None
-    return found[2][: max(0, _end_of_user(found[2]) - 1)].partition(":")[2] or None
+    return match[2][: max(0, _end_of_user(match[2]) - 1)].partition(":")[2] or None
 
 
-def _hidden(found: re.Match[str]) -> str:
+def _hidden(match: re.Match[str]) -> str:
     """Hide what is secret in addresses that follow each other without a space, as in a list of servers."""
-    whole = found[0]
-    following = [one.start() for one in _NEXT.finditer(whole, len(found[1]) + 3)]
+    whole = match[0]
+    following = [one.start() for one in _NEXT.finditer(whole, len(match[1]) + 3)]
     parts = [whole[start:end] for start, end in pairwise([0, *following, len(whole)])]
     return "".join(_one_hidden(*part.split("://", 1)) for part in parts)
 
@@ -71,7 +71,7 @@ def _end_of_user(rest: str) -> int:
     if "@" in host:
         # Whatever comes after may be the path, or the rest of a password; the latter is what must not show.
         return last
-    user, colon, begun = host.partition(":")
-    is_port = begun.isdigit() and len(begun) <= len("65535")
+    user, colon, rest_of_host = host.partition(":")
+    is_port = rest_of_host.isdigit() and len(rest_of_host) <= len("65535")
     is_host = "." in user or user.startswith("[") or user.lower() == "localhost"
-    return last if colon and begun and not (is_port and is_host) else 0
+    return last if colon and rest_of_host and not (is_port and is_host) else 0

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 
 _FORMULA = re.compile(r"\s*[=+\-@|%\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
-"""How a cell begins that a spreadsheet may calculate instead of showing it, full-width signs included
+"""The beginning of a cell that a spreadsheet may calculate instead of showing, full-width signs included
 (https://owasp.org/www-community/attacks/CSV_Injection)."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)

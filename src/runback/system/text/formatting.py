@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 BRIEFER = {"learning_rate": "lr", "batch_size": "bs"}
-"""What everyone calls these."""
+"""Short names in common use."""
 
 LONGEST_NAME = 120
 """Characters of a run's name."""
@@ -17,10 +17,10 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
 
     The name of a part's choice, as `optimizer.name`, is called after the part.
     """
-    known = list(names)
-    short = {name: name.removesuffix(".name").rsplit(".", 1)[-1] for name in known}
+    all_names = list(names)
+    short = {name: name.removesuffix(".name").rsplit(".", 1)[-1] for name in all_names}
     counts = Counter(short.values())
-    return {name: short[name] if counts[short[name]] == 1 else name for name in known}
+    return {name: short[name] if counts[short[name]] == 1 else name for name in all_names}
 
 
 def run_name(params: Mapping[str, Any]) -> str:

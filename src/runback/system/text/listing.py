@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 CUTOFF = 0.6
-"""How similar a name must be to count as near, from 0 to 1; difflib's own default."""
+"""The least similarity of a near name, from 0 to 1; difflib's own default."""
 
 
 def nearest(name: str, names: Iterable[str], cutoff: float = CUTOFF) -> str | None:

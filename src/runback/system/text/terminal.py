@@ -1,4 +1,4 @@
-"""The doors to a terminal: what anybody wrote is shown behind them, and does nothing."""
+"""Prints, logs and warns on a terminal: text of others is shown there, and never obeyed."""
 
 import io
 import json
@@ -44,13 +44,13 @@ def guard() -> None:
 
 
 class _Record(logging.LogRecord):
-    """What is logged, whoever logs it and wherever it goes: bounded, and without secrets."""
+    """A log record, of this package or another: bounded, on lines of its own, and without secrets."""
 
     def __init__(self, *facts: Any, **more: Any) -> None:
         super().__init__(*facts, **more)
         if isinstance(self.exc_info, tuple):
-            told = "".join(traceback.format_exception(*self.exc_info))
-            self.exc_text = lines_for_terminal(redacted_excerpt(told.rstrip("\n"), LONGEST))
+            trace = "".join(traceback.format_exception(*self.exc_info))
+            self.exc_text = lines_for_terminal(redacted_excerpt(trace.rstrip("\n"), LONGEST))
         if self.stack_info:
             self.stack_info = lines_for_terminal(redacted_excerpt(self.stack_info, LONGEST))
 

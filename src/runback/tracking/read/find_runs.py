@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from mlflow.entities import Run as FoundRun
+from mlflow.entities import Run as MlflowRun
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.utils import get_results_from_paginated_fn
@@ -25,19 +25,19 @@ PAGE = 200
 """Runs that a store is asked for at once: a busy server needs seconds for 1,000."""
 
 
-def find_run(store: Store, run_id: str) -> FoundRun:
+def find_run(store: Store, run_id: str) -> MlflowRun:
     """Return the run with this ID, or with this beginning of an ID, of 6 characters or more.
 
     Raises InputError when there is none, or when several runs' IDs begin like that; StoreError when the store
     fails.
     """
-    found = search(store, f"attributes.run_id LIKE '{beginning(run_id)}%'", limit=100)
-    return the_only(found, run_id, store)
+    matches = search(store, f"attributes.run_id LIKE '{beginning(run_id)}%'", limit=100)
+    return the_only(matches, run_id, store)
 
 
 def search(
     store: Store, condition: str = "", *, limit: int | None = None, deleted: bool = False
-) -> list[FoundRun]:
+) -> list[MlflowRun]:
     """Return the runs that meet a condition in MLflow's language, the newest first: up to `limit`, or all.
 
     Those that a person has deleted, of deleted experiments too, are found with `deleted`, and only they.
@@ -46,28 +46,28 @@ def search(
     kind = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
     experiments = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
 
-    def page(count: int, token: str | None) -> list[FoundRun]:
-        return store.client.search_runs(known, condition, kind, count, page_token=token)
+    def page(count: int, token: str | None) -> list[MlflowRun]:
+        return store.client.search_runs(experiment_ids, condition, kind, count, page_token=token)
 
     try:
-        known = [one.experiment_id for one in store.client.search_experiments(experiments)]
-        found: list[FoundRun] = get_results_from_paginated_fn(page, PAGE, limit)  # type: ignore[no-untyped-call]
+        experiment_ids = [one.experiment_id for one in store.client.search_experiments(experiments)]
+        runs: list[MlflowRun] = get_results_from_paginated_fn(page, PAGE, limit)  # type: ignore[no-untyped-call]
     except MlflowException as error:
         trouble = StoreError if is_refusal(error) else StoreAway
         raise trouble(f"cannot search {store}: {first_line(str(error))}") from error
-    return found
+    return runs
 
 
-def search_sweep(store: Store, sweep: str) -> list[FoundRun]:
+def search_sweep(store: Store, sweep: str) -> list[MlflowRun]:
     """Return the runs of a sweep, its own and its trials'. Raises StoreError."""
     return search(store, f"tags.`{SWEEP_TAG}` = {_quoted(sweep)}")
 
 
-def newest_in(store: Store, folder: Path) -> FoundRun | None:
+def newest_in(store: Store, folder: Path) -> MlflowRun | None:
     """Return the newest run whose folder in mlruns/ this is; None where there is none. Raises StoreError."""
     named = folder.relative_to(store.layout.mlruns).as_posix()
-    found = search(store, f"tags.`{FOLDER_TAG}` = {_quoted(named)}", limit=1)
-    return found[0] if found else None
+    matches = search(store, f"tags.`{FOLDER_TAG}` = {_quoted(named)}", limit=1)
+    return matches[0] if matches else None
 
 
 def has_run(store: Store, run_id: str) -> bool:
@@ -128,7 +128,7 @@ def _listed(store: Store, run_id: str, folder: str) -> list[tuple[str, bool]]:
     except (MlflowException, OSError) as error:
         raise StoreError(f"cannot list the artifacts of run {run_id}: {first_line(str(error))}") from error
     paths = [(PurePosixPath(folder, name).as_posix(), place / name) for name in names]
-    return [(path, found.is_dir() and not found.is_symlink()) for path, found in paths]
+    return [(path, at.is_dir() and not at.is_symlink()) for path, at in paths]
 
 
 def read_bytes(store: Store, run_id: str, artifact_file: str) -> bytes:
@@ -171,7 +171,7 @@ def close_runs(store: Store, *, tags: Mapping[str, str], status: Status, reason:
     return closed
 
 
-def reason_of(run: FoundRun) -> str | None:
+def reason_of(run: MlflowRun) -> str | None:
     """Return why a run is not FINISHED, None when it says nothing."""
     reason: str | None = run.data.tags.get(REASON_TAG)
     return reason

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SYSTEM = "system/"
-"""What the names of the machine's own metrics begin with; their steps are no epochs."""
+"""The beginning of the names of the machine's own metrics; their steps are no epochs."""
 
 
 @dataclass(frozen=True)

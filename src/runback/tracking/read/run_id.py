@@ -1,4 +1,4 @@
-"""How a person names a run: by its ID, or by the beginning of it."""
+"""Reads a person's name for a run: its ID, or the beginning of it."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -21,10 +21,10 @@ def beginning(run_id: str) -> str:
     return wanted
 
 
-def the_only(found: Sequence[T], run_id: str, store: object) -> T:
+def the_only(matches: Sequence[T], run_id: str, store: object) -> T:
     """Return the one run whose ID begins with `run_id`; raises InputError for none and for several."""
-    if not found:
+    if not matches:
         raise InputError(f"no run {run_id!r} in {store}: `runback ui` shows those there are")
-    if len(found) > 1:
-        raise InputError(f"{len(found)} runs' IDs begin with {run_id!r}: give more of it")
-    return found[0]
+    if len(matches) > 1:
+        raise InputError(f"{len(matches)} runs' IDs begin with {run_id!r}: give more of it")
+    return matches[0]

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from mlflow.entities import Run as FoundRun
+from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from runback.errors import StoreError
@@ -23,28 +23,28 @@ class StoreReader:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.mlruns = store.layout.mlruns
-        self._known: dict[str, FoundRun] = {}
+        self._cached: dict[str, MlflowRun] = {}
 
     def of_sweep(self, sweep: str) -> list[str]:
         """Return the IDs of a sweep's runs, see `Reader`."""
         runs = reversed(search_sweep(self._store, sweep))
-        found = {run.info.run_id: run for run in runs if run.data.tags.get(KIND_TAG) == "train"}
-        self._known |= found
-        replaced = {run.data.tags.get(RETRY_TAG) for run in found.values()}
-        return [run_id for run_id in found if run_id not in replaced]
+        trainings = {run.info.run_id: run for run in runs if run.data.tags.get(KIND_TAG) == "train"}
+        self._cached |= trainings
+        replaced = {run.data.tags.get(RETRY_TAG) for run in trainings.values()}
+        return [run_id for run_id in trainings if run_id not in replaced]
 
     def find(self, run_id: str) -> str:
         """Return the ID that begins like this, see `Reader`."""
-        found = find_run(self._store, run_id)
-        self._known[found.info.run_id] = found
-        return str(found.info.run_id)
+        run = find_run(self._store, run_id)
+        self._cached[run.info.run_id] = run
+        return str(run.info.run_id)
 
     def runs(self, ids: list[str]) -> Runs:
         """Return these runs, see `Reader`."""
-        found = [self._known.get(run_id) or find_run(self._store, run_id) for run_id in ids]
+        stored = [self._cached.get(run_id) or find_run(self._store, run_id) for run_id in ids]
         params, metrics, tags = columns(len(ids)), columns(len(ids)), columns(len(ids))
         epochs: list[int | None] = []
-        for position, run in enumerate(found):
+        for position, run in enumerate(stored):
             for key, value in run.data.params.items():
                 params[key][position] = value
             for key, value in run.data.tags.items():
@@ -55,12 +55,12 @@ class StoreReader:
             steps = [point.step for point in points if not point.key.startswith(SYSTEM)]
             epochs.append(max(steps, default=0) or None)
         return Runs(
-            ids=[run.info.run_id for run in found],
-            names=[run.info.run_name for run in found],
-            statuses=[run.info.status for run in found],
-            starts=[run.info.start_time for run in found],
-            ends=[run.info.end_time or None for run in found],
-            artifact_uris=[run.info.artifact_uri for run in found],
+            ids=[run.info.run_id for run in stored],
+            names=[run.info.run_name for run in stored],
+            statuses=[run.info.status for run in stored],
+            starts=[run.info.start_time for run in stored],
+            ends=[run.info.end_time or None for run in stored],
+            artifact_uris=[run.info.artifact_uri for run in stored],
             epochs=epochs,
             params=dict(params),
             metrics=dict(metrics),
@@ -70,13 +70,13 @@ class StoreReader:
     def curves(self, ids: list[str]) -> EpochTable:
         """Return the metrics of all epochs, see `Reader`."""
         with ThreadPoolExecutor(CALLS) as pool:
-            found = pool.map(self._points, range(len(ids)), ids)
-            return as_curves([point for points in found for point in points])
+            points_of_runs = pool.map(self._points, range(len(ids)), ids)
+            return as_curves([point for points in points_of_runs for point in points])
 
     def _points(self, position: int, run_id: str) -> list[Point]:
         client = self._store.client
         try:
-            names = (self._known.get(run_id) or client.get_run(run_id)).data.metrics
+            names = (self._cached.get(run_id) or client.get_run(run_id)).data.metrics
             return [
                 (position, point.step, name, point.value)
                 for name in names

@@ -43,7 +43,7 @@ class Confined(LocalArtifactRepository):
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:  # noqa: D102
         self._check(path)
-        return [found for found in super().list_artifacts(path) if self._is_inside(found.path)]  # type: ignore[no-untyped-call]
+        return [info for info in super().list_artifacts(path) if self._is_inside(info.path)]  # type: ignore[no-untyped-call]
 
     def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
         """Copy a folder's files one by one: MLflow's own would write where a link leads."""
@@ -122,8 +122,8 @@ def is_inside(path: Path, folder: Path) -> bool:
 
 
 def _refused(location: str, root: Path) -> MlflowException:
-    shown = for_terminal(redacted(location))
+    clean = for_terminal(redacted(location))
     return MlflowException(
-        f"{shown} lies outside {root}: the artifacts of this store are there, no others are read or written",
+        f"{clean} lies outside {root}: the artifacts of this store are there, no others are read or written",
         error_code=PERMISSION_DENIED,
     )

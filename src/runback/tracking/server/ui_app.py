@@ -24,7 +24,7 @@ for (const [key, value] of Object.entries({
   "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
 })) localStorage.getItem(key) ?? localStorage.setItem(key, value);
 </script>"""
-"""What MLflow's pages keep in the browser once a person has chosen it; what was chosen before stays."""
+"""A script that sets defaults of MLflow's pages in the browser's storage; a person's own choices stay."""
 
 
 def _index(page: Callable[[], Any]) -> Any:
@@ -40,4 +40,4 @@ _token = os.environ[TOKEN_VARIABLE]
 confine(Path(os.environ[ARTIFACTS_VARIABLE]))
 
 app = Gate(server, _token) if _token else NoAssistant(server)
-"""What the entry point names."""
+"""The application that MLflow serves: the entry point names it."""

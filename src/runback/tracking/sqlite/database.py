@@ -88,10 +88,10 @@ def _create(database: Path, artifacts: Path) -> None:
 
 def _migrate(database: Path) -> None:
     """Bring an older MLflow's database up to date, after copying it to `mlflow.db.<revision>.bak`."""
-    found = revision(database)
-    if found == newest_revision():
+    present = revision(database)
+    if present == newest_revision():
         return
-    refuse_unknown(database, found)
-    back_up(database, str(found))
+    refuse_unknown(database, present)
+    back_up(database, str(present))
     upgrade_tables(sqlite_uri(database))
     write_ahead(database)

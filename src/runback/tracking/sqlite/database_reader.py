@@ -46,10 +46,10 @@ WHOLE: Kind = frozenset({int})
 TIME: Kind = frozenset({int, NONE})
 NUMBER: Kind = frozenset({int, float})
 FLAG: Kind = frozenset({int, NONE})
-"""What columns hold: SQLite takes anything in any of them."""
+"""The types of values that MLflow puts into its columns: SQLite takes any in each."""
 
 MOST = 2**43
-"""What no step reaches, and no time in ms until 2248: pandas' times end soon after."""
+"""A bound that no step reaches, and no time in ms until 2248: pandas' times end soon after."""
 
 
 class DatabaseReader:
@@ -67,18 +67,18 @@ class DatabaseReader:
 
     def find(self, run_id: str) -> str:
         """Return the ID that begins like this, see `Reader`."""
-        known = "SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND run_uuid LIKE ? LIMIT 100"
-        found = self._connection.execute(known, [f"{beginning(run_id)}%"]).fetchall()
-        return str(the_only(found, run_id, sqlite_uri(self._database))[0])
+        query = "SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND run_uuid LIKE ? LIMIT 100"
+        rows = self._connection.execute(query, [f"{beginning(run_id)}%"]).fetchall()
+        return str(the_only(rows, run_id, sqlite_uri(self._database))[0])
 
     def runs(self, ids: list[str]) -> Runs:
         """Return these runs, see `Reader`."""
         self._want(ids)
         facts = zip(*self._rows(RUNS, TEXT, TEXT, TEXT, TIME, TIME, TEXT), strict=True)
-        known, names, statuses, starts, ends, uris = (list(column) for column in facts)
+        run_ids, names, statuses, starts, ends, uris = (list(column) for column in facts)
         metrics, epochs = self._metrics(len(ids))
         return Runs(
-            *(known, names, statuses, starts, ends, uris, epochs),
+            *(run_ids, names, statuses, starts, ends, uris, epochs),
             params=self._texts(PARAMS, len(ids)),
             metrics=metrics,
             tags=self._texts(TAGS, len(ids)),
@@ -118,18 +118,18 @@ class DatabaseReader:
         )
 
     def _texts(self, query: str, length: int) -> dict[str, list[str | None]]:
-        found = columns(length)
+        texts = columns(length)
         for position, key, value in self._rows(query, WHOLE, NAME, TEXT):
-            found[key][position] = value
-        return dict(found)
+            texts[key][position] = value
+        return dict(texts)
 
     def _metrics(self, length: int) -> tuple[dict[str, list[float | None]], list[int | None]]:
-        found, epochs, nan = columns(length), [0] * length, float("nan")
+        newest, epochs, nan = columns(length), [0] * length, float("nan")
         for position, key, value, step, is_nan in self._rows(METRICS, WHOLE, NAME, NUMBER, WHOLE, FLAG):
-            found[key][position] = nan if is_nan else value
+            newest[key][position] = nan if is_nan else value
             if step > epochs[position] and not key.startswith(SYSTEM):
                 epochs[position] = step
-        return dict(found), [epoch or None for epoch in epochs]
+        return dict(newest), [epoch or None for epoch in epochs]
 
 
 @contextlib.contextmanager

@@ -20,13 +20,13 @@ from runback.errors import StoreError
 from runback.tracking.sqlite.sqlite_file import connected, printable_path
 
 MIGRATIONS = "mlflow/store/db_migrations/versions"
-"""In MLflow: a file for each version of the schema, whose name begins with it."""
+"""The folder in MLflow with a file for each version of the schema, whose name begins with it."""
 
 REVISION = "dc11669786a5"
 """The version of the schema that runback's SQL was written for: MLflow 3.17's."""
 
 _STEP = re.compile(r"^(down_revision|revision)(?:: *[^=]+)? *= *[\"'](\w+)[\"']", re.MULTILINE)
-"""In such a file: its own version, and the one before it."""
+"""The line in such a file with its own version, or the one before it."""
 
 
 def refuse_unknown(database: Path, revision: str | None) -> None:
@@ -34,8 +34,8 @@ def refuse_unknown(database: Path, revision: str | None) -> None:
 
     Raises importlib.metadata.PackageNotFoundError where MLflow is not installed.
     """
-    known = {path.name.partition("_")[0] for path in _migrations()}
-    if revision not in known:
+    revisions = {path.name.partition("_")[0] for path in _migrations()}
+    if revision not in revisions:
         raise StoreError(
             f"{printable_path(database)} has schema {revision}, which MLflow {version('mlflow')} does not "
             "know: install the MLflow version that wrote it"
@@ -71,8 +71,8 @@ def refuse_unreadable(database: Path, connection: sqlite3.Connection) -> None:
 def any_running(database: Path) -> bool:
     """Return whether any run is RUNNING. Raises StoreError."""
     with connected(database) as connection:
-        found = connection.execute("SELECT 1 FROM runs WHERE status = 'RUNNING' LIMIT 1").fetchone()
-    return found is not None
+        row = connection.execute("SELECT 1 FROM runs WHERE status = 'RUNNING' LIMIT 1").fetchone()
+    return row is not None
 
 
 def _migrations() -> list[Path]:

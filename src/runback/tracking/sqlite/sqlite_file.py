@@ -136,10 +136,10 @@ def connected(
 def refuse_strange(connection: sqlite3.Connection, database: Path) -> None:
     """Raise StoreError for a database that is more than tables: reading it could run what never ends."""
     connection.execute("PRAGMA trusted_schema = OFF")
-    found = connection.execute(STRANGE).fetchone()
-    if found is not None:
+    odd = connection.execute(STRANGE).fetchone()
+    if odd is not None:
         raise StoreError(
-            f"{printable_path(database)} holds the {found[0]} {found[1]!a:.100}; expected plain tables: put "
+            f"{printable_path(database)} holds the {odd[0]} {odd[1]!a:.100}; expected plain tables: put "
             "a backup in its place, or move it away to start afresh"
         )
 

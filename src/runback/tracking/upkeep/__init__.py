@@ -1,1 +1,1 @@
-"""What dead processes, deletions and moved folders leave in the store."""
+"""Mends what dead processes, deletions and moved folders leave in the store."""

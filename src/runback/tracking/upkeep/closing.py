@@ -21,7 +21,7 @@ from runback.tracking.write.run import SERVER_FINISH, Status
 
 @dataclass(frozen=True)
 class Closing:
-    """How the runs with these tags ended, all of one process that is gone."""
+    """The end of all runs with these tags, which one process had that is gone."""
 
     tags: Mapping[str, str]
     status: Status
@@ -45,10 +45,10 @@ class DeadRuns:
 
     def deliver(self, folders: Iterable[Path]) -> None:
         """Deliver what waits in these folders, if anything does, without waiting."""
-        found = waiting(folders)
-        if found:
+        to_deliver = waiting(folders)
+        if to_deliver:
             with self._lock:
-                self._folders.update(dict.fromkeys(found))
+                self._folders.update(dict.fromkeys(to_deliver))
             self._delivery.order()
 
     def close(self, folder: Path, run_id: str | None, closing: Closing) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflow.entities import Run as FoundRun
+from mlflow.entities import Run as MlflowRun
 
 from runback.errors import InputError
 from runback.tracking.read.find_runs import find_run, search
@@ -25,12 +25,12 @@ GONE = "its process is gone"
 class Running:
     """The runs that MLflow believes to train."""
 
-    attended: list[FoundRun]
-    unattended: list[FoundRun]
-    waiting: list[FoundRun]
+    attended: list[MlflowRun]
+    unattended: list[MlflowRun]
+    waiting: list[MlflowRun]
     """Unattended too, but how they ended may still be to be delivered."""
-    unknown: list[FoundRun]
-    """Of these nothing can be known here: another program's, or another machine's."""
+    unknown: list[MlflowRun]
+    """Runs of which nothing can be known here: another program's, or another machine's."""
 
 
 def running(store: Store, ours: Collection[str] = ()) -> Running:
@@ -53,7 +53,7 @@ def running(store: Store, ours: Collection[str] = ()) -> Running:
     return sorted_out
 
 
-def close(store: Store, run: FoundRun) -> bool:
+def close(store: Store, run: MlflowRun) -> bool:
     """End an unattended run as KILLED; return False where it has a process again. Raises StoreError."""
     folder = folder_of(store, run)
     with contextlib.ExitStack() as held:
@@ -68,7 +68,7 @@ def close(store: Store, run: FoundRun) -> bool:
         return find_run(store, run.info.run_id).info.status == "KILLED"
 
 
-def folder_of(store: Store, run: FoundRun) -> Path | None:
+def folder_of(store: Store, run: MlflowRun) -> Path | None:
     """Return the folder in mlruns/ that the run's process holds; None where it has none there."""
     try:
         return store.layout.run_folder(run.data.tags, run.info.run_id)
@@ -76,7 +76,7 @@ def folder_of(store: Store, run: FoundRun) -> Path | None:
         return None
 
 
-def _is_ours(store: Store, run: FoundRun, folder: Path, ours: Collection[str]) -> bool:
+def _is_ours(store: Store, run: MlflowRun, folder: Path, ours: Collection[str]) -> bool:
     if not store.is_server:
         return True
     in_a_sweep = SWEEP_TAG in run.data.tags

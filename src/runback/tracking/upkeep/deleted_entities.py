@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow.entities import LoggedModel, ViewType
-from mlflow.entities import Run as FoundRun
+from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from runback.errors import InputError, StoreError
@@ -27,9 +27,9 @@ MANY = 50_000
 
 @dataclass(frozen=True)
 class Deleted:
-    """What a person has deleted, and with it the networks of those runs, which MLflow keeps beside them."""
+    """Deleted runs, models and experiments, and the networks of such runs, which MLflow keeps beside them."""
 
-    runs: list[FoundRun]
+    runs: list[MlflowRun]
     models: list[LoggedModel]
     experiments: list[str]
     """Their names."""
@@ -48,33 +48,33 @@ def deleted(store: Store) -> Deleted:
         registered = {_model_of(version) for version in store.client.search_model_versions()}
         of_runs = {model for run in runs for model in _models_of(run)} - registered
         already = set(deleted_model_ids(store.client))
-        found = [logged_model(store.client, model_id) for model_id in sorted(of_runs | already)]
+        models = [logged_model(store.client, model_id) for model_id in sorted(of_runs | already)]
         experiments = [one.name for one in store.client.search_experiments(ViewType.DELETED_ONLY)]
     except MlflowException as error:
         raise StoreError(f"cannot search {store}: {first_line(str(error))}") from error
-    return Deleted(runs, [model for model in found if model is not None], experiments)
+    return Deleted(runs, [model for model in models if model is not None], experiments)
 
 
-def places(store: Store, found: Deleted) -> Iterator[tuple[Path, str]]:
+def places(store: Store, entities: Deleted) -> Iterator[tuple[Path, str]]:
     """Give the folders of artifacts that go with what is deleted, each with what it is of.
 
     Raises InputError for a place outside mlruns/, and for one that holds more than those artifacts.
     """
-    for run in found.runs:
+    for run in entities.runs:
         yield _own(store, run.info.artifact_uri, run.info.run_id), f"run {run.info.run_id} was deleted"
-    for model in found.models:
+    for model in entities.models:
         of = f"of run {model.source_run_id} " if model.source_run_id else ""
         why = f"model {model.model_id} {of}was deleted"
         yield _own(store, model.artifact_location, model.model_id), why
 
 
-def purge(store: Store, found: Deleted) -> None:
+def purge(store: Store, entities: Deleted) -> None:
     """Let MLflow delete all of it for good, with its artifacts. Raises StoreError.
 
     Killed in the middle it leaves what was not deleted yet as it is: the next time goes on.
     """
-    folders = [folder for folder, _ in places(store, found)]
-    for model in found.models:
+    folders = [folder for folder, _ in places(store, entities)]
+    for model in entities.models:
         with contextlib.suppress(MlflowException):  # it is deleted already
             store.client.delete_logged_model(model.model_id)
     done = subprocess.run(  # noqa: S603 - our own interpreter, and a database of this machine
@@ -86,13 +86,13 @@ def purge(store: Store, found: Deleted) -> None:
         check=False,
     )
     if done.returncode:
-        told = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise StoreError(f"mlflow gc failed: {first_line(told[-1])}")
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise StoreError(f"mlflow gc failed: {first_line(lines[-1])}")
     for folder in folders:
         _remove_empty(folder)
 
 
-def _models_of(run: FoundRun) -> list[str]:
+def _models_of(run: MlflowRun) -> list[str]:
     outputs = run.outputs.model_outputs if run.outputs else []
     return [str(output.model_id) for output in outputs]
 

@@ -22,7 +22,7 @@ COLUMNS = (
 """The columns of MLflow's schema that hold artifacts' places."""
 
 ARTIFACTS = "artifacts"
-"""In every mlruns/: the folder with one folder an experiment (see `tracking.layout`)."""
+"""The folder in every mlruns/ with one folder an experiment (see `tracking.layout`)."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class StalePath:
     column: str
     row: int
     old: Path
-    """That mlruns/."""
+    """The mlruns/ before the move."""
     location: str
-    """Where the artifact is now, in the form that MLflow had it in."""
+    """The artifact's present place, in the form that MLflow had it in."""
 
 
 def home(location: str | None) -> Path | None:
@@ -118,9 +118,9 @@ def _homes(connection: sqlite3.Connection) -> dict[Path, set[str]]:
     """Return each mlruns/ in which experiments keep their artifacts, with the names of their folders."""
     homes: dict[Path, set[str]] = {}
     for (location,) in connection.execute("SELECT artifact_location FROM experiments"):
-        found, path = home(location), local_path(location or "")
-        if found is not None and path is not None:
-            homes.setdefault(found, set()).add(path.name)
+        place, path = home(location), local_path(location or "")
+        if place is not None and path is not None:
+            homes.setdefault(place, set()).add(path.name)
     return homes
 
 

@@ -76,7 +76,7 @@ class BackgroundDelivery:
         self._wanted += 1
         self._is_stopped = False
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
             self._thread.start()
         self._changed.notify_all()
         return self._wanted

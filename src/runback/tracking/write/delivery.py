@@ -101,12 +101,12 @@ def _folder_tag(store: Store, run_id: str) -> str | None:
     """Return which folder a run's process held; None where that, or the run, is not known. StoreAway."""
     try:
         with store_errors(store, f"anything of run {run_id}"):
-            found: str | None = store.client.get_run(run_id).data.tags.get(FOLDER_TAG)
+            folder: str | None = store.client.get_run(run_id).data.tags.get(FOLDER_TAG)
     except StoreAway:
         raise
     except StoreError:  # what is delivered will say so
         return None
-    return found
+    return folder
 
 
 def send_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> None:
@@ -168,9 +168,9 @@ def _texts(entry: OutboxEntry) -> dict[str, str]:
 def _end(entry: OutboxEntry) -> dict[str, Any]:
     """Return the end that waits. Raises StoreError where it is damaged."""
     with legible(entry.path):
-        found = entry.content
-        reason = found["reason"] and _text(found["reason"])
-        return {"status": _text(found["status"]), "ended_at": int(found["ended_at"]), "reason": reason}
+        content = entry.content
+        reason = content["reason"] and _text(content["reason"])
+        return {"status": _text(content["status"]), "ended_at": int(content["ended_at"]), "reason": reason}
 
 
 def _text(value: object) -> str:

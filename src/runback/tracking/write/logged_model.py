@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput
-from mlflow.entities import Run as FoundRun
+from mlflow.entities import Run as MlflowRun
 from mlflow.models import Model
 
 from runback.errors import StoreError
@@ -50,7 +50,7 @@ def send(store: Store, run_id: str, folder: Path) -> None:
     client.finalize_logged_model(logged.model_id, "READY")
 
 
-def _logged(client: MlflowClient, run: FoundRun, step: int) -> LoggedModel:
+def _logged(client: MlflowClient, run: MlflowRun, step: int) -> LoggedModel:
     """Return the run's logged model, empty where it had none."""
     run_id = run.info.run_id
     if run.outputs and run.outputs.model_outputs:

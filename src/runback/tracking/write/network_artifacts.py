@@ -28,7 +28,7 @@ from runback.tracking.write.run import Run
 logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
 
 REQUIREMENTS = ("mlflow", "keras", "tensorflow", "numpy")
-"""What a server of the model needs; each is pinned to the version installed here."""
+"""The packages that a server of the model needs, each pinned to the version installed here."""
 
 
 def log_network(run: Run, network: keras.Model, class_names: Sequence[str]) -> None:

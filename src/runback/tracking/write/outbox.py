@@ -1,4 +1,4 @@
-"""What a run has logged and its store does not have yet: files in the run's folder, in their order.
+"""Keeps what a run has logged until its store has it: files in the run's folder, in their order.
 
 Each is there whole or not at all, before anybody tries to deliver it, and is removed once the store has it: a
 process that is killed at any moment leaves what it had not delivered. Metrics wait in the folder's
@@ -49,7 +49,7 @@ from runback.system.files.whole_file import publish, write_whole
 from runback.tracking.layout import OUTBOX
 
 RUN = "run.json"
-"""In the run's folder: its run ID, and its store without a password."""
+"""The file in a run's folder with its run ID, and its store without a password."""
 
 RESERVE = 1 << 20
 """Bytes kept on the disk for a run that finds it full: its end goes there, and SQLite's log of it."""
@@ -68,7 +68,7 @@ class OutboxEntry:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What is in a JSON file. Raises what a damaged one does, see `legible`."""
+        """The content of a JSON file. Raises whatever a damaged one does, see `legible`."""
         return dict(json.loads(read_regular(self.path)))
 
     @property
@@ -101,7 +101,7 @@ class Outbox:
 
     @property
     def store(self) -> str | None:
-        """Where that run was begun, without a password."""
+        """The store of that run, without a password."""
         return self._named("store")
 
     def open(self) -> None:

@@ -32,7 +32,7 @@ class PendingMetrics:
         """The highest step so far, those of system metrics aside."""
         self.next_sample = 0
         """The first step that no system metric has."""
-        self._known: set[tuple[str, int]] = set()
+        self._taken: set[tuple[str, int]] = set()
         self._client = client
         self._run_id = run_id
         self._folder = folder
@@ -47,7 +47,7 @@ class PendingMetrics:
         now = time.time()
         values = {_name(name): float(value) for name, value in metrics.items()}
         with self._lock:
-            values = {name: value for name, value in values.items() if (name, step) not in self._known}
+            values = {name: value for name, value in values.items() if (name, step) not in self._taken}
             self._pending += [Metric(name, value, int(now * 1000), step) for name, value in values.items()]
             self._note((_name(name), step) for name in metrics)
             for file, part in _by_file(values).items():
@@ -59,9 +59,9 @@ class PendingMetrics:
         files = [] if self._folder is None else [self._folder / MIRROR, self._folder / SAMPLES]
         points = {(point.key, point.step): point for file in files for point in metrics_file.read(file)}
         stored = self._stored()
-        self._known = stored | points.keys()
+        self._taken = stored | points.keys()
         self._pending = [point for place, point in points.items() if place not in stored]
-        self._note(self._known)
+        self._note(self._taken)
         self.send()
 
     def send(self) -> None:

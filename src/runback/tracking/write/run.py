@@ -150,8 +150,8 @@ class Run:
     def log_text(self, text: str, artifact_file: str) -> None:
         """Store `text`, without secrets, as the artifact `artifact_file`."""
         is_for_people = not artifact_file.endswith((".html", ".json"))
-        shown = redacted(text) if is_for_people else without_secret_values(text)
-        self.log_bytes(shown.encode(errors="backslashreplace"), artifact_file)
+        clean = redacted(text) if is_for_people else without_secret_values(text)
+        self.log_bytes(clean.encode(errors="backslashreplace"), artifact_file)
 
     def log_bytes(self, content: bytes, artifact_file: str) -> None:
         """Store `content` as the artifact `artifact_file`."""
@@ -287,14 +287,14 @@ def start_run(
     A store that is away is waited for, for `patience` seconds. Raises StoreError, and InputError for an
     experiment that cannot be used.
     """
-    known = {
+    own_tags = {
         mlflow_tags.MLFLOW_USER: _user(),
         mlflow_tags.MLFLOW_SOURCE_NAME: "runback",
         mlflow_tags.MLFLOW_SOURCE_TYPE: "LOCAL",
         mlflow_tags.MLFLOW_RUN_NOTE: description,
         **({mlflow_tags.MLFLOW_PARENT_RUN_ID: parent} if parent else {}),
     }
-    all_tags = _texts({**known, **tags}, TAG_LIMIT)
+    all_tags = _texts({**own_tags, **tags}, TAG_LIMIT)
     started_at = int(time.time() * 1000)
 
     def create(is_again: bool) -> str:
@@ -325,8 +325,8 @@ def start_run(
 def _created_before(store: Store, in_experiment: str, tags: Mapping[str, str], started_at: int) -> str | None:
     """Return the run that a server had created before its answer was lost."""
     time.sleep(1)  # it may be at it only now
-    found = store.client.search_runs([in_experiment], f"attributes.start_time = {started_at}")
-    same = [run.info.run_id for run in found if tags.items() <= run.data.tags.items()]
+    candidates = store.client.search_runs([in_experiment], f"attributes.start_time = {started_at}")
+    same = [run.info.run_id for run in candidates if tags.items() <= run.data.tags.items()]
     return same[0] if same else None
 
 
@@ -351,9 +351,9 @@ def reopen_run(store: Store, run_id: str, folder: Path) -> Run:
     """
     run = Run(store, run_id, folder)
     with store_errors(store, f"run {run_id}"):
-        found = store.client.get_run(run_id)  # before anything is made for a run that does not exist
+        stored = store.client.get_run(run_id)  # before anything is made for a run that does not exist
         if not store.is_server:
-            location = store.client.get_experiment(found.info.experiment_id).artifact_location
+            location = store.client.get_experiment(stored.info.experiment_id).artifact_location
             refuse_moved(location, store.layout.mlruns)
         run.take_over()
         for tag in (REASON_TAG, FAILURE_TAG):
@@ -407,9 +407,9 @@ def _texts(values: Mapping[str, object], limit: int) -> dict[str, str]:
 
 def _text(name: str, value: object, limit: int) -> str:
     # What is cut off later need not be looked through, but for what would be cut through.
-    begun = without_values(value)[: limit + MARGIN] if isinstance(value, str) else value
-    (shown,) = masked({name: begun})[0].values()
-    return cut(str(shown), limit)
+    start = without_values(value)[: limit + MARGIN] if isinstance(value, str) else value
+    (clean,) = masked({name: start})[0].values()
+    return cut(str(clean), limit)
 
 
 @contextlib.contextmanager

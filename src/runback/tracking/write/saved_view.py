@@ -16,14 +16,14 @@ VIEW_TAG = "mlflow.sharedViewState."
 
 @dataclass(frozen=True)
 class SavedView:
-    """Which runs of an experiment are shown, in which order, and with which columns.
+    """A selection of an experiment's runs, with an order and columns.
 
     Metrics, params and tags are columns in this order; runs are sorted by the first metric.
     """
 
     name: str
     where: str
-    """In the language of MLflow's search."""
+    """The filter, in the language of MLflow's search."""
     metrics: Sequence[str]
     params: Sequence[str]
     ascending: bool

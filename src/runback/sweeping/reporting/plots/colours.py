@@ -1,4 +1,4 @@
-"""What plots and pictures have in common, and the name of the plots' page."""
+"""Colours and sizes that plots and pictures share, and the name of the plots' page."""
 
 PAGE = "report.html"
 

@@ -32,7 +32,7 @@ class Artist:
 
     @property
     def seconds(self) -> float:
-        """How long the drawing has taken so far."""
+        """Seconds that the drawing has taken so far."""
         return time.monotonic() - self._started
 
     def begin(self, *, urgent: bool) -> None:

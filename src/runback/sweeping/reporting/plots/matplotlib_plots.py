@@ -35,7 +35,7 @@ def history(view: PlottedStudy) -> Figure:
 
 
 def importances(view: PlottedStudy) -> Figure:
-    """How much of the differences each param explains."""
+    """Draw the share of the differences that each param explains."""
     axes = visualization.plot_param_importances(view.study, target_name=view.objective)
     axes.set(xlabel=f"importance for {view.objective}", ylabel="")
     axes.legend().remove()
@@ -112,7 +112,7 @@ def intermediate_values(view: PlottedStudy) -> Figure:
 
 
 def timeline(view: PlottedStudy) -> Figure:
-    """When each trial ran, and in which slot."""
+    """Draw the time and the slot that each trial ran in."""
     trials = view.study.get_trials(deepcopy=False)
     found = slots(trials)
     count = max(found.values())

@@ -1,4 +1,4 @@
-"""Which plots a report has, and when there is enough to draw them."""
+"""Selects the plots of a report, once there is enough to draw them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Plot:
     name: str
     title: str
     reading: str
-    """How to read it, in a sentence."""
+    """A sentence that says how to read it."""
     is_possible: Callable[[PlottedStudy], bool]
     is_of_objective: bool = True
     """Whether there is one for each objective."""

@@ -27,7 +27,7 @@ def history(view: PlottedStudy) -> list[go.Figure]:
 
 
 def importances(view: PlottedStudy) -> list[go.Figure]:
-    """How much of the differences each param explains."""
+    """Draw the share of the differences that each param explains."""
     figure = visualization.plot_param_importances(view.study, target_name=view.objective)
     figure.update_layout(xaxis_title="importance", yaxis_title=None, showlegend=False)
     return [_plain(figure, height=120 + 30 * len(view.params))]
@@ -79,7 +79,7 @@ def intermediate_values(view: PlottedStudy) -> list[go.Figure]:
 
 
 def timeline(view: PlottedStudy) -> list[go.Figure]:
-    """When each trial ran, and in which slot."""
+    """Draw the time and the slot that each trial ran in."""
     figure = visualization.plot_timeline(view.study)
     slot = slots(view.study.get_trials(deepcopy=False))
     figure.for_each_trace(

@@ -1,4 +1,4 @@
-"""Which slot of a sweep each trial ran in, as far as its times tell."""
+"""Finds the slot of a sweep that each trial ran in, as far as its times tell."""
 
 from collections.abc import Sequence
 from datetime import datetime
