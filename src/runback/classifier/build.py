@@ -35,12 +35,22 @@ class Prepared:
     optimizer: "keras.optimizers.Optimizer"
 
 
-def prepare(spec: TrainingSpec) -> Prepared:
-    """Build everything a training needs. Errors: InputError for whatever the config gets wrong."""
-    declared = _checked_modules(spec)
-    train, validation = load_data(spec.config["data"], declared, spec.layout.data)
+def prepare(spec: TrainingSpec, data: "tuple[Dataset, Dataset] | None" = None) -> Prepared:
+    """Build everything a training needs, with data that `checked_data` has given, if it was asked before.
+
+    Errors: InputError for whatever the config gets wrong.
+    """
+    train, validation = data or checked_data(spec)
     _seed(spec)
-    return Prepared(train, validation, *_parts(spec, train, declared))
+    return Prepared(train, validation, *_parts(spec, train, targets.declared_modules(spec.layout.root)))
+
+
+def checked_data(spec: TrainingSpec) -> "tuple[Dataset, Dataset]":
+    """Return the training and the validation split, without TensorFlow, once the config is checked.
+
+    Errors: InputError for a config that nothing can be built from; DataError.
+    """
+    return load_data(spec.config["data"], _checked_modules(spec), spec.layout.data)
 
 
 def _checked_modules(spec: TrainingSpec) -> tuple[str, ...]:

@@ -169,7 +169,8 @@ def data_summary(spec: TrainingSpec, train: "Dataset", validation: "Dataset") ->
     """Return the summary of what a training is done on, and what of its source is not used as it is."""
     from runback.classifier.data.reading.data_summary import DataSummary
 
-    return DataSummary.of(train, validation, spec.choices.get("data", ""))
+    source = spec.choices.get("data") or spec.config["data"]["_target_"].split(".")[-2]
+    return DataSummary.of(train, validation, source)
 
 
 def data_facts(dataset: "Dataset") -> SplitRecord:
