@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from PIL import ImageColor
 from pydantic import AfterValidator
 
 from runback.classifier.data.dataset import Dataset, Split
@@ -90,8 +91,6 @@ class ReadingOptions:
 
 def background(text: str) -> tuple[int, int, int]:
     """Return the colour that `data.background` names. Raises ValueError."""
-    from PIL import ImageColor
-
     try:
         red, green, blue, *_ = ImageColor.getrgb(text)
     except ValueError as error:
@@ -147,7 +146,7 @@ class _Reader:
             n = sum(len(self.source.splits[name].labels) for name in splits)
             refuse_broken(broken, n, self.source.root)
 
-    @property
+    @cached_property
     def _depth(self) -> int:
         """The bits in use of grey images of 16 bits: those that the brightest training image needs."""
         if self.options.depth is not None:
