@@ -280,3 +280,13 @@ def test_what_the_readme_shows_is_said(pets, cache, picture):
     example = re.findall(r"^    (  (?:left out|converted|duplicate): .*): \d+, such as", readme, re.MULTILINE)
     assert len(example) == 4
     assert set(example) <= set(said)
+
+
+def test_secrets_in_paths_and_names_are_taken_out(pets, cache, picture):
+    token = f"ghp_{'q7Xw2Lm9Zt4Rb8Vn3Kc6' * 2}"
+    moved = pets.rename(pets.with_name(token))
+    (moved / "cat" / f"{token}.txt").write_text("text")
+    (moved / "cat" / f"{token}.png").write_bytes(b"")
+    (moved / "cat" / f"{token}.gif").write_bytes(picture(1000, "GIF"))
+    found = summary(moved, cache, broken="skip")
+    assert token not in "\n".join([*found.lines(), found.markdown(), str(found.as_dict())])

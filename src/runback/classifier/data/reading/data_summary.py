@@ -12,10 +12,12 @@ from runback.classifier.data.reading.duplicates import duplicates
 from runback.classifier.data.reading.reading_report import (
     RECORDED,
     BrokenImage,
+    Case,
     Cases,
     SourceReport,
 )
 from runback.errors import DataError
+from runback.system.secrecy import redacted
 from runback.system.text.escape import for_markdown
 
 CLASSES = 12
@@ -62,14 +64,14 @@ class DataSummary:
         counts = map(ClassCounts, n_train, n_validation, tests)
         height, width, channels = train.images.shape[1:]
         return cls(
-            source=source if report is None else report.source,
+            source=source if report is None else redacted(report.source),
             classes=dict(zip(train.class_names, counts, strict=True)),
             shape=(height, width, channels),
             smallest=None if report is None else report.smallest,
             largest=None if report is None else report.largest,
-            left_out={} if report is None else report.left_out,
-            converted={} if report is None else report.converted,
-            duplicates=duplicates(train, validation),
+            left_out={} if report is None else _redacted(report.left_out),
+            converted={} if report is None else _redacted(report.converted),
+            duplicates=_redacted(duplicates(train, validation)),
             notes=_notes(train, validation, report),
             broken=[] if report is None else report.broken,
             test_sha256=None if report is None else _hash(report),
@@ -129,7 +131,7 @@ class DataSummary:
             },
             "notes": list(self.notes),
             "test_sha256": self.test_sha256,
-            "broken": [[one.name, one.reason] for one in self.broken[:RECORDED]],
+            "broken": [[redacted(one.name), redacted(one.reason)] for one in self.broken[:RECORDED]],
         }
 
     def refuse(self) -> None:
@@ -184,6 +186,10 @@ class DataSummary:
             more = len(self.classes) - len(listed)
             lines.insert(CLASSES // 2, f"  {more:,} more classes between these; record/record.json has all")
         return lines
+
+
+def _redacted(found: Cases) -> dict[str, Case]:
+    return {kind: Case(case.count, redacted(case.example)) for kind, case in found.items()}
 
 
 def _hash(report: SourceReport) -> str:
