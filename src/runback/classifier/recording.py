@@ -153,8 +153,7 @@ class Recording:
     def _log_record(self, record: RunRecord, code: RecordedCode) -> None:
         """Log the record, signed, and a preview of augmentation; warn of what the record lacks."""
         files = run_files(self._spec, record, code)
-        for name, content in files.items():
-            self._run.log_bytes(content, name)
+        self._run.log_files(files)
         signature = signing_key.signature(files)
         if signature is not None:
             self._run.set_tags({SIGNATURE_TAG: signature})

@@ -25,6 +25,7 @@ from runback.provenance.bundle.bundle_zip import (
     manifest_bytes,
     pack,
     reason,
+    refuse_overfull,
     seal,
     sum_of,
     unpack,
@@ -38,11 +39,8 @@ from runback.provenance.bundle.manifest import (
     decode,
     encode,
 )
-from runback.system.files.bounded_zip import opened, refuse_bomb
+from runback.system.files.bounded_zip import opened
 from runback.system.files.whole_file import whole_file
-
-RATIO = 4
-"""The largest ratio of unpacked to packed size of a large bundle: a model, large in one, is stored."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,7 @@ def write_bundle(
             for name in sorted(files):
                 pack(archive, name, files[name], sums[name])
         seal(stream)
-        refuse_bomb([one.bytes for one in sums.values()], stream.seek(0, os.SEEK_END), RATIO, "the bundle")
+        refuse_overfull(sums.values(), stream.seek(0, os.SEEK_END))
     return _sha256(manifest)
 
 
@@ -196,7 +194,7 @@ def _inspected(archive: zipfile.ZipFile, size: int) -> Inspection:
     try:
         data = manifest_bytes(archive, usable.pop(MANIFEST))
         manifest = decode(data)
-        refuse_bomb([file.bytes for file in manifest.files.values()], size, RATIO, "the bundle")
+        refuse_overfull(manifest.files.values(), size)
     except InputError as error:
         return Inspection((str(error), *problems))
     problems += [f"{name} is missing" for name in sorted(manifest.files.keys() - there)]

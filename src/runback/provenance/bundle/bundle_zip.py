@@ -1,4 +1,4 @@
-"""The zip of a bundle: its files, checked while they are packed and unpacked, and its seal."""
+"""The zip of a bundle: its files, checked while they are packed and unpacked, its limits and its seal."""
 
 import copy
 import hashlib
@@ -8,14 +8,18 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from runback.errors import InputError
 from runback.provenance.bundle.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileSum, name_problem, shorten
+from runback.system.files.bounded_zip import refuse_bomb
 
 CHUNK_BYTES = 2**20
+
+RATIO = 4
+"""The largest ratio of unpacked to packed size of a large bundle: a model, large in one, is stored."""
 
 COMPRESSED = (".gz", ".h5", ".jpeg", ".jpg", ".keras", ".png", ".xz", ".zip")
 """Files that are stored as they are: deflate would cost time and gain nothing."""
@@ -34,6 +38,11 @@ DAMAGED = (
     ValueError,
 )
 """Exceptions of zipfile for bytes that are no zip; NotImplementedError is a RuntimeError."""
+
+
+def refuse_overfull(files: Iterable[FileSum], packed: int) -> None:
+    """Refuse a bundle of `packed` bytes that claims to unpack to far more. Errors: InputError."""
+    refuse_bomb([file.bytes for file in files], packed, RATIO, "the bundle")
 
 
 def pack(archive: zipfile.ZipFile, name: str, source: bytes | Path, stated: FileSum) -> None:

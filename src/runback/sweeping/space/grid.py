@@ -1,4 +1,4 @@
-"""Every point of a finite search space, once: the grid and brute-force samplers.
+"""Lists the points of a finite search space, each once: the grid and brute-force samplers.
 
 Optuna's own two end a study through `Study.stop`, which exists only inside `Study.optimize`, and let
 timing decide which point a trial takes. Here trial k takes the k-th point.

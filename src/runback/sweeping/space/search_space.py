@@ -1,4 +1,4 @@
-"""The search space, written in Hydra's override grammar and read into Optuna distributions."""
+"""Reads a search space from Hydra's override grammar into Optuna distributions: choices, ranges, steps."""
 
 import re
 from collections.abc import Iterable, Mapping

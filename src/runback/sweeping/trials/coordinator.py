@@ -316,7 +316,7 @@ class Coordinator:
         if attempts[kind] > self.policy.retries[kind]:
             return False
         entry.note(ATTEMPTS, attempts)
-        if kind == "out_of_memory":
+        if KINDS[kind].retried_alone:
             entry.note(ALONE, True)
         return True
 

@@ -1,4 +1,4 @@
-"""The kinds of failures: what each means, how often a trial is tried again, when a sweep gives up."""
+"""The kinds of failures: what each means, how a trial is tried again after it, when a sweep gives up."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,13 +20,18 @@ class FailureKind:
     A trial that fails for good with such a kind counts as pruned: finished, and worse than every completed
     one.
     """
+    retried_alone: bool = False
+    """Whether nothing else runs on its device while it is tried again."""
 
 
 KINDS = {
     "lost": FailureKind("its process was killed, crashed, or went away with its machine", retries=2),
     "stopped": FailureKind("it was asked to stop: with the whole sweep, or by somebody else", retries=2),
     "out_of_memory": FailureKind(
-        "the system killed it for its memory, or the device had none left", retries=1, blames_params=True
+        "the system killed it for its memory, or the device had none left",
+        retries=1,
+        blames_params=True,
+        retried_alone=True,
     ),
     "store": FailureKind(
         "what it records cannot be kept: the disk is full, or the store was away for too long", retries=2

@@ -155,8 +155,15 @@ class Run:
 
     def log_bytes(self, content: bytes, artifact_file: str) -> None:
         """Store `content` as the artifact `artifact_file`."""
-        with self._artifact(artifact_file) as file:
-            file.write_bytes(content)
+        self.log_files({artifact_file: content})
+
+    def log_files(self, contents: Mapping[str, bytes]) -> None:
+        """Store each content as the artifact of its name: all of them wait together, or none does."""
+        with self._putting(", ".join(contents)) as outbox, outbox.putting("artifact") as folder:
+            for name, content in contents.items():
+                file = folder / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
 
     def log_figure(self, figure: Any, artifact_file: str) -> None:
         """Store a matplotlib Figure as an artifact; the ending (.png, .svg) decides on the format."""
