@@ -60,7 +60,7 @@ def test_a_bad_number_of_days_is_refused_in_one_line(project, days):
     assert "--older-than" in done.stderr
 
 
-def test_nothing_is_deleted_before_it_wdisplayed_and_agreed_to(project, start):
+def test_nothing_is_deleted_before_it_was_shown_and_agreed_to(project, start):
     _, over = start("runs/over", "FINISHED")
     _, pruned = start("sweeps/quick/0", "KILLED", "pruned after epoch 1", sweep="quick")
     _, stopped = start("runs/stopped", "KILLED", "interrupted: Ctrl-C")
