@@ -4,6 +4,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runback.classifier.train_config import GROUPS, SPLIT_KNOBS, TrainingSpec
@@ -34,12 +35,22 @@ class Prepared:
     optimizer: "keras.optimizers.Optimizer"
 
 
-def prepare(spec: TrainingSpec) -> Prepared:
-    """Build everything a training needs. Errors: InputError for whatever the config gets wrong."""
-    declared = _checked_modules(spec)
-    train, validation = load_data(spec, declared)
+def prepare(spec: TrainingSpec, data: "tuple[Dataset, Dataset] | None" = None) -> Prepared:
+    """Build everything a training needs, with data that `checked_data` has given, if it was asked before.
+
+    Errors: InputError for whatever the config gets wrong.
+    """
+    train, validation = data or checked_data(spec)
     _seed(spec)
-    return Prepared(train, validation, *_parts(spec, train, declared))
+    return Prepared(train, validation, *_parts(spec, train, targets.declared_modules(spec.layout.root)))
+
+
+def checked_data(spec: TrainingSpec) -> "tuple[Dataset, Dataset]":
+    """Return the training and the validation split, without TensorFlow, once the config is checked.
+
+    Errors: InputError for a config that nothing can be built from; DataError.
+    """
+    return load_data(spec.config["data"], _checked_modules(spec), spec.layout.data)
 
 
 def _checked_modules(spec: TrainingSpec) -> tuple[str, ...]:
@@ -60,11 +71,9 @@ def _checked_modules(spec: TrainingSpec) -> tuple[str, ...]:
     return declared
 
 
-def load_data(spec: TrainingSpec, declared: tuple[str, ...]) -> "tuple[Dataset, Dataset]":
-    """Return the training and the validation split. Errors: InputError, DataError."""
-    data = spec.config["data"]
+def load_data(data: Mapping[str, Any], declared: tuple[str, ...], cache: Path) -> "tuple[Dataset, Dataset]":
+    """Return the training and the validation split of a data config. Errors: InputError, DataError."""
     source = {key: value for key, value in data.items() if key not in SPLIT_KNOBS}
-    cache = spec.layout.data
     try:
         dataset = targets.build(
             source, where="data", declared=declared, blamed=DataError, split="train", cache=cache
@@ -75,13 +84,17 @@ def load_data(spec: TrainingSpec, declared: tuple[str, ...]) -> "tuple[Dataset, 
         raise DataError(
             f"data: {data['_target_']}: {(str(error).splitlines() or [type(error).__name__])[0]}"
         ) from error
+    from runback.classifier.data.reading.data_summary import DataSummary
     from runback.classifier.data.split import split
 
     unset = [key for key in SPLIT_KNOBS if key not in data]
     if unset:
         raise InputError(f"data.{unset[0]} must be set")
     knobs = {key: data[key] for key in SPLIT_KNOBS}
-    return targets.call(split, knobs, where="data", dataset=dataset)  # type: ignore[no-any-return]
+    train, validation = targets.call(split, knobs, where="data", dataset=dataset)
+    if data.get("strict"):
+        DataSummary.of(train, validation, data["_target_"]).refuse()
+    return train, validation
 
 
 def _seed(spec: TrainingSpec) -> None:

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runback.classifier.config_file import read_config
+from runback.classifier.data_path import with_absolute_override
 from runback.classifier.sweep_files import add_sweep_files
 from runback.errors import InputError
 from runback.sweeping.hydra_internals import (
@@ -62,6 +63,7 @@ def run(
     root = layout.root
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
     _check_form(arguments, name)
+    arguments = [with_absolute_override(one) for one in arguments]
     arguments = arguments if config is None else [_given(config), *arguments]
     arguments = _with_override(arguments, "hydra.output_subdir=null")  # written without secrets instead
     raised: list[Exception] = []

@@ -18,6 +18,8 @@ PRELOAD = (
     "runback.classifier.augmentation.preview",
     "runback.classifier.data.digits",
     "runback.classifier.data.cifar10",
+    "runback.classifier.data.folder",
+    "runback.classifier.data.reading.data_summary",
     "runback.classifier.data.split",
     "runback.classifier.models.deep_cnn",
     "runback.classifier.models.resnet20",

@@ -55,6 +55,7 @@ from runback.tracking.tags import (
 
 if TYPE_CHECKING:
     from runback.classifier.data.dataset import Dataset
+    from runback.classifier.data.reading.data_summary import DataSummary
     from runback.sweeping.trials.trial import Trial
 
 _logger = logging.getLogger(__name__)
@@ -148,6 +149,7 @@ def run_record(spec: TrainingSpec, train: "Dataset", validation: "Dataset", code
         "threads": {"training": spec.threads},
         "seeds": {"seed": spec.seed, "validation_seed": spec.config["data"].get("validation_seed")},
         "data": {"train": data_facts(train), "validation": data_facts(validation)},
+        "data_summary": data_summary(spec, train, validation).as_dict(),
         "choices": dict(spec.choices),
         "config_sha256": text_hash(_yaml(_experiment(spec))),
         "variables": spec.written.environment,
@@ -158,8 +160,17 @@ def run_record(spec: TrainingSpec, train: "Dataset", validation: "Dataset", code
 def record_now(spec: TrainingSpec) -> RunRecord:
     """Return the record that a training would have here and now. Errors: InputError, DataError."""
     root = spec.layout.root
-    train, validation = load_data(spec, targets.declared_modules(root))
+    declared = targets.declared_modules(root)
+    train, validation = load_data(spec.config["data"], declared, spec.layout.data)
     return run_record(spec, train, validation, code_here(root))
+
+
+def data_summary(spec: TrainingSpec, train: "Dataset", validation: "Dataset") -> "DataSummary":
+    """Return the summary of what a training is done on, and what of its source is not used as it is."""
+    from runback.classifier.data.reading.data_summary import DataSummary
+
+    source = spec.choices.get("data") or spec.config["data"]["_target_"].split(".")[-2]
+    return DataSummary.of(train, validation, source)
 
 
 def data_facts(dataset: "Dataset") -> SplitRecord:
@@ -255,5 +266,6 @@ def run_description(spec: TrainingSpec, prepared: Prepared) -> str:
         f"**{choices['model']}** ({prepared.network.count_params():,} parameters) trained with "
         f"**{choices['optimizer']}** on **{choices['data']}**{augmented}: {len(prepared.train):,} training "
         f"and {len(prepared.validation):,} validation images, up to {options.epochs} epochs, "
-        f"batches of {options.batch_size}, {options.precision}."
+        f"batches of {options.batch_size}, {options.precision}.\n\n"
+        f"{data_summary(spec, prepared.train, prepared.validation).markdown()}"
     )

@@ -16,12 +16,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from runback.classifier import hydra_app, record
-from runback.classifier.build import prepare
+from runback.classifier.build import checked_data, prepare
+from runback.classifier.data_path import with_absolute_path
 from runback.classifier.preload import PRELOAD
 from runback.classifier.train_config import GROUPS, TrainingSpec, check_parts
 from runback.errors import InputError, StoreError
 from runback.runs.continuation import Continuation, continue_trial
-from runback.sweeping.task import Task
+from runback.sweeping.task import NOTICE, Task
 from runback.sweeping.trials import trial as trials
 from runback.sweeping.trials.trial import Trial, TrialClient
 from runback.system.config import targets
@@ -67,7 +68,7 @@ def training_spec(cfg: DictConfig, trial: Trial | None) -> TrainingSpec:
     spare(choices.values())
     overrides = written_overrides(hydra.overrides.task)
     return TrainingSpec.of(
-        cfg,
+        with_absolute_path(cfg),
         share=available_cores() if trial is None else trial.threads,
         folder=Path(hydra.runtime.output_dir),
         layout=Layout(project_root()),
@@ -128,7 +129,8 @@ def train(
     The caller holds the folder. With `last_epoch` training ends after that epoch, as if it had been stopped
     there; `tags` are set on a new run, besides its own; progress is shown on `stream`, by default stdout.
     """
-    with silenced():  # TensorFlow
+    data = checked_data(spec)  # before TensorFlow, which takes seconds to import
+    with silenced():
         from runback.classifier.recording import recorded_training
         from runback.classifier.training.fit import compile_model, fit
         from runback.keras.checkpointing import CheckpointPlan
@@ -136,7 +138,7 @@ def train(
 
     options = spec.options
     with recorded_training(spec, client, continuation, tags or {}, stream) as recording:
-        prepared = prepare(spec)  # seed, data, network
+        prepared = prepare(spec, data)  # seed, network
         recording.begin(prepared)
         model = compile_model(prepared.network, prepared.augmentation, prepared.optimizer)
         with recording.watch(model):
@@ -168,8 +170,12 @@ def check(cfg: DictConfig, threads: int) -> None:
     layout = Layout(project_root())
     spec = TrainingSpec.of(cfg, share=threads, folder=layout.runs, layout=layout)
     # TensorFlow fixes its threads once a process; here one process checks several configs.
-    prepare(replace(spec, threads=threads))
+    prepared = prepare(replace(spec, threads=threads))
     open_store(layout)
+    client = trials.current()
+    if client is not None:
+        for line in record.data_summary(spec, prepared.train, prepared.validation).lines():
+            client.attribute(NOTICE, line)
 
 
 def warm_up(cfg: DictConfig, threads: int) -> None:

@@ -101,6 +101,8 @@ class RunRecord(MachineRecord):
     threads: dict[str, int]
     seeds: dict[str, int | None]
     data: DataRecord
+    data_summary: NotRequired[dict[str, Any]]
+    """What of the data's source is used, left out and converted, as it was said before training."""
     choices: dict[str, str]
     """The file chosen in each config group."""
     config_sha256: str

@@ -41,7 +41,7 @@ from runback.sweeping.study.study_store import (
 )
 from runback.sweeping.study.trial_label import trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
-from runback.sweeping.task import Task
+from runback.sweeping.task import NOTICE, Task
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.devices import devices
@@ -263,24 +263,29 @@ def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slo
     corners = [composer.compose(0, searched.overrides(values)) for values in searched.corner_values()]
     call = composer.call_check(corners, slots.threads)
     if call is None:
-        return None
+        return
     with tempfile.TemporaryDirectory(prefix="runback-check-") as scratch:
         folder = Path(scratch)
         check = Trial.of(call, number=-1, sweep="check", folder=folder, threads=slots.threads, parent=None)
         for _ in range(1 + RETRIES["lost"]):
-            outcome = _outcome(engine, check)
+            outcome, notices = _outcome(engine, check)
             if not (isinstance(outcome, messages.Failed) and outcome.kind == "lost"):
                 break
-    return _raise_if_failed(outcome)
+    _raise_if_failed(outcome)
+    say(*notices)
 
 
-def _outcome(engine: LocalEngine, trial: Trial) -> messages.Outcome:
+def _outcome(engine: LocalEngine, trial: Trial) -> tuple[messages.Outcome, list[str]]:
+    """Run a check to its end, and return how it ended and its notices, each once."""
     engine.start(trial)
+    notices: dict[str, None] = {}
     try:
         while True:
             for event in engine.events(1.0):
                 if isinstance(event, Ended):
-                    return event.outcome
+                    return event.outcome, list(notices)
+                if isinstance(event.message, messages.Attribute) and event.message.name == NOTICE:
+                    notices[event.message.value] = None
     finally:  # on Ctrl-C it may be in the middle of a download
         engine.kill(trial.number)
 

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from runback.classifier.data import image_cache
 from runback.classifier.data.image_cache import Decoding, cached
 from runback.errors import DataError
 
@@ -198,3 +199,12 @@ def test_a_pipe_in_the_place_of_a_lock_is_told_at_once(tmp_path):
     os.mkfifo(tmp_path / ".ones.lock")
     with pytest.raises(DataError, match="it is no ordinary file"):
         cached(tmp_path, "ones", KEY, ones)
+
+
+def test_progress_is_said_in_lines_where_there_is_no_terminal(cache, monkeypatch, capsys):
+    monkeypatch.setattr(image_cache, "LINE_SECONDS", -1.0)
+    cached(cache, "ones", KEY, ones)
+    assert capsys.readouterr().err.splitlines() == [
+        "ones: 4 of 8 images read",
+        "ones: 8 of 8 images read",
+    ]

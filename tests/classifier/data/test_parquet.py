@@ -43,10 +43,12 @@ def test_a_single_file_is_cut_in_two_with_images_beside_their_labels(write, cach
         assert dataset.class_names == ("0", "1", "2")
 
 
-def test_training_decodes_no_test_image_of_a_single_file(write, cache, encoded):
+def test_test_images_of_a_single_file_are_checked_before_training(write, cache, encoded):
     test = rows(load("test", cache=cache, path=write("whole.parquet")))
     images = [b"not to be read" if row in test else encoded((row, 0, 0)) for row in range(200)]
-    assert len(load("train", cache=cache, path=write(image=images))) == 160
+    with pytest.raises(DataError, match=r"row 2: expected an image; .* and 20 more .40 of 200 images"):
+        load("train", cache=cache, path=write(image=images))
+    assert len(load("train", cache=cache, path=write(image=images), broken="skip")) == 160
 
 
 def test_a_folder_has_one_file_for_each_split(write, cache):
@@ -175,7 +177,7 @@ def test_a_corrupt_image_is_named_with_its_row(write, cache, encoded):
 
 
 @pytest.mark.parametrize(
-    ("column", "values"), [("label", ["cat"] * 200), ("label", [0.5] * 200), ("image", [1] * 200)]
+    ("column", "values"), [("label", [b"cat"] * 200), ("label", [0.5] * 200), ("image", [1] * 200)]
 )
 def test_columns_of_another_type_are_refused(write, cache, column, values):
     with pytest.raises(DataError, match=f"data.parquet: expected i.* in column '{column}'; got "):

@@ -66,6 +66,14 @@ def artifact(project, run, name):
     return Path(project.client().download_artifacts(run.info.run_id, name)).read_text()
 
 
+def test_a_sweep_says_once_what_is_trained_on(swept):
+    _, printed = swept
+    lines = printed.splitlines()
+    first = lines.index("data: synthetic, 4 classes, 460 train, 52 validation, test not opened")
+    assert lines[first + 1] == "  images: 8 x 8 pixels, grey"
+    assert printed.count("data: ") == 1
+
+
 def test_every_trial_is_a_child_run_with_curves(swept):
     project, _ = swept
     parent, children = parent_and_children(project)

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 import numpy as np
 
+from runback.classifier.data.reading.reading_report import Origin
 from runback.errors import DataError
 
 MAX_CLASSES = 100_000
@@ -18,12 +19,15 @@ class Dataset:
     """Labelled images of one size; raises DataError when the three parts do not fit together.
 
     `images` are uint8 of shape (n, height, width, channels) with 1 or 3 channels, possibly a read-only
-    memory map. `labels` are int64 of shape (n,): positions in `class_names`.
+    memory map. `labels` are int64 of shape (n,): positions in `class_names`. A training split can bring the
+    `validation` split that its source sets apart, and its `origin`.
     """
 
     images: np.ndarray
     labels: np.ndarray
     class_names: tuple[str, ...]
+    validation: "Dataset | None" = None
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         _check_images(self.images)
@@ -47,7 +51,8 @@ class Dataset:
         first = int(indices[0]) if len(indices) else 0
         is_run = first >= 0 and np.array_equal(indices, np.arange(first, first + len(indices)))
         rows = slice(first, first + len(indices)) if is_run else indices
-        return type(self)(self.images[rows], self.labels[rows], self.class_names)
+        origin = None if self.origin is None else self.origin.take(rows)
+        return type(self)(self.images[rows], self.labels[rows], self.class_names, self.validation, origin)
 
 
 def check_class_names(class_names: tuple[str, ...], where: str = "") -> None:

@@ -1,24 +1,42 @@
-"""A folder of PNG and JPEG files, one sub-folder per class."""
+"""A folder of image files, one sub-folder per class."""
 
-import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from runback.classifier.data.dataset import Dataset, Split
-from runback.classifier.data.image_cache import Decoding, absolute, cached, fingerprint
-from runback.classifier.data.image_decoding import BATCH, SUFFIXES, decoded
+from runback.classifier.data.dataset import Dataset, Split, check_class_names
+from runback.classifier.data.image_cache import absolute
+from runback.classifier.data.image_decoding import Item
+from runback.classifier.data.reading.image_formats import (
+    NO_FILE,
+    NO_IMAGE,
+    is_named_as_image,
+    kind_of,
+)
+from runback.classifier.data.reading.image_tree import LOST, files_under
+from runback.classifier.data.reading.reading_report import BrokenImage, BrokenImages, Duplicates, cases
+from runback.classifier.data.reading.source_splits import (
+    Background,
+    Depth,
+    ReadingOptions,
+    SourceFiles,
+    SplitFiles,
+    batches_of,
+    load_split,
+)
+from runback.classifier.data.reading.split_folders import EXPECTED, SplitName, class_folders
 from runback.classifier.data.split import TEST_FRACTION, held_out
 from runback.errors import DataError
 
-Pixels = Annotated[int, Field(ge=1, le=4096)]
-Labelled = list[tuple[Path, int]]
+BESIDE = "images beside the folders of the classes"
 
-EXPECTED = (
-    "a folder with one sub-folder of PNG or JPEG images per class, or with such folders in train/ and test/"
-)
+Pixels = Annotated[int, Field(ge=1, le=4096)]
 
 
 def load(
@@ -29,34 +47,36 @@ def load(
     height: Pixels = 32,
     width: Pixels = 32,
     channels: Literal[1, 3] = 3,
+    background: Background = "white",
+    depth: Depth | None = None,
     test_fraction: float = TEST_FRACTION,
+    broken: BrokenImages = "refuse",
+    duplicates: Duplicates = "keep",
+    strict: bool = False,
 ) -> Dataset:
     """Return one split of the images in a folder, resized (bilinear) to `height` x `width` pixels.
 
-    Classes are the sub-folders of `path` by name; images may lie deeper in them. Where `path` has both
-    train/ and test/ (or train/ and nothing else) the classes are in there, those of train/ count for
-    both. Without test/, `test_fraction` is cut off: stratified, with a fixed seed, decided from the names,
-    so that no test image is opened for training. Hidden and other files are skipped. Raises DataError for
-    a missing folder, less than two classes, a class without images, and a broken image (named).
+    Classes are the sub-folders of `path` by name; images may lie deeper in them. Where the sub-folders are
+    called train, training, val, valid, validation, dev, test or testing, in any case, they are splits and the
+    classes are in them (or, the other way round, such folders are in each class); those of the training
+    split count for all. Without a test split, `test_fraction` is cut off: stratified, with a fixed seed,
+    decided from the names. What is an image is decided by content; it is decoded as an image viewer shows it
+    (see `displayed`). Raises DataError for a missing folder, less than two classes, a class without images,
+    and broken images (named).
     """
-    root = _root(path)
-    try:
-        files, names = _listed(root, split, test_fraction)
-    except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
-    key = {
-        "files": fingerprint(file for file, _ in files),
-        "class_names": names,
-        "image": [height, width, channels],
-    }
+    source = _source(_root(path), test_fraction)
+    options = ReadingOptions(channels, (height, width), background, depth, broken, duplicates, strict)
+    return load_split(source, split, options, cache)
 
-    def decode() -> Decoding:
-        items: list[tuple[str, bytes | Path]] = [(str(file), file) for file, _ in files]
-        batches = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
-        labels = np.array([label for _, label in files], np.int64)
-        return Decoding(decoded(batches, channels=channels, size=(height, width)), labels, names)
 
-    return cached(cache, f"folder-{split}", key, decode)
+@dataclass
+class _Listing:
+    """The images of classes' folders, in order, and what else is there."""
+
+    items: list[Item] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    keys: list[tuple[Any, ...]] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
 def _root(path: Path | None) -> Path:
@@ -68,50 +88,78 @@ def _root(path: Path | None) -> Path:
     return root
 
 
-def _listed(root: Path, split: Split, test_fraction: float) -> tuple[Labelled, tuple[str, ...]]:
-    """Return the split's files with their labels, in the order of their names, and the class names."""
-    folders = {folder.name for folder in _folders(root)}
-    if {"train", "test"} <= folders:
-        names = _class_names(root / "train")
-        return _labelled(root / split, names), names
-    top = root / "train" if folders == {"train"} else root
-    names = _class_names(top)
-    files = _labelled(top, names)
-    train, test = held_out(np.array([label for _, label in files]), test_fraction)
-    return [files[i] for i in (train if split == "train" else test)], names
+def _source(root: Path, test_fraction: float) -> SourceFiles:
+    folders = class_folders(root)
+    check_class_names(folders.names, "data.path: ")
+    listings = {split: _listed(classes, folders.names, root) for split, classes in folders.splits.items()}
+    splits: dict[SplitName, SplitFiles] = {split: _files(one) for split, one in listings.items()}
+    if "test" not in splits:
+        whole = listings["train"]
+        train, test = held_out(np.array(whole.labels), test_fraction)
+        splits |= {"train": _files(whole, train), "test": _files(whole, test)}
+    beside = [(kind, _relative(file, root)) for kind, file in folders.beside.left_out]
+    for file in folders.beside.files:
+        is_image = isinstance(_looked_at(file, _relative(file, root))[0], Path)
+        beside.append((BESIDE if is_image else NO_IMAGE, _relative(file, root)))
+    left_out = cases([*beside, *(one for listing in listings.values() for one in listing.left_out)])
+    return SourceFiles("folder", root, f"{root}/", folders.names, splits, left_out)
 
 
-def _class_names(top: Path) -> tuple[str, ...]:
-    names = tuple(folder.name for folder in _folders(top))
-    if len(names) < 2:
-        raise DataError(f"data.path: expected {EXPECTED}, at least two classes; got {len(names)} in {top}")
-    return names
+def _listed(classes: Mapping[str, Path], names: Sequence[str], root: Path) -> _Listing:
+    """Return the images of each class, sorted by their paths."""
+    listing = _Listing()
+    for label, name in enumerate(names):
+        if name not in classes:
+            continue
+        found = files_under(classes[name])
+        before = len(listing.items)
+        for file in found.files:
+            relative = _relative(file, root)
+            source, key = _looked_at(file, relative)
+            if isinstance(source, str):
+                listing.left_out.append((source, relative))
+            else:
+                listing.items.append((relative, source))
+                listing.labels.append(label)
+                listing.keys.append(key)
+        listing.left_out += [(kind, _relative(path, root)) for kind, path in found.left_out]
+        if len(listing.items) == before:
+            others = f", but {len(found.files):,} other files" if found.files else ""
+            raise DataError(f"{classes[name]}: expected images; got none{others}")
+    return listing
 
 
-def _labelled(top: Path, names: tuple[str, ...]) -> Labelled:
-    strange = [folder.name for folder in _folders(top) if folder.name not in names]
-    if strange:
-        raise DataError(f"{top / strange[0]}: expected one of the training classes {', '.join(names)}")
-    return [(file, label) for label, name in enumerate(names) for file in _images(top / name)]
+def _looked_at(file: Path, relative: str) -> tuple[Path | BrokenImage | str, tuple[Any, ...]]:
+    """Return an image's file, or why it is broken, or as what else it is left out; and what decides that."""
+    try:
+        status = file.stat()
+    except OSError as error:
+        if is_named_as_image(relative):
+            reason = f"cannot be read: {error.strerror}"
+            return BrokenImage(relative, reason), (str(file), reason)
+        return LOST, ()
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+        if is_named_as_image(relative):
+            reason = "expected an ordinary file; it is none"
+            return BrokenImage(relative, reason), (str(file), reason)
+        return NO_FILE, ()
+    found = kind_of(file, relative)
+    key = (str(file), status.st_size, status.st_mtime_ns)
+    if found.kind == "other":
+        return found.detail, key
+    return (file if found.kind == "image" else BrokenImage(relative, found.detail)), key
 
 
-def _images(folder: Path) -> list[Path]:
-    found: list[Path] = []
-    for parent, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if _is_image(name)]
-    if not found:
-        raise DataError(f"{folder}: expected PNG or JPEG images ({', '.join(SUFFIXES)}); got none")
-    return sorted(found)
+def _files(listing: _Listing, rows: np.ndarray | None = None) -> SplitFiles:
+    rows = np.arange(len(listing.items)) if rows is None else rows
+    items = [listing.items[row] for row in rows]
+    return SplitFiles(
+        labels=np.array(listing.labels, np.int64)[rows],
+        names=[name for name, _ in items],
+        key=[listing.keys[row] for row in rows],
+        batches=partial(batches_of, items),
+    )
 
 
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
-
-
-def _raise(error: OSError) -> None:
-    raise error  # os.walk would skip what it may not read
-
-
-def _folders(top: Path) -> list[Path]:
-    return sorted(entry for entry in top.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+def _relative(file: Path, root: Path) -> str:
+    return str(file)[len(str(root)) :].lstrip("/")

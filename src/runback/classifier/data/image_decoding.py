@@ -1,23 +1,24 @@
-"""PNG and JPEG to arrays, several at a time, with the broken one named."""
+"""Encoded images to arrays, several at a time, with the broken one named."""
 
+import hashlib
 import io
 import math
 import os
-import struct
 import warnings
-import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from runback.classifier.data.reading.image_formats import UNDECODABLE, formats_of
+from runback.classifier.data.reading.image_modes import WHITE, Colour, displayed, oriented_size
+from runback.classifier.data.reading.reading_report import BrokenImage, ImageFacts, SplitReading
 from runback.errors import DataError
 
-FORMATS = ("PNG", "JPEG")
-SUFFIXES = (".png", ".jpg", ".jpeg")
 BATCH = 64
 """Images decoded between two writes: few enough that 64 large photographs fit in memory."""
 
@@ -27,34 +28,57 @@ BLOCK = 2**28
 TASK = 8
 """Images a thread takes at once: one by one, handing out tiny images costs more than decoding them."""
 
-BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    EOFError,
-    KeyError,
-    IndexError,
-    struct.error,
-    zlib.error,
-)
-"""Errors that Pillow raises on broken PNG and JPEG data."""
+Item = tuple[str, bytes | Path | BrokenImage]
+"""One encoded image: what to call it in a message, and its bytes or its file, or why there are none."""
 
-Item = tuple[str, bytes | Path]
-"""One encoded image: what to call it in a message, and its bytes or its file."""
+Decoded = tuple[np.ndarray | None, ImageFacts | BrokenImage]
+
+
+@dataclass(frozen=True)
+class ImageForm:
+    """The form in which images are wanted."""
+
+    channels: int = 3
+    """1: grey, 3: RGB."""
+    size: tuple[int, int] | None = None
+    """Height and width to resize to, bilinear; None: all images have the first one's."""
+    background: Colour = WHITE
+    """What shows through transparent pixels."""
+    depth: int = 16
+    """The bits of grey images of 16 bits that are in use."""
 
 
 def decoded(
-    batches: Iterable[list[Item]], *, channels: int, size: tuple[int, int] | None
+    batches: Iterable[list[Item]],
+    *,
+    channels: int = 3,
+    size: tuple[int, int] | None = None,
+    form: ImageForm | None = None,
+    reading: SplitReading | None = None,
 ) -> Iterator[np.ndarray]:
     """Decode batch after batch; yield uint8 arrays (m, height, width, channels).
 
-    `channels` is 1 (grey) or 3 (RGB); transparency and EXIF orientation are ignored, as Keras ignores
-    them. `size` is (height, width) to resize to, bilinear; with None all images must have the first
-    one's. Raises DataError that names the image which is broken, too large, or of another size.
+    Images come as an image viewer shows them, see `displayed`. `form` says what they become, or `channels`
+    and `size` alone do. With a `reading`, that is told of each image, and broken ones are skipped. Raises
+    DataError that names the image which is broken or too large, or of another size than the first.
     """
+    form = form or ImageForm(channels, size)
+    for images in _decoded(batches, form, SplitReading() if reading is None else reading, reading is None):
+        if images:
+            yield np.stack(images)
+
+
+def checked(batches: Iterable[list[Item]], form: ImageForm, reading: SplitReading) -> Iterator[int]:
+    """Decode batch after batch, tell `reading` of each image and keep none; yield how many were read."""
+    for images in _decoded(batches, form, reading, refuses=False):
+        yield len(images)
+
+
+def _decoded(
+    batches: Iterable[list[Item]], form: ImageForm, reading: SplitReading, refuses: bool
+) -> Iterator[list[np.ndarray]]:
     # Pillow only warns up to twice its limit; a decompression bomb is an error here. It also warns of
-    # broken EXIF data, which nobody reads. Set before the threads start: a filter holds for all of them.
+    # broken metadata, which nobody reads. Set before the threads start: a filter holds for all of them.
     warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     expected = None
@@ -65,54 +89,55 @@ def decoded(
                 count = 1 if expected is None else max(1, BLOCK // math.prod(expected))
                 block, rest = rest[:count], rest[count:]
                 parts = [block[start : start + TASK] for start in range(0, len(block), TASK)]
-                done = pool.map(partial(_images, channels=channels, size=size, expected=expected), parts)
-                images = [image for part in done for image in part]
-                expected = images[0].shape
-                yield np.stack(images)
+                done = pool.map(partial(_images, form=form, expected=expected), parts)
+                images = []
+                for (name, _), (image, facts) in zip(
+                    block, (one for part in done for one in part), strict=True
+                ):
+                    if refuses and isinstance(facts, BrokenImage):
+                        raise DataError(f"{name}: {facts.reason}")
+                    reading.add(name, facts)
+                    images += [] if image is None else [image]
+                if images:
+                    expected = images[0].shape
+                yield images
 
 
-def _images(
-    items: list[Item], *, channels: int, size: tuple[int, int] | None, expected: tuple[int, ...] | None
-) -> list[np.ndarray]:
-    return [_image(name, source, channels, size, expected) for name, source in items]
+def _images(items: list[Item], *, form: ImageForm, expected: tuple[int, ...] | None) -> list[Decoded]:
+    return [_image(name, source, form, expected) for name, source in items]
 
 
 def _image(
-    name: str,
-    source: bytes | Path,
-    channels: int,
-    size: tuple[int, int] | None,
-    expected: tuple[int, ...] | None,
-) -> np.ndarray:
+    name: str, source: bytes | Path | BrokenImage, form: ImageForm, expected: tuple[int, ...] | None
+) -> Decoded:
+    if isinstance(source, BrokenImage):
+        return None, source
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as file:
-            if size is None and expected is not None:
-                _check_size(name, (file.height, file.width), expected)
-            image = _converted(file, channels)
-            if size is not None:
-                image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            return np.asarray(image).reshape(image.height, image.width, channels)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(
-            f"{name}: too large an image: expected at most {Image.MAX_IMAGE_PIXELS} pixels"
-        ) from error
-    except UnidentifiedImageError as error:
-        raise DataError(f"{name}: expected a PNG or JPEG image; this is none, or a broken one") from error
-    except BROKEN as error:
-        raise DataError(f"{name}: cannot be decoded: {str(error) or type(error).__name__}") from error
-
-
-def _converted(image: Image.Image, channels: int) -> Image.Image:
-    if image.mode.startswith("I;16"):  # Pillow would clip 16 bits to 8, which leaves a white image
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert(
-            "L" if channels == 1 else "RGB"
-        )
-    if image.mode in ("I", "F"):
-        raise ValueError(f"expected 8 or 16 bits a channel; got Pillow's mode {image.mode}")
-    if image.mode == "P":
-        image = image.convert("RGBA")  # else Pillow warns about palettes with transparency
-    mode = "L" if channels == 1 else "RGB"
-    return image if image.mode == mode else image.convert(mode)
+        # Not by its path: Pillow would map a TIFF file's pixels, and turn those wrong.
+        stream = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        with stream, Image.open(stream, formats=formats_of(name)) as file:
+            if form.size is None and expected is not None:
+                _check_size(name, oriented_size(file), expected)
+            view = displayed(file, channels=form.channels, background=form.background, depth=form.depth)
+        image = view.image
+        size = (image.height, image.width)
+        digest = hashlib.blake2b(f"{size} {image.mode} ".encode(), digest_size=16)
+        digest.update(image.tobytes())
+        facts = ImageFacts(digest.digest(), size, tuple(view.kinds), view.brightest)
+        if form.size is None and expected is not None:
+            _check_size(name, size, expected)
+        elif form.size is not None:
+            image = image.resize((form.size[1], form.size[0]), Image.Resampling.BILINEAR)
+        return np.asarray(image).reshape(image.height, image.width, form.channels), facts
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        reason = f"too large an image: expected at most {Image.MAX_IMAGE_PIXELS} pixels"
+    except UnidentifiedImageError:
+        reason = "expected an image; this is none, or a broken one"
+    except DataError:
+        raise
+    except UNDECODABLE as error:
+        reason = f"cannot be decoded: {(str(error).splitlines() or [type(error).__name__])[0]}"
+    return None, BrokenImage(name, reason)
 
 
 def _check_size(name: str, size: tuple[int, int], expected: tuple[int, ...]) -> None:

@@ -1,15 +1,37 @@
 """Images and labels in the columns of parquet files, the layout of data set hubs."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from runback.classifier.data.dataset import Dataset, Split, check_labels
-from runback.classifier.data.image_cache import Decoding, absolute, cached, fingerprint
-from runback.classifier.data.parquet_columns import read_class_names, read_images, read_labels
-from runback.classifier.data.split import TEST_FRACTION, TEST_SEED, held_out
+from runback.classifier.data.dataset import Dataset, Split
+from runback.classifier.data.image_cache import absolute, fingerprint
+from runback.classifier.data.image_decoding import Item
+from runback.classifier.data.parquet_columns import (
+    check_image_column,
+    encoded_images,
+    read_class_names,
+    read_label_column,
+)
+from runback.classifier.data.reading.class_labels import LabelColumn, positions
+from runback.classifier.data.reading.parquet_shards import EXPECTED, ParquetSplits, parquet_splits
+from runback.classifier.data.reading.reading_report import BrokenImages, Duplicates, cases
+from runback.classifier.data.reading.source_splits import (
+    Background,
+    Depth,
+    ReadingOptions,
+    SourceFiles,
+    SplitFiles,
+    load_split,
+)
+from runback.classifier.data.reading.split_folders import SplitName
+from runback.classifier.data.split import TEST_FRACTION, held_out
 from runback.errors import DataError, InputError
 
 Pixels = Annotated[int, Field(ge=1, le=4096)]
@@ -26,70 +48,117 @@ def load(
     height: Pixels | None = None,
     width: Pixels | None = None,
     channels: Literal[1, 3] = 3,
+    background: Background = "white",
+    depth: Depth | None = None,
     test_fraction: float = TEST_FRACTION,
+    broken: BrokenImages = "refuse",
+    duplicates: Duplicates = "keep",
+    strict: bool = False,
 ) -> Dataset:
-    """Return one split of a parquet file, or of a folder with train.parquet and test.parquet.
+    """Return one split of a parquet file, or of a folder with a file, or shards, for each split.
 
-    `image_column` holds PNG or JPEG bytes or a struct with a field `bytes`; `label_column` integers from
-    0. Class names come from `class_names`, else from Hugging Face's metadata, else they are "0", "1", …
-    Images are resized (bilinear) to `height` x `width` pixels; without these all must have one size. A
-    single file is cut by `test_fraction`: stratified, with a fixed seed. Raises DataError that names the
-    file and, where there is one, the row (from 0).
+    `image_column` holds the bytes of images or a struct with a field `bytes`; `label_column` numbers or
+    names. Class names come from `class_names`, else from Hugging Face's metadata, else they are the labels in
+    use, sorted (see `class_labels.positions`). Images are decoded as an image viewer shows them (see
+    `displayed`) and resized (bilinear) to `height` x `width` pixels; without these all must have one size.
+    Where no file is the test split, `test_fraction` is cut off: stratified, with a fixed seed. Raises
+    DataError that names the file and, where there is one, the row (from 0).
     """
-    files = _files(path)
+    found = _files(path)
     size = _size(height, width)
-    key = {
-        "files": fingerprint(files.values()),
-        "columns": [image_column, label_column],
-        "class_names": class_names,
-        "image": [size, channels],
-        "test": [test_fraction, TEST_SEED] if len(files) == 1 else None,
-    }
-
-    def decode() -> Decoding:
-        names = class_names or _class_names(files["train"], label_column)
-        file = files.get(split, files["train"])
-        labels = read_labels(file, label_column)
-        check_labels(labels, len(names), f"{file}: ")
-        rows = np.arange(len(labels))
-        if len(files) == 1:
-            rows = held_out(labels, test_fraction)[0 if split == "train" else 1]
-        blocks = read_images(file, image_column, rows, channels=channels, size=size)
-        return Decoding(blocks, labels[rows], names)
-
-    return cached(cache, f"parquet-{split}", key, decode)
+    source = _source(found, absolute(path or Path()), image_column, label_column, class_names, test_fraction)
+    options = ReadingOptions(channels, size, background, depth, broken, duplicates, strict)
+    return load_split(source, split, options, cache)
 
 
-def _files(path: Path | None) -> dict[Split, Path]:
-    """Return the files by split; a single one, to be cut in two, is called train."""
-    expected = "a parquet file, or a folder with train.parquet and test.parquet"
+def _files(path: Path | None) -> ParquetSplits:
     if path is None:
-        raise DataError(f"data.path: expected {expected}; got null; set data.path=PATH")
-    path = absolute(path)
-    if path.is_file():
-        return {"train": path}
-    found: dict[Split, Path] = {"train": path / "train.parquet"}
-    if not found["train"].is_file():
-        raise DataError(
-            f"data.path: expected {expected}; got {path}"
-            + ("" if path.is_dir() else ", which does not exist")
-        )
-    if (path / "test.parquet").is_file():
-        found["test"] = path / "test.parquet"
-    return found
+        raise DataError(f"data.path: expected {EXPECTED}; got null; set data.path=PATH")
+    return parquet_splits(absolute(path))
 
 
-def _class_names(file: Path, column: str) -> tuple[str, ...]:
-    names = read_class_names(file, column)
-    if names:
-        return names
-    labels = read_labels(file, column)
-    highest = int(labels.max(initial=0))
-    if highest >= len(labels):
-        raise DataError(
-            f"{file}: expected labels from 0 without large gaps; got {highest} in {len(labels)} rows"
+def _source(
+    found: ParquetSplits,
+    path: Path,
+    image_column: str,
+    label_column: str,
+    class_names: tuple[str, ...] | None,
+    test_fraction: float,
+) -> SourceFiles:
+    columns = {split: _labels(files, label_column) for split, files in found.files.items()}
+    stored = _stored_names(found, label_column)
+    labels, names, notes = positions(columns, class_names, stored)
+    root = path if path.is_dir() else path.parent
+    splits: dict[SplitName, SplitFiles] = {}
+    for split, files in found.files.items():
+        table = _Table(files, columns[split], labels[split], root, image_column, label_column)
+        if split == "train" and "test" not in found.files:
+            train, test = held_out(labels[split], test_fraction)
+            splits |= {
+                "train": table.rows(train, [test_fraction, 0]),
+                "test": table.rows(test, [test_fraction, 1]),
+            }
+        else:
+            splits[split] = table.rows(np.arange(len(labels[split])), None)
+    left_out = cases((kind, str(file.relative_to(root))) for kind, file in found.left_out)
+    return SourceFiles("parquet", path, f"{root}/", names, splits, left_out, notes)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The rows of one split, in its files one after the other."""
+
+    files: Sequence[Path]
+    column: LabelColumn
+    labels: np.ndarray
+    root: Path
+    image_column: str
+    label_column: str
+
+    def rows(self, rows: np.ndarray, cut: Any) -> SplitFiles:
+        """Return the images at `rows` (rising, from 0); `cut` says how these were chosen."""
+        parts = []
+        start = 0
+        for file, (_, n) in zip(self.files, self.column.files, strict=True):
+            check_image_column(file, self.image_column)
+            inner = rows[(rows >= start) & (rows < start + n)] - start
+            parts.append((file, str(file.relative_to(self.root)), inner))
+            start += n
+        return SplitFiles(
+            labels=self.labels[rows],
+            names=[f"{name} row {row}" for _, name, inner in parts for row in inner],
+            key=[fingerprint(self.files), self.image_column, self.label_column, cut],
+            batches=partial(_batches, parts, self.image_column),
         )
-    return tuple(str(label) for label in range(highest + 1))
+
+
+def _stored_names(found: ParquetSplits, column: str) -> tuple[str, ...] | None:
+    """Return the class names in the training split's first file. Errors: DataError where others differ."""
+    first = found.files["train"][0]
+    names = read_class_names(first, column)
+    if names is None:
+        return None
+    for file in chain(*found.files.values()):
+        others = read_class_names(file, column)
+        if others is not None and others != names:
+            raise DataError(
+                f"{file}: expected the class names of {first.name}, in its order: "
+                f"{', '.join(names):.200}; got {', '.join(others):.200}"
+            )
+    return names
+
+
+def _labels(files: Sequence[Path], column: str) -> LabelColumn:
+    parts = [read_label_column(file, column) for file in files]
+    rows = [(str(file), len(part)) for file, part in zip(files, parts, strict=True)]
+    if len({part.dtype for part in parts}) > 1:
+        raise DataError(f"{files[0]}: expected labels of one type in all its shards")
+    return LabelColumn(np.concatenate(parts), rows)
+
+
+def _batches(files: Sequence[tuple[Path, str, np.ndarray]], image_column: str) -> Iterator[list[Item]]:
+    for file, name, rows in files:
+        yield from encoded_images(file, image_column, rows, name)
 
 
 def _size(height: int | None, width: int | None) -> tuple[int, int] | None:

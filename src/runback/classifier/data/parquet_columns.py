@@ -12,8 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from runback.classifier.data.image_decoding import BATCH, Item, decoded
+from runback.classifier.data.reading.reading_report import BrokenImage
 from runback.errors import DataError
 from runback.system.text.listing import nearest
+
+TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
 MAX_ROWS = 50_000_000
 """Rows of a file: a label repeated a billion times takes a few bytes of it."""
@@ -22,19 +25,36 @@ MAX_ROWS = 50_000_000
 def read_labels(file: Path, column: str) -> np.ndarray:
     """Return the integer labels of all rows, int64 of shape (n,); reads no image.
 
-    Raises DataError for a file that is not parquet or truncated, a missing column (naming the nearest),
-    no rows, labels that are no integers, or a null (naming the row, from 0).
+    Raises DataError for labels that are no integers, and as `read_label_column` does.
+    """
+    values = read_label_column(file, column)
+    if values.dtype == object:
+        raise DataError(f"{file}: expected integers in column {column!r}; got text")
+    return values
+
+
+def read_label_column(file: Path, column: str) -> np.ndarray:
+    """Return the labels of all rows: int64, or Python text as objects, of shape (n,); reads no image.
+
+    A dictionary's labels are what it has for them. Raises DataError for a file that is not parquet or
+    truncated, a missing column (naming the nearest), no rows, labels that are neither integers nor text, or a
+    null (naming the row, from 0).
     """
     with _opened(file) as table:
         _check_column(table.schema_arrow, column, file)
         values = table.read(columns=[column]).column(0)
-        if not pa.types.is_integer(values.type):
-            raise DataError(f"{file}: expected integers in column {column!r}; got {values.type}")
+        if pa.types.is_dictionary(values.type):
+            values = values.cast(values.type.value_type)
+        is_text = any(test(values.type) for test in TEXTS)
+        if not (is_text or pa.types.is_integer(values.type)):
+            raise DataError(f"{file}: expected integers or text in column {column!r}; got {values.type}")
         if not len(values):
             raise DataError(f"{file}: expected rows; got none")
         if values.null_count:
             row = pc.index(values.is_null(), True).as_py()
             raise DataError(f"{file}: expected a label in column {column!r}; got null at row {row}")
+        if is_text:
+            return np.array(values.to_pylist(), object)
         return np.asarray(values.cast(pa.int64()).to_numpy())
 
 
@@ -57,29 +77,44 @@ def read_images(
     The column holds PNG or JPEG bytes, or a struct with a field `bytes`. See `decoded` for `size`, what it
     does and raises; images at other rows are skipped undecoded.
     """
-    return decoded(_encoded(file, column, rows), channels=channels, size=size)
+    return decoded(encoded_images(file, column, rows, str(file)), channels=channels, size=size)
 
 
-def _encoded(file: Path, column: str, rows: np.ndarray) -> Iterator[list[Item]]:
+def check_image_column(file: Path, column: str) -> None:
+    """Raise DataError unless a file has a column that can hold images; reads none."""
     with _opened(file) as table:
         _check_column(table.schema_arrow, column, file)
         _check_bytes(table.schema_arrow.field(column).type, column, file)
+
+
+def encoded_images(file: Path, column: str, rows: np.ndarray, name: str) -> Iterator[list[Item]]:
+    """Return the bytes of the images at `rows` (rising, from 0); `name` is what items call the file.
+
+    A null is a broken image.
+    """
+    check_image_column(file, column)
+    with _opened(file) as table:
         start = 0
         for batch in table.iter_batches(BATCH, columns=[column], use_threads=False):
             low, high = np.searchsorted(rows, [start, start + len(batch)])
             if high > low:
-                yield _items(batch.column(0), rows[low:high], start, file, column)
+                yield _items(batch.column(0), rows[low:high], start, name, column)
             start += len(batch)
 
 
-def _items(values: Any, rows: np.ndarray, start: int, file: Path, column: str) -> list[Item]:
+def _items(values: Any, rows: np.ndarray, start: int, name: str, column: str) -> list[Item]:
     values = values.take(pa.array(rows - start))
     if pa.types.is_struct(values.type):
         values = pc.struct_field(values, "bytes")
-    if values.null_count:
-        row = rows[pc.index(values.is_null(), True).as_py()]
-        raise DataError(f"{file}: expected an image in column {column!r}; got null at row {row}")
-    return [(f"{file} row {row}", value) for row, value in zip(rows, values.to_pylist(), strict=True)]
+    return [_item(row, value, name, column) for row, value in zip(rows, values.to_pylist(), strict=True)]
+
+
+def _item(row: int, value: bytes | None, name: str, column: str) -> Item:
+    called = f"{name} row {row}"
+    if value is None:
+        reason = f"expected an image in column {column!r}; got null at row {row}"
+        return called, BrokenImage(called, reason)
+    return called, value
 
 
 @contextmanager

@@ -5,15 +5,20 @@ repeatable and should not move when a library changes how it rounds or draws.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
 from pydantic import SkipValidation
 
 from runback.classifier.data.dataset import Dataset
-from runback.errors import InputError
+from runback.classifier.data.reading.duplicates import without_held_out
+from runback.errors import DataError, InputError
 
 Method = Literal["stratified", "tail"]
+
+LISTED = 20
+"""Classes whose numbers a message has."""
 
 TEST_FRACTION = 0.2
 TEST_SEED = 0
@@ -52,10 +57,54 @@ def split(
 ) -> tuple[Dataset, Dataset]:
     """Cut down a training split and return (train, validation); the knobs are those of a data config.
 
-    Raises InputError, see `limited` and `train_validation`.
+    A validation split that the source brings is taken as it is. Raises InputError, see `limited` and
+    `train_validation`, and DataError for a class that has no image in one of the splits.
     """
-    kept = limited(dataset, limit, validation_seed)
-    return train_validation(kept, method=validation_split, fraction=validation_fraction, seed=validation_seed)
+    train = limited(without_held_out(dataset, None), limit, validation_seed)
+    validation = dataset.validation
+    if validation is None:
+        train, validation = train_validation(
+            train, method=validation_split, fraction=validation_fraction, seed=validation_seed
+        )
+    train = without_held_out(train, validation)
+    _check_classes(train, validation, validation_split)
+    return train, validation
+
+
+def _check_classes(train: Dataset, validation: Dataset, method: Method) -> None:
+    """Raise DataError, with the numbers and a way out, where a class is missing in a split."""
+    parts = [np.bincount(one.labels, minlength=len(train.class_names)) for one in (train, validation)]
+    words = ["train", "validation"]
+    if train.origin is not None:
+        parts.append(np.array(train.origin.report.test_counts))
+        words.append("test")
+    lacking = np.flatnonzero(np.min(parts, axis=0) == 0)
+    if not len(lacking):
+        return
+    numbers = [
+        f"{train.class_names[label]}: "
+        + ", ".join(f"{part[label]:,} {word}" for part, word in zip(parts, words, strict=True))
+        for label in lacking[:LISTED]
+    ]
+    more = f" and {len(lacking) - LISTED:,} more classes" if len(lacking) > LISTED else ""
+    raise DataError(
+        f"data: expected images of each class in each split; got {'; '.join(numbers)}{more}: "
+        + _way_out(parts, method if train.validation is None else None)
+    )
+
+
+def _way_out(parts: Sequence[np.ndarray], method: Method | None) -> str:
+    """Return what gives each split images of each class; `method` has drawn the validation split, if any."""
+    is_trained, is_validated = parts[0].min() > 0, parts[1].min() > 0
+    if method == "tail" and not is_validated:
+        return "data.validation_split=stratified draws from every class"
+    if method is not None and is_trained and not is_validated:
+        return "raise data.validation_fraction, add images, or take the class away"
+    if is_trained and is_validated:
+        return (
+            "add images to it, take the class away, or raise data.test_fraction if that cuts the test split"
+        )
+    return "add images to it, or take the class away"
 
 
 def train_validation(
@@ -63,8 +112,9 @@ def train_validation(
 ) -> tuple[Dataset, Dataset]:
     """Cut a validation split off; return (train, validation), each in the original order.
 
-    `stratified` draws ceil(n * fraction) images from the seed, every class in its proportion; `tail` takes
-    the last ones, as Keras' `validation_split` does. Raises InputError unless fraction lies in (0, 1) and
+    `stratified` draws ceil(n * fraction) images from the seed, every class in its proportion, and of a rare
+    class at least one that leaves another to train on; `tail` takes the last ones, as Keras'
+    `validation_split` does. Raises InputError unless fraction lies in (0, 1) and
     neither part is empty.
     """
     if method not in get_args(Method):
@@ -82,14 +132,15 @@ def train_validation(
     if method == "tail":
         order = np.arange(len(dataset))
         return dataset.take(order[:-count]), dataset.take(order[-count:])
-    validation = _drawn(dataset.labels, count, _generator(seed), least=0)
+    validation = _drawn(dataset.labels, count, _generator(seed), least=1, spares_last=True)
     return dataset.take(_others(dataset.labels, validation)), dataset.take(validation)
 
 
 def held_out(labels: np.ndarray, fraction: float = TEST_FRACTION) -> tuple[np.ndarray, np.ndarray]:
     """Return the positions of (train, test) where a source has no test split of its own.
 
-    Stratified by label and drawn with the fixed TEST_SEED; only labels are needed, no image is read.
+    Stratified by label and drawn with the fixed TEST_SEED, of a rare class at least one that leaves another
+    to train on; only labels are needed, no image is read.
     Raises InputError unless fraction lies in (0, 1) and neither part is empty.
     """
     count = _share(len(labels), fraction) if 0 < fraction < 1 else 0
@@ -98,7 +149,7 @@ def held_out(labels: np.ndarray, fraction: float = TEST_FRACTION) -> tuple[np.nd
             "data.test_fraction must lie in (0, 1) and leave neither split empty; "
             f"got {fraction} of {len(labels)} images"
         )
-    test = _drawn(labels, count, np.random.default_rng(TEST_SEED), least=0)
+    test = _drawn(labels, count, np.random.default_rng(TEST_SEED), least=1, spares_last=True)
     return _others(labels, test), test
 
 
@@ -106,11 +157,23 @@ def _share(n: int, fraction: float) -> int:
     return math.ceil(round(n * fraction, 9))  # 100 * 0.07 is 7.000000000000001, and means 7
 
 
-def _drawn(labels: np.ndarray, count: int, generator: np.random.Generator, *, least: int) -> np.ndarray:
-    """Draw `count` positions, each class in its proportion but at least `least` (or all it has)."""
+def _drawn(
+    labels: np.ndarray,
+    count: int,
+    generator: np.random.Generator,
+    *,
+    least: int,
+    spares_last: bool = False,
+) -> np.ndarray:
+    """Draw `count` positions, each class in its proportion but at least `least`, or all it has.
+
+    `spares_last` leaves one image of a class that has fewer. Where `count` is too small for `least` of each
+    class, the proportion alone counts.
+    """
     sizes = np.unique(labels, return_counts=True)[1]
     takes = _apportioned(sizes, count)
-    for rare, enough in enumerate(np.minimum(sizes, least)):
+    enough_of_each = np.minimum(sizes - 1 if spares_last else sizes, least)
+    for rare, enough in enumerate(enough_of_each if enough_of_each.sum() <= count else []):
         while takes[rare] < enough:
             takes[np.argmax(takes)] -= 1
             takes[rare] += 1

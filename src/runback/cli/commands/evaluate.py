@@ -1,6 +1,7 @@
 """`runback evaluate`: opens the test split, once per run."""
 
 import json
+import logging
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -8,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 from rich.table import Table
 
+from runback.classifier.build import load_data
+from runback.classifier.data.dataset import Dataset
+from runback.classifier.data.dataset_hash import content_hash
+from runback.classifier.data.reading.data_summary import DataSummary
 from runback.classifier.stored_network import load_network, stored_config
 from runback.classifier.train_config import SPLIT_KNOBS
-from runback.errors import InputError
+from runback.errors import DataError, InputError
 from runback.runs.run_reference import run_id
-from runback.runs.schema import CONFUSION, EVALUATION
+from runback.runs.schema import CONFUSION, EVALUATION, RECORD, read_record
 from runback.system.config import targets
 from runback.system.config.written_config import refuse_left_out, resolved
 from runback.system.options import Parser
@@ -22,13 +27,15 @@ from runback.system.text.screen import Screen
 from runback.system.text.terminal import say, say_json
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.mlflow_limits import metric_name
-from runback.tracking.read.find_runs import find_run, read_text
+from runback.tracking.read.find_runs import artifact_files, find_run, read_bytes, read_text
 from runback.tracking.store import Store, open_store
-from runback.tracking.tags import TEST_IMAGES_TAG
+from runback.tracking.tags import TEST_IMAGES_TAG, TRAIN_HASH_TAG, VALIDATION_HASH_TAG
 from runback.tracking.write.run import Run
 
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
     from runback.classifier.evaluation.classification import ClassificationReport
+
+_logger = logging.getLogger(__name__)
 
 
 def main(argv: list[str]) -> int:
@@ -53,17 +60,20 @@ def main(argv: list[str]) -> int:
         note = "this run was evaluated before: the test split is opened once, this is its recorded report"
         _show(json.loads(read_text(store, found_id, EVALUATION)), options.json, note)
         return 0
-    _show(_evaluate(store, layout, found_id), options.json)
+    _show(_evaluate(store, layout, found_id, found.data.tags), options.json)
     return 0
 
 
-def _evaluate(store: Store, layout: Layout, run_id: str) -> dict[str, Any]:
+def _evaluate(store: Store, layout: Layout, run_id: str, tags: Mapping[str, str]) -> dict[str, Any]:
     """Open the test split, log what the run's network does on it, and return the report."""
     config = stored_config(store, run_id)
     refuse_left_out({"data": config["data"]})
     config = resolved(OmegaConf.create(config))
-    spec = {key: value for key, value in config["data"].items() if key not in SPLIT_KNOBS}
     declared = targets.declared_modules(layout.root)
+    train, validation = load_data(config["data"], declared, layout.data)
+    _refuse_other_data({TRAIN_HASH_TAG: train, VALIDATION_HASH_TAG: validation}, tags)
+    _warn_of_other_tests(DataSummary.of(train, validation, ""), store, run_id)
+    spec = {key: value for key, value in config["data"].items() if key not in SPLIT_KNOBS}
     test = targets.build(spec, where="data", declared=declared, split="test", cache=layout.data)
 
     with silenced():
@@ -73,6 +83,30 @@ def _evaluate(store: Store, layout: Layout, run_id: str) -> dict[str, Any]:
     report = evaluate(network, test)
     _log(Run(store, run_id), report)
     return {"run": run_id, **report.as_dict()}
+
+
+def _refuse_other_data(splits: Mapping[str, Dataset], tags: Mapping[str, str]) -> None:
+    """Raise DataError, with the test split unopened, where the run was trained on other images than these.
+
+    `splits` are by the tags that hold their hashes.
+    """
+    for tag, dataset in splits.items():
+        recorded, now = tags.get(tag), content_hash(dataset)
+        if recorded not in (None, now):
+            raise DataError(
+                "the images or labels are not those that the run was trained on, and its test split stays "
+                f"closed: {tag.rpartition('.')[2]} content: recorded {recorded[:12]}, now {now[:12]}"
+            )
+
+
+def _warn_of_other_tests(now: DataSummary, store: Store, run_id: str) -> None:
+    """Warn where the test images are not those that were checked before the run was trained."""
+    if RECORD not in artifact_files(store, run_id):
+        return
+    recorded = read_record(read_bytes(store, run_id, RECORD), RECORD).get("data_summary", {})
+    before = recorded.get("test_sha256")
+    if before is not None and before != now.test_sha256:
+        _logger.warning("the test images or labels have changed since run %s was trained", run_id)
 
 
 def _log(run: Run, report: "ClassificationReport") -> None:

@@ -1,0 +1,157 @@
+"""Finds classes and splits in the folders of a data set, by the names that people give to splits."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from runback.classifier.data.reading.image_tree import ListedFiles, folders_in
+from runback.errors import DataError
+
+SplitName = Literal["train", "validation", "test"]
+
+NAMES: Mapping[str, SplitName] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""What splits are called, in any case."""
+
+ALIKE = re.compile(rf"\W*\d*\W*({'|'.join(NAMES)})[ _.-]*(set|sets|data|dataset|images?|imgs?|split|\d+)?")
+"""What looks like a split, and is none by its name."""
+
+PARTS = frozenset(
+    {
+        *("image", "images", "img", "imgs", "jpegimages", "jpegs", "pngs", "photos", "pictures"),
+        *("annotation", "annotations", "label", "labels", "mask", "masks", "meta", "metadata", "xml", "xmls"),
+        *("bboxes", "boxes", "segmentation", "segmentations", "trimaps", "groundtruth", "ground_truth"),
+    }
+)
+"""What folders are called that hold a part of each example, not a class."""
+
+EXPECTED = (
+    "a folder with one sub-folder of images per class, or with such folders in train/, val/ and test/ "
+    "(val/ and test/ may be missing)"
+)
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """The folder of each class, in each split that the folders show, and what lies beside them."""
+
+    splits: Mapping[SplitName, Mapping[str, Path]]
+    beside: ListedFiles
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes: those of the training split, sorted by name."""
+        return tuple(self.splits["train"])
+
+
+def class_folders(root: Path) -> ClassFolders:
+    """Return the classes' folders in `root`, `root`/split/class or `root`/class/split.
+
+    Raises DataError where folders of splits and others are mixed, where two are the same split, where there
+    is no training split, where another split has a class that is not trained, and for less than two classes.
+    """
+    folders, beside = folders_in(root)
+    splits = split_names([folder.name for folder in folders], root)
+    if splits:
+        parts = {}
+        for name, part in splits.items():
+            inner, more = folders_in(root / part)
+            parts[name] = {folder.name: folder for folder in inner}
+            beside = _joined(beside, more)
+    else:
+        parts, beside = _splits_in_classes(folders, root, beside)
+    _check(parts, root if not splits else root / splits["train"])
+    return ClassFolders(parts, beside)
+
+
+def split_names(names: Sequence[str], where: Path) -> dict[SplitName, str]:
+    """Return which of these names is which split; an empty dict where none is a split's.
+
+    Raises DataError for names that are mixed, or two of one split, or none of them to train.
+    """
+    known = {name: NAMES[name.lower()] for name in names if name.lower() in NAMES}
+    alike = [name for name in names if ALIKE.fullmatch(name.lower())]
+    if not known and len(alike) > 1 and len(alike) == len(names) and _are_several_splits(alike):
+        raise DataError(
+            f"data.path: {_listed(alike)} in {where} look like splits, not classes: call them train, val and "
+            "test, or set data.path to the folder that holds the classes"
+        )
+    if not known:
+        return {}
+    others = [name for name in names if name not in known]
+    if others:
+        raise DataError(
+            f"data.path: expected {EXPECTED}; got splits and others in {where}: {_listed(known)} beside "
+            f"{_listed(others)}; move the others away, or all classes into a folder train"
+        )
+    found: dict[SplitName, str] = {}
+    for name, split in known.items():
+        if split in found:
+            raise DataError(
+                f"data.path: expected one {split} split in {where}; got {found[split]} and {name}"
+            )
+        found[split] = name
+    if "train" not in found:
+        raise DataError(f"data.path: expected a split to train on in {where}; got {_listed(known)} only")
+    return found
+
+
+def _splits_in_classes(
+    folders: Sequence[Path], root: Path, beside: ListedFiles
+) -> tuple[dict[SplitName, dict[str, Path]], ListedFiles]:
+    inner = {folder.name: folders_in(folder) for folder in folders}
+    divided = [name for name, (parts, _) in inner.items() if any(p.name.lower() in NAMES for p in parts)]
+    if not divided:
+        return {"train": {folder.name: folder for folder in folders}}, beside
+    found: dict[SplitName, dict[str, Path]] = {}
+    for name, (parts, more) in inner.items():
+        splits = split_names([part.name for part in parts], root / name)
+        if not splits:
+            raise DataError(
+                f"data.path: expected each class in {root} to hold the same splits; {divided[0]} has some, "
+                f"{name} has none"
+            )
+        beside = _joined(beside, more)
+        for split, part in splits.items():
+            found.setdefault(split, {})[name] = root / name / part
+    return found, beside
+
+
+def _check(parts: Mapping[SplitName, Mapping[str, Path]], top: Path) -> None:
+    names = tuple(parts["train"])
+    if len(names) < 2:
+        deeper = [folder for folder in parts["train"].values() if len(folders_in(folder)[0]) > 1]
+        hint = f"; are the classes in {deeper[0]}? set data.path to it" if deeper else ""
+        raise DataError(
+            f"data.path: expected {EXPECTED}, at least two classes; got {len(names)} in {top}{hint}"
+        )
+    aspects = [name for name in names if name.lower() in PARTS]
+    if len(aspects) == len(names):
+        raise DataError(
+            f"data.path: {_listed(names)} in {top} look like parts of each example, not classes: "
+            f"expected {EXPECTED}"
+        )
+    for folders in parts.values():
+        strange = [folder for name, folder in folders.items() if name not in names]
+        if strange:
+            raise DataError(f"{strange[0]}: expected one of the training classes {_listed(names)}")
+
+
+def _are_several_splits(names: Iterable[str]) -> bool:
+    found = [ALIKE.fullmatch(name.lower()) for name in names]
+    return len({NAMES[one[1]] for one in found if one}) > 1
+
+
+def _joined(one: ListedFiles, other: ListedFiles) -> ListedFiles:
+    return ListedFiles([*one.files, *other.files], [*one.left_out, *other.left_out])
+
+
+def _listed(names: Iterable[str], most: int = 20) -> str:
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,351 @@
+"""Files of each mode, depth, orientation and format that Pillow writes, against what a viewer shows."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
+
+from runback.classifier.data import folder
+from runback.classifier.data.image_decoding import ImageForm, decoded
+from runback.classifier.data.reading import image_modes
+from runback.classifier.data.reading.image_modes import displayed
+from runback.classifier.data.reading.reading_report import SplitReading
+from runback.errors import DataError
+
+RANDOM = np.random.default_rng(0)
+RGB = Image.fromarray(RANDOM.integers(0, 256, (12, 9, 3), dtype=np.uint8))
+ALPHA = Image.fromarray(RANDOM.integers(0, 256, (12, 9), dtype=np.uint8))
+SMOOTH = RGB.resize((40, 30), Image.Resampling.BICUBIC)
+DEEP = RANDOM.integers(0, 65536, (12, 9)).astype(np.uint16)
+
+
+def with_alpha(image):
+    result = image.convert("LA" if image.mode == "L" else "RGBA")
+    result.putalpha(ALPHA.resize(image.size))
+    return result
+
+
+def oriented(number):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = number
+    return {"exif": exif}
+
+
+TRANSPARENT_PALETTE = {"transparency": bytes(range(0, 256, 8))}
+
+
+def palette(image):
+    return image.quantize(32)
+
+
+def frames():
+    return {"save_all": True, "append_images": [Image.new("RGB", RGB.size, grey) for grey in ("red", "blue")]}
+
+
+FILES = {
+    "RGB PNG": (RGB, "PNG", {}, []),
+    "RGB JPEG": (SMOOTH, "JPEG", {}, []),
+    "progressive JPEG": (SMOOTH, "JPEG", {"progressive": True, "subsampling": 0}, []),
+    "grey JPEG": (SMOOTH.convert("L"), "JPEG", {}, ["GREY"]),
+    "CMYK JPEG": (SMOOTH.convert("CMYK"), "JPEG", {}, ["CMYK"]),
+    "CMYK TIFF": (RGB.convert("CMYK"), "TIFF", {}, ["CMYK"]),
+    "black and white PNG": (RGB.convert("1"), "PNG", {}, ["GREY"]),
+    "black and white TIFF": (RGB.convert("1"), "TIFF", {"compression": "group4"}, ["GREY"]),
+    "grey PNG": (RGB.convert("L"), "PNG", {}, ["GREY"]),
+    "grey PNG with alpha": (with_alpha(RGB.convert("L")), "PNG", {}, ["GREY", "TRANSPARENT"]),
+    "RGBA PNG": (with_alpha(RGB), "PNG", {}, ["TRANSPARENT"]),
+    "opaque RGBA PNG": (RGB.convert("RGBA"), "PNG", {}, []),
+    "RGBA TIFF": (with_alpha(RGB), "TIFF", {}, ["TRANSPARENT"]),
+    "RGBA WebP": (with_alpha(RGB), "WEBP", {"lossless": True, "exact": True}, ["TRANSPARENT"]),
+    "RGBA AVIF": (with_alpha(SMOOTH), "AVIF", {}, ["TRANSPARENT"]),
+    "RGBA TGA": (with_alpha(RGB), "TGA", {}, ["TRANSPARENT"]),
+    "RGBA ICO": (with_alpha(RGB.resize((32, 32))), "ICO", {"sizes": [(32, 32)]}, ["TRANSPARENT"]),
+    "RGBA BMP of 32 bits": (with_alpha(RGB), "BMP", {}, []),
+    "RGBA JPEG 2000": (with_alpha(SMOOTH), "JPEG2000", {}, ["TRANSPARENT"]),
+    "RGBA QOI": (with_alpha(RGB), "QOI", {}, ["TRANSPARENT"]),
+    "RGBA DDS": (with_alpha(RGB), "DDS", {}, ["TRANSPARENT"]),
+    "palette PNG": (palette(RGB), "PNG", {}, ["PALETTE"]),
+    "palette PNG with transparent colour": (
+        palette(RGB),
+        "PNG",
+        {"transparency": 3},
+        ["PALETTE", "TRANSPARENT"],
+    ),
+    "palette PNG with alpha": (
+        palette(RGB),
+        "PNG",
+        TRANSPARENT_PALETTE,
+        ["PALETTE", "TRANSPARENT"],
+    ),
+    "RGB PNG with transparent colour": (
+        RGB,
+        "PNG",
+        {"transparency": tuple(RGB.getpixel((0, 0)))},
+        ["TRANSPARENT"],
+    ),
+    "grey PNG with transparent grey": (
+        RGB.convert("L"),
+        "PNG",
+        {"transparency": RGB.convert("L").getpixel((1, 1))},
+        ["GREY", "TRANSPARENT"],
+    ),
+    "GIF": (palette(RGB), "GIF", {}, ["PALETTE"]),
+    "animated GIF": (RGB, "GIF", frames(), ["SEVERAL", "PALETTE"]),
+    "animated WebP": (RGB, "WEBP", {**frames(), "lossless": True}, ["SEVERAL"]),
+    "animated PNG": (RGB, "PNG", frames(), ["SEVERAL"]),
+    "TIFF of three pages": (RGB, "TIFF", frames(), ["SEVERAL"]),
+    "MPO": (SMOOTH, "MPO", {"save_all": True, "append_images": [SMOOTH]}, ["SEVERAL"]),
+    "BMP": (RGB, "BMP", {}, []),
+    "PPM": (RGB, "PPM", {}, []),
+    "PCX": (RGB, "PCX", {}, []),
+    "SGI": (RGB, "SGI", {}, []),
+    "LZW TIFF": (RGB, "TIFF", {"compression": "tiff_lzw"}, []),
+    "JPEG TIFF": (SMOOTH, "TIFF", {"compression": "jpeg"}, None),
+    "YCbCr TIFF": (SMOOTH.convert("YCbCr"), "TIFF", {}, ["OTHER_COLOURS"]),
+    **{f"JPEG of orientation {n}": (SMOOTH, "JPEG", oriented(n), ["TURNED"]) for n in range(2, 9)},
+    "JPEG of orientation 9": (SMOOTH, "JPEG", oriented(9), []),
+    "PNG of orientation 6": (RGB, "PNG", oriented(6), ["TURNED"]),
+    "WebP of orientation 3": (RGB, "WEBP", {**oriented(3), "lossless": True}, ["TURNED"]),
+    "TIFF of orientation 6": (RGB, "TIFF", oriented(6), ["TURNED"]),
+    "LZW TIFF of orientation 8": (RGB, "TIFF", {**oriented(8), "compression": "tiff_lzw"}, ["TURNED"]),
+    "RGBA PNG of orientation 5": (with_alpha(RGB), "PNG", oriented(5), ["TURNED", "TRANSPARENT"]),
+    "RGBA TIFF of orientation 7": (with_alpha(RGB), "TIFF", oriented(7), ["TURNED", "TRANSPARENT"]),
+}
+SUFFIXES = {"TGA": ".tga", "PCX": ".pcx"}
+
+
+def saved(image, kind, options):
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def reference(data, background="white"):
+    """Return what Pillow's own functions make of a file."""
+    with Image.open(io.BytesIO(data)) as file:
+        image = ImageOps.exif_transpose(file)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        below = Image.new("RGBA", image.size, background)
+        image = Image.alpha_composite(below, image)
+    return np.asarray(image.convert("RGB")).astype(int)
+
+
+def read(data, name="file", **form):
+    """Decode one file, and return its pixels and the names of the kinds it was counted as."""
+    reading = SplitReading()
+    pixels = next(decoded([[(name, data)]], form=ImageForm(**form), reading=reading))[0]
+    texts = {text: name for name, text in vars(image_modes).items() if isinstance(text, str)}
+    return pixels, sorted(texts.get(kind, kind) for kind in reading.converted)
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_file_decodes_to_what_a_viewer_shows_and_is_counted(case):
+    image, kind, options, kinds = FILES[case]
+    data = saved(image, kind, options)
+    pixels, counted = read(data, f"file{SUFFIXES.get(kind, '')}")
+    expected = reference(data)
+    assert pixels.shape == expected.shape
+    assert np.abs(pixels - expected).max() <= 1
+    if kinds is not None:
+        assert counted == sorted(kinds)
+
+
+def test_a_folder_of_odd_files_is_read_as_a_viewer_shows_each(tmp_path):
+    files = {}
+    for number, (image, kind, options, _) in enumerate(FILES.values()):
+        data = saved(image, kind, options)
+        for name in ("cat", "dog"):
+            file = tmp_path / "odd" / name / f"{number}{SUFFIXES.get(kind, '')}"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+            files[f"{name}/{file.name}"] = reference(data).astype(np.uint8)
+    train = folder.load("train", cache=tmp_path / "cache", path=tmp_path / "odd")
+    test = folder.load("test", cache=tmp_path / "cache", path=tmp_path / "odd")
+    names = [*train.origin.names, *train.origin.report.test_names]
+    assert sorted(names) == sorted(files)
+    for name, pixels in zip(names, np.concatenate([train.images, test.images]), strict=True):
+        expected = Image.fromarray(files[name]).resize((32, 32), Image.Resampling.BILINEAR)
+        assert np.abs(pixels.astype(int) - np.asarray(expected)).max() <= 1, name
+    assert train.origin.report.left_out == {}
+    assert len(train.origin.report.converted) == 7
+
+
+@pytest.mark.parametrize("case", ["RGBA PNG", "palette PNG with alpha", "grey PNG with alpha"])
+def test_the_background_is_a_knob(case):
+    image, kind, options, _ = FILES[case]
+    data = saved(image, kind, options)
+    pixels, _ = read(data, background=(10, 200, 30))
+    assert np.abs(pixels - reference(data, (10, 200, 30))).max() <= 1
+
+
+def test_different_transparent_images_stay_different():
+    """Drawings whose colour is black everywhere, and whose shape is in their alpha only."""
+    drawings = []
+    for n in range(96):
+        alpha = np.random.default_rng(n).integers(0, 2, (12, 12)) * 255
+        image = Image.new("RGBA", (12, 12))
+        image.putalpha(Image.fromarray(alpha.astype(np.uint8)))
+        drawings.append(saved(image, "PNG", {}))
+    blocks = list(decoded([[(str(n), data) for n, data in enumerate(drawings)]], channels=1, size=(12, 12)))
+    assert len({image.tobytes() for image in np.concatenate(blocks)}) == 96
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG2000"])
+def test_grey_of_16_bits_is_scaled_by_its_whole_range(kind):
+    pixels, kinds = read(saved(Image.fromarray(DEEP), kind, {}))
+    assert np.abs(pixels[..., 0] - DEEP / 257).max() <= 1
+    assert kinds == ["16 bits of grey scaled to 8, 65,535 being white", "GREY"]
+
+
+def test_a_pgm_of_16_bits_is_scaled_by_the_maximum_that_it_states():
+    data = b"P5 9 12 4095\n" + (DEEP >> 4).astype(">u2").tobytes()
+    pixels, _ = read(data)
+    assert np.abs(pixels[..., 0] - (DEEP >> 4) / 4095 * 255).max() <= 1
+
+
+def test_grey_of_12_bits_is_scaled_by_its_own_range():
+    view = displayed(Image.fromarray(DEEP >> 4), channels=1, depth=12)
+    assert np.abs(np.asarray(view.image) - (DEEP >> 4) / 4095 * 255).max() <= 1
+    assert view.brightest == int((DEEP >> 4).max())
+
+
+def test_a_transparent_value_of_16_bits_shows_the_background():
+    values = DEEP.copy()
+    values[3, 4] = 777
+    pixels, kinds = read(saved(Image.fromarray(values), "PNG", {"transparency": 777}))
+    assert pixels[3, 4].tolist() == [255, 255, 255]
+    assert "TRANSPARENT" in kinds
+
+
+def test_colour_of_16_bits_is_cut_and_counted():
+    values = RANDOM.integers(0, 65536, (12, 9, 3)).astype(">u2")
+    pixels, kinds = read(b"P6 9 12 65535\n" + values.tobytes())
+    assert np.abs(pixels - values / 257).max() <= 1
+    assert kinds == ["HIGH_BITS"]
+    pixels, kinds = read(png_of_16_bits(values))
+    assert np.abs(pixels - values / 257).max() <= 1
+    assert kinds == ["HIGH_BITS"]
+
+
+def png_of_16_bits(values):
+    """Pillow reads colours of 16 bits, and does not write them."""
+
+    def chunk(name, content):
+        return (
+            struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        )
+
+    height, width = values.shape[:2]
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.fromarray(RANDOM.random((4, 4)).astype(np.float32)),
+        Image.fromarray(RANDOM.integers(0, 2**31, (4, 4)).astype(np.int32)),
+        Image.fromarray(np.full((4, 4), -5, np.int32)),
+    ],
+)
+def test_numbers_without_a_white_of_their_own_are_refused_by_name(image):
+    with pytest.raises(DataError, match=r"file: cannot be decoded: expected .* no white of their own"):
+        list(decoded([[("file", saved(image, "TIFF", {}))]]))
+
+
+def wide_profile():
+    """Return a profile whose red, green and blue are not sRGB's: Pillow can build one of Lab only."""
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+
+
+def swapped_profile():
+    """Return sRGB's own profile under another name, with red and blue exchanged."""
+    content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, blue = content.index(b"rXYZ"), content.index(b"bXYZ")
+    content[red : red + 4], content[blue : blue + 4] = b"bXYZ", b"rXYZ"
+    return bytes(content).replace(b"s\0R\0G\0B", b"m\0i\0n\0e").replace(b"sRGB", b"mine")
+
+
+def test_the_colours_of_a_profile_are_converted_and_counted():
+    profile = swapped_profile()
+    data = saved(RGB, "PNG", {"icc_profile": profile})
+    pixels, kinds = read(data)
+    expected = ImageCms.profileToProfile(
+        RGB, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+    )
+    assert np.abs(pixels - np.asarray(expected).astype(int)).max() <= 1
+    assert np.abs(pixels - np.asarray(RGB).astype(int)).max() > 50
+    assert kinds == ["PROFILE"]
+
+
+def test_the_profile_of_srgb_changes_nothing():
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    pixels, kinds = read(saved(RGB, "PNG", {"icc_profile": profile}))
+    np.testing.assert_array_equal(pixels, np.asarray(RGB))
+    assert kinds == []
+
+
+@pytest.mark.parametrize("profile", [b"no profile", wide_profile()])
+def test_a_profile_that_does_not_fit_is_ignored_as_viewers_do(profile):
+    pixels, kinds = read(saved(RGB, "PNG", {"icc_profile": profile}))
+    np.testing.assert_array_equal(pixels, np.asarray(RGB))
+    assert kinds == []
+
+
+def test_lab_becomes_rgb():
+    lab = Image.merge("LAB", [Image.new("L", (4, 4), 255), *[Image.new("L", (4, 4), 128)] * 2])
+    view = displayed(lab, channels=3)
+    assert np.asarray(view.image).min() >= 254
+    assert view.kinds == [image_modes.OTHER_COLOURS]
+
+
+@pytest.mark.parametrize("mode", ["La", "RGBa", "PA", "HSV", "RGBX", "I;16", "I"])
+def test_modes_of_no_common_format_are_displayed(mode):
+    deep = Image.fromarray(DEEP)
+    image = deep if mode == "I;16" else Image.fromarray(DEEP.astype(np.int32)) if mode == "I" else None
+    if mode == "PA":
+        image = palette(RGB).convert("PA")
+    elif image is None:
+        image = with_alpha(RGB.convert("L") if mode == "La" else RGB) if mode.endswith("a") else RGB
+        image = image.convert(mode)
+    assert displayed(image, channels=3).image.mode == "RGB"
+    assert displayed(image, channels=1).image.mode == "L"
+
+
+def test_colour_in_a_grey_set_is_counted():
+    assert read(saved(RGB, "PNG", {}), channels=1)[1] == ["COLOUR"]
+    assert read(saved(RGB.convert("L"), "PNG", {}), channels=1)[1] == []
+
+
+def test_broken_exif_data_is_ignored_as_viewers_do():
+    info = PngImagePlugin.PngInfo()
+    info.add(b"eXIf", b"MM\0*\xff\xff\xff\xff")
+    pixels, _ = read(saved(RGB, "PNG", {"pnginfo": info}))
+    np.testing.assert_array_equal(pixels, np.asarray(RGB))
+
+
+@pytest.mark.parametrize("case", [case for case in FILES if not case.startswith("JPEG of orientation")])
+def test_a_damaged_file_is_named_or_decoded_and_never_another_error(case):
+    image, kind, options, _ = FILES[case]
+    whole = saved(image, kind, options)
+    for trial in range(40):
+        data = bytearray(whole)
+        at = int(RANDOM.integers(0, len(data)))
+        if trial % 2:
+            del data[at:]
+        else:
+            data[at] ^= int(RANDOM.integers(1, 256))
+        try:
+            list(decoded([[(f"file{SUFFIXES.get(kind, '')}", bytes(data))]], size=(4, 4)))
+        except DataError as error:
+            assert str(error).startswith("file")  # noqa: PT017 - some damage does not show
