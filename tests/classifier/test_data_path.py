@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
@@ -32,7 +30,9 @@ def test_an_override_gets_an_absolute_path_that_means_the_same(tmp_path, monkeyp
         "data.path=null",
         "data.path=${oc.env:IMAGES}",
         "data.path='${oc.env:IMAGES}/x'",
-        "data.path=a,b",
+        "data.path=/a,/b",
+        "data.path=a,${oc.env:IMAGES}",
+        "data.path=a,null",
         "data.path=~/x",
         "data.path=[",
         "model.path=flowers",
@@ -43,16 +43,28 @@ def test_other_overrides_stay_as_they_are(override):
     assert with_absolute_override(override) == override
 
 
+@pytest.mark.parametrize("value", ["a,/b", "'a',/b", "choice(a,/b)"])
+def test_each_of_several_paths_becomes_absolute(tmp_path, monkeypatch, value):
+    monkeypatch.chdir(tmp_path)
+    assert with_absolute_override(f"data.path={value}") == f"data.path='{tmp_path}/a','/b'"
+
+
 def test_a_home_is_followed(monkeypatch):
     monkeypatch.setenv("HOME", "/home/somebody")
     assert with_absolute_override("data.path='~/x'") == "data.path='/home/somebody/x'"
 
 
-def test_a_path_of_a_config_file_is_made_absolute_and_a_variable_is_left(monkeypatch):
+def test_a_path_of_a_config_file_is_one_of_the_project_and_a_variable_is_left(tmp_path, monkeypatch):
     relative = OmegaConf.create({"data": {"path": "flowers"}, "seed": 1})
-    assert with_absolute_path(relative).data.path == str(Path("flowers").absolute())
+    assert with_absolute_path(relative, tmp_path).data.path == f"{tmp_path}/flowers"
     assert relative.data.path == "flowers"
     monkeypatch.setenv("IMAGES", "flowers")
     for data in ({"path": "${oc.env:IMAGES}"}, {"path": None}, {"path": "/abs"}, {"n_train": 3}):
         config = OmegaConf.create({"data": data})
-        assert with_absolute_path(config) is config
+        assert with_absolute_path(config, tmp_path) is config
+
+
+def test_a_path_of_a_config_file_may_begin_with_a_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    config = OmegaConf.create({"data": {"path": "~/x"}})
+    assert with_absolute_path(config, tmp_path).data.path == "/home/somebody/x"

@@ -15,7 +15,6 @@ from runback.classifier.build import Prepared
 from runback.classifier.record import (
     RecordedCode,
     code_here,
-    data_summary,
     run_description,
     run_files,
     run_params,
@@ -41,7 +40,6 @@ from runback.runs.schema import (
 from runback.sweeping.study.attributes import RUN_ID
 from runback.sweeping.trials.trial import STORE_PATIENCE, TrialClient
 from runback.system import signing_key
-from runback.system.text.terminal import say
 from runback.tracking.store import open_store
 from runback.tracking.tags import SIGNATURE_TAG
 from runback.tracking.write.outbox import say_what_waits
@@ -116,7 +114,6 @@ class Recording:
         spec, code = self._spec, self._code.result()
         record = run_record(spec, prepared.train, prepared.validation, code)
         self._prepared = prepared
-        say(*data_summary(spec, prepared.train, prepared.validation).lines(), stream=self._stream)
         self._run = self._continuation.run if self._continuation else self._start(record)
         self._ends.enter_context(recording(self._run))
         self._ends.enter_context(system_metrics(self._run))

@@ -17,12 +17,11 @@ from omegaconf import DictConfig
 
 from runback.classifier import hydra_app, record
 from runback.classifier.build import checked_data, prepare
-from runback.classifier.data_path import with_absolute_path
 from runback.classifier.preload import PRELOAD
 from runback.classifier.train_config import GROUPS, TrainingSpec, check_parts
 from runback.errors import InputError, StoreError
 from runback.runs.continuation import Continuation, continue_trial
-from runback.sweeping.task import NOTICE, Task
+from runback.sweeping.task import Task
 from runback.sweeping.trials import trial as trials
 from runback.sweeping.trials.trial import Trial, TrialClient
 from runback.system.config import targets
@@ -68,7 +67,7 @@ def training_spec(cfg: DictConfig, trial: Trial | None) -> TrainingSpec:
     spare(choices.values())
     overrides = written_overrides(hydra.overrides.task)
     return TrainingSpec.of(
-        with_absolute_path(cfg),
+        cfg,
         share=available_cores() if trial is None else trial.threads,
         folder=Path(hydra.runtime.output_dir),
         layout=Layout(project_root()),
@@ -130,6 +129,7 @@ def train(
     there; `tags` are set on a new run, besides its own; progress is shown on `stream`, by default stdout.
     """
     data = checked_data(spec)  # before TensorFlow, which takes seconds to import
+    say(*record.data_summary(spec, *data).lines(), stream=stream)
     with silenced():
         from runback.classifier.recording import recorded_training
         from runback.classifier.training.fit import compile_model, fit
@@ -174,8 +174,7 @@ def check(cfg: DictConfig, threads: int) -> None:
     open_store(layout)
     client = trials.current()
     if client is not None:
-        for line in record.data_summary(spec, prepared.train, prepared.validation).lines():
-            client.attribute(NOTICE, line)
+        client.notice(record.data_summary(spec, prepared.train, prepared.validation).lines())
 
 
 def warm_up(cfg: DictConfig, threads: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Self
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from runback.classifier.data_path import with_absolute_path
 from runback.errors import InputError
 from runback.runs.objectives import OBJECTIVES
 from runback.system.config import targets
@@ -159,8 +160,11 @@ class TrainingSpec:
     ) -> Self:
         """Return a training by this config; `share` are its CPU threads where the config names none.
 
+        A relative data.path is one of the project's folder.
+
         Errors: InputError for what cannot be resolved, and for values that a `TrainingConfig` cannot have.
         """
+        cfg = with_absolute_path(cfg, layout.root)
         config = resolved(cfg)
         options: TrainingConfig = OmegaConf.to_object(cfg.training)  # type: ignore[assignment]
         threads = share if options.threads is None else options.threads

@@ -41,7 +41,7 @@ from runback.sweeping.study.study_store import (
 )
 from runback.sweeping.study.trial_label import trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
-from runback.sweeping.task import NOTICE, Task
+from runback.sweeping.task import Task
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.devices import devices
@@ -276,16 +276,16 @@ def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slo
 
 
 def _outcome(engine: LocalEngine, trial: Trial) -> tuple[messages.Outcome, list[str]]:
-    """Run a check to its end, and return how it ended and its notices, each once."""
+    """Run a check to its end, and return how it ended and the lines of its notices, each notice once."""
     engine.start(trial)
-    notices: dict[str, None] = {}
+    notices: dict[tuple[str, ...], None] = {}
     try:
         while True:
             for event in engine.events(1.0):
                 if isinstance(event, Ended):
-                    return event.outcome, list(notices)
-                if isinstance(event.message, messages.Attribute) and event.message.name == NOTICE:
-                    notices[event.message.value] = None
+                    return event.outcome, [line for notice in notices for line in notice]
+                if isinstance(event.message, messages.Notice):
+                    notices[event.message.lines] = None
     finally:  # on Ctrl-C it may be in the middle of a download
         engine.kill(trial.number)
 

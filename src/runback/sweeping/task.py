@@ -7,9 +7,6 @@ from typing import Any, Self
 from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
-NOTICE = "notice"
-"""The attribute by which a check tells what a person should know before the sweep."""
-
 CheckParts = Callable[[DictConfig, str, tuple[str, ...] | None], None]
 """Raises InputError for a config, named by the text, whose parts the modules declared cannot build."""
 
@@ -29,7 +26,7 @@ class Task:
     """Raises InputError for a config, and a number of CPU threads, that `run` would refuse, without training.
 
     A sweep calls it on the corners of its search space before its first trial, in a trial's process. The
-    values that it gives the attribute NOTICE are lines that the sweep says once it has passed, each once.
+    notices of its `TrialClient` are printed once all have passed, each once.
     """
     warm_up: Callable[[DictConfig, int], None] | None = None
     """Does ahead what takes long the first time, in a process that waits for its trial.

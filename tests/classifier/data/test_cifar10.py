@@ -8,6 +8,8 @@ import pytest
 
 from runback.classifier.data.cifar10 import load
 from runback.classifier.data.dataset_hash import content_hash
+from runback.classifier.data.reading.duplicates import TRAIN_IN_TEST, duplicates
+from runback.classifier.data.reading.reading_report import Case
 from runback.errors import DataError, InputError
 from runback.system.config.targets import build
 
@@ -39,18 +41,32 @@ def test_the_archive_its_folder_and_the_batches_give_the_same_images(folder, cif
     assert len(hashes) == 1
 
 
-def test_a_split_needs_only_its_own_batches(folder, cache):
+def test_what_the_test_split_lacks_is_found_before_training(folder, cache):
     (folder / "cifar-10-batches-bin" / "test_batch.bin").unlink()
-    assert len(load("train", cache=cache, path=folder)) == 100
-    with pytest.raises(DataError, match=r"expected test_batch.bin beside the others"):
-        load("test", cache=cache, path=folder)
+    for split in ("train", "test"):
+        with pytest.raises(DataError, match=r"expected test_batch.bin beside the others"):
+            load(split, cache=cache, path=folder)
 
 
-def test_training_never_opens_the_test_table(tables, cache):
+def test_a_test_split_needs_only_its_own_batches(folder, cache):
+    (folder / "cifar-10-batches-bin" / "data_batch_3.bin").unlink()
+    assert len(load("test", cache=cache, path=folder)) == 20
+
+
+def test_a_test_table_that_cannot_be_read_is_found_before_training(tables, cache):
     (tables / "test.parquet").write_bytes(b"not to be read")
+    with pytest.raises(DataError, match=r"test.parquet: not a readable parquet file"):
+        load("train", cache=cache, path=tables)
+
+
+def test_its_test_images_are_counted_and_looked_up_among_the_training_images(tables, cache):
     train = load("train", cache=cache, path=tables)
     assert train.images[:, 5, 5, 0].tolist() == list(range(12))
     assert train.class_names[3] == "cat"
+    assert sum(train.origin.report.test_counts) == 4
+    validation = train.take(np.arange(10, 12))
+    found = duplicates(train.take(np.arange(10)), validation)
+    assert found[TRAIN_IN_TEST] == Case(4, "training image 0")
 
 
 def test_the_environment_names_the_folder_and_the_path_comes_first(tables, folder, cache, monkeypatch):

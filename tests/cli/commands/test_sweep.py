@@ -69,7 +69,7 @@ def artifact(project, run, name):
 def test_a_sweep_says_once_what_is_trained_on(swept):
     _, printed = swept
     lines = printed.splitlines()
-    first = lines.index("data: synthetic, 4 classes, 460 train, 52 validation, test not opened")
+    first = lines.index("data: synthetic, 4 classes, 460 train, 52 validation, 128 test")
     assert lines[first + 1] == "  images: 8 x 8 pixels, grey"
     assert printed.count("data: ") == 1
 

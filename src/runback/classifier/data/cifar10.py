@@ -14,6 +14,7 @@ from runback.classifier.data import cifar10_binary, download
 from runback.classifier.data.dataset import Dataset, Split, check_labels
 from runback.classifier.data.image_cache import Decoding, absolute, cached, fingerprint
 from runback.classifier.data.parquet_columns import read_images, read_labels
+from runback.classifier.data.reading.array_origin import with_origin
 from runback.errors import DataError
 
 URL = f"https://www.cs.toronto.edu/~kriz/{cifar10_binary.ARCHIVE}"
@@ -47,11 +48,23 @@ def load(
     files, binary batches, or the archive) or the archive itself. Raises DataError when nothing is there,
     when it is damaged, or when the download fails.
     """
-    source = path or os.environ.get(ENVIRONMENT)
-    if source:
-        files, decode = _local(absolute(Path(source)), split)
-        return cached(cache, f"cifar10-{split}", {"files": fingerprint(files)}, decode)
+    named = path or os.environ.get(ENVIRONMENT)
+    source = absolute(Path(named)) if named else None
 
+    def load_split(split: Split) -> Dataset:
+        return _downloaded(split, cache, url, sha256) if source is None else _read(split, cache, source)
+
+    if split == "test":
+        return load_split("test")
+    return with_origin(load_split("train"), load_split("test"), f"cifar10 {source or url}")
+
+
+def _read(split: Split, cache: Path, source: Path) -> Dataset:
+    files, decode = _local(source, split)
+    return cached(cache, f"cifar10-{split}", {"files": fingerprint(files)}, decode)
+
+
+def _downloaded(split: Split, cache: Path, url: str, sha256: str) -> Dataset:
     def decode_archive() -> Decoding:
         archive = download.archive(url, sha256, cache=cache, name=cifar10_binary.ARCHIVE, instead=INSTEAD)
         return cifar10_binary.from_archive(archive, split)

@@ -6,6 +6,7 @@ import numpy as np
 
 from runback.classifier.data.dataset import Dataset, Split
 from runback.classifier.data.image_cache import Decoding, cached
+from runback.classifier.data.reading.array_origin import with_origin
 from runback.classifier.data.split import TEST_FRACTION, TEST_SEED, held_out
 
 SOURCE_MAXIMUM = 16
@@ -18,6 +19,11 @@ def load(split: Split, *, cache: Path) -> Dataset:
     The test split is fixed: 20 % of the images, stratified, drawn with seed 0 (`held_out`). Source: UCI
     "Optical Recognition of Handwritten Digits" (its test set), as scikit-learn ships it.
     """
+    dataset = _cached(split, cache)
+    return dataset if split == "test" else with_origin(dataset, _cached("test", cache), "digits")
+
+
+def _cached(split: Split, cache: Path) -> Dataset:
     key = {"source": "sklearn.datasets.load_digits", "test": [TEST_FRACTION, TEST_SEED]}
     return cached(cache, f"digits-{split}", key, lambda: _decode(split))
 

@@ -100,10 +100,13 @@ def stored_reading(cache: Path, name: str, key: Mapping[str, Any]) -> SplitReadi
         raise DataError(f"the cached images {entry} are damaged ({error}): delete that folder") from error
 
 
-def absolute(path: Path) -> Path:
-    """Return what data.path names, ~ and ~NAME followed; raises DataError where there is no such home."""
+def absolute(path: Path, base: Path = Path()) -> Path:
+    """Return what data.path names, relative to `base`, ~ and ~NAME followed.
+
+    Raises DataError where there is no such home.
+    """
     try:
-        return path.expanduser().absolute()
+        return (base / path.expanduser()).absolute()
     except RuntimeError as error:
         raise DataError(
             f"data.path: expected the home of a user of this machine; got {str(path)!r}"

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from runback.classifier.data.dataset import Dataset, Split
+from runback.classifier.data.reading.array_origin import with_origin
 from runback.errors import InputError
 
 MAX_VALUES = 2**29
@@ -44,9 +45,15 @@ def load(
     shape = (num_classes, -(-height // 2), -(-width // 2), channels)
     coarse = np.random.default_rng([seed, 0]).uniform(64, 192, shape)
     patterns = coarse.repeat(2, axis=1).repeat(2, axis=2)[:, :height, :width]
-    generator = np.random.default_rng([seed, 1 if split == "train" else 2])
-    n = n_train if split == "train" else n_test
+    test = _noisy(patterns, n_test, np.random.default_rng([seed, 2]))
+    if split == "test":
+        return test
+    return with_origin(_noisy(patterns, n_train, np.random.default_rng([seed, 1])), test, "synthetic")
+
+
+def _noisy(patterns: np.ndarray, n: int, generator: np.random.Generator) -> Dataset:
+    num_classes = len(patterns)
     labels = generator.permutation(np.arange(n, dtype=np.int64) % num_classes)
-    noisy = patterns[labels] + generator.normal(0, NOISE, (n, height, width, channels))
+    noisy = patterns[labels] + generator.normal(0, NOISE, (n, *patterns.shape[1:]))
     names = tuple(f"pattern_{label}" for label in range(num_classes))
     return Dataset(np.clip(np.rint(noisy), 0, 255).astype(np.uint8), labels, names)

@@ -228,9 +228,13 @@ class Coordinator:
         """Return a trial as the study has it now."""
         return self.study.get_trials(deepcopy=False)[entry.number]
 
-    def _handle_message(self, number: int, message: messages.Report | messages.Attribute) -> None:
+    def _handle_message(
+        self, number: int, message: messages.Report | messages.Attribute | messages.Notice
+    ) -> None:
         running = self._running[number]
         running.last_message = time.monotonic()
+        if isinstance(message, messages.Notice):  # read before the first trial, see `optimize`
+            return
         if isinstance(message, messages.Attribute):
             running.entry.note(message.name, message.value)
             return

@@ -20,6 +20,13 @@ class Attribute:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """Lines that a person should read before the sweep, from the check before its first trial."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Completed:
     """The task function returned; one value for each objective."""
 
@@ -46,4 +53,4 @@ class Unfit:
 
 
 Outcome = Completed | Pruned | Failed
-Message = Report | Attribute | Unfit | Outcome
+Message = Report | Attribute | Notice | Unfit | Outcome

@@ -1,7 +1,7 @@
 """A trial: its description by the coordinator, and the client through which its process reports back."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 ATTRIBUTE = 1000
-"""Characters of an attribute."""
+"""Characters of an attribute, and of a line of a notice."""
 
 STORE_PATIENCE = 600.0
 """Seconds that a trial waits for a store that is away before it begins or goes on."""
@@ -97,6 +97,10 @@ class TrialClient:
     def attribute(self, name: str, value: str) -> None:
         """Set a user attribute of this trial in the study; secrets are left out of the text, which is cut."""
         self._send(messages.Attribute(name, redacted_excerpt(value, ATTRIBUTE)))
+
+    def notice(self, lines: Sequence[str]) -> None:
+        """Send lines that the sweep prints once its check has passed: each cut, without secrets."""
+        self._send(messages.Notice(tuple(redacted_excerpt(line, ATTRIBUTE) for line in lines)))
 
     def report(self, value: float, step: int) -> None:
         """Report an intermediate value; raises TrialPruned when the pruner has seen enough."""

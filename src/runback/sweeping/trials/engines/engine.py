@@ -12,7 +12,7 @@ class MessageReceived:
     """A running trial has sent a report or an attribute."""
 
     number: int
-    message: messages.Report | messages.Attribute
+    message: messages.Report | messages.Attribute | messages.Notice
 
 
 @dataclass(frozen=True)

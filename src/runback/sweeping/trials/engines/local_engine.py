@@ -186,7 +186,7 @@ class LocalEngine:
         try:
             while running.open and running.child.connection.poll():
                 message = running.child.connection.recv()
-                if isinstance(message, messages.Report | messages.Attribute):
+                if isinstance(message, messages.Report | messages.Attribute | messages.Notice):
                     events.append(MessageReceived(number, message))
                 elif isinstance(message, messages.Unfit | messages.Outcome):
                     running.outcome = message
