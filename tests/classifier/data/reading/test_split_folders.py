@@ -72,7 +72,11 @@ def test_splits_in_each_class_are_found_too(tmp_path, fill, cache):
         (("cat/train", "cat/extra", "dog/train"), "splits and others in .*cat: train beside extra"),
         (("images", "annotations/trimaps"), "annotations, images in .* look like parts of each example"),
         (("train/images", "train/labels", "val/images"), "images, labels in .*train look like parts of each"),
-        (("pets/cat", "pets/dog"), "at least two classes; got 1 in .*; are the classes in .*pets/pets?"),
+        (("pets/cat", "pets/dog"), "at least two classes; got 1 in .*; are the classes in .*pets/pets\\?"),
+        (
+            ("pets/train/cat", "pets/train/dog"),
+            "got 1 in .*; are the classes in .*pets/pets\\? set data.path",
+        ),
     ],
 )
 def test_what_is_mixed_or_only_looks_like_splits_is_refused(tmp_path, fill, cache, folders, told):

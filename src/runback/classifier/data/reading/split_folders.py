@@ -125,7 +125,11 @@ def _splits_in_classes(
 def _check(parts: Mapping[SplitName, Mapping[str, Path]], top: Path) -> None:
     names = tuple(parts["train"])
     if len(names) < 2:
-        deeper = [folder for folder in parts["train"].values() if len(folders_in(folder)[0]) > 1]
+        deeper = [
+            top / name if (top / name).is_dir() else folder  # with its splits, if those are in it
+            for name, folder in parts["train"].items()
+            if len(folders_in(folder)[0]) > 1
+        ]
         hint = f"; are the classes in {deeper[0]}? set data.path to it" if deeper else ""
         raise DataError(
             f"data.path: expected {EXPECTED}, at least two classes; got {len(names)} in {top}{hint}"
