@@ -124,3 +124,22 @@ def test_what_cannot_be_trained_on_is_refused_in_one_line_before_anything_is_rec
         assert (code, out, err.count("\n")) == (2, "", 1), err
         assert text in err
     assert project.runs() == []
+
+
+def test_several_folders_are_each_summed_up_once_and_meant_from_the_folder_of_the_command(project):
+    folder = project.folder / "pictures"
+    write_pets(folder / "pets", 0)
+    write_pets(folder / "others", 1, n=10)
+    done = run_in(project, folder, "train", "--multirun", "data=folder", "data.path=pets,others", *SHORT)
+    assert (done.returncode, done.stderr) == (0, "")
+    for name, counts in (
+        ("pets", "17 train, 2 validation, 5 test"),
+        ("others", "14 train, 2 validation, 4 test"),
+    ):
+        [line] = [
+            line for line in done.stdout.splitlines() if line.startswith(f"data: folder {folder}/{name}")
+        ]
+        assert line.endswith(counts)
+    assert done.stdout.count("  images: 12 x 12 pixels") == 2
+    paths = {run.data.params["data.path"] for run in project.runs() if "data.path" in run.data.params}
+    assert paths >= {f"{folder}/pets", f"{folder}/others"}
