@@ -66,7 +66,7 @@ def test_its_test_images_are_counted_and_looked_up_among_the_training_images(tab
     assert sum(train.origin.report.test_counts) == 4
     validation = train.take(np.arange(10, 12))
     found = duplicates(train.take(np.arange(10)), validation)
-    assert found[TRAIN_IN_TEST] == Case(4, "training image 0")
+    assert found[TRAIN_IN_TEST] == Case(4, "train.parquet row 0")
 
 
 def test_the_environment_names_the_folder_and_the_path_comes_first(tables, folder, cache, monkeypatch):

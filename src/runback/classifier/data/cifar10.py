@@ -1,19 +1,17 @@
 """CIFAR-10: 60,000 colour images of 32 x 32 pixels in ten classes, from wherever they are at hand."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
-from runback.classifier.data import cifar10_binary, download
-from runback.classifier.data.dataset import Dataset, Split, check_labels
+from runback.classifier.data import cifar10_binary, download, parquet
+from runback.classifier.data.dataset import Dataset, Split
 from runback.classifier.data.image_cache import Decoding, absolute, cached, fingerprint
-from runback.classifier.data.parquet_columns import read_images, read_labels
 from runback.classifier.data.reading.array_origin import with_origin
 from runback.errors import DataError
 
@@ -21,7 +19,7 @@ URL = f"https://www.cs.toronto.edu/~kriz/{cifar10_binary.ARCHIVE}"
 SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 """The checksum of the authors' archive, 170,052,171 bytes."""
 
-TABLES: dict[Split, tuple[str, ...]] = {"train": ("train.parquet",), "test": ("test.parquet",)}
+TABLES = ("train.parquet", "test.parquet")
 ENVIRONMENT = "RUNBACK_CIFAR10"
 EXPECTED = (
     "a folder with train.parquet and test.parquet (columns img and label), with data_batch_1.bin to "
@@ -50,18 +48,15 @@ def load(
     """
     named = path or os.environ.get(ENVIRONMENT)
     source = absolute(Path(named)) if named else None
+    if source is not None and any((source / name).is_file() for name in TABLES):
+        return _from_tables(source, split, cache)
 
     def load_split(split: Split) -> Dataset:
-        return _downloaded(split, cache, url, sha256) if source is None else _read(split, cache, source)
+        return _downloaded(split, cache, url, sha256) if source is None else _local(split, cache, source)
 
     if split == "test":
         return load_split("test")
     return with_origin(load_split("train"), load_split("test"), f"cifar10 {source or url}")
-
-
-def _read(split: Split, cache: Path, source: Path) -> Dataset:
-    files, decode = _local(source, split)
-    return cached(cache, f"cifar10-{split}", {"files": fingerprint(files)}, decode)
 
 
 def _downloaded(split: Split, cache: Path, url: str, sha256: str) -> Dataset:
@@ -72,21 +67,21 @@ def _downloaded(split: Split, cache: Path, url: str, sha256: str) -> Dataset:
     return cached(cache, f"cifar10-{split}", {"sha256": sha256}, decode_archive)
 
 
-def _local(path: Path, split: Split) -> tuple[list[Path], Callable[[], Decoding]]:
-    """Return the files that hold a split, and how to decode them."""
-    layouts = (
-        (path, TABLES, _from_tables),
-        (path, cifar10_binary.MEMBERS, cifar10_binary.from_folder),
-        (path / cifar10_binary.FOLDER, cifar10_binary.MEMBERS, cifar10_binary.from_folder),
-    )
-    for folder, names, decode in layouts:
-        if any((folder / name).is_file() for name in chain(*names.values())):
-            return _present([folder / name for name in names[split]]), partial(decode, folder, split)
+def _local(split: Split, cache: Path, path: Path) -> Dataset:
+    """Return a split in the authors' format, from a folder or the archive."""
+    for folder in (path, path / cifar10_binary.FOLDER):
+        if any((folder / name).is_file() for name in chain(*cifar10_binary.MEMBERS.values())):
+            files = _present([folder / name for name in cifar10_binary.MEMBERS[split]])
+            return _cached(split, cache, files, partial(cifar10_binary.from_folder, folder, split))
     archive = path / cifar10_binary.ARCHIVE if path.is_dir() else path
     if archive.is_file():
-        return [archive], partial(cifar10_binary.from_archive, archive, split)
+        return _cached(split, cache, [archive], partial(cifar10_binary.from_archive, archive, split))
     got = f"{path} without these" if path.is_dir() else f"{path}, which does not exist"
     raise DataError(f"data.path or ${ENVIRONMENT}: expected {EXPECTED}; got {got}")
+
+
+def _cached(split: Split, cache: Path, files: list[Path], decode: Callable[[], Decoding]) -> Dataset:
+    return cached(cache, f"cifar10-{split}", {"files": fingerprint(files)}, decode)
 
 
 def _present(files: list[Path]) -> list[Path]:
@@ -98,18 +93,12 @@ def _present(files: list[Path]) -> list[Path]:
     return files
 
 
-def _from_tables(folder: Path, split: Split) -> Decoding:
-    file = folder / TABLES[split][0]
-    labels = read_labels(file, "label")
-    check_labels(labels, len(cifar10_binary.CLASS_NAMES), f"{file}: ")
-    blocks = read_images(file, "img", np.arange(len(labels)))
-    return Decoding(_of_cifar_size(blocks, file), labels, cifar10_binary.CLASS_NAMES)
-
-
-def _of_cifar_size(blocks: Iterator[np.ndarray], file: Path) -> Iterator[np.ndarray]:
-    for block in blocks:
-        if block.shape[1:3] != (cifar10_binary.SIDE, cifar10_binary.SIDE):
-            raise DataError(
-                f"{file}: expected images of 32 x 32 pixels; got {block.shape[1]} x {block.shape[2]}"
-            )
-        yield block
+def _from_tables(folder: Path, split: Split, cache: Path) -> Dataset:
+    _present([folder / name for name in TABLES])
+    dataset = parquet.load(
+        split, cache=cache, path=folder, image_column="img", class_names=cifar10_binary.CLASS_NAMES
+    )
+    height, width = dataset.images.shape[1:3]
+    if (height, width) != (cifar10_binary.SIDE, cifar10_binary.SIDE):
+        raise DataError(f"{folder}: expected images of 32 x 32 pixels; got {height} x {width}")
+    return dataset

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from runback.classifier.data.image_decoding import BATCH, Item, decoded
+from runback.classifier.data.image_decoding import BATCH, Item
 from runback.classifier.data.reading.reading_report import BrokenImage
 from runback.errors import DataError
 from runback.system.text.listing import nearest
@@ -20,17 +20,6 @@ TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
 MAX_ROWS = 50_000_000
 """Rows of a file: a label repeated a billion times takes a few bytes of it."""
-
-
-def read_labels(file: Path, column: str) -> np.ndarray:
-    """Return the integer labels of all rows, int64 of shape (n,); reads no image.
-
-    Raises DataError for labels that are no integers, and as `read_label_column` does.
-    """
-    values = read_label_column(file, column)
-    if values.dtype == object:
-        raise DataError(f"{file}: expected integers in column {column!r}; got text")
-    return values
 
 
 def read_label_column(file: Path, column: str) -> np.ndarray:
@@ -67,17 +56,6 @@ def read_class_names(file: Path, column: str) -> tuple[str, ...] | None:
         return tuple(str(name) for name in names)
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
-
-
-def read_images(
-    file: Path, column: str, rows: np.ndarray, *, channels: int = 3, size: tuple[int, int] | None = None
-) -> Iterator[np.ndarray]:
-    """Decode the images at `rows` (rising, from 0) block by block: uint8 (m, height, width, channels).
-
-    The column holds PNG or JPEG bytes, or a struct with a field `bytes`. See `decoded` for `size`, what it
-    does and raises; images at other rows are skipped undecoded.
-    """
-    return decoded(encoded_images(file, column, rows, str(file)), channels=channels, size=size)
 
 
 def check_image_column(file: Path, column: str) -> None:
