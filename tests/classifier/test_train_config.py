@@ -33,3 +33,33 @@ def test_a_training_without_a_variable_that_it_reads_is_refused(tmp_path, monkey
     monkeypatch.delenv("MY_TOKEN", raising=False)
     with pytest.raises(InputError, match="environment variable 'MY_TOKEN' not found"):
         spec(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"label_smoothing": 1.0}, r"training.label_smoothing must lie in \[0, 1\); got 1.0"),
+        ({"label_smoothing": -0.1}, "training.label_smoothing must lie in"),
+        ({"top_k": 0}, "training.top_k must be at least 1; got 0"),
+        ({"objective": "val_top_k_accuracy"}, "needs a k: set training.top_k"),
+        ({"objective": "val_macro_f1", "direction": "minimize"}, "must be maximize for val_macro_f1"),
+    ],
+)
+def test_options_of_the_criterion_that_cannot_be_are_refused(tmp_path, monkeypatch, training, message):
+    monkeypatch.setenv("MY_TOKEN", "hunter2hunter2")
+    with pytest.raises(InputError, match=message):
+        spec(tmp_path, **training)
+
+
+def test_macro_f1_is_measured_where_it_is_an_objective_or_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_TOKEN", "hunter2hunter2")
+    assert not spec(tmp_path).options.measures_macro_f1
+    assert spec(tmp_path, macro_f1=True).options.measures_macro_f1
+    both = {"objective": ["val_loss", "val_macro_f1"], "direction": ["minimize", "maximize"]}
+    assert spec(tmp_path, **both).options.measures_macro_f1
+
+
+@pytest.mark.parametrize("watched", ["val_macro_f1", "val_top_k_accuracy"])
+def test_patience_watches_the_new_scores_too(tmp_path, monkeypatch, watched):
+    monkeypatch.setenv("MY_TOKEN", "hunter2hunter2")
+    assert spec(tmp_path, patience=2, objective=watched, top_k=2).options.patience == 2

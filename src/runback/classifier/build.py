@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runback.classifier.train_config import GROUPS, SPLIT_KNOBS, TrainingSpec
+from runback.classifier.train_config import GROUPS, SPLIT_KNOBS, TrainingConfig, TrainingSpec
+from runback.classifier.training.class_weights import class_weights
 from runback.errors import DataError, InputError
 from runback.keras import seeding
 from runback.system.config import targets
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import keras
 
     from runback.classifier.data.dataset import Dataset
+    from runback.classifier.training.criterion import Criterion
 
 UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
 """Raised by reading a damaged or a missing file; a .npz file is a zip file."""
@@ -33,6 +35,7 @@ class Prepared:
     network: "keras.Model"
     augmentation: "keras.Sequential | None"
     optimizer: "keras.optimizers.Optimizer"
+    criterion: "Criterion"
 
 
 def prepare(spec: TrainingSpec, data: "tuple[Dataset, Dataset] | None" = None) -> Prepared:
@@ -42,7 +45,8 @@ def prepare(spec: TrainingSpec, data: "tuple[Dataset, Dataset] | None" = None) -
     """
     train, validation = data or checked_data(spec)
     _seed(spec)
-    return Prepared(train, validation, *_parts(spec, train, targets.declared_modules(spec.layout.root)))
+    parts = _parts(spec, train, targets.declared_modules(spec.layout.root))
+    return Prepared(train, validation, *parts, _criterion(spec, train))
 
 
 def checked_data(spec: TrainingSpec) -> "tuple[Dataset, Dataset]":
@@ -50,7 +54,20 @@ def checked_data(spec: TrainingSpec) -> "tuple[Dataset, Dataset]":
 
     Errors: InputError for a config that nothing can be built from; DataError.
     """
-    return load_data(spec.config["data"], _checked_modules(spec), spec.layout.data)
+    train, validation = load_data(spec.config["data"], _checked_modules(spec), spec.layout.data)
+    _check_classes(spec.options, train)
+    return train, validation
+
+
+def _check_classes(options: TrainingConfig, train: "Dataset") -> None:
+    """Refuse options that do not go with the classes of the training images. Errors: InputError."""
+    class_weights(options.class_weight, train)
+    k = len(train.class_names)
+    if options.top_k is not None and options.top_k >= k:
+        raise InputError(
+            f"training.top_k must be less than {k}, the number of classes: of all of them top_k_accuracy is "
+            f"always 1; got {options.top_k}"
+        )
 
 
 def _checked_modules(spec: TrainingSpec) -> tuple[str, ...]:
@@ -139,6 +156,18 @@ def _network(
         raise InputError("model: the network's weights do not fit into memory") from error
     _require(network, keras.Model, "model")
     return network
+
+
+def _criterion(spec: TrainingSpec, train: "Dataset") -> "Criterion":
+    from runback.classifier.training.criterion import Criterion
+
+    options = spec.options
+    return Criterion(
+        options.label_smoothing,
+        class_weights(options.class_weight, train),
+        options.top_k,
+        options.measures_macro_f1,
+    )
 
 
 def _schedule(spec: TrainingSpec, n_train: int, declared: tuple[str, ...]) -> Any:

@@ -5,7 +5,7 @@ import functools
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from runback.classifier.build import Prepared, load_data
 from runback.classifier.train_config import TrainingSpec
+from runback.classifier.training.class_weights import class_weights, weights_note
 from runback.keras.tensorflow_build import tensorflow_build
 from runback.provenance.code.snapshot import Snapshot, take_snapshot, tree_state
 from runback.provenance.code.working_tree import toplevel
@@ -150,11 +151,17 @@ def run_record(spec: TrainingSpec, train: "Dataset", validation: "Dataset", code
         "seeds": {"seed": spec.seed, "validation_seed": spec.config["data"].get("validation_seed")},
         "data": {"train": data_facts(train), "validation": data_facts(validation)},
         "data_summary": data_summary(spec, train, validation).as_dict(),
+        "class_weights": _recorded_weights(spec, train),
         "choices": dict(spec.choices),
         "config_sha256": text_hash(_yaml(_experiment(spec))),
         "variables": spec.written.environment,
         "secrets": spec.written.left_out,
     }
+
+
+def _recorded_weights(spec: TrainingSpec, train: "Dataset") -> dict[str, float] | None:
+    weights = class_weights(spec.options.class_weight, train)
+    return None if weights is None else dict(zip(train.class_names, weights, strict=True))
 
 
 def record_now(spec: TrainingSpec) -> RunRecord:
@@ -170,7 +177,21 @@ def data_summary(spec: TrainingSpec, train: "Dataset", validation: "Dataset") ->
     from runback.classifier.data.reading.data_summary import DataSummary
 
     source = spec.choices.get("data") or spec.config["data"]["_target_"].split(".")[-2]
-    return DataSummary.of(train, validation, source)
+    summary = DataSummary.of(train, validation, source)
+    return replace(summary, notes=[*summary.notes, *_loss_notes(spec, train)])
+
+
+def _loss_notes(spec: TrainingSpec, train: "Dataset") -> list[str]:
+    options, notes = spec.options, []
+    weights = class_weights(options.class_weight, train)
+    if weights is not None:
+        notes.append(weights_note(options.class_weight, weights, train.class_names))
+    if options.label_smoothing:
+        notes.append(
+            f"training.label_smoothing={options.label_smoothing:g} is in the training loss only; val_loss is "
+            "the crossentropy of the labels as they are"
+        )
+    return notes
 
 
 def data_facts(dataset: "Dataset") -> SplitRecord:

@@ -165,7 +165,8 @@ class Recording:
     def watch(self, model: "keras.Model") -> Iterator[None]:
         """Keep the predictions of this compiled model's validations; log the result where it is pruned."""
         batch_size = self._spec.options.batch_size
-        self._predictions = ValidationPredictions(model, self._prepared.validation, batch_size)
+        prepared = self._prepared
+        self._predictions = ValidationPredictions(model, prepared.validation, batch_size, prepared.criterion)
         try:
             with self._predictions.keeping():
                 yield

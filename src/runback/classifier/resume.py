@@ -119,6 +119,7 @@ def _refuse_what_does_not_fit(
     other = differences(recorded.record, now)
     refuse_other_data(other)
     if checkpoint is not None:
-        restore(checkpoint, compile_model(prepared.network, prepared.augmentation, prepared.optimizer))
+        model = compile_model(prepared.network, prepared.augmentation, prepared.optimizer, prepared.criterion)
+        restore(checkpoint, model)
     for one in other:
         _logger.warning("%s: %s was %s, is now %s", one.part, one.what, one.then, one.now)

@@ -140,7 +140,7 @@ def train(
     with recorded_training(spec, client, continuation, tags or {}, stream) as recording:
         prepared = prepare(spec, data)  # seed, network
         recording.begin(prepared)
-        model = compile_model(prepared.network, prepared.augmentation, prepared.optimizer)
+        model = compile_model(prepared.network, prepared.augmentation, prepared.optimizer, prepared.criterion)
         with recording.watch(model):
             fitted = fit(
                 model,
@@ -157,6 +157,7 @@ def train(
                 checkpoints=CheckpointPlan(spec.folder, options.checkpoint.every),
                 resume_from=continuation.checkpoint if continuation else None,
                 last_epoch=last_epoch,
+                criterion=prepared.criterion,
             )
         trained = recording.complete(fitted.metrics, finished=last_epoch is None)
     discard(spec.folder)

@@ -15,8 +15,10 @@ from runback.system.config import targets
 from runback.system.config.written_config import WrittenConfig, resolved, written
 from runback.tracking.layout import Layout
 
-WATCHED = ("val_accuracy", "val_loss", "accuracy", "loss")
+WATCHED = ("val_accuracy", "val_loss", "val_macro_f1", "val_top_k_accuracy", "accuracy", "loss")
 """The objectives that early stopping can watch."""
+
+TOP_K = "val_top_k_accuracy"
 
 MAX_THREADS = 1024
 MAX_BATCH_SIZE = 2**31 - 1
@@ -50,6 +52,14 @@ class TrainingConfig:
     objective: Any = "val_accuracy"
     """The metric that a sweep searches over and patience watches; a list for several."""
     direction: Any = "maximize"
+    class_weight: Any = None
+    """Weights of the classes in the training loss: balanced, a mapping of names, a list; None: all are 1."""
+    label_smoothing: float = 0.0
+    """The share of each label that is spread over all classes in the training loss, in [0, 1)."""
+    top_k: int | None = None
+    """Measure top_k_accuracy, of the k likeliest classes; None: do not."""
+    macro_f1: bool = False
+    """Measure macro_f1, the classes' mean F1 score; it is measured as an objective in any case."""
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
 
     def __post_init__(self) -> None:
@@ -75,6 +85,10 @@ class TrainingConfig:
             raise InputError(
                 f"training.precision must be one of {', '.join(PRECISIONS)}; got {self.precision!r}"
             )
+        if not 0 <= self.label_smoothing < 1:
+            raise InputError(f"training.label_smoothing must lie in [0, 1); got {self.label_smoothing}")
+        if self.top_k is not None and self.top_k < 1:
+            raise InputError(f"training.top_k must be at least 1; got {self.top_k}")
         if len(self.objectives) != len(self.directions):
             raise InputError(f"training.direction must name a direction for each of {self.objectives}")
         unknown = [name for name in self.objectives if name not in OBJECTIVES]
@@ -83,6 +97,13 @@ class TrainingConfig:
         for name, direction in zip(self.objectives, self.directions, strict=True):
             if direction != OBJECTIVES[name]:
                 raise InputError(f"training.direction must be {OBJECTIVES[name]} for {name}; got {direction}")
+        if TOP_K in self.objectives and self.top_k is None:
+            raise InputError(f"training.objective={TOP_K} needs a k: set training.top_k, as training.top_k=5")
+
+    @property
+    def measures_macro_f1(self) -> bool:
+        """Say whether macro F1 is asked for."""
+        return self.macro_f1 or "val_macro_f1" in self.objectives
 
     @property
     def objectives(self) -> list[str]:

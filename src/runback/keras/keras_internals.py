@@ -34,7 +34,9 @@ def restore_stopping(
 
 def build_metrics(model: keras.Model) -> None:
     """Make the variables of a compiled model's metrics, which Keras does in the first step."""
-    labels, probabilities = np.zeros(1), np.zeros((1, *model.output_shape[1:]), np.float32)
+    probabilities = np.zeros((1, *model.output_shape[1:]), np.float32)
+    is_sparse = not isinstance(model.loss, keras.losses.CategoricalCrossentropy)
+    labels = np.zeros(1) if is_sparse else probabilities
     model.compute_metrics(None, labels, probabilities)
 
 

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from runback.runs.schema import EpochResult
 
-RESULTS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+RESULTS = (
+    *("loss", "accuracy", "top_k_accuracy", "macro_f1"),
+    *("val_loss", "val_accuracy", "val_top_k_accuracy", "val_macro_f1", "learning_rate"),
+)
 """An epoch's metrics that are part of its result; the others measure time."""
 
 

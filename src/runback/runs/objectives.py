@@ -5,6 +5,8 @@ import ast
 OBJECTIVES = {
     "val_accuracy": "maximize",
     "val_loss": "minimize",
+    "val_macro_f1": "maximize",
+    "val_top_k_accuracy": "maximize",
     "accuracy": "maximize",
     "loss": "minimize",
     "epoch_seconds": "minimize",
@@ -22,5 +24,6 @@ def recorded_objectives(param: str | None) -> list[str]:
 
 
 def higher_is_better(metric: str) -> bool:
-    """Return whether more of this is better; of what is no objective that goes for accuracies only."""
-    return OBJECTIVES.get(metric, "maximize" if "accuracy" in metric else "minimize") == "maximize"
+    """Return whether more of this is better; of what is no objective, for accuracies and F1 scores only."""
+    is_score = "accuracy" in metric or "macro_f1" in metric
+    return OBJECTIVES.get(metric, "maximize" if is_score else "minimize") == "maximize"

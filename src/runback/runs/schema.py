@@ -103,6 +103,8 @@ class RunRecord(MachineRecord):
     data: DataRecord
     data_summary: NotRequired[dict[str, Any]]
     """What of the data's source is used, left out and converted, as it was said before training."""
+    class_weights: NotRequired[dict[str, float] | None]
+    """The weight of each class in the training loss; None: all are 1."""
     choices: dict[str, str]
     """The file chosen in each config group."""
     config_sha256: str

@@ -3,6 +3,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score, top_k_accuracy_score
 
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.evaluation.classification import evaluate
@@ -41,6 +42,21 @@ def test_loss_and_accuracy_are_those_of_keras(test_split, scale):
     loss, accuracy = network.evaluate(test_split.images, test_split.labels, batch_size=64, verbose=0)
     assert report.loss == pytest.approx(loss, abs=1e-4 * max(1, loss))
     assert report.accuracy == pytest.approx(accuracy, abs=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_macro_f1_and_top_k_accuracy_are_those_of_scikit_learn(test_split, k):
+    network = _network(10.0)
+    report = evaluate(network, test_split, top_k=k)
+    probabilities = network.predict(test_split.images, verbose=0)
+    expected = f1_score(test_split.labels, probabilities.argmax(axis=1), average="macro")
+    assert report.macro_f1 == pytest.approx(expected, abs=1e-9)
+    expected = top_k_accuracy_score(test_split.labels, probabilities, k=k, labels=range(4))
+    assert report.as_dict()["test_top_k_accuracy"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_top_k_accuracy_is_reported_only_where_it_was_asked_for(test_split):
+    assert {"top_k", "test_top_k_accuracy"}.isdisjoint(evaluate(_network(), test_split).as_dict())
 
 
 def test_loss_is_that_of_keras_for_our_own_network(test_split):

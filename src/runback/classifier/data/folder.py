@@ -19,6 +19,7 @@ from runback.classifier.data.reading.image_formats import (
     is_named_as_image,
     kind_of,
 )
+from runback.classifier.data.reading.image_resizing import Resize
 from runback.classifier.data.reading.image_tree import LOST, files_under
 from runback.classifier.data.reading.reading_report import BrokenImage, BrokenImages, Duplicates, cases
 from runback.classifier.data.reading.source_splits import (
@@ -53,6 +54,7 @@ def load(
     broken: BrokenImages = "refuse",
     duplicates: Duplicates = "keep",
     strict: bool = False,
+    resize: Resize = "stretch",
 ) -> Dataset:
     """Return one split of the images in a folder, resized (bilinear) to `height` x `width` pixels.
 
@@ -61,11 +63,11 @@ def load(
     classes are in them (or, the other way round, such folders are in each class); those of the training
     split count for all. Without a test split, `test_fraction` is cut off: stratified, with a fixed seed,
     decided from the names. What is an image is decided by content; it is decoded as an image viewer shows it
-    (see `displayed`). Raises DataError for a missing folder, less than two classes, a class without images,
-    and broken images (named).
+    (see `displayed`), and brought to the size as `resize` says. Raises DataError for a missing folder, less
+    than two classes, a class without images, and broken images (named).
     """
     source = _source(_root(path), test_fraction)
-    options = ReadingOptions(channels, (height, width), background, depth, broken, duplicates, strict)
+    options = ReadingOptions(channels, (height, width), background, depth, broken, duplicates, strict, resize)
     return load_split(source, split, options, cache)
 
 

@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from runback.classifier.data.reading.image_formats import UNDECODABLE, formats_of
 from runback.classifier.data.reading.image_modes import WHITE, Colour, displayed, oriented_size
+from runback.classifier.data.reading.image_resizing import SAID, Resize, inner_size, resized
 from runback.classifier.data.reading.reading_report import BrokenImage, ImageFacts, SplitReading
 from runback.errors import DataError
 
@@ -46,6 +47,8 @@ class ImageForm:
     """What shows through transparent pixels."""
     depth: int = 16
     """The bits of grey images of 16 bits that are in use."""
+    resize: Resize = "stretch"
+    """What happens to images of another shape than that of `size`."""
 
 
 def decoded(
@@ -127,7 +130,9 @@ def _image(
         if form.size is None and expected is not None:
             _check_size(name, size, expected)
         elif form.size is not None:
-            image = image.resize((form.size[1], form.size[0]), Image.Resampling.BILINEAR)
+            image = resized(image, form.size, form.resize, form.background)
+            if inner_size(size, form.size) != form.size:
+                facts = replace(facts, resized=SAID[form.resize])
         return np.asarray(image).reshape(image.height, image.width, form.channels), facts
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         reason = f"too large an image: expected at most {Image.MAX_IMAGE_PIXELS} pixels"

@@ -20,6 +20,7 @@ from runback.classifier.data.parquet_columns import (
     read_label_column,
 )
 from runback.classifier.data.reading.class_labels import LabelColumn, positions
+from runback.classifier.data.reading.image_resizing import Resize
 from runback.classifier.data.reading.parquet_shards import EXPECTED, ParquetSplits, parquet_splits
 from runback.classifier.data.reading.reading_report import BrokenImages, Duplicates, cases
 from runback.classifier.data.reading.source_splits import (
@@ -54,20 +55,24 @@ def load(
     broken: BrokenImages = "refuse",
     duplicates: Duplicates = "keep",
     strict: bool = False,
+    resize: Resize = "stretch",
 ) -> Dataset:
     """Return one split of a parquet file, or of a folder with a file, or shards, for each split.
 
     `image_column` holds the bytes of images or a struct with a field `bytes`; `label_column` numbers or
     names. Class names come from `class_names`, else from Hugging Face's metadata, else they are the labels in
     use, sorted (see `class_labels.positions`). Images are decoded as an image viewer shows them (see
-    `displayed`) and resized (bilinear) to `height` x `width` pixels; without these all must have one size.
+    `displayed`) and resized (bilinear) to `height` x `width` pixels, as `resize` says; without these all must
+    have one size.
     Where no file is the test split, `test_fraction` is cut off: stratified, with a fixed seed. Raises
     DataError that names the file and, where there is one, the row (from 0).
     """
     found = _files(path)
     size = _size(height, width)
+    if size is None and resize != "stretch":
+        raise InputError(f"data.resize={resize} needs a size to resize to: set data.height and data.width")
     source = _source(found, absolute(path or Path()), image_column, label_column, class_names, test_fraction)
-    options = ReadingOptions(channels, size, background, depth, broken, duplicates, strict)
+    options = ReadingOptions(channels, size, background, depth, broken, duplicates, strict, resize)
     return load_split(source, split, options, cache)
 
 

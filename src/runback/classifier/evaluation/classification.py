@@ -29,13 +29,19 @@ class ClassificationReport:
     """The measurements of a network on `n` test images.
 
     `loss` is the mean sparse categorical crossentropy in nats; `interval` the 95 % Wilson interval of
-    `accuracy`; `confusion` int64 counts of shape (classes, classes): row the true class, column the answer.
+    `accuracy`; `macro_f1` the mean F1 score of the classes that occur in labels or answers;
+    `top_k_accuracy` the share of images with their label among the `top_k` likeliest classes, None where
+    nobody asked for it; `confusion` int64 counts of shape (classes, classes): row the true class, column the
+    answer.
     """
 
     n: int
     loss: float
     accuracy: float
     interval: tuple[float, float]
+    macro_f1: float
+    top_k: int | None
+    top_k_accuracy: float | None
     per_class: tuple[ClassAccuracy, ...]
     confusion: np.ndarray
 
@@ -51,6 +57,12 @@ class ClassificationReport:
             "test_loss": self.loss,
             "test_accuracy": self.accuracy,
             "test_accuracy_interval_95": list(self.interval),
+            "test_macro_f1": self.macro_f1,
+            **(
+                {}
+                if self.top_k is None
+                else {"top_k": self.top_k, "test_top_k_accuracy": self.top_k_accuracy}
+            ),
             "classes": [
                 {
                     "name": one.name,
@@ -64,8 +76,10 @@ class ClassificationReport:
         }
 
 
-def evaluate(network: keras.Model, test: Dataset, batch_size: int = 256) -> ClassificationReport:
-    """Run `network` over the raw uint8 images of `test`, once.
+def evaluate(
+    network: keras.Model, test: Dataset, batch_size: int = 256, *, top_k: int | None = None
+) -> ClassificationReport:
+    """Run `network` over the raw uint8 images of `test`, once; `top_k` as in the report.
 
     The network returns probabilities of shape (n, classes). Raises InputError when it returns something else
     or another number of classes than the test split has.
@@ -81,6 +95,9 @@ def evaluate(network: keras.Model, test: Dataset, batch_size: int = 256) -> Clas
         loss=_crossentropy(probabilities, test.labels),
         accuracy=right / len(test),
         interval=wilson(right, len(test)),
+        macro_f1=_macro_f1(confusion),
+        top_k=top_k,
+        top_k_accuracy=None if top_k is None else _top_k_accuracy(probabilities, test.labels, top_k),
         per_class=tuple(
             _class_accuracy(*one) for one in zip(test.class_names, confusion, range(k), strict=True)
         ),
@@ -96,6 +113,19 @@ def _crossentropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """
     of_true_class = probabilities[np.arange(len(labels)), labels]
     return float(-np.log(np.maximum(of_true_class, np.finfo(np.float32).tiny)).mean())
+
+
+def _macro_f1(confusion: np.ndarray) -> float:
+    labelled_or_answered = confusion.sum(axis=0) + confusion.sum(axis=1)
+    occurs = labelled_or_answered > 0
+    return float((2 * confusion.diagonal()[occurs] / labelled_or_answered[occurs]).mean())
+
+
+def _top_k_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """Return it as Keras does: classes that are as likely as the label's do not push it out."""
+    of_true_class = probabilities[np.arange(len(labels)), labels]
+    likelier = (probabilities > of_true_class[:, None]).sum(axis=1)
+    return float((likelier < k).mean())
 
 
 def _class_accuracy(name: str, row: np.ndarray, position: int) -> ClassAccuracy:

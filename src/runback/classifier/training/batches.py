@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from runback.classifier.data.dataset import Dataset
+from runback.classifier.training.criterion import PLAIN, Criterion
 
 AHEAD = 2
 """Batches made while the network trains on the one before."""
@@ -37,8 +38,11 @@ def training_batches(
     epochs: int,
     initial_epoch: int = 0,
     initial_step: int = 0,
+    criterion: Criterion = PLAIN,
 ) -> tf.data.Dataset:
     """Return the batches (images, labels) of the epochs from `initial_epoch` to `epochs`, in one sequence.
+
+    Labels are as `criterion` wants them, followed by the images' weights if it has any.
 
     Each epoch holds every image once, in the order `epoch_order` gives. Starting at a later epoch, or after
     `initial_step` of its batches, gives exactly the later batches of the whole.
@@ -51,22 +55,26 @@ def training_batches(
         order = epoch_order(n, seed, epoch)
         return tf.data.Dataset.range(steps).map(lambda i: order[i * batch_size : (i + 1) * batch_size])
 
-    def gather(indices: Any) -> tuple[Any, Any]:
-        return tf.gather(images, indices), tf.gather(labels, indices)
+    def gather(indices: Any) -> tuple[Any, ...]:
+        targets = criterion.training_targets(tf.gather(labels, indices), len(dataset.class_names))
+        return tf.gather(images, indices), *targets
 
     indices = tf.data.Dataset.range(initial_epoch, epochs).flat_map(of_epoch).skip(initial_step)
     return indices.map(gather).prefetch(AHEAD).with_options(_as_written())
 
 
 @tf.autograph.experimental.do_not_convert
-def validation_batches(dataset: Dataset, batch_size: int) -> tf.data.Dataset:
-    """Return the batches (images, labels) of one pass through `dataset`, in its own order."""
+def validation_batches(dataset: Dataset, batch_size: int, *, criterion: Criterion = PLAIN) -> tf.data.Dataset:
+    """Return the batches (images, labels) of one pass through `dataset`, in its own order.
+
+    Labels are as `criterion` wants them.
+    """
     steps = steps_per_epoch(len(dataset), batch_size)
     images, labels = _on_host(dataset)
 
     def cut(i: Any) -> tuple[Any, Any]:
         part = slice(i * batch_size, (i + 1) * batch_size)
-        return images[part], labels[part]
+        return images[part], criterion.validation_targets(labels[part], len(dataset.class_names))
 
     return tf.data.Dataset.range(steps).map(cut).prefetch(AHEAD).with_options(_as_written())
 

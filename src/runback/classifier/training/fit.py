@@ -12,6 +12,7 @@ from runback.classifier.training.batches import (
     validation_batch,
     validation_batches,
 )
+from runback.classifier.training.criterion import PLAIN, Criterion
 from runback.errors import InputError
 from runback.keras.checkpointing import CheckpointPlan, checkpointing
 from runback.keras.epoch_report import EpochReport, OnBatch, OnEpoch
@@ -35,19 +36,17 @@ class Result:
 
 
 def compile_model(
-    network: keras.Model, augmentation: keras.Sequential | None, optimizer: keras.optimizers.Optimizer
+    network: keras.Model,
+    augmentation: keras.Sequential | None,
+    optimizer: keras.optimizers.Optimizer,
+    criterion: Criterion = PLAIN,
 ) -> keras.Model:
     """Return the model to train: `augmentation` in front of `network`, whose weights it shares.
 
     Without an augmentation that is the network itself.
     """
     model = network if augmentation is None else _in_front(augmentation, network)
-    model.compile(
-        optimizer=optimizer,
-        loss=keras.losses.SparseCategoricalCrossentropy(),
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        jit_compile=False,  # six times slower on CPUs, and not every augmentation compiles
-    )
+    criterion.compile(model, optimizer)
     return model
 
 
@@ -67,12 +66,14 @@ def fit(
     checkpoints: CheckpointPlan | None = None,
     resume_from: Checkpoint | None = None,
     last_epoch: int | None = None,
+    criterion: Criterion = PLAIN,
 ) -> Result:
     """Train `model` for `epochs` epochs, validating after each.
 
     `seed` decides the order of the batches. `on_epoch` gets the number of completed epochs and the metrics
-    loss, accuracy, val_loss, val_accuracy, learning_rate, epoch_seconds and images_per_second; what it
-    raises ends the training and comes out of here. `on_batch` is called at most ten times a second.
+    loss, accuracy, val_loss, val_accuracy, those of `criterion` (the one that `model` was compiled with),
+    learning_rate, epoch_seconds and images_per_second; what it raises ends the training and comes out of
+    here. `on_batch` is called at most ten times a second.
     With `patience`, training ends after that many epochs without a better `monitor`, and the model gets the
     weights of the best epoch back. Raises Diverged when the loss is no longer finite.
 
@@ -106,9 +107,10 @@ def fit(
                 epochs=epochs,
                 initial_epoch=start.epoch,
                 initial_step=start.step,
+                criterion=criterion,
             ),
             steps_per_epoch=steps,
-            validation_data=validation_batches(validation, validation_batch(batch_size)),
+            validation_data=validation_batches(validation, validation_batch(batch_size), criterion=criterion),
             epochs=start.epoch if has_stopped(start) else epochs,
             initial_epoch=start.epoch,
             callbacks=[*callbacks, *saving],

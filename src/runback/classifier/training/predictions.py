@@ -10,16 +10,20 @@ import tensorflow as tf
 
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.training.batches import validation_batch, validation_batches
+from runback.classifier.training.criterion import PLAIN, Criterion
 
 
 class ValidationPredictions:
     """Predictions of a model from `compile_model` for `validation`, from its last validation if possible.
 
-    `validation` and `batch_size` must be those that `fit` gets.
+    `validation`, `batch_size` and `criterion` must be those that `fit` gets.
     """
 
-    def __init__(self, model: keras.Model, validation: Dataset, batch_size: int) -> None:
+    def __init__(
+        self, model: keras.Model, validation: Dataset, batch_size: int, criterion: Criterion = PLAIN
+    ) -> None:
         self._model, self._validation, self._batch_size = model, validation, batch_size
+        self._criterion = criterion
         self._weights: list[bytes] = []  # that the kept ones were made with
         with tf.device("CPU"):
             shape = (len(validation), *model.output_shape[1:])
@@ -32,7 +36,8 @@ class ValidationPredictions:
         Validates once more, with the same bits, if the last validation was incomplete or had other weights.
         """
         if self._end.numpy() < len(self._validation) or self._weights != _bits(self._model):
-            batches = validation_batches(self._validation, validation_batch(self._batch_size))
+            size = validation_batch(self._batch_size)
+            batches = validation_batches(self._validation, size, criterion=self._criterion)
             with self.keeping():
                 self._model.evaluate(batches, verbose=0)
         return np.asarray(self._kept.numpy())

@@ -11,6 +11,8 @@ from rich.progress import Progress as Bar
 from runback.system.text.screen import Screen
 from runback.system.text.terminal import say
 
+SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy", "val_top_k_accuracy", "val_macro_f1")
+
 
 class TrainingProgress:
     """Shows epoch, loss, accuracy, images per second and time left of a training of `epochs` epochs.
@@ -82,8 +84,7 @@ class TrainingProgress:
 
 
 def _summary(metrics: dict[str, float]) -> str:
-    names = ("loss", "accuracy", "val_loss", "val_accuracy")
-    parts = [f"{name} {metrics[name]:.4f}" for name in names if name in metrics]
+    parts = [f"{name} {metrics[name]:.4f}" for name in SHOWN if name in metrics]
     if "images_per_second" in metrics:
         parts.append(f"{metrics['images_per_second']:,.0f} images/s")
     return "  ".join(parts)

@@ -41,8 +41,9 @@ _logger = logging.getLogger(__name__)
 def main(argv: list[str]) -> int:
     """Evaluate a finished run on its test split and print the report; returns the exit code.
 
-    Logs test_loss, test_accuracy, test_accuracy_<class>, confusion.png and evaluation.json to the run. A run
-    that was evaluated before is not again: its report is printed. Raises InputError and StoreError.
+    Logs test_loss, test_accuracy, test_accuracy_<class>, test_macro_f1, test_top_k_accuracy (if the run has
+    training.top_k), confusion.png and evaluation.json to the run. A run that was evaluated before is not
+    again: its report is printed. Raises InputError and StoreError.
     """
     parser = Parser(prog="runback evaluate", description="Test a run's network, once.")
     parser.add_argument(
@@ -80,9 +81,15 @@ def _evaluate(store: Store, layout: Layout, run_id: str, tags: Mapping[str, str]
         from runback.classifier.evaluation.classification import evaluate
 
         network = load_network(store, run_id, declared)
-    report = evaluate(network, test)
+    report = evaluate(network, test, top_k=_top_k(config))
     _log(Run(store, run_id), report)
     return {"run": run_id, **report.as_dict()}
+
+
+def _top_k(config: Mapping[str, Any]) -> int | None:
+    training = config.get("training")
+    k = training.get("top_k") if isinstance(training, Mapping) else None
+    return k if isinstance(k, int) else None
 
 
 def _refuse_other_data(splits: Mapping[str, Dataset], tags: Mapping[str, str]) -> None:
@@ -117,7 +124,11 @@ def _log(run: Run, report: "ClassificationReport") -> None:
     run.log_figure(confusion_figure(report.confusion, report.class_names), CONFUSION)
     run.set_tags({TEST_IMAGES_TAG: str(report.n)})
     run.log_metrics(class_metrics(report))
-    run.log_metrics({"test_loss": report.loss, "test_accuracy": report.accuracy})
+    if report.top_k_accuracy is not None:
+        run.log_metrics({"test_top_k_accuracy": report.top_k_accuracy})
+    run.log_metrics(
+        {"test_macro_f1": report.macro_f1, "test_loss": report.loss, "test_accuracy": report.accuracy}
+    )
     run.deliver()
 
 
@@ -151,4 +162,7 @@ def _show(report: Mapping[str, Any], as_json: bool, note: str = "") -> None:
     console = Screen()
     console.print(table)
     console.print(f"test accuracy {report['test_accuracy']:.4f} (95 %: {low:.4f} to {high:.4f})")
+    console.print(f"test macro F1 {report['test_macro_f1']:.4f}")
+    if "top_k" in report:
+        console.print(f"test accuracy {report['test_top_k_accuracy']:.4f} of the {report['top_k']} likeliest")
     console.print(f"test loss     {report['test_loss']:.4f}   images {report['n']:,}   run {report['run']}")

@@ -23,6 +23,9 @@ from runback.system.text.escape import for_markdown
 CLASSES = 12
 """Classes that are listed one by one; of more, the largest and the smallest."""
 
+RESIZED = "resized"
+"""The group of images that got another shape, as the config's sizes ask for."""
+
 FEW = 2
 """Images of a class that are so few that the class is named."""
 
@@ -49,6 +52,7 @@ class DataSummary:
     """Of the files' images, height and width; None where the source does not say."""
     left_out: Cases
     converted: Cases
+    resized: Cases
     duplicates: Cases
     notes: Sequence[str]
     broken: Sequence[BrokenImage]
@@ -71,6 +75,7 @@ class DataSummary:
             largest=None if report is None else report.largest,
             left_out={} if report is None else _redacted(report.left_out),
             converted={} if report is None else _redacted(report.converted),
+            resized={} if report is None else _redacted(report.resized),
             duplicates=_redacted(duplicates(train, validation)),
             notes=_notes(train, validation, report),
             broken=[] if report is None else report.broken,
@@ -139,6 +144,7 @@ class DataSummary:
         odd = [
             f"{title}: {kind}: {case.count:,}, such as {case.example}"
             for title, found in self._groups
+            if title != RESIZED
             for kind, case in found.items()
         ]
         if odd:
@@ -149,6 +155,7 @@ class DataSummary:
         return [
             ("left out", self.left_out),
             ("converted", self.converted),
+            (RESIZED, self.resized),
             ("duplicate", self.duplicates),
         ]
 

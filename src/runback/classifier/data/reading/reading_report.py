@@ -50,6 +50,8 @@ class ImageFacts:
     """The conversions that it went through."""
     brightest: int = 0
     """The largest value of a grey image of 16 bits, else 0."""
+    resized: str | None = None
+    """What resizing did to its shape; None: it kept its own."""
 
 
 @dataclass
@@ -63,6 +65,7 @@ class SplitReading:
     largest: tuple[int, int] | None = None
     """The sizes with the fewest and the most pixels, height and width."""
     converted: dict[str, Case] = field(default_factory=dict)
+    resized: dict[str, Case] = field(default_factory=dict)
     broken: list[BrokenImage] = field(default_factory=list)
     brightest: int = 0
 
@@ -81,8 +84,9 @@ class SplitReading:
         if self.largest is None or pixels > self.largest[0] * self.largest[1]:
             self.largest = facts.size
         for kind in facts.kinds:
-            before = self.converted.get(kind)
-            self.converted[kind] = Case(before.count + 1, before.example) if before else Case(1, name)
+            _count(self.converted, kind, name)
+        if facts.resized is not None:
+            _count(self.resized, facts.resized, name)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it, without digests."""
@@ -91,6 +95,7 @@ class SplitReading:
             "smallest": self.smallest,
             "largest": self.largest,
             "converted": {kind: [case.count, case.example] for kind, case in self.converted.items()},
+            "resized": {kind: [case.count, case.example] for kind, case in self.resized.items()},
             "broken": [[one.name, one.reason] for one in self.broken],
             "brightest": self.brightest,
         }
@@ -103,7 +108,8 @@ class SplitReading:
             [row.tobytes() for row in digests[: len(content["positions"])]],
             _size(content["smallest"]),
             _size(content["largest"]),
-            {str(kind): Case(int(count), str(name)) for kind, (count, name) in content["converted"].items()},
+            _cases(content["converted"]),
+            _cases(content["resized"]),
             [BrokenImage(str(name), str(reason)) for name, reason in content["broken"]],
             int(content["brightest"]),
         )
@@ -119,6 +125,7 @@ class SourceReport:
     largest: tuple[int, int] | None
     left_out: Cases
     converted: Cases
+    resized: Cases
     broken: Sequence[BrokenImage]
     notes: Sequence[str]
     test_counts: Sequence[int]
@@ -149,9 +156,13 @@ def cases(found: Iterable[tuple[str, str]]) -> dict[str, Case]:
     """Count pairs of a kind and a name; the first name is the example."""
     counted: dict[str, Case] = {}
     for kind, name in found:
-        before = counted.get(kind)
-        counted[kind] = Case(before.count + 1, before.example) if before else Case(1, name)
+        _count(counted, kind, name)
     return counted
+
+
+def _count(counted: dict[str, Case], kind: str, name: str) -> None:
+    before = counted.get(kind)
+    counted[kind] = Case(before.count + 1, before.example) if before else Case(1, name)
 
 
 def merged(many: Iterable[Cases]) -> dict[str, Case]:
@@ -177,6 +188,10 @@ def refuse_broken(broken: Sequence[BrokenImage], n: int, root: str = "") -> None
         f"{named}{more} ({len(broken):,} of {n:,} images cannot be used: mend or remove them, or set "
         "data.broken=skip to go on without them)"
     )
+
+
+def _cases(content: Mapping[str, Any]) -> dict[str, Case]:
+    return {str(kind): Case(int(count), str(name)) for kind, (count, name) in content.items()}
 
 
 def _size(pair: Sequence[int] | None) -> tuple[int, int] | None:

@@ -19,6 +19,7 @@ from runback.classifier.data.image_cache import (
 )
 from runback.classifier.data.image_decoding import BATCH, ImageForm, Item, checked, decoded
 from runback.classifier.data.reading.image_modes import needed_depth
+from runback.classifier.data.reading.image_resizing import Resize
 from runback.classifier.data.reading.reading_report import (
     BrokenImage,
     BrokenImages,
@@ -35,7 +36,7 @@ from runback.classifier.data.reading.split_folders import SplitName
 
 BROKEN = "broken images"
 
-DECODER = 2
+DECODER = 3
 """Changes with what `displayed` makes of a file: entries of the cache made by another one are not used."""
 
 
@@ -87,6 +88,7 @@ class ReadingOptions:
     broken: BrokenImages
     duplicates: Duplicates
     strict: bool
+    resize: Resize = "stretch"
 
 
 def background(text: str) -> tuple[int, int, int]:
@@ -158,7 +160,7 @@ class _Reader:
 
     def _form(self, depth: int) -> ImageForm:
         colour = background(self.options.background)
-        return ImageForm(self.options.channels, self.options.size, colour, depth)
+        return ImageForm(self.options.channels, self.options.size, colour, depth, self.options.resize)
 
     def _decoded(self, name: SplitName, form: ImageForm) -> Dataset:
         files = self.source.splits[name]
@@ -184,7 +186,7 @@ class _Reader:
         return {
             "files": self.source.splits[name].key,
             "class_names": self.source.class_names,
-            "image": [form.size, form.channels, form.background, form.depth],
+            "image": [form.size, form.channels, form.background, form.depth, form.resize],
             "decoder": DECODER,
         }
 
@@ -210,6 +212,7 @@ class _Reader:
             largest=max(sizes, key=_pixels, default=None),
             left_out=left_out,
             converted=merged(one.converted for one in readings.values()),
+            resized=merged(one.resized for one in readings.values()),
             broken=tuple(broken),
             notes=self.source.notes,
             test_counts=np.bincount(labels, minlength=len(self.source.class_names)).tolist(),
