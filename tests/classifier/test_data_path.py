@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
@@ -19,7 +21,7 @@ def test_an_override_gets_an_absolute_path_that_means_the_same(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     override = with_absolute_override(f"data.path={value}")
     parsed = OverridesParser.create().parse_override(override).value()
-    assert parsed == f"{tmp_path}/{path}"
+    assert parsed == os.path.normpath(f"{tmp_path}/{path}")
     assert with_absolute_override(f"+data.path={value}").startswith("+data.path=")
 
 

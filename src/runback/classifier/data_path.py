@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from runback.classifier.data.image_cache import absolute
+from runback.errors import DataError
 
 KEY = "data.path"
 
@@ -23,8 +24,12 @@ def with_absolute_path(cfg: DictConfig, root: Path) -> DictConfig:
     Raises DataError where it begins with the home of nobody.
     """
     data = cfg.get("data")
-    path = data.get("path") if isinstance(data, DictConfig) else None
-    if not isinstance(path, str) or OmegaConf.is_interpolation(data, "path") or Path(path).is_absolute():
+    if not isinstance(data, DictConfig) or OmegaConf.is_interpolation(data, "path"):
+        return cfg
+    path = data.get("path")
+    if path == "":
+        raise DataError(f"{KEY}: expected a path; got nothing; null is none")
+    if not isinstance(path, str) or Path(path).is_absolute():
         return cfg
     changed = copy.deepcopy(cfg)
     changed.data.path = str(absolute(Path(path), root))
@@ -40,6 +45,8 @@ def with_absolute_override(override: str) -> str:
         value = OverridesParser.create().parse_override(override).value()
     except HydraException:
         return override
+    if isinstance(value, int | float):  # a folder called 2024, or true
+        value = override.partition("=")[2]
     values = value.list if isinstance(value, ChoiceSweep) and not (value.tags or value.shuffle) else [value]
     paths = [_path(one) for one in values]
     if None in paths or all(Path(path or "").is_absolute() for path in paths):
@@ -50,7 +57,7 @@ def with_absolute_override(override: str) -> str:
 def _path(value: Any) -> str | None:
     """Return what a value names; None where it is no path, or stands for a variable."""
     path = value.text if isinstance(value, QuotedString) else value
-    return path if isinstance(path, str) and "${" not in path else None
+    return path if isinstance(path, str) and path and "${" not in path else None
 
 
 def _quoted(path: str) -> str:

@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from runback.classifier.data.folder import load
 from runback.errors import DataError, InputError
@@ -96,13 +97,62 @@ def test_a_changed_file_is_decoded_again(animals, cache, encoded):
     assert greens(load("train", cache=cache, path=animals)) == [50] * 16 != before
 
 
-def test_a_second_load_reads_no_image(animals, cache):
+def test_a_second_load_reads_no_image(animals, cache, monkeypatch):
     first = load("train", cache=cache, path=animals)
-    for file in animals.rglob("*.png"):
-        stat = file.stat()
-        file.write_bytes(bytes(stat.st_size))
-        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    monkeypatch.setattr("PIL.Image.open", None)
     np.testing.assert_array_equal(load("train", cache=cache, path=animals).images, first.images)
+
+
+@pytest.fixture
+def squares(tmp_path):
+    """Ten images of one size and time, five of each class."""
+    root = tmp_path / "squares"
+    for number, name in enumerate(("cat", "dog")):
+        (root / name).mkdir(parents=True)
+        for place in range(5):
+            write_square(root / name / f"{place}.bmp", 100 * number + place)
+    return root
+
+
+def write_square(file, red):
+    Image.new("RGB", (8, 8), (red, 0, 0)).save(file)
+    os.utime(file, ns=(10**18, 10**18))
+
+
+def reds(root, cache):
+    dataset = load("train", cache=cache, path=root)
+    return [set(dataset.images[dataset.labels == label, 0, 0, 0].tolist()) for label in (0, 1)]
+
+
+def test_what_is_changed_with_its_time_and_size_kept_is_read_again(squares, cache):
+    assert max(reds(squares, cache)[0]) < 5
+    for place in range(5):
+        write_square(squares / "cat" / f"{place}.bmp", 50 + place)
+    assert min(reds(squares, cache)[0]) >= 50
+
+
+def test_files_of_one_size_and_time_that_change_places_are_read_again(squares, cache):
+    assert [min(one) >= 100 for one in reds(squares, cache)] == [False, True]
+    for place in range(5):
+        cat, dog, other = (squares / name for name in (f"cat/{place}.bmp", f"dog/{place}.bmp", "other"))
+        cat.rename(other)
+        dog.rename(cat)
+        other.rename(dog)
+    assert [min(one) >= 100 for one in reds(squares, cache)] == [True, False]
+
+
+def test_a_link_that_leads_to_another_file_is_read_again(squares, cache):
+    other = squares.parent / "other.bmp"
+    write_square(other, 77)
+    for place in range(5):
+        (squares / "cat" / f"{place}.bmp").unlink()
+        (squares / "cat" / f"{place}.bmp").symlink_to(squares / "dog" / f"{place}.bmp")
+    assert min(reds(squares, cache)[0]) >= 100
+    for place in range(5):
+        link = squares / "cat" / f"{place}.bmp"
+        link.unlink()
+        link.symlink_to(other)
+    assert reds(squares, cache)[0] == {77}
 
 
 def test_a_corrupt_image_is_named_in_one_line(animals, cache):

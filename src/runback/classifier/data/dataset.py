@@ -11,6 +11,9 @@ from runback.errors import DataError
 
 MAX_CLASSES = 100_000
 
+MAX_NAME = 255
+"""Characters of the name of a class: as many as a folder's can have."""
+
 Split = Literal["train", "test"]
 
 
@@ -67,6 +70,11 @@ def check_class_names(class_names: tuple[str, ...], where: str = "") -> None:
     raw = [name for name in class_names if any("\ud800" <= one <= "\udfff" for one in name)]
     if raw:  # a folder's name may hold any bytes
         raise DataError(f"{where}expected class names in UTF-8; got {raw[0]!r}")
+    if not all(name.strip() for name in class_names):
+        raise DataError(f"{where}expected class names; got {min(class_names)!r}, an empty one")
+    longest = max(class_names, key=len)
+    if len(longest) > MAX_NAME:
+        raise DataError(f"{where}expected class names of at most {MAX_NAME} characters; got {longest:.50}…")
     if len(set(class_names)) < len(class_names):
         twice = min(name for name, count in Counter(class_names).items() if count > 1)
         raise DataError(f"{where}expected different class names; got {twice!r} more than once")

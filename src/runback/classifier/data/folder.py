@@ -11,11 +11,12 @@ import numpy as np
 from pydantic import Field
 
 from runback.classifier.data.dataset import Dataset, Split, check_class_names
-from runback.classifier.data.image_cache import absolute
+from runback.classifier.data.image_cache import absolute, identity
 from runback.classifier.data.image_decoding import Item
 from runback.classifier.data.reading.image_formats import (
     NO_FILE,
     NO_IMAGE,
+    UNREAD_FORMAT,
     is_named_as_image,
     kind_of,
 )
@@ -126,9 +127,22 @@ def _listed(classes: Mapping[str, Path], names: Sequence[str], root: Path) -> _L
                 listing.keys.append(key)
         listing.left_out += [(kind, _relative(path, root)) for kind, path in found.left_out]
         if len(listing.items) == before:
-            others = f", but {len(found.files):,} other files" if found.files else ""
-            raise DataError(f"{classes[name]}: expected images; got none{others}")
+            raise DataError(
+                f"{classes[name]}: expected images; got none{_others(listing, found.files, root)}"
+            )
     return listing
+
+
+def _others(listing: _Listing, files: Sequence[Path], root: Path) -> str:
+    """Say what there is in the folder of a class that has no images."""
+    names = {_relative(file, root) for file in files}
+    unread = [name for kind, name in listing.left_out if kind == UNREAD_FORMAT and name in names]
+    if unread:
+        return (
+            f", but {len(unread):,} of a format that is not read, such as {unread[0]}; convert them to JPEG "
+            "or PNG"
+        )
+    return f", but {len(files):,} other files" if files else ""
 
 
 def _looked_at(file: Path, relative: str) -> tuple[Path | BrokenImage | str, tuple[Any, ...]]:
@@ -146,7 +160,7 @@ def _looked_at(file: Path, relative: str) -> tuple[Path | BrokenImage | str, tup
             return BrokenImage(relative, reason), (str(file), reason)
         return NO_FILE, ()
     found = kind_of(file, relative)
-    key = (str(file), status.st_size, status.st_mtime_ns)
+    key = (str(file), *identity(status))
     if found.kind == "other":
         return found.detail, key
     return (file if found.kind == "image" else BrokenImage(relative, found.detail)), key

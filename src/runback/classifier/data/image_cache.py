@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import math
+import os
 import stat
 import sys
 import time
@@ -106,15 +107,25 @@ def absolute(path: Path, base: Path = Path()) -> Path:
     Raises DataError where there is no such home.
     """
     try:
-        return (base / path.expanduser()).absolute()
+        found = (base / path.expanduser()).absolute()
+        return found.resolve() if ".." in found.parts else found
     except RuntimeError as error:
         raise DataError(
             f"data.path: expected the home of a user of this machine; got {str(path)!r}"
         ) from error
 
 
-def fingerprint(files: Iterable[Path]) -> list[tuple[str, int, int]]:
-    """Return (absolute path, bytes, nanoseconds of the last change) for each file; reads none of them.
+def identity(status: os.stat_result) -> tuple[int, int, int]:
+    """Return what changes with a file's content: bytes, and nanoseconds of its last changes.
+
+    The second time is of its data or its name: programs that keep the first one, as when they turn a
+    photograph, and files that change places, cannot keep that.
+    """
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def fingerprint(files: Iterable[Path]) -> list[tuple[str, int, int, int]]:
+    """Return (absolute path, *`identity`) for each file; reads none of them.
 
     Raises DataError for what is no ordinary file, links followed.
     """
@@ -125,7 +136,7 @@ def fingerprint(files: Iterable[Path]) -> list[tuple[str, int, int]]:
     for path, found in stats:
         if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
             raise DataError(f"{path}: expected an ordinary file; it is none")
-    return [(str(path), found.st_size, found.st_mtime_ns) for path, found in stats]
+    return [(str(path), *identity(found)) for path, found in stats]
 
 
 def _entry(cache: Path, name: str, key: Mapping[str, Any]) -> Path:
@@ -161,7 +172,7 @@ def _write_images(file: BinaryIO, decoding: Decoding, name: str, cache: Path) ->
     first = next(decoding.blocks, None)
     if first is None:
         reading = decoding.reading or SplitReading()
-        refuse_broken(reading.broken, len(decoding.labels))
+        refuse_broken(reading.broken, len(decoding.labels), way_out="mend or replace them")
         raise DataError(f"{name}: expected images; got none")
     shape = (len(decoding.labels), *first.shape[1:])
     check_space(cache, math.prod(shape) + decoding.labels.nbytes + 4096)

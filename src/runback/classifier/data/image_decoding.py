@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import logging
 import math
 import os
 import warnings
@@ -15,7 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from runback.classifier.data.reading.image_formats import UNDECODABLE, formats_of
-from runback.classifier.data.reading.image_modes import WHITE, Colour, displayed, oriented_size
+from runback.classifier.data.reading.image_modes import WHITE, Colour, displayed, possible_sizes
 from runback.classifier.data.reading.image_resizing import SAID, Resize, inner_size, resized
 from runback.classifier.data.reading.reading_report import BrokenImage, ImageFacts, SplitReading
 from runback.errors import DataError
@@ -80,6 +81,8 @@ def checked(batches: Iterable[list[Item]], form: ImageForm, reading: SplitReadin
 def _decoded(
     batches: Iterable[list[Item]], form: ImageForm, reading: SplitReading, refuses: bool
 ) -> Iterator[list[np.ndarray]]:
+    # Pillow logs a line without a file's name for some, which are named here as broken.
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
     # Pillow only warns up to twice its limit; a decompression bomb is an error here. It also warns of
     # broken metadata, which nobody reads. Set before the threads start: a filter holds for all of them.
     warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
@@ -119,8 +122,12 @@ def _image(
         # Not by its path: Pillow would map a TIFF file's pixels, and turn those wrong.
         stream = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
         with stream, Image.open(stream, formats=formats_of(name)) as file:
-            if form.size is None and expected is not None:
-                _check_size(name, oriented_size(file), expected)
+            if (
+                form.size is None
+                and expected is not None
+                and expected[:2] not in (sizes := possible_sizes(file))
+            ):
+                _check_size(name, min(sizes), expected)
             view = displayed(file, channels=form.channels, background=form.background, depth=form.depth)
         image = view.image
         size = (image.height, image.width)
@@ -135,7 +142,7 @@ def _image(
                 facts = replace(facts, resized=SAID[form.resize])
         return np.asarray(image).reshape(image.height, image.width, form.channels), facts
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        reason = f"too large an image: expected at most {Image.MAX_IMAGE_PIXELS} pixels"
+        reason = f"too large an image: expected at most {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down"
     except UnidentifiedImageError:
         reason = "expected an image; this is none, or a broken one"
     except DataError:

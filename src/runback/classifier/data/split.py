@@ -87,6 +87,8 @@ def _check_classes(train: Dataset, validation: Dataset, method: Method) -> None:
         for label in lacking[:LISTED]
     ]
     more = f" and {len(lacking) - LISTED:,} more classes" if len(lacking) > LISTED else ""
+    broken = 0 if train.origin is None else len(train.origin.report.broken)
+    more += f"; {broken:,} broken images are left out" if broken else ""
     raise DataError(
         f"data: expected images of each class in each split; got {'; '.join(numbers)}{more}: "
         + _way_out(parts, method if train.validation is None else None)
@@ -96,6 +98,10 @@ def _check_classes(train: Dataset, validation: Dataset, method: Method) -> None:
 def _way_out(parts: Sequence[np.ndarray], method: Method | None) -> str:
     """Return what gives each split images of each class; `method` has drawn the validation split, if any."""
     is_trained, is_validated = parts[0].min() > 0, parts[1].min() > 0
+    if np.sum(parts, axis=0).min() < len(parts):
+        return (
+            f"it takes {len(parts)} images of a class, one for each split: add images, or take the class away"
+        )
     if method == "tail" and not is_validated:
         return "data.validation_split=stratified draws from every class"
     if method is not None and is_trained and not is_validated:

@@ -231,23 +231,172 @@ def test_colour_of_16_bits_is_cut_and_counted():
     assert kinds == ["HIGH_BITS"]
 
 
-def png_of_16_bits(values):
+def png_of_16_bits(values, clear=b""):
     """Pillow reads colours of 16 bits, and does not write them."""
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+    colours = {2: 4, 3: 2}[values.shape[2]]  # grey with alpha, or colour, as PNG numbers them
+    return png(values.shape[1], values.shape[0], 16, colours, rows, clear)
+
+
+def png(width, height, bits, colours, rows, clear=b""):
+    """Return a PNG file of rows that each begin with the byte of their filter, 0."""
 
     def chunk(name, content):
         return (
             struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
         )
 
-    height, width = values.shape[:2]
-    rows = b"".join(b"\0" + row.tobytes() for row in values)
-    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, bits, colours, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
+        + (chunk(b"tRNS", clear) if clear else b"")
         + chunk(b"IDAT", zlib.compress(rows))
         + chunk(b"IEND", b"")
     )
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_a_transparent_shade_of_few_bits_shows_the_background(bits):
+    scale = 255 // (2**bits - 1)
+    shades = np.arange(16).reshape(2, 8) % 2**bits
+    packed = [
+        sum(int(shade) << (8 - bits * (at % (8 // bits) + 1)) for at, shade in part)
+        for row in shades
+        for part in np.array_split(list(enumerate(row)), 8 * bits // 8)
+    ]
+    per_row = 8 * bits // 8
+    rows = b"".join(b"\0" + bytes(packed[start : start + per_row]) for start in (0, per_row))
+    pixels, kinds = read(png(8, 2, bits, 0, rows, clear=struct.pack(">H", 2)))
+    np.testing.assert_array_equal(pixels[..., 0], np.where(shades == 2, 255, shades * scale))
+    assert kinds == ["GREY", "TRANSPARENT"]
+
+
+def test_one_transparent_colour_of_16_bits_is_refused_by_name():
+    values = RANDOM.integers(0, 65536, (12, 9, 3)).astype(">u2")
+    with pytest.raises(DataError, match="file: cannot be decoded: expected an alpha channel"):
+        list(decoded([[("file", png_of_16_bits(values, clear=b"\x12\x34\0\0\0\0"))]]))
+
+
+def test_grey_with_alpha_of_16_bits_is_grey_and_colours_have_no_depth():
+    values = RANDOM.integers(0, 65536, (12, 9, 2)).astype(">u2")
+    data = png_of_16_bits(values)
+    pixels, kinds = read(data)
+    shade, alpha = values[..., 0] / 65535, values[..., 1] / 65535
+    assert np.abs(pixels[..., 0] - 255 * (shade * alpha + 1 - alpha)).max() <= 2
+    assert kinds == ["GREY", "HIGH_BITS", "TRANSPARENT"]
+    assert read(data, channels=1)[1] == ["HIGH_BITS", "TRANSPARENT"]
+    with pytest.raises(DataError, match=r"expected grey alone for data.depth=12"):
+        list(decoded([[("file", data)]], form=ImageForm(depth=12)))
+
+
+def tiff(pixels, order="<", **tags):
+    """Return an uncompressed TIFF file of one strip; a tag is an underscore and its number."""
+    height, width = pixels.shape[:2]
+    bits, samples = 8 * pixels.itemsize, 1 if pixels.ndim == 2 else pixels.shape[2]
+    data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    entries = {256: [width], 257: [height], 258: [bits] * samples, 259: [1], 262: [1], 273: [8]}
+    entries |= {277: [samples], 278: [height], 279: [len(data)], 284: [1]}
+    entries |= {int(name[1:]): value for name, value in tags.items()}
+    place = 8 + len(data) + len(data) % 2
+    body, more = b"", b""
+    after = place + 2 + 12 * len(entries) + 4
+    for number, values in sorted(entries.items()):
+        kind = "I" if number in (273, 279) else "H"
+        content = struct.pack(f"{order}{len(values)}{kind}", *values)
+        if len(content) > 4:
+            content, more = struct.pack(f"{order}I", after + len(more)), more + content
+        body += struct.pack(f"{order}HHI", number, 4 if kind == "I" else 3, len(values)) + content.ljust(
+            4, b"\0"
+        )
+    header = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, place)
+    table = struct.pack(f"{order}H", len(entries)) + body + bytes(4)
+    return (header + data).ljust(place, b"\0") + table + more
+
+
+def test_grey_of_16_bits_that_counts_down_to_white_is_turned_over():
+    pixels, kinds = read(tiff(DEEP, _262=[0]))
+    assert np.abs(pixels[..., 0] - (65535 - DEEP) / 257).max() <= 1
+    assert kinds == ["16 bits of grey scaled to 8, 65,535 being white", "GREY"]
+    view = displayed(Image.open(io.BytesIO(tiff(DEEP >> 4, _262=[0]))), channels=1, depth=12)
+    assert np.abs(np.asarray(view.image) - (4095 - (DEEP >> 4)) / 4095 * 255).max() <= 1
+
+
+def in_planes(pixels):
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    height, width = pixels.shape[:2]
+    size = height * width * pixels.itemsize
+    return tiff(
+        planes.reshape(-1, width),
+        _257=[height],
+        _258=[8 * pixels.itemsize] * 3,
+        _262=[2],
+        _277=[3],
+        _278=[height],
+        _284=[2],
+        _273=[8, 8 + size, 8 + 2 * size],
+        _279=[size] * 3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (
+            in_planes(RANDOM.integers(0, 65536, (12, 9, 3)).astype(np.uint16)),
+            "in planes that is not compressed",
+        ),
+        (tiff(DEEP.astype(np.uint8), _262=[0], _284=[2]), "in planes that is not compressed"),
+        (tiff((DEEP >> 2).astype(np.int16), _339=[2]), "signed ones have no black and no white"),
+        (tiff((DEEP >> 10).astype(np.uint32)), "32-bit integers have no white of their own"),
+    ],
+    ids=["16 bits in planes", "white is 0 in planes", "signed", "small numbers of 32 bits"],
+)
+def test_tiff_files_that_would_be_read_wrongly_are_refused_by_name(data, told):
+    with pytest.raises(DataError, match=f"file: cannot be decoded: .*{told}"):
+        list(decoded([[("file", data)]]))
+
+
+def test_planes_of_8_bits_are_read_right():
+    pixels, kinds = read(in_planes(np.asarray(RGB)))
+    np.testing.assert_array_equal(pixels, np.asarray(RGB))
+    assert kinds == []
+
+
+def test_bands_besides_the_colours_are_counted():
+    bands = RANDOM.integers(0, 256, (12, 9, 5), dtype=np.uint8)
+    pixels, kinds = read(tiff(bands, _262=[2], _338=[0, 0]))
+    np.testing.assert_array_equal(pixels, bands[..., :3])
+    assert kinds == ["BANDS"]
+
+
+def test_shades_beyond_the_white_of_the_others_are_counted():
+    view = displayed(Image.fromarray(DEEP), channels=1, depth=12)
+    assert np.asarray(view.image).max() == 255
+    assert image_modes.CUT in view.kinds
+
+
+ASCII, SHORT, FLOAT = 2, 3, 11
+
+
+def exif_data(*entries):
+    """Return EXIF data of (tag, type, four bytes), which Pillow would not write if these do not fit."""
+    body = b"".join(struct.pack("<HHI4s", tag, kind, 1, content) for tag, kind, content in sorted(entries))
+    return b"Exif\0\0" + b"II*\0" + struct.pack("<IH", 8, len(entries)) + body + bytes(4)
+
+
+@pytest.mark.parametrize("entry", [(ASCII, b"6\0\0\0"), (FLOAT, struct.pack("<f", 6.5))])
+def test_an_orientation_that_is_no_whole_number_is_ignored(entry):
+    pixels, kinds = read(saved(RGB, "PNG", {"exif": exif_data((274, *entry))}))
+    np.testing.assert_array_equal(pixels, np.asarray(RGB))
+    assert kinds == []
+
+
+def test_other_exif_data_that_cannot_be_written_again_does_not_matter():
+    data = saved(RGB, "PNG", {"exif": exif_data((274, SHORT, b"\6\0\0\0"), (256, ASCII, b"w\0\0\0"))})
+    pixels, kinds = read(data)
+    np.testing.assert_array_equal(pixels, np.asarray(RGB.transpose(Image.Transpose.ROTATE_270)))
+    assert kinds == ["TURNED"]
 
 
 @pytest.mark.parametrize(
@@ -293,6 +442,15 @@ def test_the_profile_of_srgb_changes_nothing():
     pixels, kinds = read(saved(RGB, "PNG", {"icc_profile": profile}))
     np.testing.assert_array_equal(pixels, np.asarray(RGB))
     assert kinds == []
+
+
+@pytest.mark.parametrize("name", ["Linear sRGB", "sRGB-elle-V2", "sRGB"])
+def test_the_name_of_a_profile_says_nothing(name):
+    profile = swapped_profile().replace("mine".encode("utf-16-be"), name[:4].encode("utf-16-be"))
+    assert name[:4] in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    pixels, kinds = read(saved(RGB, "PNG", {"icc_profile": profile}))
+    assert np.abs(pixels - np.asarray(RGB).astype(int)).max() > 50
+    assert kinds == ["PROFILE"]
 
 
 @pytest.mark.parametrize("profile", [b"no profile", wide_profile()])

@@ -253,8 +253,10 @@ def test_names_that_would_do_something_to_a_terminal_are_spelled_out(pets, cache
 
 
 def test_an_unreadable_background_is_refused(pets, cache):
-    with pytest.raises(ValueError, match="expected a colour such as white"):
+    with pytest.raises(ValueError, match="expected an opaque colour such as white"):
         load("train", cache=cache, path=pets, background="no colour")
+    with pytest.raises(ValueError, match="expected an opaque colour such as white"):
+        load("train", cache=cache, path=pets, background="#ff000080")
 
 
 def test_sizes_before_and_after_are_said(pets, cache, picture):

@@ -135,4 +135,4 @@ def test_a_class_of_one_or_two_images_is_named(pets, fill, cache, n):
 def test_names_that_differ_in_case_or_blanks_only_are_said(pets, fill, cache):
     fill(pets / "Cat", first=700)
     notes = DataSummary.of(*split(load("train", cache=cache, path=pets), **KNOBS), "folder").notes
-    assert notes == ["two classes differ in case or blanks only: 'Cat' and 'cat'"]
+    assert notes == ["two classes differ in case, blanks or the encoding of letters only: 'Cat' and 'cat'"]

@@ -1,6 +1,7 @@
 """A summary of what is trained on: said before training, and kept with the run."""
 
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -232,7 +233,11 @@ def _notes(train: Dataset, validation: Dataset, report: SourceReport | None) -> 
         notes.append(f"classes of one or two training images: {', '.join(few[:CLASSES])}{more}")
     alike: dict[str, str] = {}
     for name in train.class_names:
-        other = alike.setdefault(" ".join(name.casefold().split()), name)
+        plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        other = alike.setdefault(plain, name)
         if other != name:
-            notes.append(f"two classes differ in case or blanks only: {other!r} and {name!r}")
+            notes.append(
+                f"two classes differ in case, blanks or the encoding of letters only: {other!r} and {name!r}"
+                + ("" if other.isascii() and name.isascii() else f" ({other!a} and {name!a})")
+            )
     return notes

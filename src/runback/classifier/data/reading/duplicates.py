@@ -7,6 +7,7 @@ import numpy as np
 
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.data.reading.reading_report import Case, cases, merged
+from runback.errors import DataError
 
 DROPPED = "training images that are in validation or test, too"
 TRAIN_IN_VALIDATION = "training images that are in validation, too"
@@ -39,6 +40,11 @@ def without_held_out(train: Dataset, validation: Dataset | None) -> Dataset:
     is_own = np.array([digest not in held_out for digest in train.origin.digests], bool)
     if is_own.all():
         return train
+    if not is_own.any():
+        raise DataError(
+            f"data.duplicates=drop: each of the {len(train):,} training images is in validation or test, "
+            f"too, such as {train.origin.names[0]}; is one folder a copy of the other?"
+        )
     dropped = cases((DROPPED, name) for name in train.origin.names[~is_own])
     report = replace(train.origin.report, left_out=merged([train.origin.report.left_out, dropped]))
     left = train.take(np.flatnonzero(is_own))

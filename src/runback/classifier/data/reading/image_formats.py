@@ -33,10 +33,28 @@ VERIFIED = frozenset({"AVIF", "BMP", "PPM", "ICO", "SGI", "MSP", "DCX"})
 RAW = frozenset(
     {
         *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw"),
+        *(
+            ".bay",
+            ".cap",
+            ".dcr",
+            ".eip",
+            ".fff",
+            ".gpr",
+            ".k25",
+            ".mdc",
+            ".ptx",
+            ".pxn",
+            ".rwl",
+            ".rwz",
+            ".srf",
+        ),
+        *(".lrv", ".thm"),
         *(".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".sr2", ".srw", ".x3f"),
     }
 )
-"""Photographs as a camera's sensor saw them; many are TIFF files in which Pillow reads the thumbnail."""
+"""Photographs as a camera's sensor saw them; many are TIFF files in which Pillow reads the thumbnail.
+
+So are the thumbnails of videos (.thm)."""
 
 UNREAD = RAW | {
     *(".ai", ".bpg", ".dcm", ".djvu", ".emf", ".eps", ".exr", ".fit", ".fits", ".hdr", ".heic", ".heif"),
@@ -52,6 +70,7 @@ HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b
 
 NO_IMAGE = "files that are no image"
 UNREAD_FORMAT = "images of a format that is not read"
+UNREADABLE = "files that cannot be opened"
 NO_FILE = "pipes, sockets and devices"
 
 UNDECODABLE = (
@@ -85,7 +104,9 @@ def kind_of(file: Path, name: str) -> FileKind:
         with file.open("rb", buffering=0) as stream:
             prefix = stream.read(PREFIX)
     except OSError as error:
-        return FileKind("broken", f"cannot be read: {error.strerror}")
+        if is_named_as_image(name):
+            return FileKind("broken", f"cannot be read: {error.strerror}")
+        return FileKind("other", UNREADABLE)
     if suffix in RAW:
         return FileKind("other", UNREAD_FORMAT)
     found = _format(prefix, suffix)

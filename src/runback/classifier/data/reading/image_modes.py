@@ -3,9 +3,10 @@
 import struct
 import zlib
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from runback.classifier.data.reading.colour_profiles import lab_to_srgb, to_srgb
 
@@ -14,7 +15,7 @@ Colour = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)
 
 SEVERAL = "animated, or of several pages: the first picture is used"
-TURNED = "turned as their EXIF data says"
+TURNED = "turned as their EXIF or XMP data says"
 TRANSPARENT = "transparent, laid over the background"
 PROFILE = "colours of an ICC profile converted to sRGB"
 PALETTE = "palettes replaced by their colours"
@@ -22,17 +23,35 @@ CMYK = "CMYK converted to RGB"
 OTHER_COLOURS = "Lab, YCbCr or HSV converted to RGB"
 HIGH_BITS = "16 bits of each colour cut to the high 8"
 DEEP = "16 bits of grey scaled to 8, {white:,} being white"
+CUT = "16 bits of grey brighter than that white, cut"
+BANDS = "bands besides the colours, such as infrared, left out"
 GREY = "grey images in a colour set"
 COLOUR = "colour images in a grey set"
 
 GREYS = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"})
 PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}
 
-TURNS = range(2, 9)
-"""The orientations of EXIF that turn or mirror an image."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""How an image is turned or mirrored by its orientation in EXIF, as `PIL.ImageOps.exif_transpose` does."""
 
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits that devices measure; their files have 16 in each case."""
+
+BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, PLANES, SAMPLE_FORMAT = 258, 259, 262, 277, 284, 339
+"""Tags of TIFF files."""
+
+WHITE_IS_ZERO = 0
+"""The value of PHOTOMETRIC of grey that gets darker as it counts up."""
+
+NO_WHITE = "expected grey of at most 16 bits; 32-bit integers have no white of their own"
 
 BAD_EXIF = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error, zlib.error)
 """Errors that Pillow raises on broken EXIF data, which viewers ignore."""
@@ -55,23 +74,30 @@ def displayed(
 
     Transparent pixels are laid over `background`. Grey of 16 bits is divided so that 2**`depth` - 1 becomes
     white. Raises whatever Pillow raises on a broken file, and ValueError for pixels that have no range of
-    their own: floats and 32-bit integers.
+    their own (floats, signed and 32-bit integers) and for files that Pillow reads wrongly.
     """
     result = DisplayedImage(file)
     if getattr(file, "is_animated", False) and file.format != "PSD":  # whose first one is all layers together
         result.kinds.append(SEVERAL)
-    is_deep_colour = _is_deep_colour(file)
+    raw_mode = _raw_mode(file)
     is_tiff = file.format == "TIFF"
+    if is_tiff:
+        _check_tiff(file)
     before = _orientation(file) if is_tiff else 1
     file.load()  # which turns a TIFF file, and reads what follows the pixels of a PNG file
-    grey = file.mode in GREYS
-    if before in TURNS or _orientation(file) in TURNS:
+    is_grey = file.mode in GREYS or raw_mode.startswith("LA;")
+    turn = before if is_tiff else _orientation(file)
+    if turn in TURNS:
         result.kinds.append(TURNED)
-        result.image = file if is_tiff else ImageOps.exif_transpose(file)
+        result.image = file if is_tiff else file.transpose(TURNS[turn])
+    if is_tiff and file.tag_v2.get(SAMPLES, 1) > len(file.getbands()):  # type: ignore[attr-defined]
+        result.kinds.append(BANDS)
     if file.mode.startswith("I"):
-        _scale(result, depth)
-    elif is_deep_colour:
+        _scale(result, depth, is_inverted=is_tiff and file.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO)  # type: ignore[attr-defined]
+    elif ";16" in raw_mode:
+        _check_high_bits(file, depth)
         result.kinds.append(HIGH_BITS)
+    _scale_clear_grey(file, raw_mode)
     alpha = _split_alpha(result)
     _to_rgb_or_grey(result, file.info.get("icc_profile"))
     if alpha is not None and alpha.getextrema()[0] < 255:  # type: ignore[operator]
@@ -79,8 +105,8 @@ def displayed(
         below = Image.new("RGB", alpha.size, background)
         result.image = Image.composite(result.image.convert("RGB"), below, alpha)
     mode = "L" if channels == 1 else "RGB"
-    if grey != (channels == 1):
-        result.kinds.append(GREY if grey else COLOUR)
+    if is_grey != (channels == 1):
+        result.kinds.append(GREY if is_grey else COLOUR)
     if result.image.mode != mode:
         result.image = result.image.convert(mode)
     return result
@@ -91,37 +117,84 @@ def needed_depth(brightest: int) -> int:
     return next(depth for depth in DEPTHS if brightest < 2**depth)
 
 
-def oriented_size(file: Image.Image) -> tuple[int, int]:
-    """Return height and width of an image as it is displayed, before its pixels are read."""
-    late = file.format == "PNG" and not {"exif", "Raw profile type exif"} & file.info.keys()
-    turned = not late and _orientation(file) in range(5, 9)  # Pillow would read a whole PNG file for it
-    return (file.width, file.height) if turned else (file.height, file.width)
+def possible_sizes(file: Image.Image) -> set[tuple[int, int]]:
+    """Return the height and width that an image may be displayed in, before its pixels are read."""
+    size, turned = (file.height, file.width), (file.width, file.height)
+    if file.format == "TIFF":  # Pillow has turned it
+        return {size}
+    if file.format == "PNG" and not {"exif", "Raw profile type exif"} & file.info.keys():
+        return {size, turned}  # EXIF data may follow the pixels; Pillow would read the whole file for it
+    return {turned if _orientation(file) in range(5, 9) else size}
 
 
 def _orientation(file: Image.Image) -> int:
+    """Return the orientation in EXIF: what is there, but no whole number, viewers ignore."""
     try:
-        return int(file.getexif().get(ExifTags.Base.Orientation, 1))
+        orientation = file.getexif().get(ExifTags.Base.Orientation, 1)
     except BAD_EXIF:
         return 1
+    return orientation if isinstance(orientation, int) else 1
 
 
-def _is_deep_colour(file: Image.Image) -> bool:
-    """Tell, before they are read, whether pixels of several values have 16 bits each: Pillow keeps eight."""
-    tiles = getattr(file, "tile", None) or []
-    arguments = [one for tile in tiles[:1] for one in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))]
-    if file.format == "PPM":
-        return any(isinstance(one, int) and one > 255 for one in arguments)
-    return any(isinstance(one, str) and ";16" in one for one in arguments)
+def _raw_mode(file: Image.Image) -> str:
+    """Return how Pillow will unpack the pixels, known before they are read; with ;16 of 16 bits to 8."""
+    for tile in (getattr(file, "tile", None) or [])[:1]:
+        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if file.format == "SGI" and tile[0] == "SGI16":
+            return f"{file.mode};16"
+        if (
+            file.format == "PPM"
+            and file.mode != "I"
+            and any(isinstance(n, int) and n > 255 for n in arguments)
+        ):
+            return f"{file.mode};16"
+        return next((one for one in arguments if isinstance(one, str)), "")
+    return ""
 
 
-def _scale(result: DisplayedImage, depth: int) -> None:
+def _check_tiff(file: Any) -> None:
+    """Refuse TIFF files that Pillow would read wrongly. Raises ValueError."""
+    tags = file.tag_v2
+    bits, kinds = tags.get(BITS, (1,)), tags.get(SAMPLE_FORMAT, (1,))
+    if 2 in kinds:
+        raise ValueError("expected unsigned values; signed ones have no black and no white of their own")
+    if 3 not in kinds and max(bits) > 16:
+        raise ValueError(NO_WHITE)
+    is_in_planes = tags.get(PLANES, 1) == 2 and tags.get(COMPRESSION, 1) == 1
+    if is_in_planes and (max(bits) == 16 or tags.get(PHOTOMETRIC) == WHITE_IS_ZERO):
+        raise ValueError("a TIFF file in planes that is not compressed is not read right; save it as PNG")
+
+
+def _check_high_bits(file: Image.Image, depth: int) -> None:
+    """Refuse what cannot be done with colours of 16 bits, of which Pillow keeps eight. Raises ValueError."""
+    if depth != 16:
+        raise ValueError(
+            f"expected grey alone for data.depth={depth}; of colours the high 8 of 16 bits are used"
+        )
+    if file.format == "PNG" and "transparency" in file.info:
+        raise ValueError("expected an alpha channel; one colour of 16 bits that is transparent is not read")
+
+
+def _scale_clear_grey(file: Image.Image, raw_mode: str) -> None:
+    """Scale the value of a grey PNG file that stands for transparency as Pillow has scaled its pixels."""
+    clear = file.info.get("transparency")
+    if file.format == "PNG" and raw_mode in ("L;2", "L;4") and isinstance(clear, int):
+        file.info["transparency"] = clear * (85 if raw_mode == "L;2" else 17)
+
+
+def _scale(result: DisplayedImage, depth: int, is_inverted: bool) -> None:
     """Scale grey of 16 bits, which Pillow would clip to 8; a value that stands for transparency stays one."""
     values = np.asarray(result.image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
-        raise ValueError("expected grey of at most 16 bits; 32-bit integers have no white of their own")
+        raise ValueError(NO_WHITE)
     result.brightest = int(values.max())
-    result.kinds.append(DEEP.format(white=2**depth - 1))
-    scaled = Image.fromarray(np.minimum(values >> (depth - 8), 255).astype(np.uint8))
+    white = 2**depth - 1
+    result.kinds.append(DEEP.format(white=white))
+    if result.brightest > white:
+        result.kinds.append(CUT)
+    shades = np.minimum(values, white)
+    shades = white - shades if is_inverted else shades
+    scaled = Image.fromarray((shades >> (depth - 8)).astype(np.uint8))
     clear = result.image.info.get("transparency")
     if isinstance(clear, int):
         scaled.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))

@@ -14,7 +14,16 @@ TWICE = "further links to the same folder"
 LOST = "links that lead nowhere"
 
 SYSTEM_FOLDERS = frozenset(
-    {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__pycache__"}
+    {
+        "__MACOSX",
+        "@eaDir",
+        "#recycle",
+        "#snapshot",
+        "$RECYCLE.BIN",
+        "System Volume Information",
+        "lost+found",
+        "__pycache__",
+    }
 )
 
 Identity = tuple[int, int]

@@ -1,5 +1,6 @@
 """Finds the parquet files of each split, by the names that people and data set hubs give them."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,9 @@ from runback.errors import DataError
 
 SHARD = re.compile(r"(?P<split>.+?)-(?P<number>\d+)-of-(?P<total>\d+)(-[0-9a-f]+)?")
 """The stem of a file that holds a part of a split, as Hugging Face's hub names it."""
+
+ALIKE = re.compile(r"^[^.].*\.(parquet|parq|pq)\b")
+"""The names of parquet files, also before they are complete."""
 
 MAX_SHARDS = 100_000
 
@@ -38,9 +42,17 @@ def parquet_splits(path: Path) -> ParquetSplits:
     for folder in (path, path / "data"):
         found = _in_folder(folder) if folder.is_dir() else ParquetSplits()
         if "train" in found.files:
+            found.left_out += [(UNUSED, file) for file in _others(path, found)]
             return found
     got = f"{path}" if path.is_dir() else f"{path}, which does not exist"
     raise DataError(f"data.path: expected {EXPECTED}; got {got}{_beside(path)}")
+
+
+def _others(path: Path, found: ParquetSplits) -> list[Path]:
+    """Return the parquet files under a folder, those of unfinished downloads too, that have no use yet."""
+    used = {file for files in found.files.values() for file in files} | {file for _, file in found.left_out}
+    names = (Path(top, name) for top, _, files in os.walk(path) for name in files)
+    return sorted(file for file in names if file not in used and ALIKE.search(file.name.lower()))
 
 
 def _in_folder(folder: Path) -> ParquetSplits:
@@ -65,7 +77,10 @@ def _in_folder(folder: Path) -> ParquetSplits:
         if name not in NAMES:
             found.left_out.append((UNUSED, entry))
         elif shard:
-            shards.setdefault((shard["split"], int(shard["total"])), {})[int(shard["number"])] = entry
+            numbered = shards.setdefault((shard["split"], int(shard["total"])), {})
+            other = numbered.setdefault(int(shard["number"]), entry)
+            if other != entry:
+                raise DataError(f"{folder}: expected each shard once; got {other.name} and {entry.name}")
         else:
             _add(found, NAMES[name], [entry], entry)
     for (name, total), numbered in shards.items():
@@ -110,7 +125,8 @@ def _complete(numbered: dict[int, Path], total: int) -> list[Path]:
 
 
 def _parquet_in(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() == ".parquet")
+    files = (file for file in folder.iterdir() if not file.name.startswith("."))
+    return sorted(file for file in files if file.suffix.lower() == ".parquet")
 
 
 def _beside(path: Path) -> str:

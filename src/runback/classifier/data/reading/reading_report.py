@@ -11,6 +11,8 @@ from runback.errors import DataError
 NAMED = 20
 """Broken images that a message names."""
 
+WITHOUT_BROKEN = "mend or remove them, or set data.broken=skip to go on without them"
+
 RECORDED = 10_000
 """Broken images whose names a record keeps."""
 
@@ -175,7 +177,9 @@ def merged(many: Iterable[Cases]) -> dict[str, Case]:
     return total
 
 
-def refuse_broken(broken: Sequence[BrokenImage], n: int, root: str = "") -> None:
+def refuse_broken(
+    broken: Sequence[BrokenImage], n: int, root: str = "", way_out: str = WITHOUT_BROKEN
+) -> None:
     """Raise DataError that names the first `NAMED` broken ones of `n` images; nothing where none is.
 
     `root` is the folder that the names are relative to, with a slash; it opens the message.
@@ -184,10 +188,7 @@ def refuse_broken(broken: Sequence[BrokenImage], n: int, root: str = "") -> None
         return
     named = root + "; ".join(f"{one.name}: {one.reason}" for one in broken[:NAMED])
     more = f"; and {len(broken) - NAMED:,} more" if len(broken) > NAMED else ""
-    raise DataError(
-        f"{named}{more} ({len(broken):,} of {n:,} images cannot be used: mend or remove them, or set "
-        "data.broken=skip to go on without them)"
-    )
+    raise DataError(f"{named}{more} ({len(broken):,} of {n:,} images cannot be used: {way_out})")
 
 
 def _cases(content: Mapping[str, Any]) -> dict[str, Case]:

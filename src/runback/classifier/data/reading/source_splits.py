@@ -34,9 +34,11 @@ from runback.classifier.data.reading.reading_report import (
 )
 from runback.classifier.data.reading.split_folders import SplitName
 
+OPAQUE = "expected an opaque colour such as white, black or #aabbcc"
+
 BROKEN = "broken images"
 
-DECODER = 3
+DECODER = 4
 """Changes with what `displayed` makes of a file: entries of the cache made by another one are not used."""
 
 
@@ -94,10 +96,12 @@ class ReadingOptions:
 def background(text: str) -> tuple[int, int, int]:
     """Return the colour that `data.background` names. Raises ValueError."""
     try:
-        red, green, blue, *_ = ImageColor.getrgb(text)
+        colour = ImageColor.getrgb(text)
     except ValueError as error:
-        raise ValueError(f"expected a colour such as white, black or #aabbcc; got {text!r:.50}") from error
-    return red, green, blue
+        raise ValueError(OPAQUE) from error
+    if len(colour) != 3:
+        raise ValueError(OPAQUE)
+    return colour
 
 
 def load_split(source: SourceFiles, split: Split, options: ReadingOptions, cache: Path) -> Dataset:
@@ -127,7 +131,7 @@ class _Reader:
         datasets: dict[SplitName, Dataset] = {}
         for name in self.source.splits:
             if name == "test":
-                readings[name] = self._checked(name)
+                readings[name] = self._checked(name, self._form(self._depth))
             else:
                 datasets[name], readings[name] = self.images(name)
         broken = [one for reading in readings.values() for one in reading.broken]
@@ -150,13 +154,22 @@ class _Reader:
 
     @cached_property
     def _depth(self) -> int:
-        """The bits in use of grey images of 16 bits: those that the brightest training image needs."""
+        """The bits in use of grey images of 16 bits: those that the brightest training image needs.
+
+        Where no training image has 16 bits, the first other split counts that has such images.
+        """
         if self.options.depth is not None:
             return self.options.depth
         form = self._form(16)
-        self._decoded("train", form)
-        brightest = stored_reading(self.cache, self._entry("train"), self._key("train", form)).brightest
-        return needed_depth(brightest) if brightest else 16
+        for name in self.source.splits:
+            if name == "test":
+                brightest = self._checked(name, form).brightest
+            else:
+                self._decoded(name, form)
+                brightest = stored_reading(self.cache, self._entry(name), self._key(name, form)).brightest
+            if brightest:
+                return needed_depth(brightest)
+        return 16
 
     def _form(self, depth: int) -> ImageForm:
         colour = background(self.options.background)
@@ -172,8 +185,8 @@ class _Reader:
 
         return cached(self.cache, self._entry(name), self._key(name, form), decode)
 
-    def _checked(self, name: SplitName) -> SplitReading:
-        files, form = self.source.splits[name], self._form(self._depth)
+    def _checked(self, name: SplitName, form: ImageForm) -> SplitReading:
+        files = self.source.splits[name]
         read = partial(_read, files, form)
         return cached_reading(
             self.cache, f"{self._entry(name)}-check", self._key(name, form), read, len(files.labels)

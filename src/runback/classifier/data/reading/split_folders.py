@@ -1,6 +1,7 @@
 """Finds classes and splits in the folders of a data set, by the names that people give to splits."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,15 @@ NAMES: Mapping[str, SplitName] = {
 }
 """What splits are called, in any case."""
 
-ALIKE = re.compile(rf"\W*\d*\W*({'|'.join(NAMES)})[ _.-]*(set|sets|data|dataset|images?|imgs?|split|\d+)?")
-"""What looks like a split, and is none by its name."""
+WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+"""The words of a name: `seg_train`, `TrainSet` and `train2017` hold the name of a split."""
+
+GENERIC = frozenset(
+    {"set", "sets", "data", "dataset", "datasets", "image", "images", "img", "imgs", "split", "folder"}
+)
+"""Words beside the name of a split that say nothing."""
+
+FOLDS = re.compile(r"(k?folds?|cv|split)[ _.-]*\d+", re.IGNORECASE)
 
 PARTS = frozenset(
     {
@@ -61,12 +69,31 @@ def class_folders(root: Path) -> ClassFolders:
         parts = {}
         for name, part in splits.items():
             inner, more = folders_in(root / part)
+            if not inner:
+                raise DataError(
+                    f"{root / part}: expected a folder for each class; got none and {len(more.files):,} "
+                    "files: sort the images into such folders, or move it away"
+                )
             parts[name] = {folder.name: folder for folder in inner}
             beside = _joined(beside, more)
+        parts = _of_one_spelling(parts)
     else:
         parts, beside = _splits_in_classes(folders, root, beside)
     _check(parts, root if not splits else root / splits["train"])
     return ClassFolders(parts, beside)
+
+
+def _of_one_spelling(parts: Mapping[SplitName, Mapping[str, Path]]) -> dict[SplitName, dict[str, Path]]:
+    """Call classes as the training split does: Macs and others encode the same accents differently."""
+    trained = parts["train"]
+    spelled = {unicodedata.normalize("NFC", name): name for name in trained}
+    return {
+        split: {
+            name if name in trained else spelled.get(unicodedata.normalize("NFC", name), name): folder
+            for name, folder in folders.items()
+        }
+        for split, folders in parts.items()
+    }
 
 
 def split_names(names: Sequence[str], where: Path) -> dict[SplitName, str]:
@@ -75,8 +102,8 @@ def split_names(names: Sequence[str], where: Path) -> dict[SplitName, str]:
     Raises DataError for names that are mixed, or two of one split, or none of them to train.
     """
     known = {name: NAMES[name.lower()] for name in names if name.lower() in NAMES}
-    alike = [name for name in names if ALIKE.fullmatch(name.lower())]
-    if not known and len(alike) > 1 and len(alike) == len(names) and _are_several_splits(alike):
+    alike = _alike(names)
+    if not known and alike:
         raise DataError(
             f"data.path: {_listed(alike)} in {where} look like splits, not classes: call them train, val and "
             "test, or set data.path to the folder that holds the classes"
@@ -146,9 +173,18 @@ def _check(parts: Mapping[SplitName, Mapping[str, Path]], top: Path) -> None:
             raise DataError(f"{strange[0]}: expected one of the training classes {_listed(names)}")
 
 
-def _are_several_splits(names: Iterable[str]) -> bool:
-    found = [ALIKE.fullmatch(name.lower()) for name in names]
-    return len({NAMES[one[1]] for one in found if one}) > 1
+def _alike(names: Sequence[str]) -> list[str]:
+    """Return names that look like different splits of one set, or like parts of a cross-validation."""
+    if len(names) > 1 and all(FOLDS.fullmatch(name) for name in names):
+        return list(names)
+    found: dict[tuple[str, ...], dict[str, SplitName]] = {}
+    for name in names:
+        words = [word.lower() for word in WORDS.findall(name)]
+        splits = {NAMES[word] for word in words if word in NAMES}
+        if len(splits) == 1:
+            rest = tuple(word for word in words if word not in NAMES and word not in GENERIC)
+            found.setdefault(rest, {})[name] = splits.pop()
+    return next((list(one) for one in found.values() if len(set(one.values())) > 1), [])
 
 
 def _joined(one: ListedFiles, other: ListedFiles) -> ListedFiles:
