@@ -5,6 +5,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from runback.classifier.data_path import with_absolute_override, with_absolute_path
+from runback.errors import DataError
 
 
 @pytest.mark.parametrize(
@@ -70,3 +71,20 @@ def test_a_path_of_a_config_file_may_begin_with_a_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", "/home/somebody")
     config = OmegaConf.create({"data": {"path": "~/x"}})
     assert with_absolute_path(config, tmp_path).data.path == "/home/somebody/x"
+
+
+@pytest.mark.parametrize("name", ["2024", "1e3", "007", "true", "-1"])
+def test_a_folder_may_be_called_like_a_number(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert with_absolute_override(f"data.path={name}") == f"data.path='{tmp_path}/{name}'"
+
+
+def test_nothing_is_no_path(tmp_path):
+    assert with_absolute_override("data.path=") == "data.path="
+    with pytest.raises(DataError, match=r"data\.path: expected a path; got nothing"):
+        with_absolute_path(OmegaConf.create({"data": {"path": ""}}), tmp_path)
+
+
+def test_a_variable_that_is_not_set_is_left_to_whoever_resolves_it(tmp_path):
+    config = OmegaConf.create({"data": {"path": "${oc.env:NOBODY_SETS_THIS}"}})
+    assert with_absolute_path(config, tmp_path) is config

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from runback.classifier.data.folder import load
 from runback.classifier.data.reading.data_summary import DataSummary
@@ -263,12 +264,23 @@ def test_sizes_before_and_after_are_said(pets, cache, picture):
     (pets / "cat" / "large.png").write_bytes(picture(7, size=(40, 90)))
     lines = summary(pets, cache).lines()
     assert lines[0] == f"data: folder {Path(pets)}, 2 classes, 14 train, 2 validation, 5 test"
-    assert lines[1] == "  images: 8 x 8 to 40 x 90 pixels (height x width), resized to 32 x 32, colour"
+    assert lines[1] == "  images: 8 to 40 x 8 to 90 pixels (height x width), resized to 32 x 32, colour"
+
+
+def test_pictures_on_their_side_are_of_another_size(tmp_path, cache, picture):
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(10):
+            size = (30, 40) if number % 2 else (40, 30)
+            (tmp_path / "pets" / name / f"{number}.png").write_bytes(picture(number, size=size))
+    dataset = load("train", cache=cache, path=tmp_path / "pets", height=30, width=40)
+    lines = DataSummary.of(*split(dataset, **KNOBS), "folder").lines()
+    assert lines[1] == "  images: 30 to 40 x 30 to 40 pixels (height x width), resized to 30 x 40, colour"
 
 
 def test_what_the_readme_shows_is_said(pets, cache, picture):
     """The kinds in its example, each made here."""
-    from PIL import ExifTags, Image
+    from PIL import ExifTags
 
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
@@ -292,3 +304,77 @@ def test_secrets_in_paths_and_names_are_taken_out(pets, cache, picture):
     (moved / "cat" / f"{token}.gif").write_bytes(picture(1000, "GIF"))
     found = summary(moved, cache, broken="skip")
     assert token not in "\n".join([*found.lines(), found.markdown(), str(found.as_dict())])
+
+
+def test_a_class_of_a_format_that_is_not_read_says_so(pets, cache):
+    for number in range(2):
+        (pets / "cat" / "phone").mkdir(exist_ok=True)
+        (pets / "phone").mkdir(exist_ok=True)
+        (pets / "phone" / f"{number}.HEIC").write_bytes(bytes(4) + b"ftypheic" + bytes(20))
+    told = (
+        r"phone: expected images; got none, but 2 of a format that is not read, such as phone/0.HEIC; convert"
+    )
+    with pytest.raises(DataError, match=told):
+        load("train", cache=cache, path=pets)
+
+
+def test_a_class_whose_images_are_all_broken_says_so(pets, cache):
+    for file in (pets / "dog").iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(DataError, match=r"dog: 0 train, .*; 10 broken images are left out: "):
+        summary(pets, cache, broken="skip")
+
+
+def test_a_way_out_that_leads_nowhere_is_not_said(pets, cache):
+    for file in [*(pets / "cat").iterdir(), *(pets / "dog").iterdir()]:
+        file.write_bytes(b"")
+    for knob in ("refuse", "skip"):
+        with pytest.raises(DataError, match=r"16 of 16 images cannot be used: mend or replace them\)"):
+            load("train", cache=cache, path=pets, broken=knob)
+
+
+def test_a_copy_of_the_training_split_leaves_nothing_to_train_on(tmp_path, cache, pets):
+    shutil.copytree(pets, tmp_path / "copied" / "train")
+    shutil.copytree(pets, tmp_path / "copied" / "test")
+    told = (
+        "data.duplicates=drop: each of the 20 training images is in validation or test, too, such as train/"
+    )
+    with pytest.raises(DataError, match=told):
+        summary(tmp_path / "copied", cache, duplicates="drop")
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_class_of_too_few_images_is_told_how_many_it_takes(pets, fill, cache, n):
+    fill(pets / "emu", n, first=900)
+    with pytest.raises(DataError, match=r"emu: .*: it takes 3 images of a class, one for each split"):
+        summary(pets, cache)
+
+
+def test_three_images_of_a_class_are_enough(pets, fill, cache):
+    fill(pets / "emu", 3, first=900)
+    dataset = load("train", cache=cache, path=pets)
+    found = DataSummary.of(*split(dataset, **{**KNOBS, "validation_fraction": 0.2}), "folder")
+    assert total(found, "emu") == 3
+
+
+def test_shades_of_more_bits_in_another_split_are_said(tmp_path, cache):
+    for part, white, n in (("train", 4095, 10), ("test", 60000, 3)):
+        for name in ("cat", "dog"):
+            (tmp_path / "rays" / part / name).mkdir(parents=True)
+            for number in range(n):
+                shades = np.random.default_rng(number).integers(0, white, (8, 8)).astype(np.uint16)
+                Image.fromarray(shades).save(tmp_path / "rays" / part / name / f"{number}.png")
+    found = summary(tmp_path / "rays", cache, channels=1)
+    assert counts(found.converted)["16 bits of grey brighter than that white, cut"] == 6
+
+
+def test_shades_of_few_bits_outside_training_are_scaled_as_well(tmp_path, cache, pets):
+    pets.rename(tmp_path / "train")
+    for name in ("cat", "dog"):
+        (tmp_path / "test" / name).mkdir(parents=True)
+        Image.fromarray(np.full((8, 8), 4095, np.uint16)).save(tmp_path / "test" / name / "white.png")
+    for stray in ("cache",):
+        assert not (tmp_path / stray).exists()
+    path = tmp_path.rename(tmp_path.with_name("of few bits"))
+    test = load("test", cache=path.with_name("cache of few bits"), path=path)
+    assert test.images.min() == 255

@@ -1,11 +1,13 @@
 """Parquet files as hubs and people write them: splits, shards, and labels of every kind."""
 
+import io
 import json
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import ExifTags, Image
 
 from runback.classifier.data.parquet import load
 from runback.classifier.data.reading.data_summary import DataSummary
@@ -218,3 +220,52 @@ def test_shards_without_a_test_split_are_cut_as_one_file_is(write, cache, tmp_pa
         np.testing.assert_array_equal(one.labels, two.labels)
     train = load("train", cache=cache, path=tmp_path / "hub" / "two")
     assert train.origin.names[-1].startswith("train-00001-of-00002-0123abcd.parquet row ")
+
+
+def test_two_files_of_one_shard_are_refused(write, cache):
+    write("train-00000-of-00001-aaaaaaaa.parquet", 20)
+    path = write("train-00000-of-00001-bbbbbbbb.parquet", 30, first=100)
+    with pytest.raises(
+        DataError, match=r"expected each shard once; got train-.*a.parquet and train-.*b.parquet"
+    ):
+        load("train", cache=cache, path=path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "data/test.parquet",
+        "test/more/0.parquet",
+        "test.pq",
+        "test-0-of-1.parquet.incomplete",
+        "x/train.parquet",
+    ],
+)
+def test_files_that_have_no_use_are_counted_wherever_they_are(write, cache, name):
+    write("train.parquet")
+    found = summary(write(name, first=100), cache)
+    assert found.left_out["parquet files of no split"].example == name
+
+
+def test_hidden_files_are_no_shards(write, cache):
+    write("train/0000.parquet")
+    path = write("test/0000.parquet", 6, first=100)
+    (path / "train" / "._0000.parquet").write_bytes(b"a Mac's")
+    assert counts(summary(path, cache)) == dict.fromkeys("012", (9, 1, 2))
+
+
+@pytest.mark.parametrize("label", ["", "  ", "x" * 256])
+def test_labels_that_cannot_be_the_names_of_classes_are_refused(write, cache, label):
+    path = write("train.parquet", labels=["a", "b", label] * 10)
+    with pytest.raises(DataError, match="expected class names"):
+        load("train", cache=cache, path=path)
+
+
+def test_pictures_that_are_turned_have_one_size(write, cache, tmp_path):
+    stream = io.BytesIO()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (12, 10)).save(stream, "TIFF", exif=exif)
+    file = write("train.parquet") / "train.parquet"
+    pq.write_table(pa.table({"image": [stream.getvalue()] * 30, "label": [0, 1, 2] * 10}), file)
+    assert load("train", cache=cache, path=file).images.shape[1:] == (12, 10, 3)

@@ -70,6 +70,15 @@ def test_splits_in_each_class_are_found_too(tmp_path, fill, cache):
         (("train2017/cat", "val2017/cat"), "train2017, val2017 in .* look like splits, not classes"),
         (("cat/train", "cat/val", "dog"), "each class in .* to hold the same splits; cat has some, dog has"),
         (("cat/train", "cat/extra", "dog/train"), "splits and others in .*cat: train beside extra"),
+        (("seg_train/cat", "seg_test/cat", "seg_pred"), "seg_test, seg_train in .* look like splits"),
+        (("01_train/cat", "02_test/cat"), "01_train, 02_test in .* look like splits, not classes"),
+        (("my train/cat", "my test/cat"), "my test, my train in .* look like splits, not classes"),
+        (("images.train/cat", "images.val/cat"), "images.train, images.val in .* look like splits"),
+        (("asl_alphabet_train/a", "asl_alphabet_test/a"), "asl_alphabet_.* look like splits, not classes"),
+        (("TrainSet/cat", "TestSet/cat"), "TestSet, TrainSet in .* look like splits, not classes"),
+        (("fold0/cat", "fold1/cat", "fold2/cat"), "fold0, fold1, fold2 in .* look like splits"),
+        (("train/cat", "train/dog", "test"), "test: expected a folder for each class; got none and 3 files"),
+        (("train/cat", "train/dog", "val"), "val: expected a folder for each class; got none and 3 files"),
         (("images", "annotations/trimaps"), "annotations, images in .* look like parts of each example"),
         (("train/images", "train/labels", "val/images"), "images, labels in .*train look like parts of each"),
         (("pets/cat", "pets/dog"), "at least two classes; got 1 in .*; are the classes in .*pets/pets\\?"),
@@ -136,3 +145,26 @@ def test_names_that_differ_in_case_or_blanks_only_are_said(pets, fill, cache):
     fill(pets / "Cat", first=700)
     notes = DataSummary.of(*split(load("train", cache=cache, path=pets), **KNOBS), "folder").notes
     assert notes == ["two classes differ in case, blanks or the encoding of letters only: 'Cat' and 'cat'"]
+
+
+@pytest.mark.parametrize("names", [("bullet_train", "test_tube"), ("trainer", "tester"), ("fold", "crease")])
+def test_classes_with_the_words_of_splits_stay_classes(tmp_path, fill, cache, names):
+    for place, name in enumerate(names):
+        fill(tmp_path / "things" / name, first=100 * place)
+    assert load("train", cache=cache, path=tmp_path / "things").class_names == tuple(sorted(names))
+
+
+def test_the_same_letters_in_another_encoding_are_the_same_class(tmp_path, fill, cache):
+    composed, decomposed = "K\u00e4se", "Ka\u0308se"
+    for place, name in enumerate((f"train/{composed}", "train/Brot", f"test/{decomposed}", "test/Brot")):
+        fill(tmp_path / "food" / name, first=100 * place)
+    assert load("test", cache=cache, path=tmp_path / "food").class_names == ("Brot", composed)
+
+
+def test_two_classes_of_the_same_letters_are_said(pets, fill, cache):
+    for place, name in enumerate(("K\u00e4se", "Ka\u0308se")):
+        fill(pets / name, first=700 + 100 * place)
+    notes = DataSummary.of(*split(load("train", cache=cache, path=pets), **KNOBS), "folder").notes
+    assert len(notes) == 1
+    assert "the encoding of letters only" in notes[0]
+    assert r"('Ka\u0308se' and 'K\xe4se')" in notes[0]

@@ -14,9 +14,9 @@ SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "LAB": "LAB"}
 def to_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, bool]:
     """Return an image of mode L, RGB or CMYK in sRGB, and whether its profile changed it.
 
-    What comes back unchanged has a profile of sRGB's colours, a damaged one, or one of other colours than the
-    image's, which viewers ignore. A profile is of sRGB's colours if it changes none of a set of colours by more
-    than 1: its name says nothing, "Linear sRGB" has others.
+    What comes back unchanged has a profile of sRGB's colours, a damaged one, or one of other colours than
+    the image's, which viewers ignore. A profile is of sRGB's colours if it changes none of a set of colours
+    by more than 1: its name says nothing, "Linear sRGB" has others.
     """
     transform = _transform(profile)
     if transform is None:
@@ -50,7 +50,7 @@ def _transform(content: bytes) -> tuple[str, Any] | None:
 def _keeps_colours(mode: str, transform: Any) -> bool:
     if mode not in ("L", "RGB"):
         return False
-    steps = np.arange(0, 256, 15, np.uint8)
+    steps = np.arange(0, 256, 15, dtype=np.uint8)
     grid = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3)
     before = Image.fromarray(grid if mode == "RGB" else np.arange(256, dtype=np.uint8)[np.newaxis])
     after = np.asarray(ImageCms.applyTransform(before, transform), np.int16)

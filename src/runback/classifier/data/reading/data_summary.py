@@ -50,7 +50,7 @@ class DataSummary:
     """Height, width and channels of what is trained on."""
     smallest: tuple[int, int] | None
     largest: tuple[int, int] | None
-    """Of the files' images, height and width; None where the source does not say."""
+    """The least and the greatest height, and width, of the files; None where the source does not say."""
     left_out: Cases
     converted: Cases
     resized: Cases
@@ -173,9 +173,10 @@ class DataSummary:
         colours = "grey" if channels == 1 else "colour"
         if self.smallest is None or self.largest is None:
             return f"{height} x {width} pixels, {colours}"
-        before = f"{self.smallest[0]:,} x {self.smallest[1]:,}"
-        if self.largest != self.smallest:
-            before += f" to {self.largest[0]:,} x {self.largest[1]:,}"
+        before = " x ".join(
+            f"{least:,}" if least == greatest else f"{least:,} to {greatest:,}"
+            for least, greatest in zip(self.smallest, self.largest, strict=True)
+        )
         if self.smallest == self.largest == (height, width):
             return f"{before} pixels (height x width), not resized, {colours}"
         return f"{before} pixels (height x width), resized to {height} x {width}, {colours}"

@@ -1,6 +1,6 @@
 """A report on what was read: what was left out, converted or broken, counted, each kind with one example."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -65,7 +65,7 @@ class SplitReading:
     digests: list[bytes] = field(default_factory=list)
     smallest: tuple[int, int] | None = None
     largest: tuple[int, int] | None = None
-    """The sizes with the fewest and the most pixels, height and width."""
+    """The least and the greatest height, and width."""
     converted: dict[str, Case] = field(default_factory=dict)
     resized: dict[str, Case] = field(default_factory=dict)
     broken: list[BrokenImage] = field(default_factory=list)
@@ -80,11 +80,8 @@ class SplitReading:
         self.positions.append(position)
         self.digests.append(facts.digest)
         self.brightest = max(self.brightest, facts.brightest)
-        pixels = facts.size[0] * facts.size[1]
-        if self.smallest is None or pixels < self.smallest[0] * self.smallest[1]:
-            self.smallest = facts.size
-        if self.largest is None or pixels > self.largest[0] * self.largest[1]:
-            self.largest = facts.size
+        self.smallest = extreme(min, [self.smallest, facts.size])
+        self.largest = extreme(max, [self.largest, facts.size])
         for kind in facts.kinds:
             _count(self.converted, kind, name)
         if facts.resized is not None:
@@ -152,6 +149,14 @@ class Origin:
     def take(self, rows: Any) -> Self:
         """Return the origin of the images at these rows."""
         return type(self)(self.names[rows], self.digests[rows], self.report)
+
+
+def extreme(
+    of: Callable[[Iterable[int]], int], sizes: Iterable[tuple[int, int] | None]
+) -> tuple[int, int] | None:
+    """Return the least height and the least width of these sizes, or the greatest; None of no size."""
+    given = [size for size in sizes if size is not None]
+    return (of(size[0] for size in given), of(size[1] for size in given)) if given else None
 
 
 def cases(found: Iterable[tuple[str, str]]) -> dict[str, Case]:

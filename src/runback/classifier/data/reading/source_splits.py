@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from PIL import ImageColor
@@ -29,6 +29,7 @@ from runback.classifier.data.reading.reading_report import (
     SourceReport,
     SplitReading,
     cases,
+    extreme,
     merged,
     refuse_broken,
 )
@@ -129,7 +130,7 @@ class _Reader:
         """Return the training split with all that comes with it."""
         readings: dict[SplitName, SplitReading] = {}
         datasets: dict[SplitName, Dataset] = {}
-        for name in self.source.splits:
+        for name in self._splits:
             if name == "test":
                 readings[name] = self._checked(name, self._form(self._depth))
             else:
@@ -152,6 +153,11 @@ class _Reader:
             n = sum(len(self.source.splits[name].labels) for name in splits)
             refuse_broken(broken, n, self.source.root)
 
+    @property
+    def _splits(self) -> list[SplitName]:
+        """The splits that there are, that to train on first."""
+        return [name for name in get_args(SplitName) if name in self.source.splits]
+
     @cached_property
     def _depth(self) -> int:
         """The bits in use of grey images of 16 bits: those that the brightest training image needs.
@@ -161,7 +167,7 @@ class _Reader:
         if self.options.depth is not None:
             return self.options.depth
         form = self._form(16)
-        for name in self.source.splits:
+        for name in self._splits:
             if name == "test":
                 brightest = self._checked(name, form).brightest
             else:
@@ -214,15 +220,12 @@ class _Reader:
         self, readings: Mapping[SplitName, SplitReading], broken: Sequence[BrokenImage]
     ) -> SourceReport:
         files, reading = self.source.splits["test"], readings["test"]
-        sizes = [
-            size for one in readings.values() for size in (one.smallest, one.largest) if size is not None
-        ]
         labels = files.labels[reading.positions]
         left_out = merged([self.source.left_out, cases((BROKEN, one.name) for one in broken)])
         return SourceReport(
             source=f"{self.source.kind} {self.source.path}",
-            smallest=min(sizes, key=_pixels, default=None),
-            largest=max(sizes, key=_pixels, default=None),
+            smallest=extreme(min, [one.smallest for one in readings.values()]),
+            largest=extreme(max, [one.largest for one in readings.values()]),
             left_out=left_out,
             converted=merged(one.converted for one in readings.values()),
             resized=merged(one.resized for one in readings.values()),
@@ -244,7 +247,3 @@ def batches_of(items: Sequence[Item]) -> Iterator[list[Item]]:
 
 def _read(files: SplitFiles, form: ImageForm, reading: SplitReading) -> Iterator[int]:
     return checked(files.batches(), form, reading)
-
-
-def _pixels(size: tuple[int, int]) -> int:
-    return size[0] * size[1]
