@@ -36,6 +36,9 @@ def test_an_override_gets_an_absolute_path_that_means_the_same(tmp_path, monkeyp
         "data.path=~/x",
         "data.path=[",
         "model.path=flowers",
+        "model.weights=imagenet",
+        "model.weights=null",
+        "model.weights=/abs/mobile.weights.h5",
         "seed=3",
     ],
 )
@@ -56,3 +59,13 @@ def test_a_path_of_a_config_file_is_made_absolute_and_a_variable_is_left(monkeyp
     for data in ({"path": "${oc.env:IMAGES}"}, {"path": None}, {"path": "/abs"}, {"n_train": 3}):
         config = OmegaConf.create({"data": data})
         assert with_absolute_path(config) is config
+
+
+def test_a_file_of_weights_is_a_path_and_a_word_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert with_absolute_override("model.weights=w/a.keras") == f"model.weights='{tmp_path}/w/a.keras'"
+    config = OmegaConf.create({"model": {"weights": "a.weights.h5"}, "data": {"path": "b"}})
+    changed = with_absolute_path(config)
+    assert (changed.model.weights, changed.data.path) == (f"{tmp_path}/a.weights.h5", f"{tmp_path}/b")
+    word = OmegaConf.create({"model": {"weights": "imagenet"}, "data": {}})
+    assert with_absolute_path(word) is word

@@ -1,4 +1,4 @@
-"""Makes data.path absolute: a run, a sweep and an evaluation from another folder mean the same images."""
+"""Makes paths in a config absolute: run, sweep and evaluation mean the same files from any folder."""
 
 import copy
 from pathlib import Path
@@ -10,33 +10,44 @@ from omegaconf import DictConfig, OmegaConf
 
 from runback.classifier.data.image_cache import absolute
 
-KEY = "data.path"
+KEYS: dict[str, str | tuple[str, ...]] = {
+    "data.path": "",
+    "model.weights": (".weights.h5", ".h5", ".hdf5", ".keras"),
+}
+"""The keys that may hold a path, and how a value ends that is one; anything does where that is empty."""
 
 
 def with_absolute_path(cfg: DictConfig) -> DictConfig:
-    """Return a config whose data.path is absolute; one that stands for a variable stays as it is.
+    """Return a config whose paths are absolute; one that stands for a variable stays as it is.
 
-    Raises DataError where it begins with the home of nobody.
+    Raises DataError where one begins with the home of nobody.
     """
-    data = cfg.get("data")
-    path = data.get("path") if isinstance(data, DictConfig) else None
-    if not isinstance(path, str) or OmegaConf.is_interpolation(data, "path") or Path(path).is_absolute():
-        return cfg
-    changed = copy.deepcopy(cfg)
-    changed.data.path = str(absolute(Path(path)))
+    changed = cfg
+    for key in KEYS:
+        group, _, name = key.partition(".")
+        part = cfg.get(group)
+        path = part.get(name) if isinstance(part, DictConfig) else None
+        if _is_relative(key, path) and not OmegaConf.is_interpolation(part, name):
+            changed = copy.deepcopy(cfg) if changed is cfg else changed
+            OmegaConf.update(changed, key, str(absolute(Path(path), key)))  # type: ignore[arg-type]
     return changed
 
 
 def with_absolute_override(override: str) -> str:
-    """Return an override of data.path with an absolute path; all other overrides as they are."""
-    if not override.lstrip("+").startswith(f"{KEY}="):
+    """Return an override of a path with an absolute path; all other overrides as they are."""
+    key = override.lstrip("+").partition("=")[0]
+    if key not in KEYS:
         return override
     try:
         value = OverridesParser.create().parse_override(override).value()
     except HydraException:
         return override
     path = value.text if isinstance(value, QuotedString) else value
-    if not isinstance(path, str) or "${" in path or Path(path).is_absolute():
+    if not _is_relative(key, path) or "${" in path:  # type: ignore[operator]
         return override
-    quoted = QuotedString(str(absolute(Path(path))), Quote.single).with_quotes()
+    quoted = QuotedString(str(absolute(Path(path), key)), Quote.single).with_quotes()  # type: ignore[arg-type]
     return f"{override.partition('=')[0]}={quoted}"
+
+
+def _is_relative(key: str, value: object) -> bool:
+    return isinstance(value, str) and value.endswith(KEYS[key]) and not Path(value).is_absolute()

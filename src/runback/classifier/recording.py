@@ -116,7 +116,8 @@ class Recording:
         spec, code = self._spec, self._code.result()
         record = run_record(spec, prepared.train, prepared.validation, code)
         self._prepared = prepared
-        say(*data_summary(spec, prepared.train, prepared.validation).lines(), stream=self._stream)
+        summary = data_summary(spec, prepared.train, prepared.validation, prepared.notes)
+        say(*summary.lines(), stream=self._stream)
         self._run = self._continuation.run if self._continuation else self._start(record)
         self._ends.enter_context(recording(self._run))
         self._ends.enter_context(system_metrics(self._run))

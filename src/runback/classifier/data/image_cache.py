@@ -100,14 +100,12 @@ def stored_reading(cache: Path, name: str, key: Mapping[str, Any]) -> SplitReadi
         raise DataError(f"the cached images {entry} are damaged ({error}): delete that folder") from error
 
 
-def absolute(path: Path) -> Path:
-    """Return what data.path names, ~ and ~NAME followed; raises DataError where there is no such home."""
+def absolute(path: Path, key: str = "data.path") -> Path:
+    """Return what `key` names, ~ and ~NAME followed; raises DataError where there is no such home."""
     try:
         return path.expanduser().absolute()
     except RuntimeError as error:
-        raise DataError(
-            f"data.path: expected the home of a user of this machine; got {str(path)!r}"
-        ) from error
+        raise DataError(f"{key}: expected the home of a user of this machine; got {str(path)!r}") from error
 
 
 def fingerprint(files: Iterable[Path]) -> list[tuple[str, int, int]]:
