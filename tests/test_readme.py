@@ -86,9 +86,19 @@ def project(tmp_path_factory, make_project):
     for name in ("Makefile", "uv.lock"):
         shutil.copy(ROOT / name, project.folder)
     write_images(project.folder)
+    subprocess.run([sys.executable, "-c", MAKE_WEIGHTS], cwd=project.folder, check=True, capture_output=True)
     (project.folder / ".venv").mkdir()
     (project.folder / ".venv" / ".synced").touch()
     return project
+
+
+MAKE_WEIGHTS = """
+import keras
+
+options = {"weights": None, "include_top": False, "input_shape": (32, 32, 3), "alpha": 0.35}
+keras.applications.MobileNetV2(**options).save_weights("mobilenet.weights.h5")
+"""
+"""Writes what the README calls mobilenet.weights.h5: weights of a smaller network, at random."""
 
 
 def write_images(folder: Path) -> None:

@@ -5,7 +5,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from runback.classifier.data_path import with_absolute_override, with_absolute_path
-from runback.errors import DataError
+from runback.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,12 @@ def test_an_override_gets_an_absolute_path_that_means_the_same(tmp_path, monkeyp
         "data.path=${oc.env:IMAGES}",
         "data.path='${oc.env:IMAGES}/x'",
         "data.path=/a,/b",
-        "data.path=a,${oc.env:IMAGES}",
-        "data.path=a,null",
         "data.path=~/x",
         "data.path=[",
         "model.path=flowers",
+        "model.weights=imagenet",
+        "model.weights=null",
+        "model.weights=/abs/mobile.weights.h5",
         "seed=3",
     ],
 )
@@ -46,10 +47,11 @@ def test_other_overrides_stay_as_they_are(override):
     assert with_absolute_override(override) == override
 
 
-@pytest.mark.parametrize("value", ["a,/b", "'a',/b", "choice(a,/b)"])
-def test_each_of_several_paths_becomes_absolute(tmp_path, monkeypatch, value):
+@pytest.mark.parametrize("other", ["/b", "'/b'", "null", "${oc.env:IMAGES}", "'${oc.env:IMAGES}/x'"])
+def test_each_of_several_paths_becomes_absolute(tmp_path, monkeypatch, other):
     monkeypatch.chdir(tmp_path)
-    assert with_absolute_override(f"data.path={value}") == f"data.path='{tmp_path}/a','/b'"
+    for value in (f"a,{other}", f"'a',{other}", f"choice(a,{other})"):
+        assert with_absolute_override(f"data.path={value}") == f"data.path='{tmp_path}/a',{other}"
 
 
 def test_a_home_is_followed(monkeypatch):
@@ -81,10 +83,20 @@ def test_a_folder_may_be_called_like_a_number(tmp_path, monkeypatch, name):
 
 def test_nothing_is_no_path(tmp_path):
     assert with_absolute_override("data.path=") == "data.path="
-    with pytest.raises(DataError, match=r"data\.path: expected a path; got nothing"):
+    with pytest.raises(InputError, match=r"data\.path: expected a path; got nothing"):
         with_absolute_path(OmegaConf.create({"data": {"path": ""}}), tmp_path)
 
 
 def test_a_variable_that_is_not_set_is_left_to_whoever_resolves_it(tmp_path):
     config = OmegaConf.create({"data": {"path": "${oc.env:NOBODY_SETS_THIS}"}})
     assert with_absolute_path(config, tmp_path) is config
+
+
+def test_a_file_of_weights_is_a_path_and_a_word_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert with_absolute_override("model.weights=w/a.keras") == f"model.weights='{tmp_path}/w/a.keras'"
+    config = OmegaConf.create({"model": {"weights": "a.weights.h5"}, "data": {"path": "b"}})
+    changed = with_absolute_path(config, tmp_path)
+    assert (changed.model.weights, changed.data.path) == (f"{tmp_path}/a.weights.h5", f"{tmp_path}/b")
+    word = OmegaConf.create({"model": {"weights": "imagenet"}, "data": {}})
+    assert with_absolute_path(word, tmp_path) is word

@@ -16,6 +16,8 @@ from runback.keras.keras_internals import (
     STOPPING_STATE,
     best_weights,
     build_metrics,
+    keras_cache,
+    published_weights_from,
     restore_stopping,
     skip_steps,
     stopping_state,
@@ -134,3 +136,20 @@ def test_keras_stores_no_plain_value_by_a_further_name() -> None:
 def test_weights_and_tensors_are_made_with_their_shape_where_the_limit_looks_for_it() -> None:
     assert [*inspect.signature(keras.Variable.__init__).parameters][:3] == ["self", "initializer", "shape"]
     assert [*inspect.signature(keras.KerasTensor.__init__).parameters][:2] == ["self", "shape"]
+
+
+def test_published_weights_are_asked_for_by_name_and_hash_and_not_downloaded(tmp_path: Path) -> None:
+    """keras.applications calls get_file of this module for each, and reads the file that it returns."""
+    asked = []
+
+    def find(file: str, md5: str | None) -> Path:
+        asked.append((file, md5))
+        raise FileNotFoundError
+
+    for name, expected in (("MobileNetV2", None), ("EfficientNetB0", str)):
+        with published_weights_from(find), pytest.raises(FileNotFoundError):
+            getattr(keras.applications, name)(include_top=False, input_shape=(96, 96, 3))
+        file, md5 = asked.pop()
+        assert file.endswith(".h5")
+        assert md5 is None if expected is None else isinstance(md5, str)
+    assert keras_cache().name == ".keras"

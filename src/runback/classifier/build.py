@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from runback.classifier.data.dataset import Dataset
     from runback.classifier.training.criterion import Criterion
+    from runback.classifier.training.fine_tuning import FineTuning
 
 UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
 """Raised by reading a damaged or a missing file; a .npz file is a zip file."""
@@ -36,6 +37,9 @@ class Prepared:
     augmentation: "keras.Sequential | None"
     optimizer: "keras.optimizers.Optimizer"
     criterion: "Criterion"
+    fine_tuning: "FineTuning | None" = None
+    notes: Sequence[str] = ()
+    """What is said of the network before it is trained."""
 
 
 def prepare(spec: TrainingSpec, data: "tuple[Dataset, Dataset] | None" = None) -> Prepared:
@@ -45,8 +49,11 @@ def prepare(spec: TrainingSpec, data: "tuple[Dataset, Dataset] | None" = None) -
     """
     train, validation = data or checked_data(spec)
     _seed(spec)
-    parts = _parts(spec, train, targets.declared_modules(spec.layout.root))
-    return Prepared(train, validation, *parts, _criterion(spec, train))
+    declared = targets.declared_modules(spec.layout.root)
+    network, augmentation, optimizer = _parts(spec, train, declared)
+    criterion = _criterion(spec, train)
+    fine_tuning, notes = _fine_tuning(spec, network, len(train), declared)
+    return Prepared(train, validation, network, augmentation, optimizer, criterion, fine_tuning, notes)
 
 
 def checked_data(spec: TrainingSpec) -> "tuple[Dataset, Dataset]":
@@ -128,18 +135,48 @@ def _parts(
     spec: TrainingSpec, train: "Dataset", declared: tuple[str, ...]
 ) -> "tuple[keras.Model, keras.Sequential | None, keras.optimizers.Optimizer]":
     """Return network, augmentation and optimizer. Errors: InputError."""
-    import keras
-
     from runback.classifier.augmentation.stack import build_stack
+    from runback.classifier.models.transfer import transfer_of
 
     config, shape = spec.config, train.images.shape[1:]
     network = _network(config["model"], shape, len(train.class_names), declared)
     augmentation = build_stack(config["augmentation"]["layers"], shape, seed=spec.seed, declared=declared)
-    schedule = _schedule(spec, len(train.labels), declared)
-    knobs = {key: value for key, value in config["optimizer"].items() if key != "learning_rate"}
+    transfer = transfer_of(network)
+    frozen = 0 if transfer is None else transfer.frozen_epochs
+    epochs = min(frozen, spec.options.epochs) or spec.options.epochs
+    optimizer = _optimizer(spec, len(train), declared, epochs, config["optimizer"]["learning_rate"])
+    return network, augmentation, optimizer
+
+
+def _optimizer(
+    spec: TrainingSpec, n_train: int, declared: tuple[str, ...], epochs: int, learning_rate: Any
+) -> "keras.optimizers.Optimizer":
+    """Return the optimizer of `epochs` epochs, whose schedule begins at this learning rate."""
+    import keras
+
+    schedule = _schedule(spec, n_train, declared, epochs, learning_rate)
+    knobs = {key: value for key, value in spec.config["optimizer"].items() if key != "learning_rate"}
     optimizer = targets.build(knobs, where="optimizer", declared=declared, learning_rate=schedule)
     _require(optimizer, keras.optimizers.Optimizer, "optimizer")
-    return network, augmentation, optimizer
+    return optimizer  # type: ignore[no-any-return]
+
+
+def _fine_tuning(
+    spec: TrainingSpec, network: "keras.Model", n_train: int, declared: tuple[str, ...]
+) -> "tuple[FineTuning | None, Sequence[str]]":
+    """Return the second phase of a training with weights trained before, and what is said of it."""
+    from runback.classifier.models.transfer import transfer_of
+    from runback.classifier.training.fine_tuning import FineTuning
+
+    transfer = transfer_of(network)
+    if transfer is None:
+        return None, ()
+    epochs = spec.options.epochs - transfer.frozen_epochs
+    notes = transfer.notes
+    if epochs <= 0:
+        notes = (*notes, "model.frozen_epochs is not below training.epochs: nothing is fine-tuned")
+    optimizer = _optimizer(spec, n_train, declared, max(1, epochs), transfer.fine_tuning_rate)
+    return FineTuning(transfer.base, transfer.frozen_epochs, optimizer), notes
 
 
 def _network(
@@ -170,7 +207,9 @@ def _criterion(spec: TrainingSpec, train: "Dataset") -> "Criterion":
     )
 
 
-def _schedule(spec: TrainingSpec, n_train: int, declared: tuple[str, ...]) -> Any:
+def _schedule(
+    spec: TrainingSpec, n_train: int, declared: tuple[str, ...], epochs: int, learning_rate: Any
+) -> Any:
     from runback.classifier.training.batches import steps_per_epoch
 
     return targets.build(
@@ -178,8 +217,8 @@ def _schedule(spec: TrainingSpec, n_train: int, declared: tuple[str, ...]) -> An
         where="schedule",
         declared=declared,
         known_as={"learning_rate": "optimizer.learning_rate"},
-        learning_rate=spec.config["optimizer"]["learning_rate"],
-        epochs=spec.options.epochs,
+        learning_rate=learning_rate,
+        epochs=epochs,
         steps_per_epoch=steps_per_epoch(n_train, spec.options.batch_size),
     )
 

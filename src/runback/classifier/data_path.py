@@ -1,6 +1,6 @@
-"""Makes data.path absolute: a run, a sweep and an evaluation from another folder mean the same images.
+"""Makes paths in a config absolute: run, sweep and evaluation mean the same files from any folder.
 
-On the command line it is relative to the working directory, in a config file to the project's folder.
+On the command line they are relative to the working directory, in a config file to the project's folder.
 """
 
 import copy
@@ -8,57 +8,65 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Quote, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Quote, QuotedString, Transformer
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from runback.classifier.data.image_cache import absolute
-from runback.errors import DataError
+from runback.errors import InputError
 
-KEY = "data.path"
+KEYS: dict[str, str | tuple[str, ...]] = {
+    "data.path": "",
+    "model.weights": (".weights.h5", ".h5", ".hdf5", ".keras"),
+}
+"""The keys that may hold a path, and how a value ends that is one; anything does where that is empty."""
 
 
 def with_absolute_path(cfg: DictConfig, root: Path) -> DictConfig:
-    """Return a config whose data.path is absolute; one that stands for a variable stays as it is.
+    """Return a config whose paths are absolute; one that stands for a variable stays as it is.
 
-    Raises DataError where it begins with the home of nobody.
+    Errors: InputError for a path of no characters, and one that begins with the home of nobody.
     """
-    data = cfg.get("data")
-    if not isinstance(data, DictConfig) or OmegaConf.is_interpolation(data, "path"):
-        return cfg
-    path = data.get("path")
-    if path == "":
-        raise DataError(f"{KEY}: expected a path; got nothing; null is none")
-    if not isinstance(path, str) or Path(path).is_absolute():
-        return cfg
-    changed = copy.deepcopy(cfg)
-    changed.data.path = str(absolute(Path(path), root))
+    changed = cfg
+    for key in KEYS:
+        group, _, name = key.partition(".")
+        part = cfg.get(group)
+        if not isinstance(part, DictConfig) or OmegaConf.is_interpolation(part, name):
+            continue
+        path = part.get(name)
+        if path == "":
+            raise InputError(f"{key}: expected a path; got nothing; null is none")
+        if _is_path(key, path) and not Path(path).is_absolute():
+            changed = copy.deepcopy(cfg) if changed is cfg else changed
+            OmegaConf.update(changed, key, str(absolute(Path(path), root, key)))
     return changed
 
 
 def with_absolute_override(override: str) -> str:
-    """Return an override of data.path with absolute paths; all other overrides as they are."""
-    key, equals, _ = override.partition("=")
-    if not equals or key.lstrip("+") != KEY:
+    """Return an override of a path with absolute paths; all other overrides as they are."""
+    key, equals, text = override.partition("=")
+    if not equals or key.lstrip("+") not in KEYS:
         return override
     try:
         value = OverridesParser.create().parse_override(override).value()
     except HydraException:
         return override
-    if isinstance(value, int | float):  # a folder called 2024, or true
-        value = override.partition("=")[2]
-    values = value.list if isinstance(value, ChoiceSweep) and not (value.tags or value.shuffle) else [value]
-    paths = [_path(one) for one in values]
-    if None in paths or all(Path(path or "").is_absolute() for path in paths):
+    is_choice = isinstance(value, ChoiceSweep) and not (value.tags or value.shuffle)
+    # A folder may be called 2024, or true.
+    values = value.list if is_choice else [text if isinstance(value, int | float) else value]
+    absolutes = [_absolute(key.lstrip("+"), one) for one in values]
+    if not any(absolutes):
         return override
-    return f"{key}={','.join(_quoted(path) for path in paths if path is not None)}"
+    return f"{key}={','.join(a or Transformer.str(one) for a, one in zip(absolutes, values, strict=True))}"
 
 
-def _path(value: Any) -> str | None:
-    """Return what a value names; None where it is no path, or stands for a variable."""
+def _absolute(key: str, value: Any) -> str | None:
+    """Return a relative path as an absolute one, for an override; None for all else."""
     path = value.text if isinstance(value, QuotedString) else value
-    return path if isinstance(path, str) and path and "${" not in path else None
+    if not _is_path(key, path) or "${" in path or Path(path).is_absolute():
+        return None
+    return QuotedString(str(absolute(Path(path), key=key)), Quote.single).with_quotes()
 
 
-def _quoted(path: str) -> str:
-    return QuotedString(str(absolute(Path(path))), Quote.single).with_quotes()
+def _is_path(key: str, value: Any) -> bool:
+    return isinstance(value, str) and value != "" and value.endswith(KEYS[key])

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from runback.classifier.data.dataset import Dataset
     from runback.classifier.data.reading.data_summary import DataSummary
     from runback.sweeping.trials.trial import Trial
+
+BACKBONE = "runback.classifier.models.backbone.backbone"
 
 _logger = logging.getLogger(__name__)
 
@@ -151,6 +153,7 @@ def run_record(spec: TrainingSpec, train: "Dataset", validation: "Dataset", code
         "seeds": {"seed": spec.seed, "validation_seed": spec.config["data"].get("validation_seed")},
         "data": {"train": data_facts(train), "validation": data_facts(validation)},
         "data_summary": data_summary(spec, train, validation).as_dict(),
+        "weights": _recorded_file(spec, train),
         "class_weights": _recorded_weights(spec, train),
         "choices": dict(spec.choices),
         "config_sha256": text_hash(_yaml(_experiment(spec))),
@@ -164,6 +167,17 @@ def _recorded_weights(spec: TrainingSpec, train: "Dataset") -> dict[str, float] 
     return None if weights is None else dict(zip(train.class_names, weights, strict=True))
 
 
+def _recorded_file(spec: TrainingSpec, train: "Dataset") -> dict[str, str] | None:
+    """Return the file of weights that a network begins with, by name and content; None: they are all new."""
+    if spec.config["model"][targets.TARGET] != BACKBONE:
+        return None
+    from runback.classifier.models.backbone import weights_of
+    from runback.classifier.models.weights_file import sha256
+
+    file = weights_of(spec.config["model"], train.images.shape[1:])
+    return None if file is None else {"file": file.name, "sha256": sha256(file)}
+
+
 def record_now(spec: TrainingSpec) -> RunRecord:
     """Return the record that a training would have here and now. Errors: InputError, DataError."""
     root = spec.layout.root
@@ -172,13 +186,18 @@ def record_now(spec: TrainingSpec) -> RunRecord:
     return run_record(spec, train, validation, code_here(root))
 
 
-def data_summary(spec: TrainingSpec, train: "Dataset", validation: "Dataset") -> "DataSummary":
-    """Return the summary of what a training is done on, and what of its source is not used as it is."""
+def data_summary(
+    spec: TrainingSpec, train: "Dataset", validation: "Dataset", notes: Sequence[str] = ()
+) -> "DataSummary":
+    """Return the summary of what a training is done on, and what of its source is not used as it is.
+
+    `notes` are what is to be said besides.
+    """
     from runback.classifier.data.reading.data_summary import DataSummary
 
     source = spec.choices.get("data") or spec.config["data"]["_target_"].split(".")[-2]
     summary = DataSummary.of(train, validation, source)
-    return replace(summary, notes=[*summary.notes, *_loss_notes(spec, train)])
+    return replace(summary, notes=[*summary.notes, *_loss_notes(spec, train), *notes])
 
 
 def _loss_notes(spec: TrainingSpec, train: "Dataset") -> list[str]:
@@ -288,5 +307,5 @@ def run_description(spec: TrainingSpec, prepared: Prepared) -> str:
         f"**{choices['optimizer']}** on **{choices['data']}**{augmented}: {len(prepared.train):,} training "
         f"and {len(prepared.validation):,} validation images, up to {options.epochs} epochs, "
         f"batches of {options.batch_size}, {options.precision}.\n\n"
-        f"{data_summary(spec, prepared.train, prepared.validation).markdown()}"
+        f"{data_summary(spec, prepared.train, prepared.validation, prepared.notes).markdown()}"
     )

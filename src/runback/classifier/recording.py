@@ -40,6 +40,7 @@ from runback.runs.schema import (
 from runback.sweeping.study.attributes import RUN_ID
 from runback.sweeping.trials.trial import STORE_PATIENCE, TrialClient
 from runback.system import signing_key
+from runback.system.text.terminal import say
 from runback.tracking.store import open_store
 from runback.tracking.tags import SIGNATURE_TAG
 from runback.tracking.write.outbox import say_what_waits
@@ -114,6 +115,7 @@ class Recording:
         spec, code = self._spec, self._code.result()
         record = run_record(spec, prepared.train, prepared.validation, code)
         self._prepared = prepared
+        say(*(f"  note: {note}" for note in prepared.notes), stream=self._stream)
         self._run = self._continuation.run if self._continuation else self._start(record)
         self._ends.enter_context(recording(self._run))
         self._ends.enter_context(system_metrics(self._run))

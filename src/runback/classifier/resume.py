@@ -111,15 +111,20 @@ def _refuse_what_does_not_fit(
 ) -> None:
     """Refuse other data or another network; say what else may keep the run from ending as it would have."""
     with silenced():
-        from runback.classifier.training.fit import compile_model
-        from runback.keras.training_state import restore
+        from runback.classifier.training.fit import compile_model, restore_training
 
     prepared = prepare(spec)
     now = run_record(spec, prepared.train, prepared.validation, code_here(spec.layout.root))
     other = differences(recorded.record, now)
     refuse_other_data(other)
     if checkpoint is not None:
-        model = compile_model(prepared.network, prepared.augmentation, prepared.optimizer, prepared.criterion)
-        restore(checkpoint, model)
+        model = compile_model(
+            prepared.network,
+            prepared.augmentation,
+            prepared.optimizer,
+            prepared.criterion,
+            prepared.fine_tuning,
+        )
+        restore_training(checkpoint, model, prepared.criterion, prepared.fine_tuning)
     for one in other:
         _logger.warning("%s: %s was %s, is now %s", one.part, one.what, one.then, one.now)

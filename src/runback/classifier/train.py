@@ -140,7 +140,13 @@ def train(
     with recorded_training(spec, client, continuation, tags or {}, stream) as recording:
         prepared = prepare(spec, data)  # seed, network
         recording.begin(prepared)
-        model = compile_model(prepared.network, prepared.augmentation, prepared.optimizer, prepared.criterion)
+        model = compile_model(
+            prepared.network,
+            prepared.augmentation,
+            prepared.optimizer,
+            prepared.criterion,
+            prepared.fine_tuning,
+        )
         with recording.watch(model):
             fitted = fit(
                 model,
@@ -158,6 +164,7 @@ def train(
                 resume_from=continuation.checkpoint if continuation else None,
                 last_epoch=last_epoch,
                 criterion=prepared.criterion,
+                fine_tuning=prepared.fine_tuning,
             )
         trained = recording.complete(fitted.metrics, finished=last_epoch is None)
     discard(spec.folder)
@@ -175,7 +182,7 @@ def check(cfg: DictConfig, threads: int) -> None:
     open_store(layout)
     client = trials.current()
     if client is not None:
-        client.notice(record.data_summary(spec, prepared.train, prepared.validation).lines())
+        client.notice(record.data_summary(spec, prepared.train, prepared.validation, prepared.notes).lines())
 
 
 def warm_up(cfg: DictConfig, threads: int) -> None:

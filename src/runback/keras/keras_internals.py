@@ -3,11 +3,15 @@
 tests/keras/test_keras_internals.py has a test for each, which fails when Keras changes it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from keras.src.backend.config import keras_home
+from keras.src.utils import file_utils
 
 STOPPING_STATE = ("wait", "best", "best_epoch", "stopped_epoch")
 """The attributes of keras.callbacks.EarlyStopping that change from epoch to epoch, besides `best_weights`."""
@@ -59,3 +63,23 @@ def _after(steps: int, model: keras.Model) -> Callable[[Any], Any]:
         return logs if calls <= steps else train(batches)
 
     return train_or_skip
+
+
+def keras_cache() -> Path:
+    """Return the folder in which Keras keeps what it has downloaded."""
+    return Path(keras_home()).expanduser()
+
+
+@contextmanager
+def published_weights_from(find: Callable[[str, str | None], Path]) -> Iterator[None]:
+    """Have keras.applications take published weights from where `find(file name, MD5)` says; no download."""
+    download = file_utils.get_file
+
+    def find_file(fname: str, *_: Any, file_hash: str | None = None, **__: Any) -> str:
+        return str(find(fname, file_hash))
+
+    file_utils.get_file = find_file
+    try:
+        yield
+    finally:
+        file_utils.get_file = download

@@ -24,6 +24,8 @@ MEMBERS = {"metadata.json", CONFIG, WEIGHTS}
 ROOM = 64 * 2**20
 """Bytes that a file may unpack to besides four times its own size: Keras does not compress."""
 
+OPTIMIZERS = ("/optimizer/", "/optimizer_weights/")
+
 LARGEST_CONFIG = 16 * 2**20
 
 VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"}
@@ -45,7 +47,7 @@ def check_network_file(file: Path, declared: tuple[str, ...], what: str) -> None
         with zipfile.ZipFile(file) as archive:
             _check_members(archive, file.stat().st_size)
             _check_config(json.loads(archive.read(CONFIG)), declared)
-            _check_weights(archive.read(WEIGHTS))
+            checked_weights(archive.read(WEIGHTS))
     except InputError as error:
         raise InputError(f"{what} cannot be loaded: {error}") from None
     except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
@@ -123,12 +125,16 @@ def _is_own(custom: Any, declared: tuple[str, ...]) -> bool:
     return own and not (isinstance(custom, type) and unsafe_layer(custom))
 
 
-def _check_weights(content: bytes) -> None:
-    """Refuse weights that lie in other files, are no numbers, or take far more room than the file."""
+def checked_weights(source: bytes | Path) -> int:
+    """Return how many arrays of weights an HDF5 file, or its content, holds, those of optimizers left out.
+
+    Refuses weights that lie in other files, are no numbers, or take far more room than the file: InputError.
+    """
     import h5py
 
-    total, seen = 0, set()
-    with h5py.File(io.BytesIO(content)) as file:
+    total, count, seen = 0, 0, set()
+    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
         waiting = [file]
         while waiting:
             group = waiting.pop()
@@ -144,8 +150,10 @@ def _check_weights(content: bytes) -> None:
                     waiting.append(member)
                 else:
                     total += _bytes_of(member, name)
-    if total > room(len(content)):
-        raise InputError(f"its {len(content):,} bytes of weights unpack to {total:,}")
+                    count += not str(member.name).startswith(OPTIMIZERS)
+    if total > room(size):
+        raise InputError(f"its {size:,} bytes of weights unpack to {total:,}")
+    return count
 
 
 def _bytes_of(member: Any, name: str) -> int:

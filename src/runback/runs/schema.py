@@ -103,6 +103,8 @@ class RunRecord(MachineRecord):
     data: DataRecord
     data_summary: NotRequired[dict[str, Any]]
     """What of the data's source is used, left out and converted, as it was said before training."""
+    weights: NotRequired[dict[str, str] | None]
+    """The file of weights that the network began with: its name and its SHA-256; None: all were new."""
     class_weights: NotRequired[dict[str, float] | None]
     """The weight of each class in the training loss; None: all are 1."""
     choices: dict[str, str]

@@ -249,8 +249,14 @@ def refuse_running(recorded: StoredRun, layout: Layout) -> None:
 
 
 def refuse_other_data(others: Sequence[Difference]) -> None:
-    """Raise DataError where the images or labels are not those of the recorded run."""
+    """Raise DataError where the images or labels are not those of the recorded run.
+
+    Raises InputError where the file of weights that it began with is another one.
+    """
     other = [one for one in others if one.part == "data"]
     if other:
         listed = "; ".join(f"{one.what}: recorded {one.then}, now {one.now}" for one in other)
         raise DataError(f"the images or labels are not those that the run was trained on: {listed}")
+    for one in others:
+        if one.part == "weights":
+            raise InputError(f"{one.what} are not those of the run: recorded {one.then}, now {one.now}")

@@ -101,8 +101,8 @@ def stored_reading(cache: Path, name: str, key: Mapping[str, Any]) -> SplitReadi
         raise DataError(f"the cached images {entry} are damaged ({error}): delete that folder") from error
 
 
-def absolute(path: Path, base: Path = Path()) -> Path:
-    """Return what data.path names, relative to `base`, ~ and ~NAME followed.
+def absolute(path: Path, base: Path = Path(), key: str = "data.path") -> Path:
+    """Return what `key` names, relative to `base`, ~ and ~NAME followed.
 
     Raises DataError where there is no such home.
     """
@@ -110,9 +110,7 @@ def absolute(path: Path, base: Path = Path()) -> Path:
         found = (base / path.expanduser()).absolute()
         return found.resolve() if ".." in found.parts else found
     except RuntimeError as error:
-        raise DataError(
-            f"data.path: expected the home of a user of this machine; got {str(path)!r}"
-        ) from error
+        raise DataError(f"{key}: expected the home of a user of this machine; got {str(path)!r}") from error
 
 
 def identity(status: os.stat_result) -> tuple[int, int, int]:

@@ -13,6 +13,7 @@ from runback.classifier.training.batches import (
     validation_batches,
 )
 from runback.classifier.training.criterion import PLAIN, Criterion
+from runback.classifier.training.fine_tuning import FineTuning, FineTuningStart
 from runback.errors import InputError
 from runback.keras.checkpointing import CheckpointPlan, checkpointing
 from runback.keras.epoch_report import EpochReport, OnBatch, OnEpoch
@@ -40,12 +41,15 @@ def compile_model(
     augmentation: keras.Sequential | None,
     optimizer: keras.optimizers.Optimizer,
     criterion: Criterion = PLAIN,
+    fine_tuning: FineTuning | None = None,
 ) -> keras.Model:
     """Return the model to train: `augmentation` in front of `network`, whose weights it shares.
 
-    Without an augmentation that is the network itself.
+    Without an augmentation that is the network itself. With `fine_tuning`, a part of it is frozen.
     """
     model = network if augmentation is None else _in_front(augmentation, network)
+    if fine_tuning is not None:
+        fine_tuning.base.trainable = False
     criterion.compile(model, optimizer)
     return model
 
@@ -67,6 +71,7 @@ def fit(
     resume_from: Checkpoint | None = None,
     last_epoch: int | None = None,
     criterion: Criterion = PLAIN,
+    fine_tuning: FineTuning | None = None,
 ) -> Result:
     """Train `model` for `epochs` epochs, validating after each.
 
@@ -83,18 +88,21 @@ def fit(
     ended with then; given it, `epochs`, `batch_size`, `seed`, the data and the rest must be what they were.
     Raises InputError when it does not fit `model`.
 
+    `fine_tuning` (the one that `model` was compiled with) changes what is trained, and the optimizer, after
+    some epochs; patience counts from there on.
+
     `last_epoch` ends the training right after `on_epoch` has had that epoch, just as if it had raised: with
     that epoch's weights, even with `patience`. `epochs` still decides on schedules.
     """
     steps = steps_per_epoch(len(train), batch_size)
     start = resume_from or Checkpoint(0, 0, [], {})
-    build_optimizer(model)
     if resume_from is not None:
         _check_length(resume_from, epochs, steps)
-        restore(resume_from, model)
+    restore_training(resume_from, model, criterion, fine_tuning)
     report = EpochReport(len(train), batch_size, _until(last_epoch, on_epoch), on_batch, start)
     stopping = _early_stopping(patience, monitor, maximize)
-    callbacks = [report, *([stopping] if stopping else []), Resumption(start, stopping)]
+    phases = [] if fine_tuning is None else [FineTuningStart(fine_tuning, criterion, stopping, start)]
+    callbacks = [*phases, report, *([stopping] if stopping else []), Resumption(start, stopping)]
     with (
         contextlib.suppress(_LastEpoch),
         checkpointing(checkpoints, start, report, stopping, epochs=epochs, steps=steps) as saving,
@@ -120,6 +128,24 @@ def fit(
     completed = len(report.history)
     held = completed - 1 if stopping is None or completed == last_epoch else stopping.best_epoch
     return Result(completed, report.history[held], report.history)
+
+
+def restore_training(
+    checkpoint: Checkpoint | None,
+    model: keras.Model,
+    criterion: Criterion = PLAIN,
+    fine_tuning: FineTuning | None = None,
+) -> None:
+    """Give a compiled model, in the right phase, the values of a checkpoint; None: of a training's beginning.
+
+    Raises InputError where the checkpoint was made from another model or optimizer.
+    """
+    start = checkpoint or Checkpoint(0, 0, [], {})
+    if fine_tuning is not None:
+        start = fine_tuning.resume(model, criterion, start)
+    build_optimizer(model)
+    if checkpoint is not None:
+        restore(start, model)
 
 
 class _LastEpoch(Exception):  # noqa: N818 - no error

@@ -40,6 +40,13 @@ def data(then: Part, now: Part) -> Found:
                 yield f"{split} {key}", _text(before[key]), _text(after[key]), False
 
 
+def weights(then: Part, now: Part) -> Found:
+    """Compare the files of weights that the networks began with."""
+    if then.get("sha256") != now.get("sha256"):
+        before, after = (f"{one.get('file')} {_short(one.get('sha256', ''))}" for one in (then, now))
+        yield "weights to begin with", before, after, False
+
+
 def config(then: str, now: str) -> Found:
     """Compare the hashes of the resolved configs."""
     yield "resolved config", _short(then), _short(now), False

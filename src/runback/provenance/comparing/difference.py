@@ -8,6 +8,7 @@ from runback.provenance.comparing import compare_parts
 
 ORDER = (
     ("data", "data", compare_parts.data),
+    ("weights", "weights", compare_parts.weights),
     ("config", "config_sha256", compare_parts.config),
     ("seeds", "seeds", compare_parts.seeds),
     ("code", "code", compare_parts.code),

@@ -14,7 +14,7 @@ IDENTICAL = "bit-identical"
 WITHIN = "within tolerance"
 DIFFERENT = "different"
 
-ANOTHER_EXPERIMENT = ("data", "config", "seeds", "code")
+ANOTHER_EXPERIMENT = ("data", "weights", "config", "seeds", "code")
 """Parts of a record in which a difference makes the training another one, of which no band says anything."""
 
 BANDED = "val_accuracy"

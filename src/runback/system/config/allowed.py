@@ -99,7 +99,10 @@ LOSSES = _of(
     """,
 )
 
-MODELS = _of("runback.classifier.models", "deep_cnn.deep_cnn resnet20.resnet20 shallow_cnn.shallow_cnn")
+MODELS = _of(
+    "runback.classifier.models",
+    "backbone.backbone deep_cnn.deep_cnn resnet20.resnet20 shallow_cnn.shallow_cnn",
+)
 
 SOURCES = _of("runback.classifier.data", "cifar10.load digits.load folder.load parquet.load synthetic.load")
 
@@ -165,6 +168,8 @@ NETWORK = (
     | _of("keras.src.models.functional", "Functional")
     | _of("keras.src.models.sequential", "Sequential")
     | _of("keras.src.ops.core", "Cast SaturateCast Slice StopGradient")
+    | _of("keras.src.applications.convnext", "LayerScale StochasticDepth")
+    | _of("keras.src.applications.inception_resnet_v2", "CustomScaleLayer")
 )
 """The parts of a stored network, by the module and class name that Keras stores."""
 
