@@ -29,6 +29,7 @@ from runback.errors import TrialPruned
 from runback.provenance.fingerprint import array_hash, tensor_hashes
 from runback.runs.continuation import Continuation
 from runback.runs.epoch_results import epoch_results
+from runback.runs.objectives import BEST_EPOCH, best
 from runback.runs.schema import (
     AUGMENTATION,
     CURVES,
@@ -41,6 +42,7 @@ from runback.runs.schema import (
 from runback.sweeping.study.attributes import RUN_ID
 from runback.sweeping.trials.trial import STORE_PATIENCE, TrialClient
 from runback.system import signing_key
+from runback.system.text.lasting_output import output_troubles
 from runback.system.text.terminal import say
 from runback.tracking.store import open_store
 from runback.tracking.tags import SIGNATURE_TAG
@@ -203,8 +205,11 @@ class Recording:
         self._run.log_bytes(write_result(result), RESULT)
         return result
 
-    def complete(self, metrics: Mapping[str, float], *, finished: bool) -> Trained:
-        """Log result, curves and network of a training with these metrics at its end; see `log_result`."""
+    def complete(self, metrics: Mapping[str, float], kept_epoch: int, *, finished: bool) -> Trained:
+        """Log result, curves and network of a training, which has the weights of the kept epoch.
+
+        `metrics` are that epoch's; see `log_result`.
+        """
         from runback.classifier.training.curves_figure import plot_curves
         from runback.tracking.write.network_artifacts import log_network
 
@@ -213,7 +218,18 @@ class Recording:
         self._run.log_figure(plot_curves([dict(metrics) for metrics in self._history]), CURVES)
         log_network(self._run, network, self._prepared.train.class_names)
         metrics = {**metrics, "parameters": float(network.count_params())}
-        values = tuple(metrics[name] for name in self._spec.options.objectives)
+        objectives = self._spec.options.objectives
+        values = tuple(metrics[name] for name in objectives)
+        kept = {best(name): value for name, value in zip(objectives, values, strict=True)}
+        self._run.log_metrics({BEST_EPOCH: float(kept_epoch), **kept})
+        self._run.describe(self._note(kept, kept_epoch))
         if self._client is not None:
             self._client.completed(values)
         return Trained(self._run.id, metrics, values, result)
+
+    def _note(self, kept: Mapping[str, float], kept_epoch: int) -> str:
+        """Return the run's description with what was kept, and what of the output could not be written."""
+        results = ", ".join(f"{name} **{value:.6g}**" for name, value in kept.items())
+        which = "the last" if kept_epoch == len(self._history) else f"the best of {len(self._history)}"
+        parts = [f"Kept: the weights of epoch {kept_epoch}, {which}. {results}", *output_troubles()]
+        return "\n\n".join([run_description(self._spec, self._prepared), *parts])

@@ -158,7 +158,7 @@ def train(
                 resume_from=continuation.checkpoint if continuation else None,
                 last_epoch=last_epoch,
             )
-        trained = recording.complete(fitted.metrics, finished=last_epoch is None)
+        trained = recording.complete(fitted.metrics, fitted.kept_epoch, finished=last_epoch is None)
     discard(spec.folder)
     return trained
 
