@@ -1,4 +1,4 @@
-"""Trainings and sweeps whose output nobody can read: a pipe, disk or terminal that is gone, or few letters."""
+"""Trainings and sweeps whose output nobody can read: it is gone, full, or has few letters."""
 
 import os
 import pty
@@ -33,19 +33,10 @@ hydra: {sweeper: {n_trials: 4, n_workers: 2, direction: minimize, confirm: {top:
 """
 
 
-def through_shell(project, shell, *arguments, **env):
-    """Run `runback ARGUMENTS` with redirections; the exit code is runback's own."""
+def through_shell(project, shell, *command, **env):
+    """Run a command with redirections; the exit code is its own."""
     return subprocess.run(
-        [
-            "bash",
-            "-c",
-            f'"$@" {shell}; exit ${{PIPESTATUS[0]}}',
-            "-",
-            sys.executable,
-            "-m",
-            "runback",
-            *arguments,
-        ],
+        ["bash", "-c", f'"$@" {shell}; exit ${{PIPESTATUS[0]}}', "-", sys.executable, *command],
         cwd=project.folder,
         env=project.environment(**env),
         capture_output=True,
@@ -64,7 +55,7 @@ LOST = {
 
 @pytest.mark.parametrize("shell", LOST)
 def test_a_training_outlasts_its_output_and_says_so_once(shell, project):
-    done = through_shell(project, shell, *TRAIN)
+    done = through_shell(project, shell, "-m", "runback", *TRAIN)
     assert done.returncode == 0
     assert done.stderr == f"runback: {LOST[shell]}; the work goes on without it\n"
     [run] = project.runs()
@@ -76,7 +67,7 @@ def test_a_training_outlasts_its_output_and_says_so_once(shell, project):
 
 @pytest.mark.parametrize("shell", ["2>&1 | head -1", ">&- 2>&- <&-", "> /dev/full 2>&1"])
 def test_a_training_outlasts_both_streams_and_its_note_says_so(shell, project):
-    assert through_shell(project, shell, *TRAIN).returncode == 0
+    assert through_shell(project, shell, "-m", "runback", *TRAIN).returncode == 0
     [run] = project.runs()
     assert run.info.status == "FINISHED"
     assert "stdout took no more" in run.data.tags["mlflow.note.content"]
@@ -93,16 +84,8 @@ def test_a_training_outlasts_both_streams_and_its_note_says_so(shell, project):
 def test_any_sweep_is_confirmed_whatever_its_output(shell, told, project):
     (project.folder / "app.py").write_text(APP)
     (project.folder / "app.yaml").write_text(APP_CONFIG)
-    command = [sys.executable, "app.py", "--multirun", "x=interval(-1,1)", "hydra.sweep.dir=swept"]
-    done = subprocess.run(
-        ["bash", "-c", f'"$@" {shell}; exit ${{PIPESTATUS[0]}}', "-", *command],
-        cwd=project.folder,
-        env=project.environment(PYTHONIOENCODING="ascii"),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    command = ("app.py", "--multirun", "x=interval(-1,1)", "hydra.sweep.dir=swept")
+    done = through_shell(project, shell, *command, PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("\n") == (2 if "full" in shell else 1)
     assert told in done.stderr
@@ -180,6 +163,6 @@ def test_a_command_that_only_prints_ends_quietly_with_its_reader(arguments, proj
 
 @pytest.mark.parametrize("arguments", [["--help"], ["doctor", "--json"]])
 def test_a_command_whose_answer_cannot_be_written_has_failed(arguments, project):
-    done = through_shell(project, "> /dev/full", *arguments)
+    done = through_shell(project, "> /dev/full", "-m", "runback", *arguments)
     assert done.returncode == 1
     assert done.stderr == "runback: stdout takes no more (No space left on device)\n"
