@@ -29,7 +29,6 @@ from runback.errors import TrialPruned
 from runback.provenance.fingerprint import array_hash, tensor_hashes
 from runback.runs.continuation import Continuation
 from runback.runs.epoch_results import epoch_results
-from runback.runs.objectives import BEST_EPOCH, best
 from runback.runs.schema import (
     AUGMENTATION,
     CURVES,
@@ -42,8 +41,10 @@ from runback.runs.schema import (
 from runback.sweeping.study.attributes import RUN_ID
 from runback.sweeping.trials.trial import STORE_PATIENCE, TrialClient
 from runback.system import signing_key
+from runback.system.text.escape import for_markdown
 from runback.system.text.lasting_output import output_troubles
 from runback.system.text.terminal import say
+from runback.tracking.metric_names import BEST_EPOCH, best
 from runback.tracking.store import open_store
 from runback.tracking.tags import SIGNATURE_TAG
 from runback.tracking.write.outbox import say_what_waits
@@ -118,7 +119,8 @@ class Recording:
         spec, code = self._spec, self._code.result()
         record = run_record(spec, prepared.train, prepared.validation, code)
         self._prepared = prepared
-        say(*data_summary(spec, prepared.train, prepared.validation).lines(), stream=self._stream)
+        data = data_summary(spec, prepared.train, prepared.validation)
+        say(*data.lines(), *code.notices, stream=self._stream)
         self._run = self._continuation.run if self._continuation else self._start(record)
         self._ends.enter_context(recording(self._run))
         self._ends.enter_context(system_metrics(self._run))
@@ -139,7 +141,7 @@ class Recording:
             folder=spec.folder,
             params=run_params(spec, self._prepared),
             tags={**run_tags(spec, record, trial), **self._tags},
-            description=run_description(spec, self._prepared),
+            description=self._description(),
             parent=None if trial is None else trial.parent,
             patience=0.0 if trial is None else STORE_PATIENCE,
         )
@@ -232,4 +234,9 @@ class Recording:
         results = ", ".join(f"{name} **{value:.6g}**" for name, value in kept.items())
         which = "the last" if kept_epoch == len(self._history) else f"the best of {len(self._history)}"
         parts = [f"Kept: the weights of epoch {kept_epoch}, {which}. {results}", *output_troubles()]
-        return "\n\n".join([run_description(self._spec, self._prepared), *parts])
+        return "\n\n".join([self._description(), *parts])
+
+    def _description(self) -> str:
+        """Return the run's description before training."""
+        notices = map(for_markdown, self._code.result().notices)
+        return "\n\n".join([run_description(self._spec, self._prepared), *notices])

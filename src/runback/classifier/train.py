@@ -174,7 +174,8 @@ def check(cfg: DictConfig, threads: int) -> None:
     open_store(layout)
     client = trials.current()
     if client is not None:
-        for line in record.data_summary(spec, prepared.train, prepared.validation).lines():
+        data = record.data_summary(spec, prepared.train, prepared.validation)
+        for line in [*data.lines(), *record.code_here(layout.root).notices]:
             client.attribute(NOTICE, line)
 
 

@@ -13,14 +13,6 @@ OBJECTIVES = {
 }
 """The better direction of each objective: of an epoch's metrics, and of the network's size."""
 
-BEST_EPOCH = "best_epoch"
-"""The metric with the number of the epoch whose weights a finished run has, from 1."""
-
-
-def best(objective: str) -> str:
-    """Return the name of the metric with an objective's value in that epoch, and in a sweep's best trial."""
-    return f"best_{objective}"
-
 
 def recorded_objectives(param: str | None) -> list[str]:
     """Return the objectives in a run's param training.objective: a name, or several in []."""
@@ -31,4 +23,5 @@ def recorded_objectives(param: str | None) -> list[str]:
 
 def higher_is_better(metric: str) -> bool:
     """Return whether more of this is better; of what is no objective that goes for accuracies only."""
-    return OBJECTIVES.get(metric, "maximize" if "accuracy" in metric else "minimize") == "maximize"
+    otherwise = "maximize" if "accuracy" in metric else "minimize"
+    return OBJECTIVES.get(metric.removeprefix("best_"), otherwise) == "maximize"

@@ -160,7 +160,7 @@ def _differing_or_absent(then: Part, now: Part, absent: str) -> Iterator[tuple[s
 
 
 def _commit(part: Part) -> str:
-    return _short(part.get("commit") or part.get("tree") or "not in git")
+    return _short(part.get("commit") or part.get("tree") or "not recorded")
 
 
 def _patch(part: Part) -> str:
