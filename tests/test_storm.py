@@ -43,6 +43,9 @@ DETERMINISTIC = "hydra.sweeper.deterministic=true"
 EVERY = 2.0
 """Seconds from one killed trial, or server of them, to the next."""
 
+SLOW = 5
+"""Times that, where no trial has ended since: on a busy machine every trial would be killed as it starts."""
+
 SERVERS = 0.25
 """Share of the kills that are the server's."""
 
@@ -148,7 +151,12 @@ def killing_trials(project, group, chance):
     calm = threading.Event()
 
     def kill():
+        looks = before = 0
         while not calm.wait(EVERY):
+            looks, ended = looks + 1, len(results(project))
+            if ended == before and looks < SLOW:
+                continue
+            looks, before = 0, ended
             if project.study("storm") is None:
                 continue  # what is checked before the first trial has a test of its own
             server = project.fork_server(group)

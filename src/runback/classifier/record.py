@@ -80,7 +80,7 @@ class RecordedCode:
         """Lines that say, before training, that no code is recorded; none where some is."""
         if self.snapshot.missing is None:
             return []
-        return [f"code: not recorded, and cannot be compared later: {self.snapshot.missing}"]
+        return [f"  code: not recorded, and cannot be compared later: {self.snapshot.missing}"]
 
     def warn(self) -> None:
         """Say what the record leaves out, and where it may be wrong."""

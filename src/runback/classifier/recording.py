@@ -238,5 +238,5 @@ class Recording:
 
     def _description(self) -> str:
         """Return the run's description before training."""
-        notices = map(for_markdown, self._code.result().notices)
+        notices = [for_markdown(one.strip()) for one in self._code.result().notices]
         return "\n\n".join([run_description(self._spec, self._prepared), *notices])

@@ -92,7 +92,7 @@ class EpochReport(keras.callbacks.Callback):
         self._on_epoch(epoch + 1, metrics)
         for name in ("loss", "val_loss"):
             if not math.isfinite(metrics[name]):
-                raise Diverged(f"{name} is {metrics[name]} after epoch {epoch + 1}")
+                raise Diverged(f"diverged: {name} is {metrics[name]} after epoch {epoch + 1}")
 
 
 def _floats(metrics: dict[str, Any]) -> dict[str, float]:

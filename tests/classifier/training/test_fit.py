@@ -134,7 +134,7 @@ def test_what_on_epoch_raises_ends_the_training_at_once(error: BaseException) ->
 
 def test_a_diverged_training_fails_with_its_last_epoch_reported() -> None:
     seen = []
-    with pytest.raises(TrainingError, match=r"^loss is (nan|inf) after epoch \d$"):
+    with pytest.raises(TrainingError, match=r"^diverged: loss is (nan|inf) after epoch \d$"):
         train(
             small_model(keras.optimizers.SGD(1e38)),
             epochs=9,

@@ -184,7 +184,7 @@ def check_repository(repository: Path) -> None:
         what = "is not in a git repository (any more)" if is_gone else "is in a repository that git refuses"
         raise InputError(
             f"{repository} {what}, which the run's commit would come from: {error}; "
-            "reproduce from an exported bundle"
+            "or reproduce from an exported bundle"
         ) from error
 
 

@@ -32,8 +32,9 @@ def failed(error: BaseException) -> Failed:
         kind, text = _kind(error), said(error)
         if isinstance(error, InputError | DiskFull):
             return Failed(kind, one_line(" ".join(text.splitlines()), INPUT_REASON))
-        name = "" if isinstance(error, RunbackError) else f"{type(error).__name__}: "  # the kind says it
-        return Failed(kind, one_line(f"{name}{text.strip()}"), _traceback(error))
+        if isinstance(error, RunbackError):  # the kind stands in front, and says what the class would
+            return Failed(kind, one_line(text.strip().removeprefix(f"{kind}: ")), _traceback(error))
+        return Failed(kind, one_line(f"{type(error).__name__}: {text.strip()}"), _traceback(error))
 
 
 def one_line(text: str, limit: int = REASON) -> str:
