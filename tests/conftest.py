@@ -100,10 +100,16 @@ class Project:
 
     def study(self, name: str):
         """Return a sweep's study; None where it has none yet."""
+        from runback.errors import InputError
         from runback.sweeping.study.study_store import read_study
 
         folder = self.folder / "mlruns" / "sweeps" / name
-        return read_study(folder, name) if (folder / "study.db").exists() else None
+        try:
+            return read_study(folder, name) if (folder / "study.db").exists() else None
+        except InputError as error:
+            if "holds no sweep" in str(error):  # it was only just made
+                return None
+            raise
 
     @staticmethod
     def processes(group: int) -> list[psutil.Process]:
@@ -123,6 +129,17 @@ class Project:
                 if "forkserver" in " ".join(process.parent().cmdline()):
                     trials.append(process)
         return trials
+
+    def fork_server(self, group: int) -> psutil.Process | None:
+        """Return the server that forks a group's trials; None where there is none now."""
+        servers = [process for process in self.processes(group) if self._forks(process)]
+        return next((one for one in servers if not self._forks(one.parent())), None)
+
+    @staticmethod
+    def _forks(process: psutil.Process | None) -> bool:
+        with contextlib.suppress(psutil.Error, AttributeError):
+            return "forkserver" in " ".join(process.cmdline())
+        return False
 
     def are_gone(self, group: int) -> bool:
         """Wait a while for a group's processes to end; say whether they have."""

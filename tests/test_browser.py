@@ -109,7 +109,7 @@ def test_2_a_view_of_the_sweep_has_the_best_trials_first(page: Page) -> None:
     page.get_by_text("look: best first").click()
     expect(page.locator(RUNS)).to_have_count(6)
     page.keyboard.press("Escape")
-    cells = [page.locator(f"[row-index='{row}'] [col-id*=val_accuracy]") for row in range(6)]
+    cells = [page.locator(f"[row-index='{row}'] [col-id*=best_val_accuracy]") for row in range(6)]
     shown = [float(cell.inner_text()) for cell in cells]
     assert shown == sorted(shown, reverse=True)
     for column in ("optimizer.name", "optimizer.learning_rate", "training.epochs"):

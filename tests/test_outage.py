@@ -160,7 +160,7 @@ def sweep(project, server, environment, start, epochs_each, away):
     deliver_rest(project, environment, err)
     parent, *trials = server.runs()[before:]
     assert (parent.data.tags["runback.kind"], parent.info.status) == ("sweep", "FINISHED")
-    best = server.client.get_metric_history(parent.info.run_id, "best_objective")
+    best = server.client.get_metric_history(parent.info.run_id, "best_val_accuracy")
     assert [point.step for point in best] == [1, 2, 3]
     assert sorted(run.data.tags["runback.trial"] for run in trials) == ["0", "1", "2"]
     for run in trials:

@@ -1,4 +1,4 @@
-"""Sweeps under a storm of SIGKILLs, to trials and to their coordinator, that lose nothing."""
+"""Sweeps under a storm of SIGKILLs, to trials, what forks them and their coordinator, that lose nothing."""
 
 import contextlib
 import os
@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 
 import psutil
 import pytest
@@ -40,15 +41,23 @@ hydra:
 DETERMINISTIC = "hydra.sweeper.deterministic=true"
 
 EVERY = 2.0
-"""Seconds from one killed trial to the next."""
+"""Seconds from one killed trial, or server of them, to the next."""
+
+SLOW = 5
+"""Times that, where no trial has ended since: on a busy machine every trial would be killed as it starts."""
+
+SERVERS = 0.25
+"""Share of the kills that are the server's."""
 
 COORDINATORS = 5
-"""Coordinators that are killed; the one after them ends the sweep."""
+"""Coordinators that are killed while trials run; the next one is between its last trial's end and its own."""
+
+STORMS = 10
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("storm", range(5))
+@pytest.mark.parametrize("storm", range(STORMS))
 def test_a_sweep_under_a_storm_ends_with_every_result(project, storm):
     groups = sweep_in_a_storm(project, storm)
     ended = results(project)
@@ -105,8 +114,9 @@ def sweep_in_a_storm(project, storm, *overrides):
         process = project.start("sweep", "storm", *overrides)
         groups.append(process.pid)
         with killing_trials(project, process.pid, chance):
+            wait_for_results(project, process, len(known) + 1)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=chance.uniform(8, 20))
+                process.wait(timeout=chance.uniform(0, 8))
             process.kill()
             process.communicate()
         for number, value in results(project).items():
@@ -114,25 +124,47 @@ def sweep_in_a_storm(project, storm, *overrides):
     process = project.start("sweep", "storm", *overrides)
     groups.append(process.pid)
     with killing_trials(project, process.pid, chance):
-        _, err = process.communicate(timeout=600)
+        wait_for_results(project, process, TRIALS)
+        process.kill()
+        process.communicate()
+    assert len(results(project)) == TRIALS
+    process = project.start("sweep", "storm", *overrides)
+    groups.append(process.pid)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     assert known.items() <= results(project).items()
     return groups
 
 
+def wait_for_results(project, process, count):
+    """Wait until the study of a coordinator that runs has results of so many trials."""
+    deadline = time.monotonic() + 600
+    while len(results(project)) < min(count, TRIALS):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 @contextlib.contextmanager
 def killing_trials(project, group, chance):
-    """Kill one of the group's trial processes every two seconds meanwhile."""
+    """Kill one of the group's trial processes, or the server that forks them, every two seconds meanwhile."""
     calm = threading.Event()
 
     def kill():
+        looks = before = 0
         while not calm.wait(EVERY):
+            looks, ended = looks + 1, len(results(project))
+            if ended == before and looks < SLOW:
+                continue
+            looks, before = 0, ended
             if project.study("storm") is None:
                 continue  # what is checked before the first trial has a test of its own
+            server = project.fork_server(group)
             trials = project.trial_processes(group)
-            if trials:
+            victims = [server] if trials and server and chance.random() < SERVERS else trials
+            if victims:
                 with contextlib.suppress(psutil.Error):
-                    chance.choice(trials).kill()
+                    chance.choice(victims).kill()
 
     thread = threading.Thread(target=kill)
     thread.start()
@@ -158,13 +190,26 @@ def results(project):
 def check_stores(project, ended):
     runs = {run.info.run_id: run for run in project.runs()}
     assert "RUNNING" not in {run.info.status for run in runs.values()}
+    check_end(project, [run for run in runs.values() if run.data.tags["runback.kind"] == "sweep"])
     states = {trial.state for trial in project.study("storm").trials}
     assert states <= {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
     for trial in project.study("storm").trials:
         if trial.state == TrialState.COMPLETE:
             run = runs[trial.user_attrs["run_id"]]
             assert run.info.status == "FINISHED"
-            assert run.data.metrics["val_accuracy"] == trial.value
+            assert run.data.metrics["best_val_accuracy"] == trial.value
+        if trial.state == TrialState.PRUNED:
+            assert runs[trial.user_attrs["run_id"]].info.status == "KILLED"
     for database in ("mlflow.db", "sweeps/storm/study.db"):
         with sqlite3.connect(project.folder / "mlruns" / database) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def check_end(project, sweeps):
+    """The sweep's own run is one, is finished, and has its note, its report and the best value."""
+    [run] = sweeps
+    assert run.info.status == "FINISHED"
+    assert f"**{TRIALS} of {TRIALS} trials**" in run.data.tags["mlflow.note.content"]
+    assert run.data.metrics["best_val_accuracy"] == project.study("storm").best_value
+    artifacts = {file.path for file in project.client().list_artifacts(run.info.run_id)}
+    assert {"trials.csv", "best_config.yaml", "report.html"} <= artifacts

@@ -171,13 +171,52 @@ def test_an_interrupted_run_is_killed_with_its_curve_kept(project, signum, code)
     assert len(project.client().get_metric_history(run.info.run_id, "val_accuracy")) >= 2
 
 
+def test_what_was_kept_has_metrics_of_its_own_and_a_line_in_the_note(project):
+    tiny = ("data=synthetic", "model.widths=[4,4]", "model.dense_width=8", "optimizer.learning_rate=0.02")
+    results = project.run_many(
+        ["train", *tiny, "training.epochs=40", "training.patience=2"],
+        ["train", *tiny, "training.epochs=3"],
+        ["train", *tiny, "training.epochs=2", "training.objective=[val_loss,parameters]",
+         "training.direction=[minimize,minimize]"],
+    )  # fmt: skip
+    assert [code for code, _, _ in results] == [0, 0, 0]
+    patient, impatient, several = project.runs()
+    curve = [p.value for p in project.client().get_metric_history(patient.info.run_id, "val_accuracy")]
+    assert len(curve) < 40
+    metrics = patient.data.metrics
+    assert (metrics["best_val_accuracy"], metrics["best_epoch"]) == (max(curve), curve.index(max(curve)) + 1)
+    assert metrics["val_accuracy"] == curve[-1]
+    note = patient.data.tags["mlflow.note.content"]
+    assert f"Kept: the weights of epoch {metrics['best_epoch']:.0f}, the best of {len(curve)}." in note
+    metrics = impatient.data.metrics
+    assert (metrics["best_val_accuracy"], metrics["best_epoch"]) == (metrics["val_accuracy"], 3)
+    assert "Kept: the weights of epoch 3, the last." in impatient.data.tags["mlflow.note.content"]
+    assert several.data.metrics["best_val_loss"] == several.data.metrics["val_loss"]
+    assert several.data.metrics["best_parameters"] == float(several.data.params["model.parameters"])
+
+
+def test_that_no_code_is_recorded_is_said_once_before_training(project):
+    (code, printed, errors), = project.run_many(["train", "data=synthetic", "training.epochs=1"])  # fmt: skip
+    assert (code, errors) == (0, "")
+    line = f"  code: not recorded, and cannot be compared later: {project.folder} is in no git repository"
+    assert printed.splitlines().count(line) == 1
+    assert printed.index(line) < printed.index("epoch 1/1")
+    [run] = project.runs()
+    assert "is in no git repository" in run.data.tags["mlflow.note.content"]
+    [(code, printed, _)] = project.run_many(["reproduce", run.info.run_id])
+    assert code == 0
+    assert "packages, Python, hardware, threads and data are those of the recorded run" in printed
+    assert "not compared, because not recorded: code; it may be other" in printed
+
+
 def test_a_run_that_diverges_is_failed_with_its_reason(project):
     done = project.run("train", "optimizer=sgd", "optimizer.learning_rate=1e30", "training.epochs=3")
     assert done.returncode == 1
     assert "diverged" in done.stderr
     [run] = project.runs()
     assert run.info.status == "FAILED"
-    assert "diverged" in run.data.tags["runback.reason"]
+    assert run.data.tags["runback.reason"].startswith("diverged: loss is ")
+    assert done.stderr.startswith("runback: diverged: loss is ")
 
 
 def test_a_users_own_model_factory_is_named_by_target(project):

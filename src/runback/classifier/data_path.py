@@ -51,21 +51,30 @@ def with_absolute_override(override: str) -> str:
         value = OverridesParser.create().parse_override(override).value()
     except HydraException:
         return override
-    is_choice = isinstance(value, ChoiceSweep) and not (value.tags or value.shuffle)
-    # A folder may be called 2024, or true.
-    values = value.list if is_choice else [text if isinstance(value, int | float) else value]
-    absolutes = [_absolute(key.lstrip("+"), one) for one in values]
-    if not any(absolutes):
+    if isinstance(value, ChoiceSweep) and not (value.tags or value.shuffle):
+        values: list[Any] = value.list
+    else:
+        values = [text if isinstance(value, int | float) else value]  # a folder called 2024, or true
+    paths = [_path(key.lstrip("+"), one) for one in values]
+    if all(path is None or Path(path).is_absolute() for path in paths):
         return override
-    return f"{key}={','.join(a or Transformer.str(one) for a, one in zip(absolutes, values, strict=True))}"
+    written = [_written(one, path, key.lstrip("+")) for one, path in zip(values, paths, strict=True)]
+    return f"{key}={','.join(written)}"
 
 
-def _absolute(key: str, value: Any) -> str | None:
-    """Return a relative path as an absolute one, for an override; None for all else."""
+def _path(key: str, value: Any) -> str | None:
+    """Return the path in an element of an override; None where it is none, or stands for a variable."""
     path = value.text if isinstance(value, QuotedString) else value
-    if not _is_path(key, path) or "${" in path or Path(path).is_absolute():
-        return None
-    return QuotedString(str(absolute(Path(path), key=key)), Quote.single).with_quotes()
+    return path if _is_path(key, path) and "${" not in path else None
+
+
+def _written(value: Any, path: str | None, key: str) -> str:
+    """Write an element of an override, a path as an absolute one."""
+    text = value.text if isinstance(value, QuotedString) else value
+    if not isinstance(text, str):
+        return Transformer.str(value)
+    text = text if path is None else str(absolute(Path(path), key=key))
+    return QuotedString(text, Quote.single).with_quotes()
 
 
 def _is_path(key: str, value: Any) -> bool:

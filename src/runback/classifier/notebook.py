@@ -28,6 +28,8 @@ def load(sweep: str) -> Sweep:
       (its kind) and reason, all text but the number
     - start (datetime64, UTC), duration (float64, seconds from start to end, pauses included)
     - epoch (int64): the one that the metrics are of: the last, or with patience the one whose weights it kept
+    - best_epoch (Int64), best_val_accuracy (float64; likewise of another objective): of a finished trial the
+      epoch whose weights it has, and its objective's value in it
     - loss, accuracy, val_loss, val_accuracy and whatever else was measured (float64); behind an accuracy on a
       known number of images the ends of its 95 % Wilson interval, as val_accuracy_low and val_accuracy_high
     - parameters, model_bytes (int64): the size of the network and of its file, if that is on this machine

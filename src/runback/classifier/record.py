@@ -78,9 +78,16 @@ class RecordedCode:
         """Return its record."""
         return {**self.snapshot.as_dict(), "project": self.project, "edited": list(self.edited)}
 
+    @property
+    def notices(self) -> list[str]:
+        """Lines that say, before training, that no code is recorded; none where some is."""
+        if self.snapshot.missing is None:
+            return []
+        return [f"  code: not recorded, and cannot be compared later: {self.snapshot.missing}"]
+
     def warn(self) -> None:
         """Say what the record leaves out, and where it may be wrong."""
-        if self.snapshot.warning:
+        if self.snapshot.warning and self.snapshot.missing is None:  # else it has been said
             _logger.warning(self.snapshot.warning)
         if self.edited:
             _logger.warning(

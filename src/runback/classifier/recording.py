@@ -40,7 +40,10 @@ from runback.runs.schema import (
 from runback.sweeping.study.attributes import RUN_ID
 from runback.sweeping.trials.trial import STORE_PATIENCE, TrialClient
 from runback.system import signing_key
+from runback.system.text.escape import for_markdown
+from runback.system.text.lasting_output import output_troubles
 from runback.system.text.terminal import say
+from runback.tracking.metric_names import BEST_EPOCH, best
 from runback.tracking.store import open_store
 from runback.tracking.tags import SIGNATURE_TAG
 from runback.tracking.write.outbox import say_what_waits
@@ -115,7 +118,8 @@ class Recording:
         spec, code = self._spec, self._code.result()
         record = run_record(spec, prepared.train, prepared.validation, code)
         self._prepared = prepared
-        say(*(f"  note: {note}" for note in prepared.notes), stream=self._stream)
+        notes = (f"  note: {note}" for note in prepared.notes)
+        say(*notes, *code.notices, stream=self._stream)
         self._run = self._continuation.run if self._continuation else self._start(record)
         self._ends.enter_context(recording(self._run))
         self._ends.enter_context(system_metrics(self._run))
@@ -136,7 +140,7 @@ class Recording:
             folder=spec.folder,
             params=run_params(spec, self._prepared),
             tags={**run_tags(spec, record, trial), **self._tags},
-            description=run_description(spec, self._prepared),
+            description=self._description(),
             parent=None if trial is None else trial.parent,
             patience=0.0 if trial is None else STORE_PATIENCE,
         )
@@ -203,8 +207,11 @@ class Recording:
         self._run.log_bytes(write_result(result), RESULT)
         return result
 
-    def complete(self, metrics: Mapping[str, float], *, finished: bool) -> Trained:
-        """Log result, curves and network of a training with these metrics at its end; see `log_result`."""
+    def complete(self, metrics: Mapping[str, float], kept_epoch: int, *, finished: bool) -> Trained:
+        """Log result, curves and network of a training, which has the weights of the kept epoch.
+
+        `metrics` are that epoch's; see `log_result`.
+        """
         from runback.classifier.training.curves_figure import plot_curves
         from runback.tracking.write.network_artifacts import log_network
 
@@ -213,7 +220,23 @@ class Recording:
         self._run.log_figure(plot_curves([dict(metrics) for metrics in self._history]), CURVES)
         log_network(self._run, network, self._prepared.train.class_names)
         metrics = {**metrics, "parameters": float(network.count_params())}
-        values = tuple(metrics[name] for name in self._spec.options.objectives)
+        objectives = self._spec.options.objectives
+        values = tuple(metrics[name] for name in objectives)
+        kept = {best(name): value for name, value in zip(objectives, values, strict=True)}
+        self._run.log_metrics({BEST_EPOCH: float(kept_epoch), **kept})
+        self._run.describe(self._note(kept, kept_epoch))
         if self._client is not None:
             self._client.completed(values)
         return Trained(self._run.id, metrics, values, result)
+
+    def _note(self, kept: Mapping[str, float], kept_epoch: int) -> str:
+        """Return the run's description with what was kept, and what of the output could not be written."""
+        results = ", ".join(f"{name} **{value:.6g}**" for name, value in kept.items())
+        which = "the last" if kept_epoch == len(self._history) else f"the best of {len(self._history)}"
+        parts = [f"Kept: the weights of epoch {kept_epoch}, {which}. {results}", *output_troubles()]
+        return "\n\n".join([self._description(), *parts])
+
+    def _description(self) -> str:
+        """Return the run's description before training."""
+        notices = [for_markdown(one.strip()) for one in self._code.result().notices]
+        return "\n\n".join([run_description(self._spec, self._prepared), *notices])

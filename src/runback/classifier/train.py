@@ -166,7 +166,7 @@ def train(
                 criterion=prepared.criterion,
                 fine_tuning=prepared.fine_tuning,
             )
-        trained = recording.complete(fitted.metrics, finished=last_epoch is None)
+        trained = recording.complete(fitted.metrics, fitted.kept_epoch, finished=last_epoch is None)
     discard(spec.folder)
     return trained
 
@@ -182,7 +182,8 @@ def check(cfg: DictConfig, threads: int) -> None:
     open_store(layout)
     client = trials.current()
     if client is not None:
-        client.notice(record.data_summary(spec, prepared.train, prepared.validation, prepared.notes).lines())
+        data = record.data_summary(spec, prepared.train, prepared.validation, prepared.notes)
+        client.notice([*data.lines(), *record.code_here(layout.root).notices])
 
 
 def warm_up(cfg: DictConfig, threads: int) -> None:

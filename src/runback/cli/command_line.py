@@ -8,6 +8,7 @@ import traceback
 from runback.errors import RunbackError, Stopped
 from runback.system.secrecy import redacted
 from runback.system.text.escape import lines_for_terminal
+from runback.system.text.lasting_output import UNREAD, lasting_output, output_troubles
 from runback.system.text.listing import did_you_mean
 from runback.system.text.redacted_output import redacted_output
 from runback.system.text.terminal import guard, say
@@ -30,18 +31,39 @@ VERBS = {
 }
 
 
+HELP = ("-h", "--help", "help")
+
 LONGEST = 1000
 """Characters of an error's line: what it quotes may be much longer."""
 
 PAGES = ("serve", "ui")
 """Commands that print the address of a page, in which a token may stand that is meant to be read."""
 
+ANSWERS = ("best", "compare", "verify", "doctor")
+ASKS = (*HELP, "--cfg", "-c", "--hydra-help", "--show")
+"""Commands and options that only print: without their output nothing is done."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit code (0 fine, 1 failed, 2 bad input, 130 Ctrl-C)."""
     guard()
     arguments = sys.argv[1:] if argv is None else argv
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    is_answer = _is_answer(arguments)
+    with lasting_output(is_work=not is_answer, is_result=is_answer or "--json" in arguments):
+        code = _main(arguments)
+        sys.stdout.flush()
+        is_lost = any(UNREAD not in trouble for trouble in output_troubles())
+        return 1 if code == 0 and is_answer and is_lost else code
+
+
+def _is_answer(arguments: list[str]) -> bool:
+    if not arguments or arguments[0] in ANSWERS or (arguments[0] == "clean" and "--yes" not in arguments):
+        return True
+    return any(argument.partition("=")[0] in ASKS for argument in arguments)
+
+
+def _main(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in HELP:
         say(*_usage().split("\n"))
         return 0
     with contextlib.nullcontext() if arguments[0] in PAGES else redacted_output():

@@ -9,13 +9,22 @@ from runback.comparison.difference_table import print_differences
 from runback.errors import InputError
 from runback.provenance.code.changed_files import code_differences
 from runback.provenance.code.patch import patched_files
-from runback.provenance.comparing.difference import Difference, differences
+from runback.provenance.comparing.difference import (
+    Difference,
+    code_reservations,
+    compared_parts,
+    differences,
+)
 from runback.runs.schema import PATCH
 from runback.runs.stored_run import StoredRun, find_recorded
 from runback.system.config.flattening import flatten
+from runback.system.text.listing import conjoined
 from runback.system.text.screen import Screen
 from runback.system.text.terminal import say_json
 from runback.tracking.layout import Layout
+
+COMPARED = ("data", "config", "code", "packages", "hardware")
+"""Parts of the records that are said to be the same, in this order."""
 
 IGNORED = ("training.threads", "training.checkpoint.every")
 """Keys of the config that the experiment does not depend on; threads are told of as a part of their own."""
@@ -130,10 +139,23 @@ def _numbers(first: float, second: float) -> tuple[str, str]:
     return short if short[0] != short[1] else (repr(first), repr(second))
 
 
+def _same(first: StoredRun, second: StoredRun) -> list[str]:
+    """Say what was compared and is the same, and what could not be."""
+    told, untold = compared_parts(first.record, second.record, COMPARED)
+    same = ["machine" if one == "hardware" else one for one in told]
+    lines = [f"nothing differs: the same {conjoined([*same, 'results'])}"]
+    results = {"weights": [one.result.get("weights") for one in (first, second)]}
+    untold += [name for name, both in results.items() if None in both]
+    if untold:
+        lines.append(f"not compared, because not recorded: {conjoined(untold)}")
+    return [*lines, *(f"code: {one}" for one in code_reservations(first.record, second.record))]
+
+
 def _show(first: StoredRun, second: StoredRun, found: list[Difference]) -> None:
     console = Screen()
     if not found:
-        console.print("nothing differs: the same data, config, code, packages, machine and results")
+        for line in _same(first, second):
+            console.say(line)
         return
     names = [f"{run.id[:8]} {run.name}" for run in (first, second)]
     print_differences(found, console, ("differs", "", names[0], names[1]))

@@ -8,6 +8,7 @@ import pandas as pd
 from runback.comparison.columns import curve_columns, whole
 from runback.runs.objectives import higher_is_better, recorded_objectives
 from runback.statistics.wilson_interval import wilson
+from runback.tracking.metric_names import BEST_EPOCH, best
 from runback.tracking.read.rows import SYSTEM, Runs
 from runback.tracking.read.run_reader import Reader
 from runback.tracking.tags import TEST_IMAGES_TAG
@@ -17,12 +18,15 @@ def results(reader: Reader, runs: Runs) -> pd.DataFrame:
     """Return `epoch` and each metric, a row a run.
 
     They are the last epoch's; of a run that finished with patience those of its best, whose weights it has.
+    Only runs that have finished have `best_epoch` and `best_<objective>`, which are of the kept weights too.
     An accuracy on a known number of images has its 95 % Wilson interval behind it, `<name>_low` and
     `<name>_high`.
     """
     names = [name for name in sorted(runs.metrics) if not name.startswith(SYSTEM)]
     metrics = {name: pd.Series(runs.metrics[name], dtype="float64") for name in names}
     found = pd.DataFrame({"epoch": whole(runs.epochs), **metrics})
+    if BEST_EPOCH in found:
+        found[BEST_EPOCH] = found[BEST_EPOCH].astype("Int64")
     _use_kept_epochs(found, reader, runs)
     for name, images in _measured_on(runs).items():
         if name in found:
@@ -57,7 +61,12 @@ def _best(curves: pd.DataFrame, objective: str) -> pd.DataFrame:
 
 def _measured_on(runs: Runs) -> dict[str, list[str | None]]:
     """Return which accuracies are shares of how many images."""
-    return {"val_accuracy": runs.param("data.n_validation"), "test_accuracy": runs.tag(TEST_IMAGES_TAG)}
+    n_validation = runs.param("data.n_validation")
+    return {
+        "val_accuracy": n_validation,
+        best("val_accuracy"): n_validation,
+        "test_accuracy": runs.tag(TEST_IMAGES_TAG),
+    }
 
 
 def _add_interval(found: pd.DataFrame, name: str, images: Sequence[str | None]) -> None:

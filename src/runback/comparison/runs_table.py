@@ -9,9 +9,10 @@ from runback.errors import InputError
 from runback.runs.objectives import OBJECTIVES, higher_is_better, recorded_objectives
 from runback.system.text.formatting import short_names
 from runback.system.text.listing import did_you_mean
+from runback.tracking.metric_names import best
 
 RESULTS = ("val_accuracy", "val_loss", "test_accuracy")
-"""Metrics that are shown, besides the objectives."""
+"""Metrics that are shown, besides the objectives; of what was kept, as `best_val_accuracy`, if known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +41,9 @@ def make_table(
     separated by commas; each goes by its name or the last part of it. Errors: InputError.
     """
     objectives = _objectives(found.rows)
-    by = objectives[0] if sort is None else _named(sort, found)
-    rows = found.rows.loc[_order(found.rows, by, is_finished_first=sort is None)]
+    by = _kept(objectives[0], found.rows) if sort is None else _named(sort, found)
+    values = found.rows[by] if sort is not None else found.rows[by].fillna(found.rows[objectives[0]])
+    rows = found.rows.loc[_order(found.rows, by, values, is_finished_first=sort is None)]
     varying = varying_columns(found)
     shown = _default(found, objectives, varying) if columns is None else _list(columns, found)
     chosen = [name for name in shown if name in varying]
@@ -68,15 +70,20 @@ def _is_told(knob: pd.Series, choice: pd.Series | None) -> bool:
     return bool(knob.isna().groupby(choice).nunique().max() <= 1)
 
 
+def _kept(name: str, rows: pd.DataFrame) -> str:
+    """Return the column with a metric of the epoch whose weights were kept, where there is one."""
+    return best(name) if best(name) in rows else name
+
+
 def _objectives(rows: pd.DataFrame) -> list[str]:
     recorded = rows.get("training.objective", pd.Series()).dropna()
     names = recorded_objectives(None if recorded.empty else str(recorded.iloc[0]))
     return [name for name in names if name in rows] or ["run"]
 
 
-def _order(rows: pd.DataFrame, by: str, *, is_finished_first: bool) -> pd.Index:
-    """Return the rows' labels in the order of a column; those without a value come last."""
-    keys = pd.DataFrame({"value": rows[by]})
+def _order(rows: pd.DataFrame, by: str, values: pd.Series, *, is_finished_first: bool) -> pd.Index:
+    """Return the rows' labels in the order of a column's values; those without one come last."""
+    keys = pd.DataFrame({"value": values})
     keys["unfinished"] = is_finished_first & (rows["status"] != "FINISHED")
     keys["trial"] = rows.get("trial", 0)
     return keys.sort_values(
@@ -85,7 +92,10 @@ def _order(rows: pd.DataFrame, by: str, *, is_finished_first: bool) -> pd.Index:
 
 
 def _default(found: RunFrame, objectives: list[str], varying: list[str]) -> list[str]:
-    results = [name for name in dict.fromkeys([*objectives, *RESULTS]) if name in found.metrics]
+    measured = [name for name in found.metrics if name in found.rows]
+    wanted = [name for name in dict.fromkeys([*objectives, *RESULTS]) if name in measured]
+    results = {_kept(name, found.rows) for name in wanted}
+    results |= {name for name in wanted if found.rows[_kept(name, found.rows)].isna().any()}
     intervals = {f"{name}_{end}" for name in results for end in ("low", "high")}
     names = ["run", *(["sweep"] if found.rows.get("sweep", pd.Series()).nunique() > 1 else []), "trial"]
     names += [name for name in found.metrics if name in {*results, *intervals}]

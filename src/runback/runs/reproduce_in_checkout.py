@@ -36,7 +36,7 @@ AGREED_VARIABLE = "RUNBACK_AGREED"
 def refuse_without_commit(recorded: StoredRun) -> None:
     """Raise InputError for a run whose code was in no repository."""
     if recorded.record["code"]["commit"] is None:
-        raise InputError(f"the code of run {recorded.id} is in no git repository: use --in-place")
+        raise InputError(f"the code of run {recorded.id} was not recorded: use --in-place")
 
 
 def reproduce(

@@ -15,12 +15,14 @@ import psutil
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
+from optuna.trial import TrialState
 
 from runback.errors import InputError, TrainingError
 from runback.sweeping.confirm.stage import Resources, Stage
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.determinism import keep_order
 from runback.sweeping.deciding.proposer import Proposer
+from runback.sweeping.ending import ending, has_ended, has_result, refuse_without_result
 from runback.sweeping.reporting.best_config import best_config
 from runback.sweeping.reporting.reporter import Reporter
 from runback.sweeping.reporting.sweep_note import RunLinks
@@ -86,7 +88,9 @@ def sweep(
 ) -> None:
     """Start the sweep or continue it, until its budget is used up; it is tracked in the project of `layout`.
 
-    Errors: InputError before anything is stored; TrainingError when no trial ever finished.
+    One that has ended, but was killed before its end was written, gets that written now.
+
+    Errors: InputError before anything is stored; TrainingError when no trial has completed.
     """
     settings.check()
     _refuse_environment(config)
@@ -138,7 +142,10 @@ def sweep(
             LiveTable(study, budget, searched).print_finished()
             if stage is not None:
                 stage.print_results(study)
-            return
+            if has_ended(study):
+                refuse_without_result(study, sweep_folder)
+                return
+            say("its end had not been written: that is done now")
         parent = SweepRun.open(study, name, settings, searched, sweep_folder, composer.groups, layout)
 
         new_trial = TrialFactory(composer, name, order.threads, parent.id, searched.overrides, trial_label)
@@ -154,25 +161,26 @@ def sweep(
         table = LiveTable(study, budget, searched)
         observers: list[Observer] = [parent.observe, table.observe]
         observers += [reporter.observe] if reporter else []
-        coordinator = Coordinator(
-            *(study, decisions, engine, budget, settings.policy, new_trial, observers, slots.devices)
-        )
         with (
+            ending(study, sweep_folder),
             parent.recording(),
             readable_errors(sweep_folder / STUDY),
             reporter.keeping() if reporter else nullcontext(),
         ):
             if not is_over:
+                coordinator = Coordinator(
+                    *(study, decisions, engine, budget, settings.policy, new_trial, observers, slots.devices)
+                )
                 try:
                     with table.live():
                         coordinator.run()
-                        if finished_count(study) == 0:
-                            raise TrainingError(f"no trial finished; their logs are under {sweep_folder}")
                 finally:
                     table.print_summary()
-            if stage is not None:
+            if stage is not None and not is_done and has_result(study):
                 where = (engine, slots.n_workers, order.threads, slots.devices)
                 stage.run(study, Resources(*where, settings.policy, parent, sweep_folder))
+            parent.close_ended()
+            refuse_without_result(study, sweep_folder)
 
 
 def _refuse_environment(config: DictConfig) -> None:
@@ -252,7 +260,10 @@ def _progress(study: Study, budget: Budget, stage: Stage | None) -> tuple[bool, 
 
 
 def _has_enough(study: Study, budget: Budget) -> bool:
-    return budget.n_trials is not None and finished_count(study) >= budget.n_trials
+    """Tell whether the budget is used up, and no trial is left of a coordinator that was killed."""
+    if budget.n_trials is None or study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        return False
+    return finished_count(study) >= budget.n_trials
 
 
 def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slots: Slots) -> None:

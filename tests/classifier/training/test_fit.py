@@ -66,7 +66,7 @@ def test_each_epoch_is_reported_with_every_metric_as_it_ends() -> None:
     assert [step for step, _ in seen] == [1, 2, 3]
     assert all(set(metrics) == METRICS for _, metrics in seen)
     assert all(type(value) is float for _, metrics in seen for value in metrics.values())
-    assert result == Result(3, seen[-1][1], [metrics for _, metrics in seen])
+    assert result == Result(3, 3, seen[-1][1], [metrics for _, metrics in seen])
 
 
 def test_it_learns_and_the_metrics_are_those_of_the_model() -> None:

@@ -93,9 +93,9 @@ def test_the_best_trial_comes_first_and_what_varies_is_shown(told, swept):
     _, best = swept
     facts = json.loads(printed(told["json"]))
     assert facts["varying"] == ["optimizer.learning_rate", "optimizer.name"]
-    assert (facts["sorted_by"], facts["of"], len(facts["runs"])) == ("val_accuracy", 4, 4)
+    assert (facts["sorted_by"], facts["of"], len(facts["runs"])) == ("best_val_accuracy", 4, 4)
     assert facts["runs"][0]["run"] == best
-    values = [run["val_accuracy"] for run in facts["runs"]]
+    values = [run["best_val_accuracy"] for run in facts["runs"]]
     assert values == sorted(values, reverse=True)
     assert sorted(run["trial"] for run in facts["runs"]) == [0, 1, 2, 3]
     assert {run["status"] for run in facts["runs"]} == {"FINISHED"}
@@ -105,8 +105,9 @@ def test_results_are_those_of_the_kept_epoch_with_their_interval(told, swept):
     project, _ = swept
     for run in json.loads(printed(told["json"]))["runs"]:
         history = project.client().get_metric_history(run["run"], "val_accuracy")
-        assert run["val_accuracy"] == max(point.value for point in history)
-        assert 0 <= run["val_accuracy_low"] <= run["val_accuracy"] <= run["val_accuracy_high"] <= 1
+        assert run["best_val_accuracy"] == max(point.value for point in history)
+        low, high = run["best_val_accuracy_low"], run["best_val_accuracy_high"]
+        assert 0 <= low <= run["best_val_accuracy"] <= high <= 1
         assert run["parameters"] > 0
         assert run["model_bytes"] > 1000
         assert run["duration"] > 0
@@ -115,7 +116,7 @@ def test_results_are_those_of_the_kept_epoch_with_their_interval(told, swept):
 def test_without_a_terminal_the_table_is_plain_and_whole(told, swept):
     _, best = swept
     head, *lines = printed(told["text"]).splitlines()
-    names = "run trial val_accuracy 95 % interval val_loss learning_rate optimizer parameters"
+    names = "run trial best_val_accuracy 95 % interval val_loss learning_rate optimizer parameters"
     assert head.split() == [*names.split(), "model_bytes", "duration", "status"]
     assert lines[0].startswith(f"{best}  ")
     assert len(lines) == 4
@@ -126,7 +127,7 @@ def test_csv_and_pages_are_printed_or_written(told, swept):
     project, best = swept
     rows = list(csv.DictReader(io.StringIO(printed(told["csv"]))))
     assert rows[0]["run"] == best
-    assert {"optimizer.name", "val_accuracy_low"} <= rows[0].keys()
+    assert {"optimizer.name", "best_val_accuracy_low"} <= rows[0].keys()
     assert printed(told["file"]) == ""
     assert (project.folder / "tiny.csv").read_text() == printed(told["csv"])
     assert printed(told["page"]) == ""
@@ -180,7 +181,7 @@ def test_on_a_terminal_it_fits_into_100_columns(swept):
     assert max(map(len, lines)) <= 100
     assert best[:8] in shown
     assert "…" not in shown
-    assert lines[-1] == "4 runs, ordered by val_accuracy"
+    assert lines[-1] == "4 runs, ordered by best_val_accuracy"
     few = ("--columns", "run,trial,learning_rate,optimizer")
     narrow = on_terminal(project, "--sweep", "tiny", *few, columns=60)
     assert "what varies" in narrow

@@ -2,14 +2,19 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from runback.errors import InputError
+from runback.provenance.code.commit_zip import commit_zip
 from runback.provenance.code.snapshot import Snapshot, take_snapshot, tree_state
+from runback.provenance.code.working_tree import worktree
 
 NAME = 'sub dir/ünï "quoted".py'
 
@@ -178,6 +183,33 @@ def test_a_repository_that_git_refuses_to_read_is_told(repository):
     snapshot = take_snapshot(repository.root)
     assert snapshot.commit is None
     assert "dubious ownership" in snapshot.warning
+    command = f"git config --global --add safe.directory {shlex.quote(str(repository.root))}"
+    assert command in snapshot.warning
+    assert command in snapshot.missing
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("ask", ["worktree", "commit_zip"])
+def test_a_refused_repository_names_the_command_wherever_it_is_asked(ask, repository, tmp_path):
+    commit = repository.git("rev-parse", "HEAD")
+    for path in (repository.root, repository.root / ".git"):
+        os.chown(path, 12345, 12345)
+    asked = {
+        "worktree": worktree(repository.root, commit, tmp_path / "checkout").__enter__,
+        "commit_zip": partial(commit_zip, repository.root, commit),
+    }
+    with pytest.raises(InputError, match=r"git config --global --add safe\.directory ") as refused:
+        asked[ask]()
+    assert "unknown" not in str(refused.value)
+    assert "any more" not in str(refused.value)
+
+
+def test_why_no_code_is_recorded_is_known(tmp_path, monkeypatch):
+    assert take_snapshot(tmp_path).missing == f"{tmp_path} is in no git repository"
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    assert take_snapshot(tmp_path).missing == f"the git repository of {tmp_path} has no commit yet"
+    monkeypatch.setenv("PATH", "")
+    assert "git cannot be run" in take_snapshot(tmp_path).missing
 
 
 def test_a_tracked_change_that_git_cannot_tell_is_told(repository):

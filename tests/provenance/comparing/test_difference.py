@@ -3,7 +3,13 @@ import json
 
 import pytest
 
-from runback.provenance.comparing.difference import Difference, differences, same_code
+from runback.provenance.comparing.difference import (
+    Difference,
+    code_reservations,
+    compared_parts,
+    differences,
+    same_code,
+)
 
 RECORD = {
     "format": "runback-record-1",
@@ -51,6 +57,36 @@ def changed(*path, to):
         inner = inner[key]
     inner[path[-1]] = to
     return record
+
+
+PARTS = ("code", "packages", "python", "hardware", "data")
+
+NO_CODE = {**RECORD["code"], "commit": None, "tree": None, "patch_sha256": None, "untracked": {}}
+
+
+def test_only_what_both_records_tell_is_compared():
+    assert compared_parts(RECORD, RECORD, PARTS) == (["code", "packages", "Python", "hardware", "data"], [])
+    without = changed("code", to=NO_CODE)
+    for then, now in ((without, RECORD), (RECORD, without), (without, without)):
+        told, untold = compared_parts(then, now, PARTS)
+        assert (told, untold) == (["packages", "Python", "hardware", "data"], ["code"])
+    older = {key: value for key, value in RECORD.items() if key not in ("hardware", "python")}
+    assert compared_parts(older, RECORD, PARTS) == (["code", "packages", "data"], ["Python", "hardware"])
+
+
+def test_code_that_one_record_lacks_differs_by_its_commit_alone():
+    found = [one for one in differences(RECORD, changed("code", to=NO_CODE)) if one.part == "code"]
+    assert [(one.what, one.then, one.now) for one in found] == [("commit", "c" * 12, "not recorded")]
+
+
+def test_what_a_record_of_code_lacks_is_no_part_of_the_comparison():
+    assert code_reservations(RECORD, RECORD) == []
+    partial = changed("code", "left_out", to=[{"path": "big.bin", "reason": "too large"}])
+    assert code_reservations(partial, RECORD) == [
+        "not compared, because the recorded run's record leaves it out: big.bin"
+    ]
+    edited = changed("code", "edited", to=["train.py"])
+    assert code_reservations(RECORD, edited) == ["edited after this one's process had read it: train.py"]
 
 
 def test_a_record_does_not_differ_from_itself():

@@ -29,8 +29,11 @@ class Result:
     epochs: int
     """Completed epochs, those before a resume included."""
 
+    kept_epoch: int
+    """The one whose weights the model holds, from 1: the best with early stopping, else the last."""
+
     metrics: dict[str, float]
-    """The metrics of the epoch whose weights the model holds: the best with early stopping, else the last."""
+    """The metrics of that epoch."""
 
     history: list[dict[str, float]]
     """The metrics of each completed epoch, in order."""
@@ -127,7 +130,7 @@ def fit(
         )
     completed = len(report.history)
     held = completed - 1 if stopping is None or completed == last_epoch else stopping.best_epoch
-    return Result(completed, report.history[held], report.history)
+    return Result(completed, held + 1, report.history[held], report.history)
 
 
 def restore_training(

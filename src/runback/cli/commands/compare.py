@@ -1,8 +1,6 @@
 """`runback compare`: runs side by side in one table, or why two of them differ."""
 
 import argparse
-import contextlib
-import os
 import re
 import sys
 from pathlib import Path
@@ -114,17 +112,10 @@ def _as_text(table: "RunTable", options: argparse.Namespace) -> str:
 
 
 def _write(text: str, file: str) -> None:
-    """Write to a file, or to stdout, whose reader (such as `head`) may have seen enough before the end."""
-    if file != STDOUT:
-        try:
-            Path(file).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"cannot write {file}: {error.strerror or error}") from error
+    if file == STDOUT:
+        sys.stdout.write(text)
         return
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes it once more at its end.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {file}: {error.strerror or error}") from error

@@ -20,12 +20,17 @@ from runback.cli import consent
 from runback.comparison.difference_table import print_differences
 from runback.errors import InputError, StoreError
 from runback.provenance.code.changed_files import code_differences
-from runback.provenance.comparing.difference import Difference, differences
+from runback.provenance.comparing.difference import (
+    Difference,
+    code_reservations,
+    compared_parts,
+    differences,
+)
 from runback.provenance.comparing.reproduction_page import reproduction_page
 from runback.provenance.comparing.verdict import Verdict, judge
 from runback.runs import reproduce_in_checkout
 from runback.runs.foreign_code import foreign_parts
-from runback.runs.schema import RECORD, REPRODUCTION, REPRODUCTION_FORMAT, REPRODUCTION_PAGE
+from runback.runs.schema import RECORD, REPRODUCTION, REPRODUCTION_FORMAT, REPRODUCTION_PAGE, RunRecord
 from runback.runs.stored_run import (
     StoredRun,
     find_recorded,
@@ -36,6 +41,7 @@ from runback.runs.stored_run import (
 )
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
+from runback.system.text.listing import conjoined
 from runback.system.text.screen import Screen
 from runback.system.text.terminal import say, say_json
 from runback.tracking.layout import Layout, project_root
@@ -45,6 +51,9 @@ from runback.tracking.tags import REPRODUCED_BY_TAG, REPRODUCES_TAG, VERDICT_TAG
 
 if TYPE_CHECKING:  # it imports TensorFlow
     from runback.classifier.recording import Trained
+
+COMPARED = ("code", "packages", "python", "hardware", "threads", "data")
+"""Parts of the records that are said to be the same, in this order."""
 
 _logger = logging.getLogger(__name__)
 
@@ -161,13 +170,12 @@ def _reproduce(
 ) -> int:
     folder = layout.runs / f"{datetime.now():%Y-%m-%d_%H-%M-%S_%f}"
     spec = recorded_spec(recorded, folder, f"reproduction of {recorded.name}", layout, options.threads)
-    found = differences(recorded.record, record.record_now(spec))
+    now = record.record_now(spec)
+    found = differences(recorded.record, now)
     if found:
         print_differences(found, console)
-    else:
-        console.print("code, packages, Python, hardware, threads and data are those of the recorded run")
-    if recorded.record["code"]["commit"] is None:
-        console.print("the run's code was in no git repository: what is here may be other code")
+    for line in _compared(recorded.record, now, is_same=not found):
+        console.say(line)
     refuse_other_data(found)
     console.say(f"training {recorded.last_epoch} of {spec.options.epochs} epochs of {recorded.id}")
     tags = {REPRODUCES_TAG: recorded.id}
@@ -187,6 +195,15 @@ def _reproduce(
     else:
         say(verdict.name)
     return verdict.exit_code
+
+
+def _compared(then: RunRecord, now: RunRecord, *, is_same: bool) -> list[str]:
+    """Say which parts of two records are the same, if all are that both tell, and which one does not tell."""
+    told, untold = compared_parts(then, now, COMPARED)
+    lines = [f"{conjoined(told)} are those of the recorded run"] if is_same else []
+    if untold:
+        lines.append(f"not compared, because not recorded: {conjoined(untold)}; it may be other")
+    return [*lines, *(f"code: {one}" for one in code_reservations(then, now))]
 
 
 def _facts(

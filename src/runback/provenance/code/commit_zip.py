@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runback.errors import InputError
 from runback.provenance.code.git import GitError, git
-from runback.provenance.code.working_tree import knows_commit
+from runback.provenance.code.working_tree import check_repository, knows_commit
 
 TIMEOUT = 600.0
 """Seconds for git to read a commit; a large one lies in large packs."""
@@ -22,6 +22,7 @@ def commit_zip(repository: Path, commit: str) -> bytes:
     a repository's own attributes can overrule that, so an empty repository that borrows the objects does
     the work. Files kept outside git (LFS) are their pointers. Raises InputError.
     """
+    check_repository(repository)
     if not knows_commit(repository, commit):
         raise InputError(f"commit {commit[:12]} is unknown to {repository}: its code cannot be packed")
     try:

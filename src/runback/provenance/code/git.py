@@ -1,6 +1,8 @@
 """Asks git, and gets the same answer whatever its user has configured."""
 
 import os
+import re
+import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +22,9 @@ SETTINGS = {
     "diff.suppressBlankEmpty": "false",
 }
 """Replaces the user's own settings, which would change what git prints or does."""
+
+REFUSED = re.compile(r"dubious ownership in repository at '(.+)'")
+"""Git's words for a repository of another user, and its folder."""
 
 KEPT = ("GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM", "GIT_EXEC_PATH")
 
@@ -69,10 +74,20 @@ def _environment() -> dict[str, str]:
 
 
 def _message(stderr: bytes) -> str:
-    """Return the line that says what went wrong: the first `fatal:` or `error:`, or else the first line."""
+    """Return the line that says what went wrong: the first `fatal:` or `error:`, or else the first line.
+
+    Where git refuses to read somebody else's repository, that line has the command that allows it.
+    """
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     for line in lines:
         kind, _, text = line.partition(": ")
         if kind in ("fatal", "error"):
-            return text
+            refused = REFUSED.search(text)
+            allow = "" if refused is None else f"; to let git read it: {allowing(refused[1])}"
+            return f"{text}{allow}"
     return lines[0] if lines else ""
+
+
+def allowing(folder: str) -> str:
+    """Return the command that lets git read a repository that another user owns."""
+    return shlex.join(["git", "config", "--global", "--add", "safe.directory", folder])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
-from runback.provenance.code.git import GitError, git
+from runback.provenance.code.git import REFUSED, GitError, git
 from runback.provenance.code.tree_zip import TreeFile, pack_tree
 from runback.provenance.code.untracked import LeftOut, left_out_secret, read_untracked
 from runback.system.secrecy import secret_file, without_credentials
@@ -88,6 +88,8 @@ class Snapshot:
     untracked: Mapping[str, bytes] = field(default_factory=dict)
     modes: Mapping[str, int] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
+    missing: str | None = field(default=None, compare=False)
+    """Why there is no commit; None where there is one."""
 
     @property
     def dirty(self) -> bool:
@@ -134,8 +136,8 @@ def take_snapshot(root: Path, *, limit: int = LIMIT) -> Snapshot:
         *top_lines, commit, tree, head = os.fsdecode(git(root, *query)).splitlines()
     except GitError as error:
         # Elsewhere there is no code to record; here git refuses to look at it, which its user must know.
-        is_refused = "dubious ownership" in str(error)
-        return Snapshot(left_out=(LeftOut("the repository", 0, str(error)),) if is_refused else ())
+        refused = (LeftOut("the repository", 0, str(error)),) if REFUSED.search(str(error)) else ()
+        return Snapshot(left_out=refused, missing=_missing(root, str(error)))
     top = Path("\n".join(top_lines))
     patch, hidden = _changes(root, top)
     files, out = _untracked(root, top, limit)
@@ -149,6 +151,15 @@ def take_snapshot(root: Path, *, limit: int = LIMIT) -> Snapshot:
         modes={file.path: file.mode for file in files},
         left_out=(*hidden, *out),
     )
+
+
+def _missing(root: Path, answer: str) -> str:
+    """Say why there is no commit, by what git answers."""
+    if "not a git repository" in answer:
+        return f"{root} is in no git repository"
+    if "unknown revision" in answer:
+        return f"the git repository of {root} has no commit yet"
+    return answer
 
 
 def tree_state(root: Path, top: Path) -> tuple[object, ...]:

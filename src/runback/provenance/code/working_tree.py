@@ -67,7 +67,7 @@ def worktree(
     `folder` must not exist, or be empty. Worktrees of processes that were killed are removed first. Raises
     InputError where the repository is gone, does not know the commit, or the code cannot be put together.
     """
-    _check_repository(repository)
+    check_repository(repository)
     _check_commit(repository, commit)
     remove_abandoned_worktrees(repository, folder.parent)
     _check_free(folder)
@@ -175,13 +175,16 @@ def _age(path: Path) -> float:
         return 0.0
 
 
-def _check_repository(repository: Path) -> None:
+def check_repository(repository: Path) -> None:
+    """Raise InputError where git cannot read the repository that holds a folder, or there is none."""
     try:
         git(repository, "rev-parse", "--git-dir")
     except GitError as error:
+        is_gone = "not a git repository" in str(error)
+        what = "is not in a git repository (any more)" if is_gone else "is in a repository that git refuses"
         raise InputError(
-            f"{repository} is not in a git repository (any more), which the run's commit would come from: "
-            f"{error}; reproduce from an exported bundle"
+            f"{repository} {what}, which the run's commit would come from: {error}; "
+            "or reproduce from an exported bundle"
         ) from error
 
 

@@ -62,6 +62,8 @@ def code(then: Part, now: Part) -> Found:
     """Compare the trees of the commits, the changes made to them, and the untracked files."""
     if then.get("tree") != now.get("tree"):
         yield "commit", _commit(then), _commit(now), False
+    if not (then.get("tree") and now.get("tree")):
+        return  # one of them tells nothing of changes and files
     if then.get("patch_sha256") != now.get("patch_sha256"):
         yield "uncommitted changes", _patch(then), _patch(now), False
     before, after = then.get("untracked") or {}, now.get("untracked") or {}
@@ -167,7 +169,7 @@ def _differing_or_absent(then: Part, now: Part, absent: str) -> Iterator[tuple[s
 
 
 def _commit(part: Part) -> str:
-    return _short(part.get("commit") or part.get("tree") or "not in git")
+    return _short(part.get("commit") or part.get("tree") or "not recorded")
 
 
 def _patch(part: Part) -> str:

@@ -1,10 +1,12 @@
 """Compares two records of runs: the differences, likeliest causes of another result first."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from runback.provenance.comparing import compare_parts
+from runback.system.text.escape import for_terminal
+from runback.system.text.listing import listed
 
 ORDER = (
     ("data", "data", compare_parts.data),
@@ -22,6 +24,13 @@ ORDER = (
     ("packages", "packages", compare_parts.other_packages),
 )
 """The parts of a record, their keys, and what compares them; the likeliest to change a result first."""
+
+
+NAMES = {"python": "Python", "tensorflow": "TensorFlow", "system": "operating system"}
+"""Names of parts for a person, where they are others."""
+
+SHOWN = 5
+"""Files that are named."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,38 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Differe
     ]
     has_build = any(one.part == "tensorflow" and one.what == "TensorFlow" for one in found)
     return [one for one in found if not (has_build and one.part == "packages" and one.what == "tensorflow")]
+
+
+def compared_parts(
+    then: Mapping[str, Any], now: Mapping[str, Any], parts: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Return which of these parts both records tell of, so that they were compared, and which not.
+
+    They are named for a person. Code is told where it was in a repository.
+    """
+    told = {part: _tells(then, key, part) and _tells(now, key, part) for part, key, _ in ORDER}
+    names = {part: NAMES.get(part, part) for part in parts}
+    return [names[one] for one in parts if told[one]], [names[one] for one in parts if not told[one]]
+
+
+def code_reservations(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return what keeps two records of code from being all of it."""
+    reservations = []
+    for which, record in (("the recorded run's", then), ("this one's", now)):
+        code = record.get("code") or {}
+        if code.get("tree") and code.get("left_out"):
+            names = [for_terminal(str(one["path"])) for one in code["left_out"]]
+            reservations.append(f"not compared, because {which} record leaves it out: {listed(names, SHOWN)}")
+        if code.get("edited"):
+            reservations.append(
+                f"edited after {which} process had read it: {listed(list(code['edited']), SHOWN)}"
+            )
+    return reservations
+
+
+def _tells(record: Mapping[str, Any], key: str, part: str) -> bool:
+    told = record.get(key)
+    return told is not None and (part != "code" or bool(told.get("tree")))
 
 
 def same_code(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

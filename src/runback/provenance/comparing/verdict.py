@@ -214,7 +214,7 @@ def _band_line(band: Band, rule: str) -> str:
 
 def _cause_lines(causes: Sequence[Difference]) -> list[str]:
     if not causes:
-        return ["nothing differs in what is recorded of data, config, code, machine and packages"]
+        return ["nothing differs in what both have recorded of data, config, code, machine and packages"]
     lines = [f"may explain it: {one.what}: {one.then} then, {one.now} now" for one in causes]
     return first_lines(lines, SHOWN, "differences")
 

@@ -29,6 +29,7 @@ from runback.sweeping.trials.events import Idle, SweepEvent, TrialEnded
 from runback.system.files.regular_file import read_regular
 from runback.system.files.whole_file import write_whole
 from runback.system.secrecy import redacted
+from runback.system.text.lasting_output import output_troubles
 from runback.tracking.layout import CONFIRM
 
 WRITE_SECONDS = 30.0
@@ -140,6 +141,7 @@ class Reporter:
                 *("trials.csv", *([BEST_CONFIG] if self._best is not None else [])),
             ],
             confirmed=self._confirmed(),
+            troubles=output_troubles(),
         )
         self.run.describe(text)
 

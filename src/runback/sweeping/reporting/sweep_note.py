@@ -49,15 +49,17 @@ def note(
     commands: Sequence[tuple[str, str]],
     artifacts: Sequence[str] = (),
     confirmed: str = "",
+    troubles: Sequence[str] = (),
 ) -> str:
     """Return the note. `elapsed` are seconds since this start, `artifacts` the names of those to open first.
 
-    `commands` are pairs of what a command does and the command, `confirmed` the confirm stage's own section.
+    `commands` are pairs of what a command does and the command, `confirmed` the confirm stage's own section,
+    `troubles` says what of the output could not be written.
     """
     links = " · ".join(f"[{for_markdown(name)}]({place.artifact(name)})" for name in artifacts)
     # MLflow shows about six lines until one clicks for more.
     paragraphs = [_progress(study, budget, elapsed), links, _table(study, place), confirmed]
-    paragraphs.append(_commands(commands))
+    paragraphs += [_commands(commands), *map(for_markdown, troubles)]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 

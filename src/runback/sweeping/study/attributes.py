@@ -14,6 +14,9 @@ ORDER = "runback:order"
 PARENT_RUN = "runback:parent_run"
 """The ID of the sweep's run in MLflow."""
 
+ENDED = "runback:ended"
+"""True where the sweep has ended and all of its end is written; false while it goes on."""
+
 # User attributes of the study of a confirm stage.
 
 PLAN = "runback:plan"

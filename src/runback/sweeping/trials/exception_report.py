@@ -5,7 +5,7 @@ import signal
 import traceback
 from collections.abc import Iterator
 
-from runback.errors import DataError, DiskFull, Diverged, InputError, StoreError
+from runback.errors import DataError, DiskFull, Diverged, InputError, RunbackError, StoreError
 from runback.sweeping.trials.messages import Failed
 from runback.sweeping.trials.out_of_memory import is_out_of_memory
 from runback.system.files.full_disk import is_full
@@ -32,6 +32,8 @@ def failed(error: BaseException) -> Failed:
         kind, text = _kind(error), said(error)
         if isinstance(error, InputError | DiskFull):
             return Failed(kind, one_line(" ".join(text.splitlines()), INPUT_REASON))
+        if isinstance(error, RunbackError):  # the kind stands in front, and says what the class would
+            return Failed(kind, one_line(text.strip().removeprefix(f"{kind}: ")), _traceback(error))
         return Failed(kind, one_line(f"{type(error).__name__}: {text.strip()}"), _traceback(error))
 
 

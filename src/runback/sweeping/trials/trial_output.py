@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from runback.system.files.full_disk import is_full
 from runback.system.files.regular_file import APPEND, open_regular
 from runback.system.files.whole_file import whole_file
 from runback.system.secrecy import redacted, without_values
@@ -38,9 +39,15 @@ _LONG_WORD = re.compile(rb"[^\s]{%d,}" % (4 * WORD))
 
 
 def redirect(log: Path) -> None:
-    """Let all that this process prints from now on go to the end of a file."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    _print_to(open_regular(log, APPEND))
+    """Let all that this process prints from now on go to the end of a file; nowhere on a full disk."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = open_regular(log, APPEND)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+    _print_to(descriptor)
 
 
 def discard() -> None:
@@ -49,8 +56,9 @@ def discard() -> None:
 
 
 def _print_to(descriptor: int) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # what they led to before may be gone
+            stream.flush()
     # At the level of file descriptors: TensorFlow's C++ writes past sys.stderr.
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -164,10 +172,14 @@ def close_streams() -> None:
 
 
 class _Clean(io.RawIOBase):
-    """Writes lines to a descriptor, without secrets, and at once; of very much, its beginning and its end."""
+    """Writes lines to a descriptor, without secrets, and at once; of very much, its beginning and its end.
+
+    What a full disk does not take is counted, and said when it takes something again: it ends no training.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._lost = 0
         self.renew()
 
     def renew(self) -> None:
@@ -205,6 +217,14 @@ class _Clean(io.RawIOBase):
         size = len(content)
         if size > HEAD + TAIL:
             content = _joined(content[:HEAD], content[-TAIL:], size)
-        clean = memoryview(_clean(content))
-        while clean:
-            clean = clean[os.write(self._descriptor, clean) :]
+        self._write(_clean(content))
+
+    def _write(self, clean: bytes) -> None:
+        said = b"... %d bytes could not be written ...\n" % self._lost if self._lost else b""
+        rest = memoryview(said + clean)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+            self._lost = 0
+        except OSError:
+            self._lost += min(len(rest), len(clean))

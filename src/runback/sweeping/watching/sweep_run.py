@@ -1,18 +1,24 @@
 """The sweep's own run in MLflow: the parent of its trials' runs."""
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
-from runback.errors import RunbackError, StoreError
+from runback.errors import InputError, RunbackError, StoreError
 from runback.sweeping.space.search_space import Space, described
-from runback.sweeping.study.attributes import PARENT_RUN, RUN_ID
-from runback.sweeping.study.study_store import TrialEntry, best_trials, finished_count
+from runback.sweeping.study import states
+from runback.sweeping.study.attributes import FAILURE, PARENT_RUN, RUN_ID
+from runback.sweeping.study.study_store import (
+    TrialEntry,
+    best_trials,
+    find_confirm_study,
+    finished_count,
+)
 from runback.sweeping.study.trial_label import Label, confirm_label, trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
 from runback.sweeping.trials import messages
@@ -23,14 +29,19 @@ from runback.sweeping.trials.events import (
     TrialRequeued,
     TrialStarted,
 )
+from runback.system.files.folder_lock import alone_in
 from runback.system.text.escape import for_markdown
 from runback.tracking.artifact_names import TRACEBACK
+from runback.tracking.metric_names import BEST_EPOCH, best
 from runback.tracking.tags import EXTENDED_TAG, FAILURE_TAG, KIND_TAG, REASON_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
     from runback.tracking.layout import Layout
     from runback.tracking.write.run import Run, Status
     from runback.tracking.write.saved_view import SavedView
+
+LEAVING = 10.0
+"""Seconds that a process of an ended trial gets to end its run and be gone."""
 
 
 class SweepRun:
@@ -115,6 +126,26 @@ class SweepRun:
             save_view(store, settings.experiment, f"runback-{sweep}", _view(sweep, settings, space, groups))
         return cls(study, sweep, _tracked(store, run, settings.experiment, folder))
 
+    def close_ended(self) -> None:
+        """End the runs of trials that have ended, where their processes, or coordinators, were killed before.
+
+        Their statuses follow from the studies of the search and of its confirm stage.
+        """
+        if self._tracked is None:
+            return
+        confirm = find_confirm_study(self._study)
+        for one in [self, *([] if confirm is None else [self.of_confirm(confirm)])]:
+            with contextlib.suppress(RunbackError):  # the store is away: what waits is said
+                one._close_ended(self._tracked)
+
+    def _close_ended(self, tracked: "_Tracked") -> None:
+        running = tracked.running_trials()
+        ended = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+        for trial in self._study.get_trials(deepcopy=False, states=ended) if running else []:
+            label = self._label(trial)
+            if any(label.tags.items() <= tags.items() for tags in running) and tracked.is_left(label):
+                self._close(tracked, trial, *_ended(trial))
+
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
         """Keep the run's status true, however the sweep ends; say what could not be delivered."""
@@ -156,8 +187,8 @@ class SweepRun:
 
     def _log_best(self, tracked: "_Tracked") -> None:
         if self._is_search and len(self._study.directions) == 1:
-            value = best_trials(self._study, 1)[0].value
-            tracked.run.log_metrics({"best_objective": float(value or 0)}, step=finished_count(self._study))
+            [trial], [name] = best_trials(self._study, 1), self._study.metric_names or ["value"]
+            tracked.run.log_metrics({best(name): float(trial.value or 0)}, step=finished_count(self._study))
 
     def _requeued(self, tracked: "_Tracked", trial: FrozenTrial, failure: messages.Failed) -> None:
         """Close a trial's run, and note which one it is: the trial's next process retries that one."""
@@ -198,6 +229,21 @@ class _Tracked:
 
     def folder_of(self, label: Label) -> Path:
         return self.folder / label.folder
+
+    def running_trials(self) -> list[Mapping[str, str]]:
+        """Return the tags of the runs of trials that the store believes to run. Errors: StoreError."""
+        from runback.tracking.read.find_runs import running_children
+
+        self.dead_runs.flush()
+        return [run.data.tags for run in running_children(self.dead_runs.store, self.run.id)]
+
+    def is_left(self, label: Label) -> bool:
+        """Tell whether a trial's process is gone, after giving one that is leaving its time."""
+        try:
+            with alone_in(self.folder_of(label), label.name, LEAVING):
+                return True
+        except InputError:
+            return False
 
     def run_of(self, trial: FrozenTrial, label: Label) -> str | None:
         """Return the ID of a trial's run, from the study or else from its folder; None: it has none."""
@@ -257,6 +303,14 @@ class _Tracked:
         self.dead_runs.deliver(training_folders(self.folder))
 
 
+def _ended(trial: FrozenTrial) -> tuple["Status", str | None, str | None]:
+    """Return the status of an ended trial's run, its reason, and the kind of its failure."""
+    kind = states.failure(trial)
+    if kind is not None:
+        return "FAILED", str(trial.user_attrs.get(FAILURE, "")).partition(": ")[2] or kind, kind
+    return ("KILLED", "pruned", None) if trial.state == TrialState.PRUNED else ("FINISHED", None, None)
+
+
 def _tracked(store: Any, run: Any, experiment: str, folder: Path) -> _Tracked:
     """Begin with what an earlier coordinator, or its trials, could not deliver."""
     from runback.tracking.upkeep.closing import DeadRuns
@@ -272,7 +326,7 @@ def _view(sweep: str, settings: SweeperSettings, space: Space, groups: Collectio
     return SavedView(
         f"{sweep}: best first",
         f"tags.`{SWEEP_TAG}` = '{sweep}' and tags.`{KIND_TAG}` = 'train'",
-        metrics=settings.objectives,
+        metrics=[*map(best, settings.objectives), BEST_EPOCH, *settings.objectives],
         params=[f"{name}.name" if name in groups else name for name in space.distributions],
         ascending=settings.directions[0] == "minimize",
         tags=[REASON_TAG],  # MLflow shows a pruned run like a failed one

@@ -24,6 +24,12 @@ def listed(names: Sequence[str], limit: int, separator: str = ", ") -> str:
     return f"{separator.join(names[:limit])}{_more(names, limit, ' ')}"
 
 
+def conjoined(names: Sequence[str]) -> str:
+    """Return names as a sentence has them: `a`, `a and b`, `a, b and c`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def first_lines(lines: Sequence[str], limit: int, noun: str = "") -> list[str]:
     """Return the first `limit` lines, and one that counts the others: `and 3 more NOUN`."""
     last = _more(lines, limit, noun=noun)

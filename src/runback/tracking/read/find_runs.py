@@ -10,6 +10,7 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.utils import get_results_from_paginated_fn
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from runback.errors import InputError, StoreAway, StoreError
 from runback.system.files.regular_file import read_regular
@@ -61,6 +62,12 @@ def search(
 def search_sweep(store: Store, sweep: str) -> list[MlflowRun]:
     """Return the runs of a sweep, its own and its trials'. Raises StoreError."""
     return search(store, f"tags.`{SWEEP_TAG}` = {_quoted(sweep)}")
+
+
+def running_children(store: Store, parent: str) -> list[MlflowRun]:
+    """Return the RUNNING runs below another one, by its ID. Raises StoreError."""
+    below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = {_quoted(parent)}"
+    return search(store, f"attributes.status = 'RUNNING' AND {below}")
 
 
 def newest_in(store: Store, folder: Path) -> MlflowRun | None:

@@ -387,7 +387,8 @@ def recording(run: Run) -> Iterator[Run]:
             raise
         with contextlib.suppress(RunbackError):
             run.log_text(redacted_excerpt(traceback.format_exc(), TRACEBACK_LIMIT), TRACEBACK)
-        run.finish("FAILED", f"{type(error).__name__}: {first_line(said(error))}")
+        name = "" if isinstance(error, RunbackError) else f"{type(error).__name__}: "
+        run.finish("FAILED", f"{name}{first_line(said(error))}")
         raise
     run.finish("FINISHED")
 

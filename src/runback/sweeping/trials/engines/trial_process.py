@@ -22,6 +22,9 @@ from runback.sweeping.trials.engines.liveness import Life
 TRIES = 3
 """Attempts to start a process, each with a server of its own, before it is given up."""
 
+KILLED_SERVERS = 20
+"""Attempts where the servers died: somebody, or a system short of memory, may kill some in a row."""
+
 KILLED = 5.0
 """Seconds that the system gets to end a killed process."""
 
@@ -85,19 +88,20 @@ class Child:
         self.life.close()
 
 
-def start(context: BaseContext, *arguments: Any, tries: int = TRIES) -> Child:
+def start(context: BaseContext, *arguments: Any, tries: int = 0) -> Child:
     """Start a process that waits for a trial (see `worker.run`). Raises TrainingError if the system has none.
 
-    A server that dies meanwhile is replaced.
+    A server that dies meanwhile is replaced. `tries` counts the attempts before this one.
     """
     try:
         return _start(context, *arguments)
     except (EOFError, OSError) as error:
-        if tries == 1:
+        has_died = isinstance(error, EOFError | ConnectionError)
+        if tries + 1 >= (KILLED_SERVERS if has_died else TRIES):
             reason = str(error) or type(error).__name__
             raise TrainingError(f"cannot start a process for a trial: {reason}") from error
     fork_server.kill()  # it is of no use, or about to be gone
-    return start(context, *arguments, tries=tries - 1)
+    return start(context, *arguments, tries=tries + 1)
 
 
 def _start(context: BaseContext, *arguments: Any) -> Child:
