@@ -14,6 +14,7 @@ import pytest
 from runback.keras import network_file
 from runback.keras.keras_internals import (
     STOPPING_STATE,
+    all_layers,
     best_weights,
     build_metrics,
     restore_stopping,
@@ -134,3 +135,10 @@ def test_keras_stores_no_plain_value_by_a_further_name() -> None:
 def test_weights_and_tensors_are_made_with_their_shape_where_the_limit_looks_for_it() -> None:
     assert [*inspect.signature(keras.Variable.__init__).parameters][:3] == ["self", "initializer", "shape"]
     assert [*inspect.signature(keras.KerasTensor.__init__).parameters][:2] == ["self", "shape"]
+
+
+def test_all_layers_are_those_at_every_depth() -> None:
+    inner = keras.Sequential([keras.layers.Dense(2, name="deep")], name="inner")
+    wrapped = keras.layers.TimeDistributed(keras.layers.Dense(2, name="within"), name="around")
+    network = keras.Sequential([keras.Input((3, 2)), inner, wrapped])
+    assert {"inner", "deep", "around", "within"} <= {layer.name for layer in all_layers(network)}

@@ -135,8 +135,11 @@ def train(
         from runback.classifier.training.fit import compile_model, fit
         from runback.keras.checkpointing import CheckpointPlan
         from runback.runs.checkpoint import discard
+        from runback.tracking.store import find_experiment, open_store
 
     options = spec.options
+    if client is None and continuation is None:  # a trial's sweep has looked
+        find_experiment(open_store(spec.layout), spec.experiment)
     with recorded_training(spec, client, continuation, tags or {}, stream) as recording:
         prepared = prepare(spec, data)  # seed, network
         recording.begin(prepared)
@@ -165,13 +168,13 @@ def train(
 
 def check(cfg: DictConfig, threads: int) -> None:
     """Refuse what `job` would refuse, without training: see `Task`."""
-    from runback.tracking.store import open_store
+    from runback.tracking.store import find_experiment, open_store
 
     layout = Layout(project_root())
     spec = TrainingSpec.of(cfg, share=threads, folder=layout.runs, layout=layout)
     # TensorFlow fixes its threads once a process; here one process checks several configs.
     prepared = prepare(replace(spec, threads=threads))
-    open_store(layout)
+    find_experiment(open_store(layout), spec.experiment)
     client = trials.current()
     if client is not None:
         for line in record.data_summary(spec, prepared.train, prepared.validation).lines():

@@ -57,3 +57,8 @@ def _after(steps: int, model: keras.Model) -> Callable[[Any], Any]:
         return logs if calls <= steps else train(batches)
 
     return train_or_skip
+
+
+def all_layers(network: keras.Model) -> list[keras.layers.Layer]:
+    """Return the layers of a network at every depth, those that its own layers hold included."""
+    return list(network._flatten_layers(include_self=False, recursive=True))
