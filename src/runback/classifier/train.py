@@ -5,6 +5,7 @@
 """
 
 import contextlib
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -129,17 +130,16 @@ def train(
     The caller holds the folder. With `last_epoch` training ends after that epoch, as if it had been stopped
     there; `tags` are set on a new run, besides its own; progress is shown on `stream`, by default stdout.
     """
+    if client is None and continuation is None:  # a trial's sweep has looked
+        _refuse_deleted_experiment(spec)
     data = checked_data(spec)  # before TensorFlow, which takes seconds to import
     with silenced():
         from runback.classifier.recording import recorded_training
         from runback.classifier.training.fit import compile_model, fit
         from runback.keras.checkpointing import CheckpointPlan
         from runback.runs.checkpoint import discard
-        from runback.tracking.store import find_experiment, open_store
 
     options = spec.options
-    if client is None and continuation is None:  # a trial's sweep has looked
-        find_experiment(open_store(spec.layout), spec.experiment)
     with recorded_training(spec, client, continuation, tags or {}, stream) as recording:
         prepared = prepare(spec, data)  # seed, network
         recording.begin(prepared)
@@ -164,6 +164,14 @@ def train(
         trained = recording.complete(fitted.metrics, finished=last_epoch is None)
     discard(spec.folder)
     return trained
+
+
+def _refuse_deleted_experiment(spec: TrainingSpec) -> None:
+    """Refuse an experiment that was deleted, before the data is read, in a store that exists. StoreError."""
+    if os.environ.get("MLFLOW_TRACKING_URI") or spec.layout.database.exists():
+        from runback.tracking.store import find_experiment, open_store
+
+        find_experiment(open_store(spec.layout), spec.experiment)
 
 
 def check(cfg: DictConfig, threads: int) -> None:

@@ -18,6 +18,9 @@ IO_ERROR = "disk I/O error"
 COPIES = 4
 """Times that a run writes its network: as two artifacts and a logged model, and once on its way there."""
 
+BESIDES = 4_000_000
+"""Bytes of a run's other files, and of what its database needs for them."""
+
 LEAST = 16_000_000
 """Bytes: where fewer are free, such an error is taken for that of a full disk."""
 
@@ -35,7 +38,7 @@ def is_full(error: BaseException | str, folder: Path | None = None) -> bool:
 def refuse_full_disk(size: int, folder: Path) -> None:
     """Raise InputError where the disk of `folder` has no space for a network of so many bytes."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    free, needed = shutil.disk_usage(there).free, COPIES * size
+    free, needed = shutil.disk_usage(there).free, COPIES * size + BESIDES
     if free < needed:
         raise InputError(
             f"no space for the network: it takes {size / 1e6:,.1f} MB, {COPIES} copies are written, and the "
