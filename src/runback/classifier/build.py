@@ -11,10 +11,12 @@ from runback.classifier.train_config import GROUPS, SPLIT_KNOBS, TrainingSpec
 from runback.errors import DataError, InputError
 from runback.keras import seeding
 from runback.system.config import targets
+from runback.system.config.flattening import flatten
 from runback.system.config.written_config import refuse_environment, refuse_left_out
 from runback.system.files.full_disk import refuse_full_disk
 from runback.system.text.quiet_stderr import silenced
 from runback.tracking.layout import Layout, folder_name
+from runback.tracking.mlflow_limits import refuse_param_names
 
 if TYPE_CHECKING:
     import keras
@@ -70,6 +72,7 @@ def _checked_modules(spec: TrainingSpec) -> tuple[str, ...]:
     if "learning_rate" not in config["optimizer"]:
         raise InputError("optimizer.learning_rate must be set")
     folder_name(spec.experiment, "tracking.experiment")
+    refuse_param_names(key for key, _ in flatten(spec.written.tree, skip=("_target_", "layers")))
     return declared
 
 
