@@ -107,3 +107,23 @@ def test_a_sweep_that_finds_its_disk_full_says_so_in_one_line(project, tmp_path)
     assert in_one_line(told)
     assert "FAILED" in [status for status, reason in told["runs"] if reason and "the disk is full" in reason]
     check_first(told)
+
+
+@pytest.mark.usefixtures("_can_mount")
+def test_a_network_that_the_disk_has_no_space_for_is_refused_before_it_is_trained(project, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    train = "from runback.__main__ import main; exit(main(sys.argv[2:]))"
+    script = f"""
+import os, subprocess, sys
+subprocess.run([*"mount -t tmpfs -o size=12m tmpfs".split(), sys.argv[1]], check=True)
+os.environ["RUNBACK_MLRUNS"] = sys.argv[1] + "/mlruns"
+{train}
+"""
+    done = subprocess.run(
+        [*IN_NAMESPACE, script, str(disk), "train", "data.limit=100", "model.dense_width=4000"],
+        cwd=project.folder, env=project.environment(), capture_output=True, text=True,
+        timeout=240, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert "no space for the network: it takes 4." in done.stderr

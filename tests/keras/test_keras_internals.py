@@ -14,6 +14,7 @@ import pytest
 from runback.keras import network_file
 from runback.keras.keras_internals import (
     STOPPING_STATE,
+    all_layers,
     best_weights,
     build_metrics,
     keras_cache,
@@ -153,3 +154,10 @@ def test_published_weights_are_asked_for_by_name_and_hash_and_not_downloaded(tmp
         assert file.endswith(".h5")
         assert md5 is None if expected is None else isinstance(md5, str)
     assert keras_cache().name == ".keras"
+
+
+def test_all_layers_are_those_at_every_depth() -> None:
+    inner = keras.Sequential([keras.layers.Dense(2, name="deep")], name="inner")
+    wrapped = keras.layers.TimeDistributed(keras.layers.Dense(2, name="within"), name="around")
+    network = keras.Sequential([keras.Input((3, 2)), inner, wrapped])
+    assert {"inner", "deep", "around", "within"} <= {layer.name for layer in all_layers(network)}

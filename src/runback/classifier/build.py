@@ -12,12 +12,16 @@ from runback.classifier.training.class_weights import class_weights
 from runback.errors import DataError, InputError
 from runback.keras import seeding
 from runback.system.config import targets
+from runback.system.config.flattening import flatten
 from runback.system.config.written_config import refuse_environment, refuse_left_out
+from runback.system.files.full_disk import refuse_full_disk
 from runback.system.text.quiet_stderr import silenced
-from runback.tracking.layout import folder_name
+from runback.tracking.layout import Layout, folder_name
+from runback.tracking.mlflow_limits import refuse_param_names
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from runback.classifier.data.dataset import Dataset
     from runback.classifier.training.criterion import Criterion
@@ -92,6 +96,7 @@ def _checked_modules(spec: TrainingSpec) -> tuple[str, ...]:
     if "learning_rate" not in config["optimizer"]:
         raise InputError("optimizer.learning_rate must be set")
     folder_name(spec.experiment, "tracking.experiment")
+    refuse_param_names(key for key, _ in flatten(spec.written.tree, skip=("_target_", "layers")))
     return declared
 
 
@@ -139,12 +144,13 @@ def _parts(
     from runback.classifier.models.transfer import transfer_of
 
     config, shape = spec.config, train.images.shape[1:]
-    network = _network(config["model"], shape, len(train.class_names), declared)
+    network, late = _network(config["model"], shape, len(train.class_names), declared)
     augmentation = build_stack(config["augmentation"]["layers"], shape, seed=spec.seed, declared=declared)
     transfer = transfer_of(network)
     frozen = 0 if transfer is None else transfer.frozen_epochs
     epochs = min(frozen, spec.options.epochs) or spec.options.epochs
     optimizer = _optimizer(spec, len(train), declared, epochs, config["optimizer"]["learning_rate"])
+    _check_storable(network, optimizer, train.images, declared, late, spec.layout)
     return network, augmentation, optimizer
 
 
@@ -181,18 +187,49 @@ def _fine_tuning(
 
 def _network(
     model: Mapping[str, Any], shape: tuple[int, ...], num_classes: int, declared: tuple[str, ...]
-) -> "keras.Model":
+) -> "tuple[keras.Model, set[str]]":
+    """Return the network, and the names that objects were registered by only while it was made."""
     import keras
     import tensorflow
 
+    from runback.classifier.models.image_network import image_network
+
+    if targets.TARGET in model:
+        targets.resolve(model[targets.TARGET], "model", declared)
+    before = set(keras.saving.get_custom_objects())
     try:
         network = targets.build(
             model, where="model", declared=declared, input_shape=shape, num_classes=num_classes
         )
+        _require(network, keras.Model, "model")
+        network = image_network(network, shape, num_classes)
     except (MemoryError, tensorflow.errors.ResourceExhaustedError) as error:
         raise InputError("model: the network's weights do not fit into memory") from error
-    _require(network, keras.Model, "model")
-    return network
+    return network, set(keras.saving.get_custom_objects()) - before
+
+
+def _check_storable(
+    network: "keras.Model",
+    optimizer: "keras.optimizers.Optimizer",
+    images: "np.ndarray",
+    declared: tuple[str, ...],
+    late: set[str],
+    layout: Layout,
+) -> None:
+    """Refuse what could not be stored when it is trained. Errors: InputError."""
+    import keras
+
+    from runback.keras.keras_message import keras_message
+    from runback.keras.storable_network import check_storable
+
+    try:
+        keras.saving.serialize_keras_object(optimizer)
+    except NotImplementedError as error:
+        raise InputError(
+            "optimizer, or its schedule, cannot be stored with the network: a class of your own needs a "
+            f"get_config(): {keras_message(error)}"
+        ) from error
+    refuse_full_disk(check_storable(network, images, declared, late), layout.mlruns)
 
 
 def _criterion(spec: TrainingSpec, train: "Dataset") -> "Criterion":

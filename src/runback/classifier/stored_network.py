@@ -6,23 +6,15 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from runback.errors import InputError
-from runback.keras.network_file import check_network_file, room
-from runback.keras.network_limit import limited_network
+from runback.keras.network_file import read_network_file
 from runback.runs.schema import CONFIG, NETWORK
 from runback.system.config import targets
 from runback.system.text.quiet_stderr import silenced
-from runback.tracking.mlflow_limits import first_line
 from runback.tracking.read.find_runs import artifacts, download, read_text
 from runback.tracking.store import Store
 
 if TYPE_CHECKING:
     import keras
-
-UNLOADABLE = (
-    *(ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, NotImplementedError),
-    *(OSError, RecursionError, RuntimeError, TypeError, ValueError),
-)
-"""Errors that Keras raises for a damaged network, besides those of TensorFlow."""
 
 
 def stored_config(store: Store, run_id: str) -> dict[str, Any]:
@@ -52,14 +44,6 @@ def read_network(file: Path, factory: Any, declared: tuple[str, ...], what: str)
     See `load_network`; `what` opens the message. Errors: InputError.
     """
     with silenced():
-        import keras
-        import tensorflow
-
         # A custom layer registers itself when its module is imported: the one of the network's factory.
         targets.resolve(factory, "model", declared)
-        check_network_file(file, declared, what)
-        try:
-            with limited_network(room(file.stat().st_size), what):
-                return keras.saving.load_model(file, compile=False, safe_mode=True)
-        except (*UNLOADABLE, tensorflow.errors.OpError) as error:
-            raise InputError(f"{what} cannot be loaded: {first_line(str(error))}") from error
+        return read_network_file(file, declared, what)

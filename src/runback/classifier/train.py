@@ -5,6 +5,7 @@
 """
 
 import contextlib
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -128,6 +129,8 @@ def train(
     The caller holds the folder. With `last_epoch` training ends after that epoch, as if it had been stopped
     there; `tags` are set on a new run, besides its own; progress is shown on `stream`, by default stdout.
     """
+    if client is None and continuation is None:  # a trial's sweep has looked
+        _refuse_deleted_experiment(spec)
     data = checked_data(spec)  # before TensorFlow, which takes seconds to import
     say(*record.data_summary(spec, *data).lines(), stream=stream)
     with silenced():
@@ -171,15 +174,23 @@ def train(
     return trained
 
 
+def _refuse_deleted_experiment(spec: TrainingSpec) -> None:
+    """Refuse an experiment that was deleted, before the data is read, in a store that exists. StoreError."""
+    if os.environ.get("MLFLOW_TRACKING_URI") or spec.layout.database.exists():
+        from runback.tracking.store import find_experiment, open_store
+
+        find_experiment(open_store(spec.layout), spec.experiment)
+
+
 def check(cfg: DictConfig, threads: int) -> None:
     """Refuse what `job` would refuse, without training: see `Task`."""
-    from runback.tracking.store import open_store
+    from runback.tracking.store import find_experiment, open_store
 
     layout = Layout(project_root())
     spec = TrainingSpec.of(cfg, share=threads, folder=layout.runs, layout=layout)
     # TensorFlow fixes its threads once a process; here one process checks several configs.
     prepared = prepare(replace(spec, threads=threads))
-    open_store(layout)
+    find_experiment(open_store(layout), spec.experiment)
     client = trials.current()
     if client is not None:
         data = record.data_summary(spec, prepared.train, prepared.validation, prepared.notes)

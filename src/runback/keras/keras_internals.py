@@ -83,3 +83,8 @@ def published_weights_from(find: Callable[[str, str | None], Path]) -> Iterator[
         yield
     finally:
         file_utils.get_file = download
+
+
+def all_layers(network: keras.Model) -> list[keras.layers.Layer]:
+    """Return the layers of a network at every depth, those that its own layers hold included."""
+    return list(network._flatten_layers(include_self=False, recursive=True))

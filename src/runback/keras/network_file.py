@@ -11,11 +11,16 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runback.errors import InputError
+from runback.keras.keras_message import keras_message
+from runback.keras.network_limit import limited_network
 from runback.system.config import allowed
 from runback.system.config.targets import unsafe_layer
+
+if TYPE_CHECKING:
+    import keras
 
 CONFIG = "config.json"
 WEIGHTS = "model.weights.h5"
@@ -33,8 +38,31 @@ VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsi
 
 OPERATIONS = tuple(f"keras.src.ops.{name}" for name in allowed.NETWORK_MODULES)
 
+UNLOADABLE = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, NotImplementedError),
+    *(OSError, RecursionError, RuntimeError, TypeError, ValueError),
+)
+"""Exceptions that Keras raises for a damaged network, besides those of TensorFlow."""
+
 UNREADABLE = (EOFError, KeyError, NotImplementedError, OSError, RecursionError, RuntimeError, ValueError)
 """Exceptions that reading a damaged file raises, besides `zipfile.BadZipFile` and `zlib.error`."""
+
+
+def read_network_file(file: Path, declared: tuple[str, ...], what: str) -> "keras.Model":
+    """Return the network in a .keras file, without optimizer, once it is certain what is in the file.
+
+    Keras' safe mode is on. What `declared` modules have registered is registered already. Errors: InputError,
+    which `what` opens.
+    """
+    import keras
+    import tensorflow
+
+    check_network_file(file, declared, what)
+    try:
+        with limited_network(room(file.stat().st_size), what):
+            return keras.saving.load_model(file, compile=False, safe_mode=True)
+    except (*UNLOADABLE, tensorflow.errors.OpError) as error:
+        raise InputError(f"{what} cannot be loaded: {keras_message(error)}") from error
 
 
 def check_network_file(file: Path, declared: tuple[str, ...], what: str) -> None:
@@ -71,37 +99,41 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
 def _check_config(config: Any, declared: tuple[str, ...]) -> None:
     if not isinstance(config, dict):
         raise InputError(f"its {CONFIG} is no network's")
-    for one in _objects({**config, "compile_config": None}):  # it is loaded without
-        _check_object(one, declared)
+    for one in objects_of({**config, "compile_config": None}):  # it is loaded without
+        if not is_allowed(one, declared):
+            raise InputError(
+                f"it holds {one['class_name']!a:.80} of module {one.get('module')!a:.80}, which is neither "
+                "on runback's list nor registered by a module under [tool.runback] modules in pyproject.toml"
+            )
 
 
-def _objects(value: Any) -> Iterator[dict[str, Any]]:
+def objects_of(value: Any) -> Iterator[dict[str, Any]]:
     """Yield each dict, at any depth, that Keras would build an object from."""
     if isinstance(value, dict):
         if "class_name" in value:
             yield value
         for part in value.values():
-            yield from _objects(part)
+            yield from objects_of(part)
     elif isinstance(value, list):
         for part in value:
-            yield from _objects(part)
+            yield from objects_of(part)
 
 
-def _check_object(one: dict[str, Any], declared: tuple[str, ...]) -> None:
+def is_allowed(one: dict[str, Any], declared: tuple[str, ...]) -> bool:
+    """Tell whether a stored network may hold the object that Keras would build from this dict."""
     name, module = one["class_name"], one.get("module")
     if isinstance(name, str) and name in VALUES and "module" not in one:
-        return
-    registered = sys.modules["keras"].saving.get_custom_objects()
-    used = one.get("config") if name == "function" else one.get("registered_name", name)
-    custom = next(
-        (registered[key] for key in (used, name) if isinstance(key, str) and key in registered), None
-    )
+        return True
+    custom = registered(one)
     fine = _is_listed(module, name, one) if custom is None else _is_own(custom, declared)
-    if not fine or "module" not in one:  # without, Keras takes it for an older form, with rules of its own
-        raise InputError(
-            f"it holds {name!a:.80} of module {module!a:.80}, which is neither on runback's list "
-            "nor registered by a module under [tool.runback] modules in pyproject.toml"
-        )
+    return fine and "module" in one  # without, Keras takes it for an older form, with rules of its own
+
+
+def registered(one: dict[str, Any]) -> Any:
+    """Return the class or function that is registered by the name that this dict uses; None where none is."""
+    objects, name = sys.modules["keras"].saving.get_custom_objects(), one["class_name"]
+    used = one.get("config") if name == "function" else one.get("registered_name", name)
+    return next((objects[key] for key in (used, name) if isinstance(key, str) and key in objects), None)
 
 
 def _is_listed(module: Any, name: Any, one: dict[str, Any]) -> bool:

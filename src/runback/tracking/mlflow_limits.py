@@ -1,7 +1,10 @@
 """Makes text fit for MLflow: names of allowed characters, values of allowed length, no passwords."""
 
+import posixpath
 import re
+from collections.abc import Iterable
 
+from runback.errors import InputError
 from runback.system.secrecy import redacted, without_values
 from runback.system.text.excerpt import SAID
 
@@ -21,6 +24,22 @@ REASON_LIMIT = 500
 def metric_name(text: str) -> str:
     """Return `text` with every character that MLflow's names may not hold, and `/`, turned into `_`."""
     return re.sub(r"[^\w.\- ]", "_", text).strip()[:NAME_LIMIT] or "_"
+
+
+def refuse_param_names(names: Iterable[str]) -> None:
+    """Raise InputError for a dotted key of a config that MLflow takes no param by."""
+    for name in names:
+        if len(name) > NAME_LIMIT:
+            raise InputError(
+                f"the key {name!a:.60} has {len(name)} characters, and MLflow takes params of at most "
+                f"{NAME_LIMIT}: choose a shorter one"
+            )
+        path = posixpath.normpath(name)
+        if not re.fullmatch(r"[\w.\- :/]*", name) or path != name or path.startswith((".", "/")):
+            raise InputError(
+                f"the key {name!a:.200} cannot be stored: MLflow takes params of letters, digits, '_', '-', "
+                "'.', ':', '/' and spaces: choose another"
+            )
 
 
 def cut(text: str, limit: int) -> str:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from mlflow import MlflowClient
-from mlflow.entities import LifecycleStage
+from mlflow.entities import Experiment, LifecycleStage
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,6 +22,7 @@ from runback.system.secrecy import redacted
 from runback.tracking.sqlite.database import prepare
 from runback.tracking.layout import Layout, folder_name, store_uri
 from runback.tracking.upkeep.moved_artifacts import local_path, refuse_moved
+from runback.tracking.upkeep.restoring import restoring
 from runback.tracking.sqlite.sqlite_file import file_of
 from runback.tracking.mlflow_limits import first_line
 
@@ -159,19 +160,29 @@ def experiment_id(store: Store, name: str) -> str:
     location = None if store.is_server else folder.as_uri()
     if local_path(folder.as_uri()) is None:
         raise InputError(f"an experiment's name must hold no % before two hexadecimal digits; got {name!r}")
-    with store_errors(store, f"experiment {name!r}"):
-        experiment = store.client.get_experiment_by_name(name)
-        if experiment is None:
+    experiment = find_experiment(store, name)
+    if experiment is None:
+        with store_errors(store, f"experiment {name!r}"):
             return _create_experiment(store, name, location)
-    if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
-        raise InputError(
-            f"experiment {name!r} was deleted: choose another name, or restore it with "
-            f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
-        )
     if not store.is_server:
         refuse_moved(experiment.artifact_location, store.layout.mlruns)
     store.place(experiment.artifact_location, f"the folder of the artifacts of experiment {name!r}")
     return str(experiment.experiment_id)
+
+
+def find_experiment(store: Store, name: str) -> Experiment | None:
+    """Return the experiment with this name; None where it is still to be created.
+
+    Errors: InputError for one that was deleted, StoreError.
+    """
+    with store_errors(store, f"experiment {name!r}"):
+        experiment = store.client.get_experiment_by_name(name)
+    if experiment is not None and experiment.lifecycle_stage != LifecycleStage.ACTIVE:
+        raise InputError(
+            f"experiment {name!r} was deleted: choose another name with tracking.experiment=NAME, "
+            f"{restoring(store.uri, experiment=experiment.experiment_id)}"
+        )
+    return experiment
 
 
 def _create_experiment(store: Store, name: str, location: str | None) -> str:

@@ -26,7 +26,7 @@ from runback.system.text.quiet_stderr import silenced
 from runback.system.text.screen import Screen
 from runback.system.text.terminal import say, say_json
 from runback.tracking.layout import Layout, project_root
-from runback.tracking.mlflow_limits import metric_name
+from runback.tracking.mlflow_limits import NAME_LIMIT, metric_name
 from runback.tracking.read.find_runs import artifact_files, find_run, read_bytes, read_text
 from runback.tracking.store import Store, open_store
 from runback.tracking.tags import TEST_IMAGES_TAG, TRAIN_HASH_TAG, VALIDATION_HASH_TAG
@@ -141,7 +141,7 @@ def class_metrics(report: "ClassificationReport") -> dict[str, float]:
     for number, one in enumerate(report.per_class):
         if one.accuracy is None:
             continue
-        name = f"test_accuracy_{metric_name(one.name)}"
+        name = metric_name(f"test_accuracy_{one.name}")[: NAME_LIMIT - len(f"_{number}")]
         metrics[f"{name}_{number}" if name in metrics else name] = one.accuracy
     return metrics
 

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, ValidationError, validate_call
 
 from runback.errors import InputError
 from runback.system.config import allowed
+from runback.system.text.excerpt import telling_line
 from runback.system.text.listing import nearest
 
 TARGET = "_target_"
@@ -124,8 +125,7 @@ def call(
     except ValidationError as error:
         raise InputError(_invalid(error, where, known_as or {})) from error
     except refused as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise blamed(f"{where}: {name}: {lines[0]}") from error
+        raise blamed(f"{where}: {name}: {telling_line(error)}") from error
 
 
 def resolve(path: Any, where: str, declared: tuple[str, ...] = ()) -> Callable[..., Any]:

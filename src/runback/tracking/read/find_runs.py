@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from mlflow.entities import LifecycleStage, ViewType
 from mlflow.entities import Run as MlflowRun
-from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.utils import get_results_from_paginated_fn
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -19,6 +19,7 @@ from runback.tracking.write.delivery import send_end
 from runback.tracking.write.run import Status
 from runback.tracking.read.run_id import beginning, the_only
 from runback.tracking.store import Store, is_refusal, store_errors
+from runback.tracking.upkeep.restoring import restoring
 from runback.tracking.tags import FOLDER_TAG, REASON_TAG, SWEEP_TAG
 from runback.tracking.mlflow_limits import first_line
 
@@ -32,8 +33,20 @@ def find_run(store: Store, run_id: str) -> MlflowRun:
     Raises InputError when there is none, or when several runs' IDs begin like that; StoreError when the store
     fails.
     """
-    matches = search(store, f"attributes.run_id LIKE '{beginning(run_id)}%'", limit=100)
+    condition = f"attributes.run_id LIKE '{beginning(run_id)}%'"
+    matches = search(store, condition, limit=100)
+    if not matches and (gone := search(store, condition, limit=1, deleted=True)):
+        refuse_deleted(store, gone[0].info.run_id, gone[0].info.experiment_id)
     return the_only(matches, run_id, store)
+
+
+def refuse_deleted(store: Store, run_id: str, experiment: str) -> None:
+    """Raise InputError for a deleted run: it says how to restore it, or the experiment that it went with."""
+    with store_errors(store, f"run {run_id}"):
+        is_whole = store.client.get_experiment(experiment).lifecycle_stage != LifecycleStage.ACTIVE
+    gone = {"experiment": experiment} if is_whole else {"run": run_id}
+    what = f", with its experiment {experiment}" if is_whole else ""
+    raise InputError(f"run {run_id} was deleted{what}: {restoring(store.uri, **gone)}")
 
 
 def search(

@@ -5,12 +5,13 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from runback.errors import StoreError
+from runback.errors import InputError, StoreError
 from runback.tracking.read.rows import SYSTEM, EpochTable, Runs, as_curves, columns
 from runback.tracking.read.run_id import beginning, the_only
 from runback.tracking.sqlite.database_schema import is_readable, schema_revision
 from runback.tracking.sqlite.sqlite_file import connected, printable_path, sqlite_uri
 from runback.tracking.tags import KIND_TAG, RETRY_TAG, SWEEP_TAG
+from runback.tracking.upkeep.restoring import restoring
 
 OF_SWEEP = """
     SELECT runs.run_uuid FROM tags AS sweep
@@ -19,6 +20,12 @@ OF_SWEEP = """
     WHERE sweep.key = :sweep AND sweep.value = :name AND runs.lifecycle_stage = 'active'
         AND runs.run_uuid NOT IN (SELECT value FROM tags WHERE key = :retry)
     ORDER BY runs.start_time, runs.run_uuid
+"""
+
+DELETED = """
+    SELECT run_uuid, experiment_id, experiments.lifecycle_stage
+    FROM runs JOIN experiments USING (experiment_id)
+    WHERE runs.lifecycle_stage = 'deleted' AND run_uuid LIKE ? LIMIT 1
 """
 
 # CROSS JOIN keeps SQLite from going through the other table first.
@@ -68,8 +75,19 @@ class DatabaseReader:
     def find(self, run_id: str) -> str:
         """Return the ID that begins like this, see `Reader`."""
         query = "SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND run_uuid LIKE ? LIMIT 100"
-        rows = self._connection.execute(query, [f"{beginning(run_id)}%"]).fetchall()
+        named = [f"{beginning(run_id)}%"]
+        rows = self._connection.execute(query, named).fetchall()
+        if not rows:
+            self._refuse_deleted(named)
         return str(the_only(rows, run_id, sqlite_uri(self._database))[0])
+
+    def _refuse_deleted(self, named: list[str]) -> None:
+        for run_id, experiment, stage in self._connection.execute(DELETED, named).fetchall():
+            gone = {"run": str(run_id)} if stage == "active" else {"experiment": str(experiment)}
+            what = "" if stage == "active" else f", with its experiment {experiment}"
+            raise InputError(
+                f"run {run_id} was deleted{what}: {restoring(sqlite_uri(self._database), **gone)}"
+            )
 
     def runs(self, ids: list[str]) -> Runs:
         """Return these runs, see `Reader`."""

@@ -1,0 +1,175 @@
+"""Models of the user's own, through the command line: what cannot be stored is refused before epoch 1."""
+
+import pytest
+
+NETS = """
+import keras
+from keras import layers
+
+
+def _net(shape, classes, *middle):
+    middle = [layers.Rescaling(1 / 255), *middle, layers.Flatten()]
+    return keras.Sequential([keras.Input(shape), *middle, layers.Dense(classes, activation="softmax")])
+
+
+class Plain(layers.Layer):
+    def call(self, x):
+        return x * 2
+
+
+@keras.saving.register_keras_serializable(package="nets")
+class Whole(keras.Model):
+    def __init__(self, classes, **kwargs):
+        super().__init__(**kwargs)
+        self.classes = classes
+        self.flat, self.dense = layers.Flatten(), layers.Dense(classes, activation="softmax")
+
+    def call(self, x):
+        return self.dense(self.flat(x / 255))
+
+    def get_config(self):
+        return {**super().get_config(), "classes": self.classes}
+
+
+class Bare(keras.Model):
+    def __init__(self, classes):
+        super().__init__()
+        self.flat, self.dense = layers.Flatten(), layers.Dense(classes, activation="softmax")
+
+    def call(self, x):
+        return self.dense(self.flat(x / 255))
+
+
+@keras.saving.register_keras_serializable(package="nets")
+class Stepping(keras.Model):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def with_lambda(input_shape, num_classes):
+    return _net(input_shape, num_classes, layers.Lambda(lambda x: x, name="mine"))
+
+
+def unregistered(input_shape, num_classes):
+    return _net(input_shape, num_classes, Plain(name="mine"))
+
+
+def inside(input_shape, num_classes):
+    @keras.saving.register_keras_serializable(package="nets")
+    class Inner(layers.Layer):
+        def call(self, x):
+            return x
+
+    return _net(input_shape, num_classes, Inner(name="mine"))
+
+
+def bare(input_shape, num_classes):
+    return Bare(num_classes)
+
+
+def whole(input_shape, num_classes):
+    return Whole(num_classes)
+
+
+def any_size(input_shape, num_classes):
+    image = keras.Input((None, None, input_shape[-1]))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(image / 255.0))
+    return keras.Model(image, layers.Dense(num_classes, activation="softmax")(x))
+
+
+def compiled(input_shape, num_classes):
+    network = _net(input_shape, num_classes)
+    network.compile(loss=lambda y, p: keras.ops.mean(p))
+    return network
+
+
+def fewer(input_shape, num_classes):
+    return _net(input_shape, 3)
+
+
+def two(input_shape, num_classes):
+    image = keras.Input(input_shape)
+    return keras.Model(image, [layers.Flatten()(image), layers.Flatten()(image)])
+
+
+def smaller(input_shape, num_classes):
+    return _net((5, 5, 1), num_classes)
+
+
+def stepping(input_shape, num_classes):
+    image = keras.Input(input_shape)
+    return Stepping(image, layers.Dense(num_classes, activation="softmax")(layers.Flatten()(image)))
+
+
+class Rate(keras.optimizers.schedules.LearningRateSchedule):
+    def __call__(self, step):
+        return 1e-3
+
+
+def rate(learning_rate, epochs, steps_per_epoch):
+    return Rate()
+"""
+
+REGISTER = '@keras.saving.register_keras_serializable(package="nets")'
+
+SMALL = ("training.epochs=1", "data.limit=100")
+
+BAD = {
+    "with_lambda": f"layer 'mine' is a Lambda, which is not loaded again: write a class of layers, with "
+    f"{REGISTER}",
+    "unregistered": f"layer 'mine' is a nets.Plain, which is not registered: write {REGISTER} above",
+    "inside": "layer 'mine' is a nets.Inner, which is registered only while the network is made",
+    "bare": "the model 'bare' (nets.Bare) cannot be stored: give its class a get_config()",
+    "fewer": "must return 10 numbers for an image, the probability of each class; it returns (None, 3)",
+    "two": "must return 10 numbers for an image",
+    "smaller": "the network cannot take images of shape (8, 8, 1)",
+    "stepping": "Stepping has a train_step() of its own, which would not be used",
+}
+
+
+@pytest.fixture
+def own(project):
+    (project.folder / "nets.py").write_text(NETS)
+    (project.folder / "pyproject.toml").write_text('[tool.runback]\nmodules = ["nets"]\n')
+    return project
+
+
+def with_model(function):
+    left_out = ("conv_dropout", "dense_dropout", "widths", "dense_width")
+    return [f"model._target_=nets.{function}", *(f"~model.{name}" for name in left_out)]
+
+
+def test_a_network_that_cannot_be_stored_is_refused_before_its_first_epoch(own):
+    results = own.run_many(*(["train", *with_model(name), *SMALL] for name in BAD))
+    for (code, out, err), reason in zip(results, BAD.values(), strict=True):
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+        assert reason in err
+    assert not (own.folder / "mlruns" / "mlflow.db").exists()
+    assert list((own.folder / "mlruns" / "runs").iterdir()) == []
+
+
+def test_an_optimizer_that_cannot_be_stored_is_refused(own):
+    schedule = ["schedule._target_=nets.rate", "~schedule.warmup_epochs"]
+    done = own.run("train", *schedule, *SMALL)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert "optimizer, or its schedule, cannot be stored" in done.stderr
+
+
+def test_models_of_a_class_of_their_own_and_of_any_size_train_and_are_evaluated(own):
+    trained = own.run_many(
+        *(["train", *with_model(name), *SMALL] for name in ("whole", "any_size", "compiled"))
+    )
+    assert [code for code, _, _ in trained] == [0, 0, 0], trained
+    assert "comes compiled: its optimizer, loss and metrics are not used" in trained[2][2]
+    ids = [out.split()[-1] for _, out, _ in trained]
+    evaluated = own.run_many(*(["evaluate", run_id] for run_id in ids))
+    assert [code for code, _, _ in evaluated] == [0, 0, 0], evaluated
+    assert own.run("reproduce", ids[0], "--in-place").returncode == 0
+
+
+def test_a_sweep_says_once_that_its_network_cannot_be_stored(own):
+    sweep = ["train", "--multirun", "hydra.sweeper.n_trials=3", "seed=1,2"]
+    done = own.run(*sweep, *with_model("with_lambda"), *SMALL)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert "layer 'mine' is a Lambda" in done.stderr
+    assert not list(own.folder.glob("mlruns/sweeps/*/[0-9]*"))
