@@ -34,6 +34,7 @@ from runback.sweeping.hydra_internals import (
 )
 from runback.sweeping.task import Task
 from runback.system.config.flattening import flatten
+from runback.system.config.override_error import override_error
 from runback.system.config.written_config import keep_composed
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
@@ -172,7 +173,7 @@ def _refuse_climbing(override: str) -> None:
 def _one_line(error: Exception, root: Path) -> str:
     """Say in one line what Hydra says in several; it has no fields to read, only text."""
     if isinstance(error, OverrideParseException):
-        return f"cannot read '{error.override}': {error.message.splitlines()[0]}"
+        return override_error(error.override, error)
     text = str(error)
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):
