@@ -44,8 +44,8 @@ class Parameter:
     """One axis of the search space.
 
     `key` is the override's key as typed (with `+` or `@package`), `name` the same without `+`, as
-    Optuna and the run's record show it. `labels` are the choices that Optuna cannot hold or tell apart (a list,
-    a mapping, 1 beside true), which stand in the study as their texts in the override grammar.
+    Optuna and the run's record show it. `labels` are the choices that Optuna cannot hold or tell apart (a
+    list, a mapping, 1 beside true), which stand in the study as their texts in the override grammar.
     """
 
     key: str
@@ -160,7 +160,7 @@ def _parsed(parser: OverridesParser, override: str) -> Override:
 
 
 def _flat_params(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """List the params of a sweep's file. Errors: InputError where one is written as another program has it."""
+    """List a sweep file's params. Errors: InputError where one is written as another program has it."""
     for key, value in params.items():
         if isinstance(value, Mapping):
             raise InputError(f"search space of {key}: {_instead(str(key), value)}")
@@ -168,7 +168,7 @@ def _flat_params(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _instead(key: str, value: Mapping[str, Any]) -> str:
-    """Say how a mapping is written in the override grammar: a range by its ends, choices, or keys under a key."""
+    """Say how a mapping is written in the override grammar: a range, choices, or keys in a key."""
     fields = {str(name).lower(): content for name, content in value.items()}
     low, high = (next((fields[n] for n in names if n in fields), None) for names in (LOW, HIGH))
     choices = next((fields[name] for name in CHOICES if isinstance(fields.get(name), list)), None)
@@ -182,7 +182,10 @@ def _instead(key: str, value: Mapping[str, Any]) -> str:
     if set(fields) == {"value"}:
         return f"write {key}: {fields['value']}"
     inner, content = next(iter(value.items()), ("KEY", "VALUE"))
-    return f"expected an expression such as interval(0.1, 0.5); keys in a key are written {key}.{inner}: {content}"
+    return (
+        "expected an expression such as interval(0.1, 0.5); "
+        f"keys in a key are written {key}.{inner}: {content}"
+    )
 
 
 def _refuse_secrets(parameter: Parameter) -> None:
@@ -234,7 +237,10 @@ def _choice(key: str, override: Override) -> Parameter:
 
 
 def _needs_label(value: Any, values: list[Any]) -> bool:
-    """Tell whether Optuna cannot hold a choice, or would take it for another: to Python 1, 1.0 and True are equal."""
+    """Tell whether Optuna cannot hold a choice, or would take it for another.
+
+    To Python, 1, 1.0 and True are equal.
+    """
     return isinstance(value, list | dict) or sum(value == other for other in values) > 1
 
 
@@ -244,8 +250,8 @@ def _refuse_modifiers(tags: set[str], *, shuffle: bool) -> None:
         raise ValueError(f"unknown tag {', '.join(sorted(tags))}; the one there is is log")
     if shuffle:
         raise ValueError(
-            "shuffle() has no meaning in a search: its sampler decides the order; a grid in a random order is "
-            "hydra/sweeper/sampler=grid hydra.sweeper.sampler.shuffle=true"
+            "shuffle() has no meaning in a search: its sampler decides the order; "
+            "a grid in a random order is hydra/sweeper/sampler=grid hydra.sweeper.sampler.shuffle=true"
         )
 
 
@@ -280,7 +286,10 @@ def _range(sweep: RangeSweep) -> BaseDistribution:
 
 
 def exact(distribution: BaseDistribution, value: Any) -> Any:
-    """Return a proposed value as it is written: on a stepped range 0.3, where Optuna adds up to 0.30000000000000004."""
+    """Return a proposed value as a person writes it.
+
+    On a range with a step that is 0.3, where Optuna adds up to 0.30000000000000004.
+    """
     if not isinstance(distribution, FloatDistribution) or distribution.step is None:
         return value
     low, step = Decimal(repr(distribution.low)), Decimal(repr(distribution.step))

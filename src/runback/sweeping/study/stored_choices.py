@@ -1,7 +1,8 @@
 """Gives the trials of a study the choices that a search has besides theirs.
 
-Optuna stores a choice as its place in a list, and refuses another list for a param that it has already. When a
-search is extended by choices, the lists and places of the trials so far are rewritten, in one transaction.
+Optuna stores a choice as its place in a list, and refuses another list for a param that it has already.
+When a search is extended by choices, the lists and places of the trials so far are rewritten, in one
+transaction.
 """
 
 import json
@@ -44,6 +45,9 @@ def extend_choices(study: Study, space: Mapping[str, BaseDistribution]) -> None:
 
 
 def _places(old: BaseDistribution, new: CategoricalDistribution) -> list[int]:
-    """Return where the new list has each choice of the old one. Choices of another type are others: 1 and true."""
+    """Return where the new list has each choice of the old one.
+
+    Choices of different types are different ones, also 1 and true.
+    """
     known = [json.dumps(choice) for choice in new.choices]
     return [known.index(json.dumps(choice)) for choice in getattr(old, "choices", ())]

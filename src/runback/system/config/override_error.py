@@ -36,6 +36,8 @@ USAGE = {
 
 _EVALUATED = re.compile(r"\w+ while evaluating '(?P<call>.*)': (?P<reason>[^\n]*)", re.DOTALL)
 
+_LONE_COMMA = re.compile(r"(?:^|[(\[{,])\s*,|,\s*(?:$|[)\]}])")
+
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 
 
@@ -60,11 +62,7 @@ def _reason(override: str, message: str) -> str:
         return _evaluated(evaluated["call"], evaluated["reason"].strip())
     if unbalanced := _unbalanced(value):
         return unbalanced
-    if (
-        value.strip().startswith(",")
-        or value.strip().endswith(",")
-        or re.search(r"[(\[{,]\s*,|,\s*[)\]}]", value)
-    ):
+    if _LONE_COMMA.search(value):
         return "a value is missing beside a comma; the empty text is written ''"
     return f"quote its value: {_quoted(key, value)}"
 
