@@ -173,7 +173,7 @@ def _refuse_climbing(override: str) -> None:
 def _one_line(error: Exception, root: Path) -> str:
     """Say in one line what Hydra says in several; it has no fields to read, only text."""
     if isinstance(error, OverrideParseException):
-        return override_error(error.override, error)
+        return override_error(str(error.override), str(error))
     text = str(error)
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):

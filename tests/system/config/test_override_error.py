@@ -31,7 +31,7 @@ from runback.system.config.override_error import override_error
 def test_an_override_that_cannot_be_read_is_told_as_it_would_be_written(override, advice):
     with pytest.raises(HydraException) as caught:
         OverridesParser.create().parse_override(override)
-    text = override_error(override, caught.value)
+    text = override_error(override, str(caught.value))
     assert text.startswith(f"cannot read '{override}': ")
     assert advice in text
     assert "LexerNoViableAlt" not in text
@@ -41,5 +41,5 @@ def test_an_override_that_cannot_be_read_is_told_as_it_would_be_written(override
 def test_the_advice_can_be_read(override):
     with pytest.raises(HydraException) as caught:
         OverridesParser.create().parse_override(override)
-    advice = override_error(override, caught.value).partition("quote its value: ")[2].strip('"')
+    advice = override_error(override, str(caught.value)).partition("quote its value: ")[2].strip('"')
     assert OverridesParser.create().parse_override(advice).value() == override.partition("=")[2]

@@ -156,7 +156,7 @@ def _parsed(parser: OverridesParser, override: str) -> Override:
     try:
         return parser.parse_override(override)
     except HydraException as error:
-        raise InputError(f"search space: {override_error(override, error)}") from error
+        raise InputError(f"search space: {override_error(override, str(error))}") from error
 
 
 def _flat_params(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -217,7 +217,8 @@ def _parameter(override: Override) -> Parameter:
 
 def _choice(key: str, override: Override) -> Parameter:
     sweep = override.value()
-    tags, shuffle = getattr(sweep, "tags", set()), getattr(sweep, "shuffle", False)
+    tags: set[str] = getattr(sweep, "tags", set())
+    shuffle: bool = getattr(sweep, "shuffle", False)
     _refuse_modifiers(tags - {"log"}, shuffle=shuffle)
     if tags:
         raise ValueError(
@@ -232,7 +233,9 @@ def _choice(key: str, override: Override) -> Parameter:
         raise ValueError(f"a choice is given twice in {override.input_line}")
     labels = {text for text, value in zip(texts, values, strict=True) if _needs_label(value, values)}
     labels |= {quoted(value) for value in values if isinstance(value, str) and value in labels}
-    choices = [text if text in labels else value for text, value in zip(texts, values, strict=True)]
+    choices: list[Any] = [
+        text if text in labels else value for text, value in zip(texts, values, strict=True)
+    ]
     return Parameter(key, CategoricalDistribution(choices), frozenset(labels))
 
 

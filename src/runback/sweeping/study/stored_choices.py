@@ -7,7 +7,6 @@ transaction.
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from optuna.distributions import (
     BaseDistribution,
@@ -17,6 +16,8 @@ from optuna.distributions import (
 )
 from optuna.study import Study
 from sqlalchemy import text
+
+from runback.sweeping.study.optuna_internals import database_of, study_id
 
 _LISTS = text(
     "SELECT DISTINCT p.param_name, p.distribution_json FROM trial_params p "
@@ -32,15 +33,15 @@ _REWRITE = (
 
 def extend_choices(study: Study, space: Mapping[str, BaseDistribution]) -> None:
     """Rewrite the choices of the study's trials as places in the lists of `space`, which hold them all."""
-    storage: Any = study._storage
-    with getattr(storage, "_backend", storage).engine.begin() as connection:
-        for name, old in connection.execute(_LISTS, {"study": study._study_id}).all():
+    key = study_id(study)
+    with database_of(study).begin() as connection:
+        for name, old in connection.execute(_LISTS, {"study": key}).all():
             new = space.get(name)
             if not isinstance(new, CategoricalDistribution) or distribution_to_json(new) == old:
                 continue
             places = _places(json_to_distribution(old), new)
             cases = " ".join(f"WHEN {before} THEN {after}" for before, after in enumerate(places))
-            values = {"new": distribution_to_json(new), "old": old, "name": name, "study": study._study_id}
+            values = {"new": distribution_to_json(new), "old": old, "name": name, "study": key}
             connection.execute(text(_REWRITE.format(cases=f"CAST(param_value AS INTEGER) {cases}")), values)
 
 

@@ -4,8 +4,6 @@ import difflib
 import re
 import shlex
 
-from hydra.errors import HydraException
-
 FUNCTIONS = ("bool", "choice", "float", "glob", "int", "interval", "range", "shuffle", "sort", "str", "tag")
 """The functions of Hydra's override grammar."""
 
@@ -41,17 +39,13 @@ _LONE_COMMA = re.compile(r"(?:^|[(\[{,])\s*,|,\s*(?:$|[)\]}])")
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 
 
-def override_error(override: str, error: HydraException) -> str:
-    """Return one line that says why an override cannot be read, and how it would be written.
+def override_error(override: str, message: str) -> str:
+    """Return one line that says why an override cannot be read, and how it would be written; `message` is Hydra's.
 
-    >>> from hydra.core.override_parser.overrides_parser import OverridesParser
-    >>> try:
-    ...     OverridesParser.create().parse_override("data.path=~/x")
-    ... except HydraException as error:
-    ...     print(override_error("data.path=~/x", error))
-    cannot read 'data.path=~/x': quote its value: "data.path='~/x'"
+    >>> override_error("data.path=~/x", "token recognition error at: '~'")
+    'cannot read \'data.path=~/x\': quote its value: "data.path=\'~/x\'"'
     """
-    return f"cannot read '{override}': {_reason(override, str(error))}"
+    return f"cannot read '{override}': {_reason(override, message)}"
 
 
 def _reason(override: str, message: str) -> str:
