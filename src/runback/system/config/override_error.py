@@ -40,7 +40,9 @@ _BRACKETS = {")": "(", "]": "[", "}": "{"}
 
 
 def override_error(override: str, message: str) -> str:
-    """Return one line that says why an override cannot be read, and how it would be written; `message` is Hydra's.
+    r"""Return one line that says why an override cannot be read, and how it would be written.
+
+    `message` is Hydra's.
 
     >>> override_error("data.path=~/x", "token recognition error at: '~'")
     'cannot read \'data.path=~/x\': quote its value: "data.path=\'~/x\'"'
