@@ -15,6 +15,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -23,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from runback.classifier.config_file import read_config
 from runback.classifier.data_path import with_absolute_override
 from runback.classifier.sweep_files import add_sweep_files
+from runback.classifier.train_config import GROUPS
 from runback.errors import InputError
 from runback.sweeping.hydra_internals import (
     MISSING_VALUE,
@@ -64,20 +66,21 @@ def run(
     root = layout.root
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
     _check_form(arguments, name)
-    arguments = [with_absolute_override(one) for one in arguments]
-    arguments = arguments if config is None else [_given(config), *arguments]
-    arguments = _with_override(arguments, "hydra.output_subdir=null")  # written without secrets instead
+    overrides = [with_absolute_override(one) for one in arguments if _is_override(one)]
+    flags = [one for one in arguments if not _is_override(one)]  # Hydra takes none between overrides
+    given = [] if config is None else [_given(config)]
+    without_files = "hydra.output_subdir=null"  # they are written without secrets instead
     raised: list[Exception] = []
     whole = Task.of(task)
     main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
         replace(whole, single=_single(whole.run, raised))
     )
     add_sweep_files()
-    with _argv([name, *arguments]), stop_on_signals():
+    with _argv([name, *flags, *given, *overrides, without_files]), stop_on_signals():
         try:
             main()
         except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(_one_line(error, root)) from error
+            raise InputError(_one_line(error, root) + _advice(error, overrides)) from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(_unreadable(error, root)) from error
         except (ValueError, OSError) as error:
@@ -89,11 +92,8 @@ def run(
         raise raised[0]
 
 
-def _with_override(arguments: list[str], override: str) -> list[str]:
-    """Return the arguments with one more override, beside the others: Hydra takes no flag between them."""
-    are_overrides = [not one.startswith("-") and ("=" in one or one.startswith("~")) for one in arguments]
-    last = max((place for place, is_one in enumerate(are_overrides, 1) if is_one), default=len(arguments))
-    return [*arguments[:last], override, *arguments[last:]]
+def _is_override(argument: str) -> bool:
+    return not argument.startswith("-") and ("=" in argument or argument.startswith("~"))
 
 
 def _given(file: Path) -> str:
@@ -161,6 +161,7 @@ def _check_form(arguments: list[str], name: str) -> None:
         if "=" not in override and not override.startswith("~"):
             raise InputError(f"expected KEY=VALUE; got '{override}'")
         _refuse_climbing(override)
+        _refuse_two_choices(override)
 
 
 def _refuse_climbing(override: str) -> None:
@@ -168,6 +169,16 @@ def _refuse_climbing(override: str) -> None:
     match = CHOICE.fullmatch(override)
     if match and any(path.startswith("/") or ".." in path.split("/") for path in NAMES.findall(match[2])):
         raise InputError(f"{match[1]} must be a choice of conf/{match[1]}/; got '{match[2]}'")
+
+
+def _refuse_two_choices(override: str) -> None:
+    """Refuse a list of choices of one part: Hydra would mix them all into one."""
+    match = CHOICE.fullmatch(override)
+    if match and match[1] in GROUPS and match[2].strip().startswith("["):
+        names = ",".join(NAMES.findall(match[2]))
+        raise InputError(
+            f"{match[1]} is one choice of conf/{match[1]}/; to search several write {match[1]}={names}"
+        )
 
 
 def _one_line(error: Exception, root: Path) -> str:
@@ -194,6 +205,21 @@ def _one_line(error: Exception, root: Path) -> str:
         return f"{match[1]} must be set: it has no default"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(dict.fromkeys(lines[:2]))
+
+
+def _advice(error: Exception, overrides: list[str]) -> str:
+    """Say how several values are searched, where one override with all of them was refused, and null."""
+    match = WRONG_VALUE.search(f"{error}\n{error.__cause__}")
+    for one in overrides if match else ():
+        override = OverridesParser.create().parse_override(one)
+        key, value = override.get_key_element(), override.value()
+        if match and key == match[1] and isinstance(value, list | dict):
+            from runback.sweeping.space.search_space import several  # it imports Optuna
+
+            return f"; {several(key.lstrip('+'), value)}"
+        if match and key == match[1] and value == "None":
+            return f"; no value is written {key}=null"
+    return ""
 
 
 def _unreadable(error: yaml.YAMLError | UnicodeDecodeError, root: Path) -> str:

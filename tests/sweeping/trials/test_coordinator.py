@@ -276,7 +276,7 @@ def test_failures_have_kinds(tmp_path, engine, error, kind):
     study, seen, coordinator = sweep(tmp_path, engine, fails, n_trials=2, n_workers=1, retries=none)
     coordinator.run()
     assert seen.outcomes[0].kind == kind
-    is_bad = kind in ("diverged", "out_of_memory")
+    is_bad = kind in ("diverged", "input", "out_of_memory")
     assert states(study)[0] == (TrialState.PRUNED if is_bad else TrialState.FAIL)
     assert study.trials[0].user_attrs["failure"].startswith(f"{kind}: ")
 

@@ -163,11 +163,11 @@ def _flat_params(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """List a sweep file's params. Errors: InputError where one is written as another program has it."""
     for key, value in params.items():
         if isinstance(value, Mapping):
-            raise InputError(f"search space of {key}: {_instead(str(key), value)}")
+            raise InputError(f"search space of {key}: {instead(str(key), value)}")
         yield str(key), value
 
 
-def _instead(key: str, value: Mapping[str, Any]) -> str:
+def instead(key: str, value: Mapping[str, Any], sign: str = ": ") -> str:
     """Say how a mapping is written in the override grammar: a range, choices, or keys in a key."""
     fields = {str(name).lower(): content for name, content in value.items()}
     low, high = (next((fields[n] for n in names if n in fields), None) for names in (LOW, HIGH))
@@ -176,16 +176,33 @@ def _instead(key: str, value: Mapping[str, Any]) -> str:
         is_whole = isinstance(low, int) and isinstance(high, int)
         text = f"range({low}, {high + 1})" if is_whole else f"interval({low}, {high})"
         is_log = fields.get("log") is True or any("log" in str(fields.get(name, "")) for name in KINDS)
-        return f"write {key}: {f'tag(log, {text})' if is_log else text}"
+        return f"write {key}{sign}{f'tag(log, {text})' if is_log else text}"
     if choices is not None:
-        return f"write {key}: choice({', '.join(map(quoted, choices))})"
+        return f"write {key}{sign}choice({', '.join(map(quoted, choices))})"
     if set(fields) == {"value"}:
-        return f"write {key}: {fields['value']}"
+        return f"write {key}{sign}{fields['value']}"
     inner, content = next(iter(value.items()), ("KEY", "VALUE"))
     return (
         "expected an expression such as interval(0.1, 0.5); "
-        f"keys in a key are written {key}.{inner}: {content}"
+        f"keys in a key are written {key}.{inner}{sign}{content}"
     )
+
+
+def several(key: str, value: Any) -> str:
+    """Say how the elements of a list, or a range that is written as a mapping, are searched.
+
+    The value is a list or a mapping as Hydra reads it from an override.
+    """
+    if isinstance(value, dict):
+        return instead(key, {str(name): _plain(content) for name, content in value.items()}, "=")
+    elements = ",".join(map(Transformer.str, value))
+    return f"to search its elements write {key}={elements}" if elements else "it has no elements to search"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(element) for element in value]
+    return value.text if isinstance(value, QuotedString) else value
 
 
 def _refuse_secrets(parameter: Parameter) -> None:

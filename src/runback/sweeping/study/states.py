@@ -15,6 +15,12 @@ def failure(trial: FrozenTrial) -> str | None:
     return None
 
 
+def has_result(trials: Sequence[FrozenTrial]) -> bool:
+    """Tell whether any trial was completed, or pruned for what it reported, and not for a failure."""
+    finished = (TrialState.COMPLETE, TrialState.PRUNED)
+    return any(trial.state in finished and failure(trial) is None for trial in trials)
+
+
 def state(trial: FrozenTrial) -> str:
     """Return one word: done, pruned, failed, running or waiting."""
     if failure(trial) is not None:
