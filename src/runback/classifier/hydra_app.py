@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from runback.classifier.train_config import GROUPS
 from runback.errors import InputError
 from runback.sweeping.hydra_internals import (
     MISSING_VALUE,
+    RAISES,
     SEVERAL_VALUES,
     UNKNOWN_CHOICE,
     UNKNOWN_KEY,
@@ -83,11 +85,11 @@ def run(
             raise InputError(_one_line(error, root) + _advice(error, overrides)) from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(_unreadable(error, root)) from error
-        except (ValueError, OSError) as error:
+        except (*RAISES, OSError) as error:
             # A single job's are in `raised`: this is Hydra itself, at composing or making the run's folder.
-            if {"-m", "--multirun"} & set(arguments):
+            if _is_of_sweep(error):
                 raise
-            raise InputError(_one_line(error, root)) from error
+            raise InputError(_composing(error, [*given, *overrides], root)) from error
     if raised:
         raise raised[0]
 
@@ -158,7 +160,7 @@ def _check_form(arguments: list[str], name: str) -> None:
     for override in parser.parse_intermixed_args(arguments).overrides:
         if any("\ud800" <= one <= "\udfff" for one in override):
             raise InputError(f"expected an override in UTF-8; got {override!r}")
-        if "=" not in override and not override.startswith("~"):
+        if ("=" not in override and not override.startswith("~")) or override.startswith("="):
             raise InputError(f"expected KEY=VALUE; got '{override}'")
         _refuse_climbing(override)
         _refuse_two_choices(override)
@@ -220,6 +222,33 @@ def _advice(error: Exception, overrides: list[str]) -> str:
         if match and key == match[1] and value == "None":
             return f"; no value is written {key}=null"
     return ""
+
+
+def _is_of_sweep(error: Exception) -> bool:
+    """Tell whether the sweeper raised an exception, and not Hydra before it came to sweep."""
+    frames = (frame.f_globals for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(str(one.get("__name__")).startswith("hydra_plugins.runback_sweeper") for one in frames)
+
+
+def _composing(error: Exception, overrides: list[str], root: Path) -> str:
+    """Say what Python's own exception says, and over which override Hydra raised it."""
+    if isinstance(error, OSError):
+        return _one_line(error, root)
+    text = _one_line(error, root) or "Hydra cannot take it"
+    culprit = next((one for one in overrides if not _composes(one, root)), None)
+    return text if culprit is None else f"cannot use '{culprit}': {text[:1].lower()}{text[1:]}"
+
+
+def _composes(override: str, root: Path) -> bool:
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(root / "conf"), version_base="1.3"):
+            compose("train", overrides=[override], return_hydra_config=True)
+    except RAISES:
+        return False
+    except (HydraException, OmegaConfBaseException):
+        return True  # refused for a reason that it says
+    return True
 
 
 def _unreadable(error: yaml.YAMLError | UnicodeDecodeError, root: Path) -> str:
