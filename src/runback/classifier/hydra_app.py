@@ -27,6 +27,7 @@ from runback.classifier.data_path import with_absolute_override
 from runback.classifier.sweep_files import add_sweep_files
 from runback.classifier.train_config import GROUPS
 from runback.errors import InputError
+from runback.sweeping.changed_text import refuse_changed_text
 from runback.sweeping.hydra_internals import (
     MISSING_VALUE,
     RAISES,
@@ -128,6 +129,7 @@ def _single(function: TaskFunction, raised: list[Exception]) -> TaskFunction:
     def run_once(cfg: DictConfig) -> Any:
         try:
             hydra = HydraConfig.get()
+            refuse_changed_text(OmegaConf.to_container(hydra.overrides.task), cfg)  # type: ignore[arg-type]
             composed = OmegaConf.merge({"hydra": hydra}, cfg)
             keep_composed(composed, Path(hydra.runtime.output_dir))  # type: ignore[arg-type]
             return function(cfg)

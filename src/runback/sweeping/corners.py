@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from runback.errors import InputError
+from runback.sweeping.changed_text import refuse_changed_text
 from runback.sweeping.hydra_internals import UNKNOWN_KEY, UNKNOWN_OVERRIDE, WRONG_VALUE
 from runback.sweeping.space.search_space import Parameter, Space, several
 from runback.sweeping.trials.hydra_job import Composer, app_config
@@ -24,12 +25,12 @@ SHOWN = 5
 def composed_corners(composer: Composer, searched: Space) -> list[DictConfig]:
     """Return the configs of the corners of a search space.
 
-    Errors: InputError for a fixed value that was meant to be several, a key that some choices lack, and
-    fractions of a whole number; Hydra's own for whatever else it does not accept.
+    Errors: InputError for a fixed value that was meant to be several, a key that some choices lack, fractions
+    of a whole number, and a number that becomes another text; Hydra's own for what else it does not accept.
     """
     _refuse_lists(composer, searched)
     try:
-        return [composer.compose(0, searched.overrides(values)) for values in searched.corner_values()]
+        return [_composed(composer, searched.overrides(values)) for values in searched.corner_values()]
     except HydraException as error:
         _refuse_lacking(composer, searched)
         wrong = WRONG_VALUE.search(_full_text(error))
@@ -37,6 +38,12 @@ def composed_corners(composer: Composer, searched: Space) -> list[DictConfig]:
         if advice:
             raise InputError(f"search space of {advice}") from error
         raise
+
+
+def _composed(composer: Composer, overrides: list[str]) -> DictConfig:
+    config = composer.compose(0, overrides)
+    refuse_changed_text(overrides, config)
+    return config
 
 
 def whole_numbers(searched: Space, reason: str) -> str | None:

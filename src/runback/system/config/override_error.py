@@ -60,7 +60,7 @@ def _reason(override: str, message: str) -> str:
         return unbalanced
     if _LONE_COMMA.search(value):
         return "a value is missing beside a comma; the empty text is written ''"
-    return f"quote its value: {_quoted(key, value)}"
+    return f"quote its value: {quoted_override(key, value)}"
 
 
 def _evaluated(call: str, reason: str) -> str:
@@ -97,7 +97,7 @@ def _unbalanced(value: str) -> str | None:
     return f"the bracket {opened[-1]} is not closed" if opened else None
 
 
-def _quoted(key: str, value: str) -> str:
+def quoted_override(key: str, value: str) -> str:
     """Return an override whose value is a text, in quotes for a shell."""
     escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
     written = f"{key}='{escaped}'"
