@@ -213,7 +213,10 @@ def _one_line(error: Exception, root: Path) -> str:
 
 def _advice(error: Exception, overrides: list[str]) -> str:
     """Say how several values are searched, where one override with all of them was refused, and null."""
-    match = WRONG_VALUE.search(f"{error}\n{error.__cause__}")
+    text = f"{error}\n{error.__cause__}"
+    if unknown := UNKNOWN_OVERRIDE.search(text) or UNKNOWN_KEY.search(text):
+        return _after_choice(unknown[1].lstrip("+"), overrides)
+    match = WRONG_VALUE.search(text)
     for one in overrides if match else ():
         override = OverridesParser.create().parse_override(one)
         key, value = override.get_key_element(), override.value()
@@ -224,6 +227,16 @@ def _advice(error: Exception, overrides: list[str]) -> str:
         if match and key == match[1] and value == "None":
             return f"; no value is written {key}=null"
     return ""
+
+
+def _after_choice(key: str, overrides: list[str]) -> str:
+    """Say how a key is given a value that is there only once a searched group is chosen."""
+    group = key.partition(".")[0]
+    value = next((one.partition("=")[2] for one in overrides if one.partition("=")[0] == key), None)
+    parsed = [OverridesParser.create().parse_override(one) for one in overrides]
+    if value is None or not any(one.get_key_element() == group and one.is_sweep_override() for one in parsed):
+        return ""
+    return f"; where choices of {group} have it, write {key}=choice({value})"
 
 
 def _is_of_sweep(error: Exception) -> bool:
@@ -274,9 +287,12 @@ def _is_text(file: Path) -> bool:
 def _unknown_choice(group: str, name: str, root: Path) -> str:
     folder = root / ("sweeps" if group == "sweeps" else f"conf/{group}")
     options = sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.startswith("_"))
-    options = options or ConfigStore.instance().list(group) if "hydra" in group else options
-    options = [option.removesuffix(".yaml") for option in options]
-    hint = did_you_mean(name, options, f"expected one of {', '.join(options)}")
+    if not options:
+        with contextlib.suppress(OSError):
+            options = [option.removesuffix(".yaml") for option in ConfigStore.instance().list(group)]
+    hint = did_you_mean(
+        name, options, f"expected one of {', '.join(options)}" if options else "there is none"
+    )
     return f"unknown {group} '{name}': {hint}"
 
 
