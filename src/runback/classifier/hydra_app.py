@@ -27,7 +27,6 @@ from runback.classifier.data_path import with_absolute_override
 from runback.classifier.sweep_files import add_sweep_files
 from runback.classifier.train_config import GROUPS
 from runback.errors import InputError
-from runback.sweeping.changed_text import refuse_changed_text
 from runback.sweeping.hydra_internals import (
     MISSING_VALUE,
     RAISES,
@@ -129,7 +128,6 @@ def _single(function: TaskFunction, raised: list[Exception]) -> TaskFunction:
     def run_once(cfg: DictConfig) -> Any:
         try:
             hydra = HydraConfig.get()
-            refuse_changed_text(OmegaConf.to_container(hydra.overrides.task), cfg)  # type: ignore[arg-type]
             composed = OmegaConf.merge({"hydra": hydra}, cfg)
             keep_composed(composed, Path(hydra.runtime.output_dir))  # type: ignore[arg-type]
             return function(cfg)
@@ -251,7 +249,7 @@ def _composing(error: Exception, overrides: list[str], root: Path) -> str:
         return _one_line(error, root)
     text = _one_line(error, root) or "Hydra cannot take it"
     culprit = next((one for one in overrides if not _composes(one, root)), None)
-    return text if culprit is None else f"cannot use '{culprit}': {text[:1].lower()}{text[1:]}"
+    return text if culprit is None else f"cannot use '{culprit}': {text}"
 
 
 def _composes(override: str, root: Path) -> bool:

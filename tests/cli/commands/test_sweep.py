@@ -224,7 +224,10 @@ def test_wider_ranges_go_on_when_told_to(swept):
     wider = (*command, "hydra.sweeper.n_trials=2", "optimizer.learning_rate=interval(0.001,0.1)")
     refused = project.run(*wider)
     assert refused.returncode == 2
-    assert "optimizer.learning_rate 0.001 to 0.01, now 0.001 to 0.1; to search the wider" in refused.stderr
+    assert (
+        "optimizer.learning_rate 0.001 to 0.01, now 0.001 to 0.1; to search what was added: --extend"
+        in refused.stderr
+    )
     extended = project.run(*wider, "--extend")
     assert extended.returncode == 0, extended.stderr
     assert len(project.study("wide").trials) == 2
