@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -23,9 +25,11 @@ from omegaconf.errors import OmegaConfBaseException
 from runback.classifier.config_file import read_config
 from runback.classifier.data_path import with_absolute_override
 from runback.classifier.sweep_files import add_sweep_files
+from runback.classifier.train_config import GROUPS
 from runback.errors import InputError
 from runback.sweeping.hydra_internals import (
     MISSING_VALUE,
+    RAISES,
     SEVERAL_VALUES,
     UNKNOWN_CHOICE,
     UNKNOWN_KEY,
@@ -34,6 +38,7 @@ from runback.sweeping.hydra_internals import (
 )
 from runback.sweeping.task import Task
 from runback.system.config.flattening import flatten
+from runback.system.config.override_error import override_error
 from runback.system.config.written_config import keep_composed
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
@@ -63,36 +68,34 @@ def run(
     root = layout.root
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
     _check_form(arguments, name)
-    arguments = [with_absolute_override(one) for one in arguments]
-    arguments = arguments if config is None else [_given(config), *arguments]
-    arguments = _with_override(arguments, "hydra.output_subdir=null")  # written without secrets instead
+    overrides = [with_absolute_override(one) for one in arguments if _is_override(one)]
+    flags = [one for one in arguments if not _is_override(one)]  # Hydra takes none between overrides
+    given = [] if config is None else [_given(config)]
+    without_files = "hydra.output_subdir=null"  # they are written without secrets instead
     raised: list[Exception] = []
     whole = Task.of(task)
     main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
         replace(whole, single=_single(whole.run, raised))
     )
     add_sweep_files()
-    with _argv([name, *arguments]), stop_on_signals():
+    with _argv([name, *flags, *given, *overrides, without_files]), stop_on_signals():
         try:
             main()
         except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(_one_line(error, root)) from error
+            raise InputError(_one_line(error, root) + _advice(error, overrides)) from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(_unreadable(error, root)) from error
-        except (ValueError, OSError) as error:
+        except (*RAISES, OSError) as error:
             # A single job's are in `raised`: this is Hydra itself, at composing or making the run's folder.
-            if {"-m", "--multirun"} & set(arguments):
+            if _is_of_sweep(error):
                 raise
-            raise InputError(_one_line(error, root)) from error
+            raise InputError(_composing(error, [*given, *overrides], root)) from error
     if raised:
         raise raised[0]
 
 
-def _with_override(arguments: list[str], override: str) -> list[str]:
-    """Return the arguments with one more override, beside the others: Hydra takes no flag between them."""
-    are_overrides = [not one.startswith("-") and ("=" in one or one.startswith("~")) for one in arguments]
-    last = max((place for place, is_one in enumerate(are_overrides, 1) if is_one), default=len(arguments))
-    return [*arguments[:last], override, *arguments[last:]]
+def _is_override(argument: str) -> bool:
+    return not argument.startswith("-") and ("=" in argument or argument.startswith("~"))
 
 
 def _given(file: Path) -> str:
@@ -157,9 +160,10 @@ def _check_form(arguments: list[str], name: str) -> None:
     for override in parser.parse_intermixed_args(arguments).overrides:
         if any("\ud800" <= one <= "\udfff" for one in override):
             raise InputError(f"expected an override in UTF-8; got {override!r}")
-        if "=" not in override and not override.startswith("~"):
+        if ("=" not in override and not override.startswith("~")) or override.startswith("="):
             raise InputError(f"expected KEY=VALUE; got '{override}'")
         _refuse_climbing(override)
+        _refuse_two_choices(override)
 
 
 def _refuse_climbing(override: str) -> None:
@@ -169,10 +173,20 @@ def _refuse_climbing(override: str) -> None:
         raise InputError(f"{match[1]} must be a choice of conf/{match[1]}/; got '{match[2]}'")
 
 
+def _refuse_two_choices(override: str) -> None:
+    """Refuse a list of choices of one part: Hydra would mix them all into one."""
+    match = CHOICE.fullmatch(override)
+    if match and match[1] in GROUPS and match[2].strip().startswith("["):
+        names = ",".join(NAMES.findall(match[2]))
+        raise InputError(
+            f"{match[1]} is one choice of conf/{match[1]}/; to search several write {match[1]}={names}"
+        )
+
+
 def _one_line(error: Exception, root: Path) -> str:
     """Say in one line what Hydra says in several; it has no fields to read, only text."""
     if isinstance(error, OverrideParseException):
-        return f"cannot read '{error.override}': {error.message.splitlines()[0]}"
+        return override_error(str(error.override), str(error))
     text = str(error)
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):
@@ -193,6 +207,61 @@ def _one_line(error: Exception, root: Path) -> str:
         return f"{match[1]} must be set: it has no default"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(dict.fromkeys(lines[:2]))
+
+
+def _advice(error: Exception, overrides: list[str]) -> str:
+    """Say how several values are searched, where one override with all of them was refused, and null."""
+    text = f"{error}\n{error.__cause__}"
+    if unknown := UNKNOWN_OVERRIDE.search(text) or UNKNOWN_KEY.search(text):
+        return _after_choice(unknown[1].lstrip("+"), overrides)
+    match = WRONG_VALUE.search(text)
+    for one in overrides if match else ():
+        override = OverridesParser.create().parse_override(one)
+        key, value = override.get_key_element(), override.value()
+        if match and key == match[1] and isinstance(value, list | dict):
+            from runback.sweeping.space.search_space import several  # it imports Optuna
+
+            return f"; {several(key.lstrip('+'), value)}"
+        if match and key == match[1] and value == "None":
+            return f"; no value is written {key}=null"
+    return ""
+
+
+def _after_choice(key: str, overrides: list[str]) -> str:
+    """Say how a key is given a value that is there only once a searched group is chosen."""
+    group = key.partition(".")[0]
+    value = next((one.partition("=")[2] for one in overrides if one.partition("=")[0] == key), None)
+    parsed = [OverridesParser.create().parse_override(one) for one in overrides]
+    if value is None or not any(one.get_key_element() == group and one.is_sweep_override() for one in parsed):
+        return ""
+    return f"; where choices of {group} have it, write {key}=choice({value})"
+
+
+def _is_of_sweep(error: Exception) -> bool:
+    """Tell whether the sweeper raised an exception, and not Hydra before it came to sweep."""
+    frames = (frame.f_globals for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(str(one.get("__name__")).startswith("hydra_plugins.runback_sweeper") for one in frames)
+
+
+def _composing(error: Exception, overrides: list[str], root: Path) -> str:
+    """Say what Python's own exception says, and over which override Hydra raised it."""
+    if isinstance(error, OSError):
+        return _one_line(error, root)
+    text = _one_line(error, root) or "Hydra cannot take it"
+    culprit = next((one for one in overrides if not _composes(one, root)), None)
+    return text if culprit is None else f"cannot use '{culprit}': {text}"
+
+
+def _composes(override: str, root: Path) -> bool:
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(root / "conf"), version_base="1.3"):
+            compose("train", overrides=[override], return_hydra_config=True)
+    except RAISES:
+        return False
+    except (HydraException, OmegaConfBaseException):
+        return True  # refused for a reason that it says
+    return True
 
 
 def _unreadable(error: yaml.YAMLError | UnicodeDecodeError, root: Path) -> str:
@@ -216,9 +285,12 @@ def _is_text(file: Path) -> bool:
 def _unknown_choice(group: str, name: str, root: Path) -> str:
     folder = root / ("sweeps" if group == "sweeps" else f"conf/{group}")
     options = sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.startswith("_"))
-    options = options or ConfigStore.instance().list(group) if "hydra" in group else options
-    options = [option.removesuffix(".yaml") for option in options]
-    hint = did_you_mean(name, options, f"expected one of {', '.join(options)}")
+    if not options:
+        with contextlib.suppress(OSError):
+            options = [option.removesuffix(".yaml") for option in ConfigStore.instance().list(group)]
+    hint = did_you_mean(
+        name, options, f"expected one of {', '.join(options)}" if options else "there is none"
+    )
     return f"unknown {group} '{name}': {hint}"
 
 

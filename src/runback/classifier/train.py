@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from runback.classifier import hydra_app, record
 from runback.classifier.build import checked_data, prepare
@@ -22,6 +22,7 @@ from runback.classifier.preload import PRELOAD
 from runback.classifier.train_config import GROUPS, TrainingSpec, check_parts
 from runback.errors import InputError, StoreError
 from runback.runs.continuation import Continuation, continue_trial
+from runback.sweeping.changed_text import refuse_changed_text
 from runback.sweeping.task import Task
 from runback.sweeping.trials import trial as trials
 from runback.sweeping.trials.trial import Trial, TrialClient
@@ -64,6 +65,7 @@ def job(cfg: DictConfig) -> float | tuple[float, ...]:
 def training_spec(cfg: DictConfig, trial: Trial | None) -> TrainingSpec:
     """Return the training that Hydra composed, for a trial or a single run. Errors: InputError."""
     hydra = HydraConfig.get()
+    refuse_changed_text(OmegaConf.to_container(hydra.overrides.task), cfg)  # type: ignore[arg-type]
     choices = {group: str(hydra.runtime.choices.get(group)) for group in GROUPS}
     spare(choices.values())
     overrides = written_overrides(hydra.overrides.task)

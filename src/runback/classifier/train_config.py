@@ -1,7 +1,7 @@
 """Declares a run's config: run-level keys here, a part's own as parameters of what its `_target_` names."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -187,6 +187,9 @@ class TrainingSpec:
         """
         cfg = with_absolute_path(cfg, layout.root)
         config = resolved(cfg)
+        deleted = [key.name for key in fields(TrainConfig) if key.name not in config]
+        if deleted:
+            raise InputError(f"{deleted[0]} must be set: every training needs it")
         options: TrainingConfig = OmegaConf.to_object(cfg.training)  # type: ignore[assignment]
         threads = share if options.threads is None else options.threads
         composed = written(cfg)

@@ -38,6 +38,10 @@ MISSING_VALUE = re.compile(r"Missing mandatory value: (\S+)")
 """The dotted key of a value that has no default."""
 
 
+RAISES = (AssertionError, AttributeError, ImportError, LookupError, RecursionError, TypeError, ValueError)
+"""Python's own exceptions, by which Hydra and OmegaConf end over odd overrides."""
+
+
 class ReadOnce(ConfigRepository):
     """Config files as they were when they were first needed: each is read and parsed once a sweep.
 

@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 
 from runback.errors import InputError, TrainingError
 from runback.sweeping.confirm.stage import Resources, Stage
+from runback.sweeping.corners import composed_corners, fractions_of_whole_numbers, whole_numbers
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.determinism import keep_order
 from runback.sweeping.deciding.proposer import Proposer
@@ -271,10 +272,14 @@ def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slo
 
     The app's check runs in a trial process: it may import what the coordinator never does.
     """
-    corners = [composer.compose(0, searched.overrides(values)) for values in searched.corner_values()]
+    corners = composed_corners(composer, searched)
     call = composer.call_check(corners, slots.threads)
-    if call is None:
-        return
+    notices = [] if call is None else _checked(call, searched, engine, slots)
+    say(*fractions_of_whole_numbers(composer, searched), *notices)
+
+
+def _checked(call: Callable[[], Any], searched: Space, engine: LocalEngine, slots: Slots) -> list[str]:
+    """Run the app's check, and return its notices. Errors: InputError, TrainingError."""
     with tempfile.TemporaryDirectory(prefix="runback-check-") as scratch:
         folder = Path(scratch)
         check = Trial.of(call, number=-1, sweep="check", folder=folder, threads=slots.threads, parent=None)
@@ -282,8 +287,8 @@ def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slo
             outcome, notices = _outcome(engine, check)
             if not (isinstance(outcome, messages.Failed) and outcome.kind == "lost"):
                 break
-    _raise_if_failed(outcome)
-    say(*notices)
+    _raise_if_failed(outcome, searched)
+    return notices
 
 
 def _outcome(engine: LocalEngine, trial: Trial) -> tuple[messages.Outcome, list[str]]:
@@ -301,8 +306,10 @@ def _outcome(engine: LocalEngine, trial: Trial) -> tuple[messages.Outcome, list[
         engine.kill(trial.number)
 
 
-def _raise_if_failed(outcome: messages.Outcome) -> None:
+def _raise_if_failed(outcome: messages.Outcome, searched: Space) -> None:
     match outcome:
+        case messages.Failed("input", reason) if whole_numbers(searched, reason):
+            raise InputError(f"search space of {whole_numbers(searched, reason)}")
         case messages.Failed("input" | "data" | "out_of_memory", reason):
             raise InputError(reason)
         case messages.Failed(kind, reason, traceback):

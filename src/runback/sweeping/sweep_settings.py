@@ -105,7 +105,8 @@ class SweeperSettings:
                 raise InputError(f"hydra.sweeper.{name} must be positive; got {value}")
         for name in ("n_workers", "threads"):
             value = getattr(self, name)
-            if value != "auto" and not (isinstance(value, int) and value >= 1):
+            is_number = isinstance(value, int) and not isinstance(value, bool)
+            if value != "auto" and not (is_number and value >= 1):
                 raise InputError(f"hydra.sweeper.{name} must be auto or a number from 1; got {value}")
         if self.trials_per_gpu < 1:
             raise InputError(f"hydra.sweeper.trials_per_gpu must be at least 1; got {self.trials_per_gpu}")

@@ -224,7 +224,10 @@ def test_wider_ranges_go_on_when_told_to(swept):
     wider = (*command, "hydra.sweeper.n_trials=2", "optimizer.learning_rate=interval(0.001,0.1)")
     refused = project.run(*wider)
     assert refused.returncode == 2
-    assert "optimizer.learning_rate 0.001 to 0.01, now 0.001 to 0.1; to search the wider" in refused.stderr
+    assert (
+        "optimizer.learning_rate 0.001 to 0.01, now 0.001 to 0.1; to search what was added: --extend"
+        in refused.stderr
+    )
     extended = project.run(*wider, "--extend")
     assert extended.returncode == 0, extended.stderr
     assert len(project.study("wide").trials) == 2
@@ -384,6 +387,102 @@ def test_any_hydra_app_can_be_swept_and_pruned(tmp_path, project):
     assert not (tmp_path / "mlruns").exists()
 
 
+TYPED = """
+import hydra
+
+from runback.errors import InputError
+
+@hydra.main(version_base="1.3", config_path=".", config_name="app")
+def app(cfg):
+    if isinstance(cfg.n, int) and not isinstance(cfg.n, bool) and cfg.n < 0:
+        raise InputError("n: expected a number from 0")
+    with open("seen.txt", "a") as seen:
+        print(f"{cfg.part.name} {cfg.x!r} {cfg.n!r}", file=seen)
+    return 1.0
+
+app()
+"""
+
+TYPED_CONFIG = """
+defaults: [_self_, part: deep, override hydra/sweeper: runback]
+x: 0
+n: 1
+widths: [1]
+"""
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory, make_project):
+    """Return a function that sweeps an app of somebody's own, and gives what its task has seen too."""
+    folder = tmp_path_factory.mktemp("typed")
+    (folder / "app.py").write_text(TYPED)
+    (folder / "app.yaml").write_text(TYPED_CONFIG)
+    (folder / "part").mkdir()
+    (folder / "part" / "deep.yaml").write_text("name: deep\ndropout2: 0.5\n")
+    (folder / "part" / "shallow.yaml").write_text("name: shallow\n")
+    environment = make_project(folder / "project").environment()
+
+    def sweep(name, *overrides):
+        (folder / "seen.txt").unlink(missing_ok=True)
+        own = (f"hydra.sweep.dir={name}", "hydra.sweeper.n_workers=1")
+        done = subprocess.run(
+            [sys.executable, "app.py", "-m", *overrides, *own],
+            cwd=folder, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        seen = folder / "seen.txt"
+        return done, seen.read_text().splitlines() if seen.exists() else []
+
+    return sweep
+
+
+def test_values_reach_the_task_with_the_types_that_were_written(typed):
+    done, seen = typed("types", "x=choice(1,true,'1',1.0,[1,true])", "n=tag(log,range(16,33,16))")
+    assert done.returncode == 0, done.stderr
+    written = ["1", "True", "'1'", "1.0", "[1, True]"]
+    assert seen == [f"deep {x} {n}" for x in written for n in (16, 32)]
+
+
+def test_steps_reach_the_task_as_they_were_written(typed):
+    done, seen = typed("steps", "x=range(0.1,0.75,0.1)")
+    assert done.returncode == 0, done.stderr
+    assert seen == [f"deep {x} 1" for x in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)]
+
+
+def test_an_impossible_block_of_a_grid_is_told_once_and_the_grid_goes_on(typed):
+    done, seen = typed("block", "n=range(-6,2)")
+    assert done.returncode == 0, done.stderr
+    assert seen == ["deep 0 0", "deep 0 1"]
+    assert done.stdout.count("n: expected a number from 0") == 1
+    assert "2 done · 0 pruned · 6 failed (6 input)" in done.stdout
+
+
+def test_a_sweep_of_impossible_configs_alone_has_failed(typed):
+    done, seen = typed("impossible", "n=range(-6,0)")
+    assert (done.returncode, seen) == (1, [])
+    assert "no trial has completed: 6 failed" in done.stderr
+
+
+def test_what_was_not_meant_is_refused_for_any_app(typed):
+    for overrides, told in {
+        ("part=deep,shallow", "part.dropout2=0.1,0.2"): "there is no such key with part=shallow",
+        ("part=deep,shallow", "x=[1,2]"): "to search its elements write x=1,2",
+        ("part=[deep,shallow]", "x=1,2"): "to search its elements write part=deep,shallow",
+        ("n=1,2", "x={min: 1, max: 4}"): "write x=range(1, 5)",
+    }.items():
+        done, seen = typed("refused", *overrides)
+        assert told in done.stderr
+        assert (done.returncode != 0, seen) == (True, [])
+    done, _ = typed("list", "n=1,2", "widths=[1,2]")
+    assert done.returncode == 0, done.stderr
+
+
+def test_fractions_of_a_whole_number_are_said_once(typed):
+    done, seen = typed("fractions", "x=interval(0,4)", "hydra.sweeper.n_trials=3")
+    assert done.returncode == 0, done.stderr
+    assert len(seen) == 3
+    assert done.stdout.count("to search whole numbers write int(interval(0, 4)) or range(0, 5)") == 1
+
+
 BAD_SWEEPS = {
     ("sweep", "nope"): "unknown sweep 'nope': expected one of cifar10, cifar10_cpu, quickstart",
     ("sweep", "quickstar"): "did you mean 'quickstart'?",
@@ -417,7 +516,33 @@ BAD_SWEEPS = {
     ("best", "quickstart"): "no sweeps yet",
     (
         "train", "-m", "model.dense_width=interval(4,17)", "hydra.sweeper.n_trials=2",
-    ): "should be a valid integer",
+    ): "model.dense_width: it takes whole numbers only: write int(interval(4, 17)) or range(4, 18)",
+    (
+        "train", "-m", "training.batch_size=tag(log,interval(16,64))", "hydra.sweeper.n_trials=2",
+    ): "training.batch_size: it takes whole numbers only: write tag(log, int(interval(16, 64)))",
+    (
+        "train", "-m", "model=deep_cnn,resnet20", "model.dense_width=8,16",
+    ): "there is no such key with model=resnet20; search it in a sweep of its own with model=deep_cnn",
+    (
+        "train", "-m", "optimizer=sgd,adam,rmsprop", "optimizer.momentum=interval(0.5,0.9)",
+        "hydra.sweeper.n_trials=2",
+    ): "with optimizer=adam, optimizer=rmsprop; search it in a sweep of its own with optimizer=sgd, or",
+    (
+        "train", "-m", "optimizer=sgd,adam", "optimizer.momentum=0.8",
+    ): "where choices of optimizer have it, write optimizer.momentum=choice(0.8)",
+    (
+        "train", "-m", "seed=1,2", "model.dense_width=[16,32]",
+    ): "is one value, the same in each trial; to search its elements write model.dense_width=16,32",
+    (
+        "train", "-m", "seed=1,2", "optimizer.learning_rate={min: 1e-4, max: 0.1, scale: log}",
+    ): "write optimizer.learning_rate=tag(log, interval(0.0001, 0.1))",
+    ("train", "-m", "seed=1,2", "training.epochs=[4,8]"): "to search its elements write training.epochs=4,8",
+    ("train", "-m", "seed=1,2", "optimizer=[adam,sgd]"): "to search several write optimizer=adam,sgd",
+    ("train", "-m", "seed=1,2", "tracking.experiment=1e3"): "quote it: \"tracking.experiment='1e3'\"",
+    ("train", "-m", "seed=choice(1,true)"): "seed: value 'True' of type 'bool' could not be converted",
+    ("train", "-m", "optimizer.learning_rate=0.1,true"): "learning_rate: expected a number; got true",
+    ("train", "-m", "seed=range(1,10000000)"): "the grid has 9,999,999 points, more than 1,000,000",
+    ("train", "seed=1,2", "-m", "training.epochs=0"): "training.epochs must be at least 1",
 }  # fmt: skip
 
 

@@ -26,3 +26,9 @@ def test_shuffling_is_a_function_of_the_seed():
 def test_a_continuous_axis_is_refused():
     with pytest.raises(InputError, match="finite"):
         points({"x": FloatDistribution(0, 1)})
+
+
+def test_more_points_than_can_be_listed_are_refused_before_they_are():
+    many = {name: IntDistribution(1, 10**9) for name in "abc"}
+    with pytest.raises(InputError, match="has 1,000,000,000,000,000,000,000,000,000 points"):
+        points(many)

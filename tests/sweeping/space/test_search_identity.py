@@ -2,6 +2,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from optuna.trial import create_trial
 
 from runback.errors import InputError, StoreError
 from runback.sweeping.space.search_identity import Search, differences
@@ -50,7 +51,9 @@ def test_many_differences_are_counted(tmp_path):
         open_study(tmp_path, "s", search(base={f"key{n}": "2" for n in range(9)}))
 
 
-@pytest.mark.parametrize("wider", [other(x="interval(-1.0, 1.0)"), other(n="range(0, 20, 2)")])
+@pytest.mark.parametrize(
+    "wider", [other(x="interval(-1.0, 1.0)"), other(n="range(0, 20, 2)"), other(kind="choice(c, b, a)")]
+)
 def test_wider_ranges_are_accepted_on_request_and_kept(tmp_path, wider):
     open_study(tmp_path, "s", search())
     with pytest.raises(InputError, match="--extend"):
@@ -69,7 +72,8 @@ def test_wider_ranges_are_accepted_on_request_and_kept(tmp_path, wider):
         other(n="range(1, 20, 2)"),
         other(n="range(0, 20, 4)"),
         other(n="interval(0.0, 20.0)"),
-        other(kind="choice(a, b, c)"),
+        other(kind="choice(a, c)"),
+        other(kind="choice(b)"),
         other(y="choice(1, 2)"),
         search(base={"epochs": "4"}),
     ],
@@ -88,3 +92,27 @@ def test_a_study_with_a_view_in_the_place_of_a_table_is_refused(tmp_path):
     for use in (lambda: read_study(tmp_path, "s"), lambda: open_study(tmp_path, "s", search())):
         with pytest.raises(StoreError, match=r"study\.db holds the view 'studies'; expected plain tables"):
             use()
+
+
+def test_a_choice_of_another_type_is_another_choice(tmp_path):
+    open_study(tmp_path, "s", other(kind="choice(1, 2)"))
+    for kind, now in (("choice(true, 2)", "1/2, now True/2"), ("choice('1', 2)", "1/2, now '1'/2")):
+        with pytest.raises(InputError, match=f"kind {now}"):
+            open_study(tmp_path, "s", other(kind=kind), extend=True)
+
+
+def test_trials_keep_their_choices_when_more_are_added_in_another_order(tmp_path):
+    few, more = other(kind="choice(a, b)"), other(kind="choice(c, b, 1, a)")
+    study = open_study(tmp_path, "s", few)
+    for kind in "abba":
+        study.add_trial(
+            create_trial(value=1.0, params={"x": 0.5, "n": 4, "kind": kind}, distributions=dict(few.space))
+        )
+    close_study(study)
+    study = open_study(tmp_path, "s", more, extend=True)
+    keep_search(study, more)
+    study.add_trial(
+        create_trial(value=1.0, params={"x": 0.5, "n": 4, "kind": 1}, distributions=dict(more.space))
+    )
+    assert [trial.params["kind"] for trial in read_study(tmp_path, "s").trials] == ["a", "b", "b", "a", 1]
+    assert {trial.distributions["kind"] for trial in study.trials} == {more.space["kind"]}

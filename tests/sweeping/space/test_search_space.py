@@ -5,7 +5,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from runback.errors import InputError
-from runback.sweeping.space.search_space import parse, quoted
+from runback.sweeping.space.grid import points
+from runback.sweeping.space.search_space import exact, parse, quoted
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,12 @@ from runback.sweeping.space.search_space import parse, quoted
         ("range(32, 257, 32)", IntDistribution(32, 256, step=32)),
         ("range(3)", IntDistribution(0, 2)),
         ("range(0.1, 0.45, 0.1)", FloatDistribution(0.1, 0.4, step=0.1)),
+        ("range(0, 0.8, 0.1)", FloatDistribution(0.0, 0.7, step=0.1)),
+        ("range(10, 0, -3)", IntDistribution(1, 10, step=3)),
+        ("range(1e-4, 1e-3, 1e-4)", FloatDistribution(1e-4, 9e-4, step=1e-4)),
+        ("tag(log, range(1, 101))", IntDistribution(1, 100, log=True)),
+        ("tag(log, range(16, 33, 16))", CategoricalDistribution([16, 32])),
+        ("tag(log, range(0.1, 0.5, 0.1))", CategoricalDistribution([0.1, 0.2, 0.3, 0.4])),
     ],
 )
 def test_hydras_grammar_becomes_the_distribution_it_says(expression, expected):
@@ -44,6 +51,33 @@ def test_a_proposed_value_survives_the_way_through_the_override_grammar(value):
 def test_a_list_can_be_a_choice():
     space = parse({"model.widths": "choice([16,32],[32,64])"}, [], None)
     assert space.overrides({"model.widths": "[32,64]"}) == ["model.widths=[32,64]"]
+
+
+@pytest.mark.parametrize(
+    ("choices", "overrides"),
+    [
+        ("choice(1, true)", ["x=1", "x=true"]),
+        ("choice(0, 0.0, -0.0, false)", ["x=0", "x=0.0", "x=-0.0", "x=false"]),
+        ("choice(1, true, '1', 'true', a)", ["x=1", "x=true", "x='1'", "x='true'", "x=a"]),
+        ("choice([1], '[1]')", ["x=[1]", "x='[1]'"]),
+        ("null,'null'", ["x=null", "x='null'"]),
+    ],
+)
+def test_choices_that_python_takes_for_equal_are_each_tried(choices, overrides):
+    space = parse({"x": choices}, [], None)
+    axis = space.distributions["x"]
+    tried = [axis.to_external_repr(axis.to_internal_repr(choice)) for choice in axis.choices]
+    assert [space.overrides({"x": choice})[0] for choice in tried] == overrides
+
+
+@pytest.mark.parametrize("text", ["range(0, 1, 0.1)", "range(0.05, 0.5, 0.05)", "range(-0.3, 0.4, 0.1)"])
+def test_proposed_steps_are_the_decimal_fractions_that_were_written(text):
+    axis = parse({"x": text}, [], None).distributions["x"]
+    drifted = [axis.low + i * axis.step for i in range(round((axis.high - axis.low) / axis.step) + 1)]
+    values = [exact(axis, value) for value in drifted]
+    assert [{"x": value} for value in values] == points({"x": axis})
+    assert all(len(repr(value)) <= 5 for value in values)
+    assert any(len(repr(value)) > 5 for value in drifted)
 
 
 def test_the_command_line_wins_over_the_sweep_file():
@@ -78,6 +112,22 @@ def test_corners_hold_every_choice_both_ends_and_no_whole_number_only():
         ({"a": "interval(2, 1)"}, [], "search space of a"),
         ({"a": "tag(log, interval(0, 1))"}, [], "search space of a"),
         ({"a": "choice(1, 1)"}, [], "twice"),
+        ({"a": "choice(1e-3, 0.001)"}, [], "twice"),
+        ({"a": "range(1, 5, 0)"}, [], "must not be 0"),
+        ({"a": "tag(log, range(1, 1000, 2))"}, [], "500 values, more than 100"),
+        ({"a": "tag(log, range(0, 10, 2))"}, [], "begins above 0; got 0"),
+        ({"a": "tag(log, choice(1, 2))"}, [], "log belongs to a range"),
+        ({"a": "tag(Log, interval(1, 2))"}, [], "unknown tag Log"),
+        ({"a": "shuffle(range(1, 5))"}, [], "no meaning in a search"),
+        ({"a": "shuffle(choice(1, 5))"}, [], "no meaning in a search"),
+        ({"a": "uniform(0, 1)"}, [], r"write interval\(LOW, HIGH\)"),
+        ({"a": {"min": 1e-4, "max": 0.1}}, [], r"write a: interval\(0.0001, 0.1\)"),
+        ({"a": {"min": 1, "max": 8}}, [], r"write a: range\(1, 9\)"),
+        ({"a": {"low": 1e-4, "high": 1, "log": True}}, [], r"write a: tag\(log, interval\(0.0001, 1\)\)"),
+        ({"a": {"distribution": "log_uniform", "min": 0.1, "max": 1}}, [], r"write a: tag\(log, interval"),
+        ({"a": {"values": [1, "x y", True]}}, [], r"write a: choice\(1, 'x y', true\)"),
+        ({"a": {"value": 3}}, [], "write a: 3"),
+        ({"a": {"b": "interval(0, 1)"}}, [], r"written a.b: interval\(0, 1\)"),
     ],
 )
 def test_a_space_that_cannot_be_searched_is_refused_in_one_line(params, arguments, message):

@@ -7,12 +7,19 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, distribution_to_json
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
+from sqlalchemy import text
 
 from runback.sweeping.deciding.proposer import proposed_trial
-from runback.sweeping.study.optuna_internals import close_connections, storage_of, study_id, trial_id
+from runback.sweeping.study.optuna_internals import (
+    close_connections,
+    database_of,
+    storage_of,
+    study_id,
+    trial_id,
+)
 from runback.sweeping.study.study_view import StudyView
 
 SPACE = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
@@ -196,3 +203,18 @@ def test_cmaes_sampler_pickles_its_state_by_two_functions_of_its_global_pickle()
     assert "pickle" in vars(optuna_cmaes), "replace_cmaes_pickle replaces what Optuna does not use"
     used = {node for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert {node.attr for node in used if ast.unparse(node.value) == "pickle"} == {"dumps", "loads"}
+
+
+def test_storage_keeps_a_choice_as_its_place_in_a_list(stored: optuna.Study) -> None:
+    trial = stored.ask({"kind": CategoricalDistribution(["a", "b"])})
+    with database_of(stored).connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT p.param_name, p.param_value, p.distribution_json FROM trial_params p "
+                "JOIN trials t ON t.trial_id = p.trial_id WHERE t.study_id = :study"
+            ),
+            {"study": study_id(stored)},
+        ).all()
+    place = ["a", "b"].index(trial.params["kind"])
+    written = distribution_to_json(CategoricalDistribution(["a", "b"]))
+    assert rows == [("kind", place, written)], "extend_choices rewrites what Optuna keeps in another form"

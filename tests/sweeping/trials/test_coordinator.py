@@ -276,7 +276,7 @@ def test_failures_have_kinds(tmp_path, engine, error, kind):
     study, seen, coordinator = sweep(tmp_path, engine, fails, n_trials=2, n_workers=1, retries=none)
     coordinator.run()
     assert seen.outcomes[0].kind == kind
-    is_bad = kind in ("diverged", "out_of_memory")
+    is_bad = kind in ("diverged", "input", "out_of_memory")
     assert states(study)[0] == (TrialState.PRUNED if is_bad else TrialState.FAIL)
     assert study.trials[0].user_attrs["failure"].startswith(f"{kind}: ")
 
@@ -331,13 +331,16 @@ def test_a_sweep_in_which_everything_fails_gives_up(tmp_path, engine):
     assert TrialState.RUNNING not in states(study)
 
 
-def test_bad_regions_in_a_row_use_up_the_budget_and_end_no_sweep(tmp_path, engine):
-    def diverges(number, params):
+@pytest.mark.parametrize(
+    "error", [Diverged("diverged: loss is nan"), InputError("cannot be trained")], ids=["diverged", "input"]
+)
+def test_bad_regions_in_a_row_use_up_the_budget_and_end_no_sweep(tmp_path, engine, error):
+    def fails(number, params):
         if number < 6:
-            raise Diverged("diverged: loss is nan")
+            raise error
         return 1.0
 
-    study, _, coordinator = sweep(tmp_path, engine, diverges, n_trials=7, n_workers=1)
+    study, _, coordinator = sweep(tmp_path, engine, fails, n_trials=7, n_workers=1)
     coordinator.run()
     assert states(study) == [*[TrialState.PRUNED] * 6, TrialState.COMPLETE]
 

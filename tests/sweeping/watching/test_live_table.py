@@ -47,6 +47,27 @@ def test_without_a_terminal_each_ended_trial_is_a_line(study):
     ]
 
 
+def test_the_same_failure_by_its_params_is_told_once(study, monkeypatch):
+    impossible, killed = messages.Failed("input", "no such network"), messages.Failed("lost", "it was killed")
+    lines = []
+    for stream in (io.StringIO(), _Terminal()):
+        table = LiveTable(study, Budget(6, None, 1), SPACE, stream)
+        with table.live():
+            for number, outcome in enumerate([impossible, killed, impossible, killed, impossible]):
+                trial = proposed_trial(number, {"model.dense_dropout": 0.5}, SPACE.distributions)
+                table.observe(TrialStarted(trial))
+                table.observe(TrialEnded(trial, outcome))
+        lines.append(plain(stream.getvalue()))
+    assert lines[0].splitlines() == [
+        "trial   0  failed  input: no such network  dense_dropout=0.5",
+        "trial   1  failed  lost: it was killed  dense_dropout=0.5",
+        "trial   2  failed  as trial 0  dense_dropout=0.5",
+        "trial   3  failed  lost: it was killed  dense_dropout=0.5",
+        "trial   4  failed  as trial 0  dense_dropout=0.5",
+    ]
+    assert (lines[1].count("no such network"), lines[1].count("it was killed")) == (1, 2)
+
+
 def test_on_a_terminal_the_table_shows_running_trials_and_the_best_so_far(study, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("runback.sweeping.watching.live_table.REDRAW_SECONDS", 0)

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from runback.errors import InputError
 from runback.sweeping.deciding.cmaes_state import read_safely
-from runback.sweeping.space.search_space import Space
+from runback.sweeping.space.search_space import Space, exact
 from runback.sweeping.study.attributes import JOURNAL
 from runback.sweeping.study.study_store import part
 from runback.sweeping.study.study_view import StudyView
@@ -78,6 +78,7 @@ class Proposer:
         seen = [self._within(trial) for trial in known]
         view = StudyView(study, seen, proposed_trial(number, {}, {}), asked)
         view.study(self._sampler(number), pruner).ask(self._distributions)
+        view.own.params = {name: exact(self._distributions[name], v) for name, v in view.own.params.items()}
         if view.written or view.own.system_attrs:
             journal: Any = {"study": view.written, "own": list(view.own.system_attrs)}
             view.own.system_attrs = {**view.own.system_attrs, JOURNAL: journal}

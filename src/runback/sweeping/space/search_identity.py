@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from optuna.distributions import (
     BaseDistribution,
+    CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
     distribution_to_json,
@@ -14,7 +15,7 @@ from optuna.distributions import (
 )
 
 from runback.errors import InputError
-from runback.sweeping.space.search_space import Space, described
+from runback.sweeping.space.search_space import Space, described, quoted
 from runback.system.secrecy.config_secrets import masked_override
 from runback.system.text.listing import listed
 
@@ -72,7 +73,7 @@ def refuse_other(known: Search | None, asked: Search, name: str, *, extend: bool
     can_extend = is_extension(known, asked)
     if can_extend and extend:
         return
-    accept = "; to search the wider ranges: --extend (hydra.sweeper.extend=true)" if can_extend else ""
+    accept = "; to search what was added: --extend (hydra.sweeper.extend=true)" if can_extend else ""
     raise InputError(
         f"sweep {name} was begun with another config: {listed(changes, SHOWN, '; ')}{accept}; "
         "to start a fresh study: --new (or hydra.sweeper.name=NAME)"
@@ -83,22 +84,34 @@ def differences(known: Search, asked: Search) -> list[str]:
     """Return what differs, a text for each key: its value in the study, and now."""
     return [
         *_changed({"direction": ", ".join(known.directions)}, {"direction": ", ".join(asked.directions)}),
-        *_changed(_texts(known), _texts(asked)),
+        *_changed(*_texts(known.space, asked.space)),
         *_changed(_by_key(known.fixed), _by_key(asked.fixed)),
         *_changed(known.base, asked.base),
     ]
 
 
 def is_extension(known: Search, asked: Search) -> bool:
-    """Tell whether all that differs is ranges that have become wider."""
+    """Tell whether all that differs is ranges that have become wider, and choices that there are more of."""
     if (known.directions, known.fixed, known.base) != (asked.directions, asked.fixed, asked.base):
         return False
     return known.space.keys() == asked.space.keys() and all(
-        axis == asked.space[name] or _widens(axis, asked.space[name]) for name, axis in known.space.items()
+        _widens(axis, asked.space[name]) for name, axis in known.space.items()
     )
 
 
+def is_same(axis: BaseDistribution | None, other: BaseDistribution | None) -> bool:
+    """Tell whether two axes have the same values of the same types: to Python, 1 is True."""
+    if axis is None or other is None:
+        return axis is other
+    return distribution_to_json(axis) == distribution_to_json(other)
+
+
 def _widens(old: BaseDistribution, new: BaseDistribution) -> bool:
+    """Tell whether an axis is the same, has a wider range on the same grid, or has more choices."""
+    if is_same(old, new):
+        return True
+    if isinstance(old, CategoricalDistribution) and isinstance(new, CategoricalDistribution):
+        return set(map(quoted, old.choices)) <= set(map(quoted, new.choices))
     numeric = (FloatDistribution, IntDistribution)
     if type(old) is not type(new) or not isinstance(old, numeric) or not isinstance(new, numeric):
         return False
@@ -108,8 +121,22 @@ def _widens(old: BaseDistribution, new: BaseDistribution) -> bool:
     return abs(steps - round(steps)) < GRID_TOLERANCE
 
 
-def _texts(search: Search) -> dict[str, str]:
-    return {name: described(axis) for name, axis in search.space.items()}
+def _texts(
+    known: Mapping[str, BaseDistribution], asked: Mapping[str, BaseDistribution]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Write the axes of two spaces, so that those that differ read differently."""
+    texts = {name: described(axis) for name, axis in known.items()}
+    others = {name: described(axis) for name, axis in asked.items()}
+    for name in texts.keys() & others.keys():
+        if texts[name] == others[name] and not is_same(known[name], asked[name]):
+            texts[name], others[name] = _in_full(known[name]), _in_full(asked[name])
+    return texts, others
+
+
+def _in_full(axis: BaseDistribution) -> str:
+    if isinstance(axis, CategoricalDistribution):
+        return "/".join(quoted(choice) for choice in axis.choices)
+    return distribution_to_json(axis)
 
 
 def _by_key(overrides: Sequence[str]) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Reads a search space from Hydra's override grammar into Optuna distributions: choices, ranges, steps."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -17,6 +18,7 @@ from optuna.distributions import (
 )
 
 from runback.errors import InputError
+from runback.system.config.override_error import override_error
 from runback.system.secrecy import secret_key
 from runback.system.secrecy.config_secrets import masked_override
 
@@ -25,8 +27,16 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./\-]*")
 _NOT_STRINGS = {"null", "true", "false", "nan", "inf"}
 
 
+LOW, HIGH = ("min", "low", "lower", "start"), ("max", "high", "upper", "stop", "end")
+CHOICES = ("values", "choices", "choice", "categories", "options")
+KINDS = ("distribution", "type", "scale", "sampling", "space")
+"""Fields that other programs describe the search of a parameter with."""
+
 WITHIN = 0.618034
 """The place along a continuous range, from 0 to 1, of the value that is tried besides its ends."""
+
+MOST_LOG_VALUES = 100
+"""Values of a logarithmic range with a step, which is searched as a choice among them."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +44,8 @@ class Parameter:
     """One axis of the search space.
 
     `key` is the override's key as typed (with `+` or `@package`), `name` the same without `+`, as
-    Optuna and the run's record show it. `labels` maps a choice that Optuna cannot hold (a list, a
-    mapping) to its text in the override grammar.
+    Optuna and the run's record show it. `labels` are the choices that Optuna cannot hold or tell apart (a
+    list, a mapping, 1 beside true), which stand in the study as their texts in the override grammar.
     """
 
     key: str
@@ -127,11 +137,8 @@ def parse(params: Mapping[str, Any] | None, arguments: Iterable[str], loader: Co
     """
     parser = OverridesParser.create(config_loader=loader)
     # In YAML a string is an expression of the grammar; any other value is a fixed one.
-    written = [f"{k}={v if isinstance(v, str) else quoted(v)}" for k, v in (params or {}).items()]
-    try:
-        overrides = [*parser.parse_overrides(written), *parser.parse_overrides(list(arguments))]
-    except HydraException as error:
-        raise InputError(f"search space: {str(error).splitlines()[0]}") from error
+    written = [f"{k}={v if isinstance(v, str) else quoted(v)}" for k, v in _flat_params(params or {})]
+    overrides = [_parsed(parser, override) for override in (*written, *arguments)]
     by_key = {override.get_key_element(): override for override in overrides}
     fixed = tuple(str(o.input_line) for o in by_key.values() if not o.is_sweep_override())
     parameters = tuple(_parameter(o) for o in by_key.values() if o.is_sweep_override())
@@ -143,6 +150,59 @@ def parse(params: Mapping[str, Any] | None, arguments: Iterable[str], loader: Co
     for parameter in parameters:
         _refuse_secrets(parameter)
     return Space(parameters, fixed)
+
+
+def _parsed(parser: OverridesParser, override: str) -> Override:
+    try:
+        return parser.parse_override(override)
+    except HydraException as error:
+        raise InputError(f"search space: {override_error(override, str(error))}") from error
+
+
+def _flat_params(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """List a sweep file's params. Errors: InputError where one is written as another program has it."""
+    for key, value in params.items():
+        if isinstance(value, Mapping):
+            raise InputError(f"search space of {key}: {instead(str(key), value)}")
+        yield str(key), value
+
+
+def instead(key: str, value: Mapping[str, Any], sign: str = ": ") -> str:
+    """Say how a mapping is written in the override grammar: a range, choices, or keys in a key."""
+    fields = {str(name).lower(): content for name, content in value.items()}
+    low, high = (next((fields[n] for n in names if n in fields), None) for names in (LOW, HIGH))
+    choices = next((fields[name] for name in CHOICES if isinstance(fields.get(name), list)), None)
+    if low is not None and high is not None:
+        is_whole = isinstance(low, int) and isinstance(high, int)
+        text = f"range({low}, {high + 1})" if is_whole else f"interval({low}, {high})"
+        is_log = fields.get("log") is True or any("log" in str(fields.get(name, "")) for name in KINDS)
+        return f"write {key}{sign}{f'tag(log, {text})' if is_log else text}"
+    if choices is not None:
+        return f"write {key}{sign}choice({', '.join(map(quoted, choices))})"
+    if set(fields) == {"value"}:
+        return f"write {key}{sign}{fields['value']}"
+    inner, content = next(iter(value.items()), ("KEY", "VALUE"))
+    return (
+        "expected an expression such as interval(0.1, 0.5); "
+        f"keys in a key are written {key}.{inner}{sign}{content}"
+    )
+
+
+def several(key: str, value: Any) -> str:
+    """Say how the elements of a list, or a range that is written as a mapping, are searched.
+
+    The value is a list or a mapping as Hydra reads it from an override.
+    """
+    if isinstance(value, dict):
+        return instead(key, {str(name): _plain(content) for name, content in value.items()}, "=")
+    elements = ",".join(map(Transformer.str, value))
+    return f"to search its elements write {key}={elements}" if elements else "it has no elements to search"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(element) for element in value]
+    return value.text if isinstance(value, QuotedString) else value
 
 
 def _refuse_secrets(parameter: Parameter) -> None:
@@ -173,40 +233,97 @@ def _parameter(override: Override) -> Parameter:
 
 
 def _choice(key: str, override: Override) -> Parameter:
+    sweep = override.value()
+    tags: set[str] = getattr(sweep, "tags", set())
+    shuffle: bool = getattr(sweep, "shuffle", False)
+    _refuse_modifiers(tags - {"log"}, shuffle=shuffle)
+    if tags:
+        raise ValueError(
+            "tag log belongs to a range or an interval; the values of a choice are tried as they are"
+        )
     elements = list(override.sweep_iterator(transformer=Transformer.identity))
-    labels = {Transformer.str(e) for e in elements if isinstance(e, list | dict)}
-    values = [_choice_value(e) for e in elements]
+    values = [element.text if isinstance(element, QuotedString) else element for element in elements]
     if not values:
         raise ValueError(f"{override.input_line} matches nothing")
-    if len({(type(v), v) for v in values}) < len(values):
+    texts = [Transformer.str(v) if isinstance(v, list | dict) else quoted(v) for v in values]
+    if len(set(texts)) < len(texts):
         raise ValueError(f"a choice is given twice in {override.input_line}")
-    return Parameter(key, CategoricalDistribution(values), frozenset(labels))
+    labels = {text for text, value in zip(texts, values, strict=True) if _needs_label(value, values)}
+    labels |= {quoted(value) for value in values if isinstance(value, str) and value in labels}
+    choices: list[Any] = [
+        text if text in labels else value for text, value in zip(texts, values, strict=True)
+    ]
+    return Parameter(key, CategoricalDistribution(choices), frozenset(labels))
 
 
-def _choice_value(element: Any) -> Any:
-    if isinstance(element, list | dict):
-        return Transformer.str(element)
-    return element.text if isinstance(element, QuotedString) else element
+def _needs_label(value: Any, values: list[Any]) -> bool:
+    """Tell whether Optuna cannot hold a choice, or would take it for another.
+
+    To Python, 1, 1.0 and True are equal.
+    """
+    return isinstance(value, list | dict) or sum(value == other for other in values) > 1
+
+
+def _refuse_modifiers(tags: set[str], *, shuffle: bool) -> None:
+    """Refuse what Hydra's own sweeper knows and a search does not obey."""
+    if tags:
+        raise ValueError(f"unknown tag {', '.join(sorted(tags))}; the one there is is log")
+    if shuffle:
+        raise ValueError(
+            "shuffle() has no meaning in a search: its sampler decides the order; "
+            "a grid in a random order is hydra/sweeper/sampler=grid hydra.sweeper.sampler.shuffle=true"
+        )
 
 
 def _range(sweep: RangeSweep) -> BaseDistribution:
-    values = list(sweep.range())
-    if not values:
+    _refuse_modifiers(sweep.tags - {"log"}, shuffle=sweep.shuffle)
+    start, stop, step = (Decimal(repr(x)) for x in (sweep.start, sweep.stop, sweep.step))
+    if step == 0:
+        raise ValueError("the step of a range must not be 0")
+    # Floats would add up: 0.1 + 2 * 0.1 is 0.30000000000000004, and range(0, 0.8, 0.1) would hold its stop.
+    count = max(0, int(((stop - start) / step).to_integral_value(ROUND_CEILING)))
+    if count == 0:
         raise ValueError("the range is empty (its stop is exclusive)")
-    log = "log" in sweep.tags
-    low, high = min(values), max(values)
-    if all(isinstance(v, int) for v in values):
-        return IntDistribution(int(low), int(high), log=log, step=1 if log else abs(int(sweep.step)))
-    # 0.1 + 2 * 0.1 is 0.30000000000000004 to a float, and off the grid to Optuna.
-    low, high, step = (float(f"{x:.12g}") for x in (low, high, abs(float(sweep.step))))
-    return FloatDistribution(low, high, log=log, step=None if log else step)
+    ends = (start, start + (count - 1) * step)
+    low, high = min(ends), max(ends)
+    is_whole = all(isinstance(x, int) for x in (sweep.start, sweep.step))
+    if "log" not in sweep.tags:
+        if is_whole:
+            return IntDistribution(int(low), int(high), step=abs(int(step)))
+        return FloatDistribution(float(low), float(high), step=float(abs(step)))
+    if low <= 0:
+        raise ValueError(f"a logarithmic range begins above 0; got {low}")
+    if is_whole and abs(step) == 1:
+        return IntDistribution(int(low), int(high), log=True)
+    # Optuna's logarithmic ranges have no steps: it would propose values between those that were written.
+    if count > MOST_LOG_VALUES:
+        raise ValueError(
+            f"a logarithmic range with a step has {count:,} values, more than {MOST_LOG_VALUES}; "
+            "give tag(log, interval(...)) for all values in between"
+        )
+    values = [low + i * abs(step) for i in range(count)]
+    return CategoricalDistribution([int(v) if is_whole else float(v) for v in values])
+
+
+def exact(distribution: BaseDistribution, value: Any) -> Any:
+    """Return a proposed value as a person writes it.
+
+    On a range with a step that is 0.3, where Optuna adds up to 0.30000000000000004.
+    """
+    if not isinstance(distribution, FloatDistribution) or distribution.step is None:
+        return value
+    low, step = Decimal(repr(distribution.low)), Decimal(repr(distribution.step))
+    return float(low + round((Decimal(repr(value)) - low) / step) * step)
 
 
 def _interval(sweep: IntervalSweep) -> BaseDistribution:
+    _refuse_modifiers(sweep.tags - {"log"}, shuffle=False)
     low, high = sweep.start, sweep.end
     if low is None or high is None:
         raise ValueError("the interval needs two ends")
     log = "log" in sweep.tags
+    if log and low <= 0:
+        raise ValueError(f"a logarithmic interval begins above 0; got {low}")
     if isinstance(low, int) and isinstance(high, int):
         return IntDistribution(low, high, log=log)
     return FloatDistribution(float(low), float(high), log=log)

@@ -8,6 +8,7 @@ from typing import Any
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial
+from sqlalchemy import Engine
 
 
 def storage_of(study: Study) -> BaseStorage:
@@ -25,10 +26,16 @@ def trial_id(trial: FrozenTrial) -> int:
     return trial._trial_id
 
 
-def close_connections(study: Study) -> None:
-    """Close the connections of a study's database, which is behind Optuna's cache where there is one."""
+def database_of(study: Study) -> Engine:
+    """Return the database of a study, which is behind Optuna's cache where there is one."""
     storage: Any = storage_of(study)
-    getattr(storage, "_backend", storage).engine.dispose()
+    engine: Engine = getattr(storage, "_backend", storage).engine
+    return engine
+
+
+def close_connections(study: Study) -> None:
+    """Close the connections of a study's database."""
+    database_of(study).dispose()
 
 
 def replace_cmaes_pickle(replacement: type) -> None:

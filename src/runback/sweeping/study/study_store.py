@@ -19,6 +19,7 @@ from runback.errors import DiskFull, InputError, RunbackError, StoreError
 from runback.sweeping.space.search_identity import Search, refuse_other
 from runback.sweeping.study.attributes import SEARCH
 from runback.sweeping.study.optuna_internals import close_connections, storage_of, study_id, trial_id
+from runback.sweeping.study.stored_choices import extend_choices
 from runback.system.config import targets
 from runback.system.files.full_disk import is_full
 from runback.system.secrecy import redacted
@@ -65,6 +66,7 @@ def keep_search(study: Study, search: Search) -> None:
     """Let the study search this from now on; `open_study` has agreed to it."""
     if stored_search(study) != search:
         study.set_user_attr(SEARCH, search.as_json())
+    extend_choices(study, search.space)  # also where a kill came between the two
 
 
 def keep_names(study: Study, names: list[str]) -> None:

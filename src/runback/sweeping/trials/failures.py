@@ -39,7 +39,7 @@ KINDS = {
     "timeout": FailureKind("it took too long as a whole, or from one report to the next", retries=0),
     "diverged": FailureKind("the loss or the objective is not finite", retries=0, blames_params=True),
     "data": FailureKind("the images or labels cannot be used", retries=0),
-    "input": FailureKind("its config cannot be trained", retries=0),
+    "input": FailureKind("its config cannot be trained", retries=0, blames_params=True),
     "code": FailureKind("an exception, or a value that is no number", retries=0),
 }
 """Every kind of failure, by the name that `hydra.sweeper.retries` and MLflow have for it."""

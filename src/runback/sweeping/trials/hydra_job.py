@@ -11,7 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runback.sweeping.hydra_internals import enter_state, global_state, reading_once, run_trial_job
+from runback.errors import InputError
+from runback.sweeping.hydra_internals import RAISES, enter_state, global_state, reading_once, run_trial_job
 from runback.sweeping.task import Task
 from runback.system.config.flattening import flatten
 from runback.system.config.written_config import keep_composed, unresolved, written
@@ -42,11 +43,15 @@ class Composer:
         return frozenset(str(group) for group in self.config.hydra.runtime.choices)
 
     def compose(self, number: int, overrides: Sequence[str], within: str | None = None) -> DictConfig:
-        """Return trial `number`'s config. Errors: Hydra's own, for a key or value it does not accept.
+        """Return trial `number`'s config. Errors: Hydra's own for what it does not accept; InputError.
 
         It writes into the folder `within` the sweep's, by default as the app's config says.
         """
-        composed = self.reading_once.load_sweep_config(self.config, list(overrides))
+        try:
+            composed = self.reading_once.load_sweep_config(self.config, list(overrides))
+        except RAISES as error:
+            reason = str(error) or type(error).__name__
+            raise InputError(f"cannot compose {', '.join(overrides)}: {reason.splitlines()[0]}") from error
         with open_dict(composed):
             composed.hydra.job.id = str(number)
             composed.hydra.job.num = number

@@ -27,6 +27,7 @@ from runback.sweeping.trials.events import (
     TrialRequeued,
     TrialStarted,
 )
+from runback.sweeping.trials.failures import KINDS
 from runback.system.text.escape import for_terminal
 from runback.system.text.formatting import duration, short_names, short_value
 from runback.system.text.screen import Screen
@@ -55,6 +56,8 @@ class LiveTable:
         self._names = short_names(space.distributions)
         self._console = Screen(stream or sys.stdout)
         self._running: dict[int, _RunningRow] = {}
+        self._first: dict[tuple[str, str], int] = {}
+        """The first trial that its params made fail, by the failure's kind and reason."""
         self._started = time.monotonic()
         self._already = self._counts()
         self._live: Live | None = None
@@ -101,13 +104,22 @@ class LiveTable:
     def _print_ended(self, number: int, row: _RunningRow | None, outcome: messages.Outcome) -> None:
         """Print a trial's result as a line; on a terminal the table shows it, and only failures are."""
         if self._live is not None:
-            if isinstance(outcome, messages.Failed):
+            if isinstance(outcome, messages.Failed) and self._like(number, outcome) is None:
                 self._console.say(f"trial {number}: {outcome_text(outcome)}", style="red")
             self._draw()
             return
         params = "" if row is None else " ".join(self._params(row.params))
         reached = f" after step {row.step}" if row and isinstance(outcome, messages.Pruned) else ""
-        self._print(f"trial {number:>3}  {outcome_text(outcome)}{reached}  {params}")
+        like = self._like(number, outcome) if isinstance(outcome, messages.Failed) else None
+        text = outcome_text(outcome) if like is None else f"failed  as trial {like}"
+        self._print(f"trial {number:>3}  {text}{reached}  {params}")
+
+    def _like(self, number: int, failed: messages.Failed) -> int | None:
+        """Return the trial whose params made it fail in the same way before; None: this is the first."""
+        first = number
+        if KINDS[failed.kind].blames_params:
+            first = self._first.setdefault((failed.kind, failed.reason), number)
+        return None if first == number else first
 
     def print_finished(self) -> None:
         """Say that there is nothing left to do."""

@@ -1,5 +1,6 @@
 """Builds what a config names by `_target_`: what `allowed` lists, or a project's own modules define."""
 
+import functools
 import importlib
 import inspect
 import sys
@@ -119,7 +120,10 @@ def call(
         hint = f"; did you mean '{where}.{match}'?" if match else ""
         raise InputError(f"{where}.{key}: {name} has no such parameter{hint}")
     refused = REFUSED_BY_LIBRARIES if name.startswith(("keras.", "optuna.")) else REFUSED
-    checked = function if inspect.isclass(function) else _checked(function)
+    written = {f"{where}.{key}": key for key in arguments} | {
+        key: one for one, key in (known_as or {}).items()
+    }
+    checked = function if inspect.isclass(function) else _checked(function, written, {**arguments, **given})
     try:
         return checked(**arguments, **given)
     except ValidationError as error:
@@ -291,8 +295,35 @@ def _invalid(error: ValidationError, where: str, known_as: Mapping[str, str]) ->
     return f"{key}: {first['msg'][:1].lower()}{first['msg'][1:]}; got {first['input']!r:.200}"
 
 
-def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    return validate_call(config=ConfigDict(arbitrary_types_allowed=True))(function)
+def _checked(
+    function: Callable[..., Any], written: Mapping[str, str], arguments: Mapping[str, Any]
+) -> Callable[..., Any]:
+    """Return a function that gets what its annotations say, and no number for a true or a false.
+
+    `written` are the config keys of those arguments that have one.
+    """
+
+    @functools.wraps(function)
+    def exactly(*args: Any, **kwargs: Any) -> Any:
+        received = signature.bind(*args, **kwargs).arguments
+        for key, name in written.items():
+            if _is_counted(arguments.get(name), received.get(name)):
+                raise InputError(f"{key}: expected a number; got {_shown(arguments[name]).lower()}")
+        return function(*args, **kwargs)
+
+    signature = inspect.signature(function)
+    return validate_call(config=ConfigDict(arbitrary_types_allowed=True))(exactly)
+
+
+def _is_counted(value: Any, received: Any) -> bool:
+    """Tell whether validation has made a number of true or false, at any depth."""
+    if isinstance(value, bool):
+        return isinstance(received, int | float) and not isinstance(received, bool)
+    if isinstance(value, list | tuple) and isinstance(received, list | tuple):
+        return any(map(_is_counted, value, received))
+    if isinstance(value, Mapping) and isinstance(received, Mapping):
+        return any(_is_counted(part, received.get(key)) for key, part in value.items())
+    return False
 
 
 def _unknown_arguments(

@@ -1,0 +1,168 @@
+"""Composes the corners of a search space, and says of one that cannot be what would be written instead."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+from runback.errors import InputError
+from runback.sweeping.changed_text import refuse_changed_text
+from runback.sweeping.hydra_internals import UNKNOWN_KEY, UNKNOWN_OVERRIDE, WRONG_VALUE
+from runback.sweeping.space.search_space import Parameter, Space, several
+from runback.sweeping.trials.hydra_job import Composer, app_config
+from runback.system.config.flattening import flatten
+from runback.system.text.listing import listed
+
+SHOWN = 5
+"""Choices that a message lists."""
+
+
+def composed_corners(composer: Composer, searched: Space) -> list[DictConfig]:
+    """Return the configs of the corners of a search space.
+
+    Errors: InputError for a fixed value that was meant to be several, a key that some choices lack, fractions
+    of a whole number, and a number that becomes another text; Hydra's own for what else it does not accept.
+    """
+    _refuse_lists(composer, searched)
+    try:
+        return [_composed(composer, searched.overrides(values)) for values in searched.corner_values()]
+    except HydraException as error:
+        _refuse_lacking(composer, searched)
+        wrong = WRONG_VALUE.search(_full_text(error))
+        advice = wrong and whole_numbers(searched, f"{wrong[1].lstrip('+')}: {wrong[2]}")
+        if advice:
+            raise InputError(f"search space of {advice}") from error
+        raise
+
+
+def _composed(composer: Composer, overrides: list[str]) -> DictConfig:
+    config = composer.compose(0, overrides)
+    refuse_changed_text(overrides, config)
+    return config
+
+
+def whole_numbers(searched: Space, reason: str) -> str | None:
+    """Return what to write where a reason refuses a fraction of a parameter; None: it says something else.
+
+    A reason begins with the key that it is about, and a colon.
+    """
+    key, _, refusal = reason.partition(": ")
+    for parameter in searched.parameters if "integer" in refusal.lower() else ():
+        if parameter.name == key and isinstance(parameter.distribution, FloatDistribution):
+            return f"{key}: it takes whole numbers only: write {_whole(parameter.distribution)}"
+    return None
+
+
+def fractions_of_whole_numbers(composer: Composer, searched: Space) -> Iterator[str]:
+    """List, a line each, the ranges of fractions whose value in the config is a whole number."""
+    axes = [(p.name, p.distribution) for p in searched.parameters]
+    whole = {name: axis for name, axis in axes if isinstance(axis, FloatDistribution) and _is_between(axis)}
+    values = _values(composer, [*_groups(composer, searched)]) if whole else {}
+    for name, axis in whole.items():
+        if type(values.get(name)) is int:
+            yield (
+                f"{name} is searched over fractions, and is a whole number in the config, {values[name]}; "
+                f"to search whole numbers write {_whole(axis)}"
+            )
+
+
+def _is_between(axis: FloatDistribution) -> bool:
+    """Tell whether a range has all fractions between two whole numbers."""
+    return axis.step is None and axis.low.is_integer() and axis.high.is_integer()
+
+
+def _whole(axis: FloatDistribution) -> str:
+    """Write the whole numbers of a range of fractions."""
+    low, high = math.ceil(axis.low), math.floor(axis.high)
+    if axis.step is not None:
+        return f"range({low}, {high + 1})"
+    interval = f"int(interval({low}, {high}))"
+    return f"tag(log, {interval})" if axis.log else f"{interval} or range({low}, {high + 1})"
+
+
+def _refuse_lists(composer: Composer, searched: Space) -> None:
+    """Refuse a list or a mapping where the config has one value: several were meant to be searched."""
+    parser = OverridesParser.create()
+    fixed = {one: parser.parse_override(one) for one in searched.fixed}
+    lists = {one: override for one, override in fixed.items() if isinstance(override.value(), list | dict)}
+    if not lists:
+        return
+    others = [one for one in fixed if one not in lists]
+    values = _values(composer, [*others, *_groups(composer, searched)])
+    for one, override in lists.items():
+        key, value = override.get_key_element(), override.value()
+        if key in values and not isinstance(values[key], list) and values[key] not in (None, "???"):
+            same = f"{one} is one value, the same in each trial"
+            raise InputError(f"search space of {key}: {same}; {several(key, value)}")
+
+
+def _values(composer: Composer, overrides: list[str]) -> dict[str, Any]:
+    """Return the values of a config by dotted key, and the choice of each group; none if it cannot be.
+
+    References are as they are written.
+    """
+    try:
+        config = composer.compose(0, overrides)
+    except (HydraException, OmegaConfBaseException):
+        return {}
+    values = dict(flatten(OmegaConf.to_container(app_config(config))))
+    return {**values, **config.hydra.runtime.choices}
+
+
+def _groups(composer: Composer, searched: Space) -> Iterator[str]:
+    """List an override for the first choice of each config group that is searched."""
+    for parameter in _searched_groups(composer, searched):
+        yield parameter.override(parameter.corners()[0])
+
+
+def _searched_groups(composer: Composer, searched: Space) -> Iterator[Parameter]:
+    for parameter in searched.parameters:
+        is_choice = isinstance(parameter.distribution, CategoricalDistribution)
+        if is_choice and parameter.name.partition("@")[0] in composer.groups:
+            yield parameter
+
+
+def _refuse_lacking(composer: Composer, searched: Space) -> None:
+    """Refuse a key that some choices of a group accept, and others do not."""
+    groups = list(_searched_groups(composer, searched))
+    chosen = {group.name for group in groups}
+    fixed = [one for one in searched.fixed if one.partition("=")[0].lstrip("+") in composer.groups]
+    single = [one for one in searched.fixed if one not in fixed]
+    single += [p.override(p.corners()[0]) for p in searched.parameters if p.name not in chosen]
+    for group in groups:
+        choices = [group.override(choice) for choice in group.corners()]
+        for one in single:
+            lacking = [choice for choice in choices if _is_unknown(composer, [*fixed, choice, one])]
+            having = [choice for choice in choices if choice not in lacking]
+            if having and lacking:
+                raise InputError(_lacking(one.partition("=")[0], group.name, having, lacking))
+
+
+def _lacking(key: str, group: str, having: list[str], lacking: list[str]) -> str:
+    names = ",".join(choice.partition("=")[2] for choice in having)
+    return (
+        f"search space of {key}: there is no such key with {listed(lacking, SHOWN)}; search it in a sweep of "
+        f"its own with {group}={names}, or add it to the files that lack it"
+    )
+
+
+def _is_unknown(composer: Composer, overrides: list[str]) -> bool:
+    """Tell whether a config lacks a key that one of these overrides gives a value."""
+    try:
+        composer.compose(0, overrides)
+    except HydraException as error:
+        text = _full_text(error)
+        return bool(UNKNOWN_OVERRIDE.search(text) or UNKNOWN_KEY.search(text))
+    except OmegaConfBaseException:
+        return False
+    return False
+
+
+def _full_text(error: HydraException) -> str:
+    """Return what Hydra says, and what OmegaConf said to it."""
+    return f"{error}\n{error.__cause__ or ''}"

@@ -1,0 +1,37 @@
+from dataclasses import dataclass
+
+import pytest
+from omegaconf import OmegaConf
+
+from runback.errors import InputError
+from runback.sweeping.changed_text import refuse_changed_text
+
+
+@dataclass
+class Schema:
+    name: str = "x"
+    count: int = 1
+
+
+@pytest.mark.parametrize("written", ["1e3", "1_000", "true", "1.50", "0x", "+7", "-0"])
+def test_a_text_that_would_be_another_one_is_refused(written):
+    config = OmegaConf.merge(OmegaConf.structured(Schema), {"name": _read(written)})
+    if config.name == written:
+        refuse_changed_text([f"name={written}"], config)
+        return
+    with pytest.raises(InputError, match="quote it") as caught:
+        refuse_changed_text([f"name={written}"], config)
+    assert f"\"name='{written}'\"" in str(caught.value)
+
+
+@pytest.mark.parametrize("override", ["name=7", "name=1.5", "name='1e3'", "count=1_0", "~name", "other=1e3"])
+def test_what_keeps_its_text_is_accepted(override):
+    config = OmegaConf.structured(Schema)
+    config.name = {"name=7": "7", "name=1.5": "1.5"}.get(override, "1e3")
+    refuse_changed_text([override], config)
+
+
+def _read(written):
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return OverridesParser.create().parse_override(f"name={written}").value()
