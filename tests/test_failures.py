@@ -204,7 +204,8 @@ def test_a_failure_has_its_kind_its_retries_and_its_run(swept, number):
     assert trial.user_attrs["failure"].startswith(f"{kind}: ")
     assert reason in trial.user_attrs["failure"]
     assert trial.user_attrs.get("attempts", {}) == attempts
-    assert trial.state == (TrialState.PRUNED if kind == "out_of_memory" else TrialState.FAIL)
+    is_bad = kind in ("input", "out_of_memory")
+    assert trial.state == (TrialState.PRUNED if is_bad else TrialState.FAIL)
     assert printed.count(f"trial {number:>3}  {kind}: ") == sum(attempts.values())  # each try again is shown
     assert printed.count(f"trial {number:>3}  failed  {kind}: ") == 1
     [run] = runs_of(project, number)

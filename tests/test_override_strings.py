@@ -24,8 +24,8 @@ from runback.sweeping.trials.engines.engine import Ended
 from runback.sweeping.trials.exception_report import failed
 from runback.sweeping.trials.trial import Trial
 
-FEW, MANY = 60, 2000
-"""Strings in the suite for each command, and in the slow test for both."""
+FEW, MANY, REAL = 30, 700, 20
+"""Strings for each command: in the suite, in the slow test, and with real trainings."""
 
 TINY = ("data=synthetic", "model.widths=[2,2]", "model.dense_width=4", "training.epochs=1")
 
@@ -267,3 +267,35 @@ def test_any_of_many_overrides_is_done_or_refused_in_a_line(here, command):
         is_refused_in_a_line_or_accepted(here, [*COMMANDS[command], override])
 
     one()
+
+
+def sample(count: int) -> list[str]:
+    """Return strings that look like overrides."""
+    found: dict[str, None] = {}
+
+    @strings(3 * count)
+    def one(override: str) -> None:
+        if "=" in override:
+            found[override] = None
+
+    one()
+    return list(found)[:count]
+
+
+@pytest.mark.parametrize("command", ["train", pytest.param("sweep", marks=pytest.mark.slow)])
+def test_a_real_command_with_any_override_is_done_or_refused_in_a_line(project, command):
+    project.own_sweeps(tiny=SWEEP)
+    overrides = sample(REAL)
+    own = {
+        "train": lambda number: ["train", *TINY],
+        "sweep": lambda number: ["sweep", "tiny", f"hydra.sweeper.name=s{number}"],
+    }
+    results = project.run_many(*([*own[command](n), one] for n, one in enumerate(overrides)))
+    for override, (code, _, err) in zip(overrides, results, strict=True):
+        assert code in (0, 2), (override, err)
+        assert "Traceback" not in err, override
+        assert code == 0 or err.count("\n") == 1, (override, err)
+    trained = [run for run in project.runs() if run.data.tags["runback.kind"] != "sweep"]
+    assert {run.info.status for run in project.runs()} <= {"FINISHED"}
+    assert len(trained) == sum(code == 0 for code, _, _ in results)
+    assert trained

@@ -162,9 +162,33 @@ def _optimizer(
 
     schedule = _schedule(spec, n_train, declared, epochs, learning_rate)
     knobs = {key: value for key, value in spec.config["optimizer"].items() if key != "learning_rate"}
-    optimizer = targets.build(knobs, where="optimizer", declared=declared, learning_rate=schedule)
+    optimizer, other = (
+        targets.build(knobs, where="optimizer", declared=declared, learning_rate=schedule) for _ in range(2)
+    )
     _require(optimizer, keras.optimizers.Optimizer, "optimizer")
+    _take_step(other, knobs)
     return optimizer  # type: ignore[no-any-return]
+
+
+def _take_step(optimizer: "keras.optimizers.Optimizer", knobs: Mapping[str, Any]) -> None:
+    """Refuse an optimizer that cannot compute with its knobs: Keras takes any, and fails in the first step.
+
+    The optimizer is of no use afterwards.
+    """
+    import keras
+    import tensorflow
+
+    variable = keras.Variable(keras.ops.ones((2, 2)))
+    try:
+        optimizer.apply([keras.ops.ones((2, 2))], [variable])
+    except (*targets.REFUSED_BY_LIBRARIES, tensorflow.errors.OpError) as error:
+        texts = [key for key, value in knobs.items() if isinstance(value, str) and key != targets.TARGET]
+        if texts:
+            raise InputError(
+                f"optimizer.{texts[0]}: expected a number; got {knobs[texts[0]]!r:.80}"
+            ) from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"optimizer: {knobs[targets.TARGET]} cannot take a step: {reason}") from error
 
 
 def _fine_tuning(

@@ -44,7 +44,7 @@ class SweeperSettings:
     deterministic: bool = False
     """Propose and prune trial k by what trials up to k - n_workers came to: never by which one was faster."""
     extend: bool = False
-    """Go on with a study although ranges of the search space have become wider."""
+    """Go on with a study although ranges of the search space have become wider, or choices more."""
     seed: int = 0
     """Seeds the sampler."""
     sampler: Any = None

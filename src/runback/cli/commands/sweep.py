@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--new", action="store_true", help="a fresh study: NAME-2, then NAME-3, ...")
     parser.add_argument(
-        "--extend", action="store_true", help="go on although ranges of the search space have become wider"
+        "--extend", action="store_true", help="go on although ranges have become wider, or choices more"
     )
     options = parser.parse_intermixed_args(argv)
     layout = Layout(project_root())

@@ -38,7 +38,7 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 def open_study(folder: Path, name: str, search: Search, *, extend: bool = False) -> Study:
     """Create the study, or continue it; one process at a time (see `tracking.lock`).
 
-    With `extend`, ranges may have become wider since.
+    With `extend`, ranges may have become wider since, and choices more.
 
     Errors: StoreError where the database is locked or no database; InputError where the study on disk
     searches something else: its results would not compare.
