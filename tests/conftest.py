@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -100,16 +101,20 @@ class Project:
 
     def study(self, name: str):
         """Return a sweep's study; None where it has none yet."""
-        from runback.errors import InputError
         from runback.sweeping.study.study_store import read_study
 
         folder = self.folder / "mlruns" / "sweeps" / name
-        try:
-            return read_study(folder, name) if (folder / "study.db").exists() else None
-        except InputError as error:
-            if "holds no sweep" in str(error):  # it was only just made
-                return None
-            raise
+        return read_study(folder, name) if self._has_study(folder / "study.db") else None
+
+    @staticmethod
+    def _has_study(database: Path) -> bool:
+        """Tell whether a database has been made, and its study; Optuna would make it too."""
+        with (
+            contextlib.suppress(sqlite3.Error),
+            contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection,
+        ):
+            return connection.execute("SELECT 1 FROM study_directions").fetchone() is not None
+        return False
 
     @staticmethod
     def processes(group: int) -> list[psutil.Process]:

@@ -13,6 +13,7 @@ APP = """
 import importlib, os, signal
 
 import hydra
+from runback.sweeping import report
 
 
 def kill_at(point):
@@ -33,6 +34,7 @@ def kill_at(point):
 def app(cfg):
     if cfg.x < cfg.bad_below:
         raise ValueError("too small")
+    report(cfg.x, 1)
     return float("nan") if cfg.x < cfg.nan_below else cfg.x
 
 
@@ -133,7 +135,7 @@ def test_the_end_of_a_killed_sweep_is_written_by_the_next_one(point, app):
 WITHOUT_RESULT = {
     "diverged": (["nan_below=2"], "5 failed (5 diverged)"),
     "failed": (["bad_below=2"], None),
-    "pruned and diverged": (["nan_below=2", "hydra.sweeper.n_trials=2"], "2 failed (2 diverged)"),
+    "pruned": (["hydra/sweeper/pruner=threshold", "hydra.sweeper.pruner.lower=2"], "5 pruned"),
 }
 
 

@@ -241,3 +241,25 @@ def test_what_is_no_file_is_left_alone(tmp_path):
     for name in ("pipe", "link", "none"):
         trial_output.tidy(tmp_path / name)
     assert (tmp_path / "else").read_text() == SECRET
+
+
+ON_A_FULL_DISK = """
+import os, sys
+from runback.sweeping.trials import trial_output
+
+log = sys.argv[1]
+trial_output._print_to(os.open("/dev/full", os.O_WRONLY))
+for number in range(1000):
+    print("line", number)
+print("an error", file=sys.stderr)
+os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT), 1)  # there is room again
+print("the end")
+trial_output.close_streams()
+"""
+
+
+def test_a_full_disk_ends_no_trial_and_what_it_did_not_take_is_counted(tmp_path):
+    log = tmp_path / "output.log"
+    subprocess.run([sys.executable, "-c", ON_A_FULL_DISK, str(log)], check=True)
+    lost = sum(len(f"line {number}\n") for number in range(1000))
+    assert log.read_text() == f"... {lost} bytes could not be written ...\nthe end\n"

@@ -1,4 +1,5 @@
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -97,6 +98,22 @@ def test_what_libraries_close_stays_open(monkeypatch):
         sys.stderr.close()
         sys.stderr.write("more")
     assert stream.getvalue() == "more"
+
+
+def test_what_is_logged_outlasts_its_stream_too(monkeypatch):
+    gone, told = Failing(*[BrokenPipeError(32, "Broken pipe")] * 9), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", gone)
+    monkeypatch.setattr(sys, "stderr", told)
+    handler = logging.StreamHandler(gone)
+    logging.getLogger().addHandler(handler)
+    try:
+        with lasting_output():
+            logging.getLogger("an app").warning("once")
+            logging.getLogger("an app").warning("twice")
+        assert handler.stream is gone
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert told.getvalue() == "runback: stdout takes no more (Broken pipe); the work goes on without it\n"
 
 
 IN_A_PROCESS = """

@@ -2,10 +2,11 @@
 
 import contextlib
 import errno
+import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
 
 from runback.system.text.escape import for_terminal
@@ -146,12 +147,14 @@ def lasting_output(*, is_work: bool = True, is_result: bool = False) -> Iterator
     out.told_on, out.is_work = err, is_work
     err.told_on = None if is_result else out
     sys.stdout, sys.stderr = out, err  # type: ignore[assignment]
+    _log_to({id(before[0]): out, id(before[1]): err})
     try:
         yield
     finally:
         out.let_go()
         err.let_go()
         sys.stdout, sys.stderr = before
+        _log_to({id(out): before[0], id(err): before[1]})
 
 
 def output_troubles() -> list[str]:
@@ -159,6 +162,13 @@ def output_troubles() -> list[str]:
     streams = {"stdout": sys.stdout, "stderr": sys.stderr}
     troubles = {name: getattr(stream, "trouble", None) for name, stream in streams.items()}
     return [f"{name} took no more: {trouble}" for name, trouble in troubles.items() if trouble is not None]
+
+
+def _log_to(streams: Mapping[int, Any]) -> None:
+    """Let the handlers that have been set up, as Hydra does, log to other streams, by the old ones' `id`."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and id(handler.stream) in streams:
+            handler.setStream(streams[id(handler.stream)])
 
 
 def _open_closed() -> None:
