@@ -7,9 +7,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hydra_plugins.runback_sweeper.config import register
+from runback.sweeping.hydra_internals import config_errors, report_in_one_line
 from runback.sweeping.sweep_settings import SweeperSettings
 
 register()
+report_in_one_line()
 
 
 class RunbackSweeper(Sweeper):
@@ -30,11 +32,12 @@ class RunbackSweeper(Sweeper):
         from runback.sweeping.task import Task
         from runback.tracking.layout import Layout, project_root
 
-        sweep(
-            self._settings,
-            loader=self._context.config_loader,
-            task=Task.of(self._task_function),
-            config=self._config,
-            arguments=arguments,
-            layout=None if self._settings.experiment is None else Layout(project_root()),
-        )
+        with config_errors():
+            sweep(
+                self._settings,
+                loader=self._context.config_loader,
+                task=Task.of(self._task_function),
+                config=self._config,
+                arguments=arguments,
+                layout=None if self._settings.experiment is None else Layout(project_root()),
+            )

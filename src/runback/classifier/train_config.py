@@ -11,6 +11,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from runback.errors import InputError
 from runback.runs.objectives import OBJECTIVES
 from runback.system.config import targets
+from runback.system.config.flattening import flatten
 from runback.system.config.written_config import WrittenConfig, resolved, written
 from runback.tracking.layout import Layout
 
@@ -94,6 +95,13 @@ class TrainingConfig:
         return _names(self.direction, "training.direction")
 
 
+def _refuse_unset(config: Mapping[str, Any]) -> None:
+    """Refuse a run-level key without a value; a part's own are refused when that is built."""
+    for key, value in flatten({key: config.get(key) for key in ("seed", "training", "tracking")}):
+        if value == MISSING:
+            raise InputError(f"{key} must be set: it has no default")
+
+
 def _names(value: Any, key: str) -> list[str]:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
@@ -162,6 +170,7 @@ class TrainingSpec:
         Errors: InputError for what cannot be resolved, and for values that a `TrainingConfig` cannot have.
         """
         config = resolved(cfg)
+        _refuse_unset(config)
         options: TrainingConfig = OmegaConf.to_object(cfg.training)  # type: ignore[assignment]
         threads = share if options.threads is None else options.threads
         composed = written(cfg)
