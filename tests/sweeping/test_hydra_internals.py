@@ -19,12 +19,13 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
-from hydra.core.utils import run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from runback.errors import InputError
 from runback.sweeping import hydra_internals
 from runback.sweeping.hydra_internals import (
     FileConfigSource,
@@ -32,6 +33,7 @@ from runback.sweeping.hydra_internals import (
     enter_state,
     global_state,
     reading_once,
+    report_in_one_line,
 )
 
 CONFIG = """
@@ -186,3 +188,24 @@ def test_hydra_has_no_further_flag_than_runback_refuses_or_takes() -> None:
     }
     parser = hydra._internal.utils.get_args_parser()
     assert {flag for action in parser._actions for flag in action.option_strings} == taken | left_out
+
+
+def test_hydra_reports_errors_by_the_function_that_is_replaced() -> None:
+    report_in_one_line()
+    report = hydra._internal.utils.run_and_report.__wrapped__
+    assert "sys.exit(1)" in inspect.getsource(report)
+    assert "run_and_report(" in inspect.getsource(hydra._internal.utils._run_hydra)
+    report_in_one_line()
+    assert hydra._internal.utils.run_and_report.__wrapped__ is report, (
+        "it is replaced once, however often Hydra starts"
+    )
+
+
+def test_a_job_keeps_what_it_raised_by_the_name_that_is_read() -> None:
+    job = JobReturn(overrides=[])
+    job.return_value = InputError("no")
+    job.status = JobStatus.FAILED
+    assert isinstance(job._return_value, InputError)
+    report_in_one_line()
+    with pytest.raises(InputError):
+        _ = job.return_value

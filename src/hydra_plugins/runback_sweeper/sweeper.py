@@ -7,9 +7,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hydra_plugins.runback_sweeper.config import register
+from runback.sweeping.hydra_internals import config_errors, report_in_one_line
 from runback.sweeping.sweep_settings import SweeperSettings
 
 register()
+report_in_one_line()
 
 
 class RunbackSweeper(Sweeper):
@@ -31,7 +33,7 @@ class RunbackSweeper(Sweeper):
         from runback.system.text.lasting_output import lasting_output
         from runback.tracking.layout import Layout, project_root
 
-        with lasting_output():
+        with lasting_output(), config_errors():
             sweep(
                 self._settings,
                 loader=self._context.config_loader,

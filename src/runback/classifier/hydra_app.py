@@ -1,6 +1,7 @@
 """Runs a task under Hydra, and says in one line what is wrong with an override."""
 
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -37,6 +38,7 @@ from runback.sweeping.hydra_internals import (
     WRONG_VALUE,
 )
 from runback.sweeping.task import Task
+from runback.system.config.config_error import config_error, without_parser
 from runback.system.config.flattening import flatten
 from runback.system.config.override_error import override_error
 from runback.system.config.written_config import keep_composed
@@ -83,8 +85,12 @@ def run(
             main()
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(_one_line(error, root) + _advice(error, overrides)) from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(_unreadable(error, root)) from error
+        except UnicodeDecodeError as error:
+            raise InputError(_no_text(root)) from error
+        except (yaml.YAMLError, RecursionError) as error:
+            raise InputError(config_error(error)) from error
+        except SystemExit as end:  # Hydra has said why
+            raise SystemExit(2 if end.code else 0) from None
         except (*RAISES, OSError) as error:
             # A single job's are in `raised`: this is Hydra itself, at composing or making the run's folder.
             if _is_of_sweep(error):
@@ -198,15 +204,18 @@ def _one_line(error: Exception, root: Path) -> str:
     if match := UNKNOWN_KEY.search(text):
         return _unknown_key(match[1], root)
     if match := WRONG_VALUE.search(text):
-        return f"{match[1].lstrip('+')}: {match[2][:1].lower()}{match[2][1:]}"
+        return f"{match[1].lstrip('+')}: {without_parser(match[2][:1].lower() + match[2][1:])}"
     if match := SEVERAL_VALUES.search(text):
         return (
             f"'{match[1]}' has several values: add --multirun to sweep over them, or write [a,b] for a list"
         )
     if match := MISSING_VALUE.search(text):
         return f"{match[1]} must be set: it has no default"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return "; ".join(dict.fromkeys(lines[:2]))
+    if isinstance(error, OSError) and error.strerror:
+        named = str(error.filename)
+        named = Path(named).name if error.errno == errno.ENAMETOOLONG else named
+        return f"{error.strerror}: {named!a:.300}"
+    return config_error(error)
 
 
 def _advice(error: Exception, overrides: list[str]) -> str:
@@ -264,11 +273,8 @@ def _composes(override: str, root: Path) -> bool:
     return True
 
 
-def _unreadable(error: yaml.YAMLError | UnicodeDecodeError, root: Path) -> str:
-    """Say which config file is no YAML, and where."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        return f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: no YAML: {error.problem}"
+def _no_text(root: Path) -> str:
+    """Say which config file is no text."""
     files = [file for folder in ("conf", "sweeps") for file in sorted((root / folder).rglob("*.yaml"))]
     named = next((str(file) for file in files if not _is_text(file)), "a config file")
     return f"{named} is no text in UTF-8"

@@ -12,6 +12,7 @@ from runback.classifier.data_path import with_absolute_path
 from runback.errors import InputError
 from runback.runs.objectives import OBJECTIVES
 from runback.system.config import targets
+from runback.system.config.flattening import flatten
 from runback.system.config.written_config import WrittenConfig, resolved, written
 from runback.tracking.layout import Layout
 
@@ -116,6 +117,16 @@ class TrainingConfig:
         return _names(self.direction, "training.direction")
 
 
+def _refuse_unset(config: Mapping[str, Any]) -> None:
+    """Refuse a run-level key that is missing or has no value; a part's own are refused when that is built."""
+    deleted = [key.name for key in fields(TrainConfig) if key.name not in config]
+    if deleted:
+        raise InputError(f"{deleted[0]} must be set: every training needs it")
+    for key, value in flatten({key: config.get(key) for key in ("seed", "training", "tracking")}):
+        if value == MISSING:
+            raise InputError(f"{key} must be set: it has no default")
+
+
 def _names(value: Any, key: str) -> list[str]:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
@@ -187,9 +198,7 @@ class TrainingSpec:
         """
         cfg = with_absolute_path(cfg, layout.root)
         config = resolved(cfg)
-        deleted = [key.name for key in fields(TrainConfig) if key.name not in config]
-        if deleted:
-            raise InputError(f"{deleted[0]} must be set: every training needs it")
+        _refuse_unset(config)
         options: TrainingConfig = OmegaConf.to_object(cfg.training)  # type: ignore[assignment]
         threads = share if options.threads is None else options.threads
         composed = written(cfg)

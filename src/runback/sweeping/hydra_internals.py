@@ -3,10 +3,17 @@
 tests/sweeping/test_hydra_internals.py has a test for each, which fails when Hydra changes it.
 """
 
+import contextlib
 import copy
+import functools
+import os
 import re
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
+import yaml
+from hydra._internal import utils
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.core_plugins.file_config_source import FileConfigSource as FileConfigSource
@@ -14,10 +21,18 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
-from hydra.core.utils import run_job, setup_globals
+from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+
+from runback.errors import InputError, RunbackError
+from runback.sweeping.sweep_settings import SweeperSettings
+from runback.system.config.config_error import config_error
+from runback.system.secrecy import redacted
+from runback.system.text.terminal import say
 
 UNKNOWN_CHOICE = re.compile(r"Could not find '([^']*)/([^'/]*)'")
 """Group and name of a choice that no file has."""
@@ -40,6 +55,63 @@ MISSING_VALUE = re.compile(r"Missing mandatory value: (\S+)")
 
 RAISES = (AssertionError, AttributeError, ImportError, LookupError, RecursionError, TypeError, ValueError)
 """Python's own exceptions, by which Hydra and OmegaConf end over odd overrides."""
+
+
+def report_in_one_line() -> None:
+    """Let every Hydra app end of an error of runback's with one line and its exit code, not with a traceback.
+
+    `HYDRA_FULL_ERROR=1` brings Hydra's own report back.
+    """
+    hydra_utils: Any = utils
+    job_return: Any = JobReturn
+    report, value = hydra_utils.run_and_report, job_return.return_value
+    if hasattr(report, "__wrapped__"):  # Hydra imports its plugins again at each start
+        return
+
+    @functools.wraps(report)
+    def run_and_report(function: Callable[[], Any]) -> Any:
+        return report(functools.partial(_in_one_line, function))
+
+    def return_value(job: Any) -> Any:
+        error = job._return_value
+        if _wants_all():
+            return value.fget(job)
+        if isinstance(error, RunbackError):
+            raise error  # Hydra would print the overrides first
+        if (
+            isinstance(error, InterpolationResolutionError)
+            and job.hydra_cfg.hydra.sweeper._target_ == SweeperSettings._target_
+        ):
+            raise InputError(config_error(error)) from error
+        return value.fget(job)
+
+    hydra_utils.run_and_report = run_and_report
+    job_return.return_value = property(return_value, value.fset)
+
+
+def _in_one_line(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except RunbackError as error:
+        if _wants_all():
+            raise
+        say(redacted(" ".join(str(error).split())), stream=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _wants_all() -> bool:
+    return os.environ.get("HYDRA_FULL_ERROR", "").lower() in ("1", "true")
+
+
+@contextlib.contextmanager
+def config_errors() -> Iterator[None]:
+    """Turn what Hydra and OmegaConf raise for a config in this block into InputError."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, RecursionError) as error:
+        if _wants_all():
+            raise
+        raise InputError(config_error(error)) from error
 
 
 class ReadOnce(ConfigRepository):

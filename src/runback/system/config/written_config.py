@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runback.errors import InputError
 from runback.system.config import interpolation
+from runback.system.config.config_error import config_error
 from runback.system.secrecy import config_secrets as secrets
 from runback.system.secrecy import remember, secret_key, secret_variable
 from runback.system.secrecy.secret_values import spare
@@ -39,7 +40,7 @@ def written(cfg: DictConfig) -> WrittenConfig:
     try:
         tree, reads = interpolation.resolved(cfg)
     except OmegaConfBaseException as error:
-        raise _unresolvable(error) from error
+        raise InputError(config_error(error)) from error
     spare(_keys(tree))
     _remember_read(reads)
     shown, left_out = secrets.masked(tree)
@@ -51,7 +52,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     try:
         return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
-        raise _unresolvable(error) from error
+        raise InputError(config_error(error)) from error
 
 
 def unresolved(cfg: DictConfig) -> dict[str, Any]:
@@ -114,9 +115,3 @@ def _remember_read(reads: Mapping[str, Sequence[str]]) -> None:
             value = os.environ.get(name, "")
             if secret_key(key) or secret_variable(name) or password_in(value):
                 remember(value)
-
-
-def _unresolvable(error: OmegaConfBaseException) -> InputError:
-    key = getattr(error, "full_key", None)
-    message = str(error).splitlines()[0].replace("Environment variable", "environment variable")
-    return InputError(f"{message} (for {key})" if key else message)
