@@ -108,3 +108,10 @@ def test_a_file_of_weights_is_a_path_and_a_word_is_none(tmp_path, monkeypatch):
     assert (changed.model.weights, changed.data.path) == (f"{tmp_path}/a.weights.h5", f"{tmp_path}/b")
     word = OmegaConf.create({"model": {"weights": "imagenet"}, "data": {}})
     assert with_absolute_path(word, tmp_path) is word
+
+
+def test_a_part_without_a_path_stays_as_it_is(tmp_path):
+    for text in ("data: {n: 1}", "data: ${nope}", "data: {path: ???}", "data: null", "seed: 1"):
+        config = OmegaConf.create(text)
+        OmegaConf.set_struct(config, True)
+        assert with_absolute_path(config, tmp_path) is config

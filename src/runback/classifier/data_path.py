@@ -30,8 +30,10 @@ def with_absolute_path(cfg: DictConfig, root: Path) -> DictConfig:
     changed = cfg
     for key in KEYS:
         group, _, name = key.partition(".")
-        part = cfg.get(group)
-        if not isinstance(part, DictConfig) or OmegaConf.is_interpolation(part, name):
+        part = None if group not in list(cfg) or OmegaConf.is_interpolation(cfg, group) else cfg[group]
+        if not isinstance(part, DictConfig) or name not in list(part):
+            continue
+        if OmegaConf.is_interpolation(part, name) or OmegaConf.is_missing(part, name):
             continue
         path = part.get(name)
         if path == "":
