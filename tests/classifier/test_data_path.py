@@ -111,7 +111,7 @@ def test_a_file_of_weights_is_a_path_and_a_word_is_none(tmp_path, monkeypatch):
 
 
 def test_a_part_without_a_path_stays_as_it_is(tmp_path):
-    for text in ("data: {n: 1}", "data: ${nope}", "data: {path: ???}", "data: null", "seed: 1"):
+    for text in ("data: {n: 1}", "data: ${nope}", "data: {path: '???'}", "data: null", "seed: 1"):
         config = OmegaConf.create(text)
         OmegaConf.set_struct(config, True)
         assert with_absolute_path(config, tmp_path) is config
