@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import FloatDistribution
 
 from runback.errors import InputError
 from runback.sweeping.changed_text import refuse_changed_text
@@ -121,9 +121,11 @@ def _groups(composer: Composer, searched: Space) -> Iterator[str]:
 
 
 def _searched_groups(composer: Composer, searched: Space) -> Iterator[Parameter]:
+    """List what may be a config group: one of the config's own, or a name without dots that takes names."""
     for parameter in searched.parameters:
-        is_choice = isinstance(parameter.distribution, CategoricalDistribution)
-        if is_choice and parameter.name.partition("@")[0] in composer.groups:
+        choices = getattr(parameter.distribution, "choices", ())
+        is_named = choices and "." not in parameter.name and all(isinstance(one, str) for one in choices)
+        if is_named or (choices and parameter.name.partition("@")[0] in composer.groups):
             yield parameter
 
 

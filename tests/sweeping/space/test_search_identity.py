@@ -101,6 +101,14 @@ def test_a_choice_of_another_type_is_another_choice(tmp_path):
             open_study(tmp_path, "s", other(kind=kind), extend=True)
 
 
+def test_what_cannot_be_extended_is_told_what_can(tmp_path):
+    open_study(tmp_path, "s", search())
+    with pytest.raises(
+        InputError, match=r"kind a/b, now a/c; --extend takes wider ranges and more choices only"
+    ):
+        open_study(tmp_path, "s", other(kind="choice(a, c)"), extend=True)
+
+
 def test_trials_keep_their_choices_when_more_are_added_in_another_order(tmp_path):
     few, more = other(kind="choice(a, b)"), other(kind="choice(c, b, 1, a)")
     study = open_study(tmp_path, "s", few)

@@ -2,6 +2,9 @@ import math
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from runback.errors import InputError
@@ -68,6 +71,34 @@ def test_choices_that_python_takes_for_equal_are_each_tried(choices, overrides):
     axis = space.distributions["x"]
     tried = [axis.to_external_repr(axis.to_internal_repr(choice)) for choice in axis.choices]
     assert [space.overrides({"x": choice})[0] for choice in tried] == overrides
+
+
+@settings(max_examples=200, deadline=None, database=None, derandomize=True)
+@given(
+    st.lists(
+        st.one_of(
+            st.none(),
+            st.booleans(),
+            st.sampled_from([0, 1, 2, 0.0, -0.0, 1.0, 1e-05, 1e22, "1", "true", "null", "", "a b", "${x}"]),
+            st.integers(),
+            st.floats(allow_nan=False),
+            st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=8),
+        ),
+        min_size=2,
+        max_size=6,
+        unique_by=quoted,
+    )
+)
+def test_each_choice_keeps_its_type_and_its_text(values):
+    space = parse(None, [f"x={','.join(map(quoted, values))}"], None)
+    axis = space.distributions["x"]
+    proposed = [axis.to_external_repr(axis.to_internal_repr(choice)) for choice in axis.choices]
+    parser = OverridesParser.create()
+    reached = []
+    for choice in proposed:
+        value = parser.parse_override(space.overrides({"x": choice})[0]).value()
+        reached.append(value.text if isinstance(value, QuotedString) else value)
+    assert [(type(one), repr(one)) for one in reached] == [(type(one), repr(one)) for one in values]
 
 
 @pytest.mark.parametrize("text", ["range(0, 1, 0.1)", "range(0.05, 0.5, 0.05)", "range(-0.3, 0.4, 0.1)"])

@@ -73,7 +73,8 @@ def refuse_other(known: Search | None, asked: Search, name: str, *, extend: bool
     can_extend = is_extension(known, asked)
     if can_extend and extend:
         return
-    accept = "; to search what was added: --extend (hydra.sweeper.extend=true)" if can_extend else ""
+    only = "; --extend takes wider ranges and more choices only" if extend else ""
+    accept = "; to search what was added: --extend (hydra.sweeper.extend=true)" if can_extend else only
     raise InputError(
         f"sweep {name} was begun with another config: {listed(changes, SHOWN, '; ')}{accept}; "
         "to start a fresh study: --new (or hydra.sweeper.name=NAME)"
