@@ -14,8 +14,8 @@ from runback.tracking.layout import waits
 
 
 def has_ended(study: Study) -> bool:
-    """Tell whether the sweep has ended and all is written that its end writes."""
-    return bool(study.user_attrs.get(ENDED))
+    """Tell whether the sweep has ended and all is written that its end writes, as far as it is noted."""
+    return bool(study.user_attrs.get(ENDED, True))
 
 
 @contextlib.contextmanager
