@@ -64,10 +64,11 @@ def run(
     enter_project(layout)
     root = layout.root
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
-    _check_form(arguments, name)
-    arguments = [with_absolute_override(one) for one in arguments]
-    arguments = arguments if config is None else [_given(config), *arguments]
-    arguments = _with_override(arguments, "hydra.output_subdir=null")  # written without secrets instead
+    flags, overrides = _divided(arguments, name)
+    overrides = [with_absolute_override(one) for one in overrides]
+    overrides = overrides if config is None else [_given(config), *overrides]
+    # The config is written without secrets instead. Hydra takes no flag between overrides.
+    arguments = [*flags, *overrides, "hydra.output_subdir=null"]
     raised: list[Exception] = []
     whole = Task.of(task)
     main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
@@ -87,18 +88,11 @@ def run(
             raise SystemExit(2 if end.code else 0) from None
         except (ValueError, OSError) as error:
             # A single job's are in `raised`: this is Hydra itself, at composing or making the run's folder.
-            if {"-m", "--multirun"} & set(arguments):
+            if "--multirun" in flags:
                 raise
             raise InputError(_one_line(error, root)) from error
     if raised:
         raise raised[0]
-
-
-def _with_override(arguments: list[str], override: str) -> list[str]:
-    """Return the arguments with one more override, beside the others: Hydra takes no flag between them."""
-    are_overrides = [not one.startswith("-") and ("=" in one or one.startswith("~")) for one in arguments]
-    last = max((place for place, is_one in enumerate(are_overrides, 1) if is_one), default=len(arguments))
-    return [*arguments[:last], override, *arguments[last:]]
 
 
 def _given(file: Path) -> str:
@@ -152,20 +146,26 @@ def _argv(argv: list[str]) -> Iterator[None]:
         sys.argv = before
 
 
-def _check_form(arguments: list[str], name: str) -> None:
-    """Refuse what Hydra's own parser would answer with its whole usage."""
+def _divided(arguments: list[str], name: str) -> tuple[list[str], list[str]]:
+    """Return Hydra's flags and the overrides; refuse what Hydra would answer with its whole usage."""
     parser = Parser(prog=name, add_help=False)
     for flag in (("--help", "-h"), ("--hydra-help",), ("--multirun", "-m"), ("--resolve",)):
         parser.add_argument(*flag, action="store_true")
     parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
     parser.add_argument("--package", "-p")
     parser.add_argument("overrides", nargs="*")
-    for override in parser.parse_intermixed_args(arguments).overrides:
+    options = vars(parser.parse_intermixed_args(arguments))
+    overrides: list[str] = options.pop("overrides")
+    for override in overrides:
         if any("\ud800" <= one <= "\udfff" for one in override):
             raise InputError(f"expected an override in UTF-8; got {override!r}")
         if "=" not in override and not override.startswith("~"):
             raise InputError(f"expected KEY=VALUE; got '{override}'")
         _refuse_climbing(override)
+    flags = [(f"--{key.replace('_', '-')}", value) for key, value in options.items() if value]
+    return [
+        part for flag, value in flags for part in ((flag,) if value is True else (flag, value))
+    ], overrides
 
 
 def _refuse_climbing(override: str) -> None:

@@ -6,6 +6,7 @@ import sys
 import traceback
 
 from runback.errors import RunbackError, Stopped
+from runback.system.home_folder import name_home
 from runback.system.secrecy import redacted
 from runback.system.text.escape import lines_for_terminal
 from runback.system.text.listing import did_you_mean
@@ -40,6 +41,7 @@ PAGES = ("serve", "ui")
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit code (0 fine, 1 failed, 2 bad input, 130 Ctrl-C)."""
     guard()
+    name_home()
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         say(*_usage().split("\n"))

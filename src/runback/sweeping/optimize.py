@@ -16,7 +16,7 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 
-from runback.errors import InputError, TrainingError
+from runback.errors import InputError, StoreError, TrainingError
 from runback.sweeping.confirm.stage import Resources, Stage
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.determinism import keep_order
@@ -294,6 +294,8 @@ def _raise_if_failed(outcome: messages.Outcome) -> None:
     match outcome:
         case messages.Failed("input" | "data" | "out_of_memory", reason):
             raise InputError(reason)
+        case messages.Failed("store", reason):
+            raise StoreError(reason)
         case messages.Failed(kind, reason, traceback):
             sys.stderr.write(lines_for_terminal(traceback))
             raise TrainingError(f"the check before the first trial failed ({kind}): {reason}")
