@@ -173,3 +173,11 @@ def test_a_sweep_says_once_that_its_network_cannot_be_stored(own):
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert "layer 'mine' is a Lambda" in done.stderr
     assert not list(own.folder.glob("mlruns/sweeps/*/[0-9]*"))
+
+
+def test_flags_may_stand_between_overrides(project):
+    done = project.run("train", "training.epochs=1", "--cfg", "job", "data.limit=100", "-p", "training")
+    assert done.returncode == 0, done.stderr
+    assert "epochs: 1" in done.stdout
+    missing = project.run("train", "seed=1", "--cfg", "job", "-p", "nope")
+    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1), missing.stderr

@@ -69,9 +69,8 @@ def run(
     enter_project(layout)
     root = layout.root
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
-    _check_form(arguments, name)
-    overrides = [with_absolute_override(one) for one in arguments if _is_override(one)]
-    flags = [one for one in arguments if not _is_override(one)]  # Hydra takes none between overrides
+    flags, overrides = _divided(arguments, name)
+    overrides = [with_absolute_override(one) for one in overrides]
     given = [] if config is None else [_given(config)]
     without_files = "hydra.output_subdir=null"  # they are written without secrets instead
     raised: list[Exception] = []
@@ -98,10 +97,6 @@ def run(
             raise InputError(_composing(error, [*given, *overrides], root)) from error
     if raised:
         raise raised[0]
-
-
-def _is_override(argument: str) -> bool:
-    return not argument.startswith("-") and ("=" in argument or argument.startswith("~"))
 
 
 def _given(file: Path) -> str:
@@ -155,21 +150,27 @@ def _argv(argv: list[str]) -> Iterator[None]:
         sys.argv = before
 
 
-def _check_form(arguments: list[str], name: str) -> None:
-    """Refuse what Hydra's own parser would answer with its whole usage."""
+def _divided(arguments: list[str], name: str) -> tuple[list[str], list[str]]:
+    """Return Hydra's flags and the overrides; refuse what Hydra would answer with its whole usage."""
     parser = Parser(prog=name, add_help=False)
     for flag in (("--help", "-h"), ("--hydra-help",), ("--multirun", "-m"), ("--resolve",)):
         parser.add_argument(*flag, action="store_true")
     parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
     parser.add_argument("--package", "-p")
     parser.add_argument("overrides", nargs="*")
-    for override in parser.parse_intermixed_args(arguments).overrides:
+    options = vars(parser.parse_intermixed_args(arguments))
+    overrides: list[str] = options.pop("overrides")
+    for override in overrides:
         if any("\ud800" <= one <= "\udfff" for one in override):
             raise InputError(f"expected an override in UTF-8; got {override!r}")
         if ("=" not in override and not override.startswith("~")) or override.startswith("="):
             raise InputError(f"expected KEY=VALUE; got '{override}'")
         _refuse_climbing(override)
         _refuse_two_choices(override)
+    flags = [(f"--{key.replace('_', '-')}", value) for key, value in options.items() if value]
+    return [
+        part for flag, value in flags for part in ((flag,) if value is True else (flag, value))
+    ], overrides
 
 
 def _refuse_climbing(override: str) -> None:

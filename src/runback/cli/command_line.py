@@ -6,6 +6,7 @@ import sys
 import traceback
 
 from runback.errors import RunbackError, Stopped
+from runback.system.home_folder import name_home
 from runback.system.secrecy import redacted
 from runback.system.text.escape import lines_for_terminal
 from runback.system.text.lasting_output import UNREAD, lasting_output, output_troubles
@@ -47,6 +48,7 @@ ASKS = (*HELP, "--cfg", "-c", "--hydra-help", "--show")
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit code (0 fine, 1 failed, 2 bad input, 130 Ctrl-C)."""
     guard()
+    name_home()
     arguments = sys.argv[1:] if argv is None else argv
     is_answer = _is_answer(arguments)
     with lasting_output(is_work=not is_answer, is_result=is_answer or "--json" in arguments):

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from runback.errors import InputError, TrainingError
+from runback.errors import InputError, StoreError, TrainingError
 from runback.sweeping.confirm.stage import Resources, Stage
 from runback.sweeping.corners import composed_corners, fractions_of_whole_numbers, whole_numbers
 from runback.sweeping.deciding.decisions import Decisions
@@ -312,6 +312,8 @@ def _raise_if_failed(outcome: messages.Outcome, searched: Space) -> None:
             raise InputError(f"search space of {whole_numbers(searched, reason)}")
         case messages.Failed("input" | "data" | "out_of_memory", reason):
             raise InputError(reason)
+        case messages.Failed("store", reason):
+            raise StoreError(reason)
         case messages.Failed(kind, reason, traceback):
             sys.stderr.write(lines_for_terminal(traceback))
             raise TrainingError(f"the check before the first trial failed ({kind}): {reason}")

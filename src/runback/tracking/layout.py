@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 
 from runback.errors import InputError, StoreError
 from runback.system.files.contained_path import inside, refuse_links_out
+from runback.system.home_folder import expanded
 from runback.system.secrecy import redacted
 from runback.tracking.sqlite.sqlite_file import sqlite_uri
 from runback.tracking.tags import FOLDER_TAG
@@ -42,7 +43,7 @@ def project_root(start: Path | None = None) -> Path:
     """
     named = os.environ.get(ROOT_VARIABLE)
     if named:
-        root = Path(named).expanduser().resolve()
+        root = expanded(named, ROOT_VARIABLE).resolve()
         if not root.is_dir():
             raise InputError(f"{ROOT_VARIABLE} must name a folder; got {named!r}")
         return root
@@ -65,7 +66,7 @@ class Layout:
     def mlruns(self) -> Path:
         """The folder of all that is written, links resolved."""
         named = os.environ.get(MLRUNS_VARIABLE)
-        return (Path(named).expanduser() if named else self.root / "mlruns").resolve()
+        return (expanded(named, MLRUNS_VARIABLE) if named else self.root / "mlruns").resolve()
 
     @property
     def database(self) -> Path:

@@ -5,6 +5,8 @@ import logging
 import os
 from collections.abc import Iterator
 
+from runback.system.home_folder import name_home
+
 FLAGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # A pickle runs code when it is loaded; nothing here needs one.
@@ -22,6 +24,7 @@ FLAGS = {
 }
 """Variables that are set unless the environment has them already. Child processes inherit them."""
 
+name_home()
 for _name, _value in FLAGS.items():
     os.environ.setdefault(_name, _value)
 

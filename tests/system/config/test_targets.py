@@ -324,6 +324,23 @@ def test_only_a_projects_own_modules_can_be_declared(tmp_path, name):
         targets.declared_modules(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff[tool", "is no TOML: "),
+        (b"tool = 5", "[tool.runback] must be a table; got 5"),
+        (b"[tool]\nrunback = [1]", "[tool.runback] must be a table; got [1]"),
+        (b"[tool.runback]\nmodules = 5", "must be a list of top-level module names; got 5"),
+    ],
+)
+def test_a_pyproject_that_cannot_be_read_is_refused_in_one_line(tmp_path, content, said):
+    (tmp_path / "pyproject.toml").write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        targets.declared_modules(tmp_path)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
 # ---- whatever a config names, only listed objects are called
 
 TREES = 20_000

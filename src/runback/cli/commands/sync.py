@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from runback.errors import InputError, RunbackError, StoreAway
 from runback.system.files.folder_lock import alone_in
+from runback.system.home_folder import expanded
 from runback.system.options import Parser
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root, training_folders
@@ -41,7 +42,7 @@ def _folders(named: str | None, layout: Layout) -> list[Path]:
         sweeps = sorted(layout.sweeps.glob("*/"))
         singles = sorted(layout.runs.glob("*/"))
         return [*waiting(singles), *(folder for sweep in sweeps for folder in _within(sweep))]
-    for folder in (Path(named).expanduser().absolute(), layout.sweeps / named):
+    for folder in (expanded(named, "the folder"), layout.sweeps / named):
         if any((one / RUN).is_file() for one in (folder, *training_folders(folder))):
             return _within(folder)
     raise InputError(f"expected the folder of a run, or a sweep of {layout.sweeps}; got {named!r}")

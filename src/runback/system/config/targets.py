@@ -50,9 +50,16 @@ def declared_modules(root: Path) -> tuple[str, ...]:
     if not path.is_file():
         return ()
     try:
-        modules = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("runback", {}).get("modules", [])
-    except tomllib.TOMLDecodeError as error:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path} is no TOML: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    for name in ("tool", "runback"):
+        table = table.get(name, {})
+        if not isinstance(table, dict):
+            raise InputError(f"{path}: [tool.runback] must be a table; got {_shown(table)}")
+    modules = table.get("modules", [])
     if not isinstance(modules, list) or not all(isinstance(m, str) and m.isidentifier() for m in modules):
         raise InputError(
             f"{path}: [tool.runback] modules must be a list of top-level module names; got {modules!r}"
