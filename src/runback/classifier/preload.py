@@ -21,6 +21,7 @@ PRELOAD = (
     "runback.classifier.data.folder",
     "runback.classifier.data.reading.data_summary",
     "runback.classifier.data.split",
+    "runback.classifier.models.backbone",
     "runback.classifier.models.deep_cnn",
     "runback.classifier.models.resnet20",
     "runback.classifier.models.shallow_cnn",

@@ -77,6 +77,7 @@ HOMES = {
     *(
         "runback.classifier.data.parquet",
         "runback.classifier.data.synthetic",
+        "runback.classifier.models.backbone",
         "runback.classifier.models.deep_cnn",
     ),
     *(
