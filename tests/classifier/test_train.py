@@ -249,7 +249,7 @@ def test_a_users_own_model_factory_is_named_by_target(project):
 
 BAD_OVERRIDES = {
     "model=deep_cn": "did you mean 'deep_cnn'?",
-    "model=xyz": "expected one of deep_cnn, resnet20, shallow_cnn",
+    "model=xyz": "expected one of backbone, deep_cnn, resnet20, shallow_cnn",
     "trainig.epochs=3": "did you mean 'training.epochs'?",
     "training.epoch=3": "did you mean 'training.epochs'?",
     "model.dense_dropot=0.5": "did you mean 'model.dense_dropout'?",
