@@ -26,6 +26,8 @@ from runback.system.config.override_error import override_error
         ("a=tag(log,interval(x,2))", "expected interval(LOW, HIGH) with two numbers; got interval(x,2)"),
         ("a..b=1", "'a..b' is no key"),
         ("a b=1", "'a b' is no key"),
+        ("a =tag(log,b)", "'a ' is no key"),
+        ("a:b=~", "'a:b' is no key"),
     ],
 )
 def test_an_override_that_cannot_be_read_is_told_as_it_would_be_written(override, advice):

@@ -586,3 +586,25 @@ def test_whatever_a_config_names_nothing_but_listed_objects_is_called(tmp_path, 
             assert "\n" not in (told or ""), spec
             assert witness.called == [], (number, spec)
     assert built > TREES / 20
+
+
+@pytest.mark.parametrize(
+    ("value", "is_refused"),
+    [(True, True), ([1, False], True), (1, False), (1.5, False), ([1, 2], False), ("2", False)],
+)
+def test_true_is_no_number(value, is_refused):
+    def takes(x: float | list[float]):
+        return x
+
+    if is_refused:
+        with pytest.raises(InputError, match=r"model\.x: expected a number; got"):
+            targets.call(takes, {"x": value}, where="model")
+    else:
+        assert targets.call(takes, {"x": value}, where="model") == (2.0 if value == "2" else value)
+
+
+def test_true_stays_true_where_it_is_expected():
+    def takes(x: bool, y: list[bool]):
+        return x, y
+
+    assert targets.call(takes, {"x": True, "y": [False]}, where="model") == (True, [False])

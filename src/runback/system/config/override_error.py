@@ -52,7 +52,7 @@ def override_error(override: str, message: str) -> str:
 
 def _reason(override: str, message: str) -> str:
     key, _, value = override.partition("=")
-    if not re.fullmatch(r"[~+]{0,2}[\w/.\-]+(@[\w.:]+)?", key.strip()) or ".." in key:
+    if not re.fullmatch(r"[~+]{0,2}[\w/.\-]+(@[\w.:]+)?", key) or ".." in key:
         return f"'{key}' is no key; expected a name or names with dots between them, as in model.dropout"
     if evaluated := _EVALUATED.search(message):
         return _evaluated(evaluated["call"], evaluated["reason"].strip())
