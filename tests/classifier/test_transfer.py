@@ -57,8 +57,8 @@ def test_the_block_says_the_phases_and_the_record_has_the_file(trained):
     project, run, said = trained
     file = project.folder / "mobile.weights.h5"
     assert (
-        f"note: model: MobileNetV2 begins with the weights in {file}; the first 2 epochs "
-        "(model.frozen_epochs) train the new layer only, then all layers are trained at 0.0001 "
+        f"note: model: MobileNetV2 begins with the weights in {file}; in the first 2 epochs "
+        "(model.frozen_epochs) only the new layer is trained, then all are, at 0.0001 "
         "(model.fine_tuning_rate)"
     ) in said
     recorded = record_file(project, run, "record")["weights"]

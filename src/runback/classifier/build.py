@@ -52,7 +52,7 @@ def prepare(spec: TrainingSpec, data: "tuple[Dataset, Dataset] | None" = None) -
     Errors: InputError for whatever the config gets wrong.
     """
     train, validation = data or checked_data(spec)
-    _seed(spec)
+    seed_process(spec)
     declared = targets.declared_modules(spec.layout.root)
     network, augmentation, optimizer = _parts(spec, train, declared)
     criterion = _criterion(spec, train)
@@ -126,7 +126,7 @@ def load_data(data: Mapping[str, Any], declared: tuple[str, ...], cache: Path) -
     return train, validation
 
 
-def _seed(spec: TrainingSpec) -> None:
+def seed_process(spec: TrainingSpec) -> None:
     """Give this process the seed, the threads and the precision of a training."""
     with silenced():
         import keras

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 from omegaconf import OmegaConf
 
-from runback.classifier.build import Prepared, load_data
+from runback.classifier.build import Prepared, load_data, seed_process
 from runback.classifier.train_config import TrainingSpec
 from runback.classifier.training.class_weights import class_weights, weights_note
 from runback.keras.tensorflow_build import tensorflow_build
@@ -190,6 +190,8 @@ def record_now(spec: TrainingSpec) -> RunRecord:
     root = spec.layout.root
     declared = targets.declared_modules(root)
     train, validation = load_data(spec.config["data"], declared, spec.layout.data)
+    if spec.config["model"][targets.TARGET] == BACKBONE:
+        seed_process(spec)  # the name of a published file comes from building its network
     return run_record(spec, train, validation, code_here(root))
 
 

@@ -130,6 +130,21 @@ def test_published_weights_come_from_keras_cache_and_nothing_is_downloaded(
     )
 
 
+def test_whether_the_file_was_looked_up_before_changes_no_weight_and_no_name(cache: Path) -> None:
+    def built() -> tuple[list[str], np.ndarray]:
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(1)
+        network = small("imagenet")
+        return [weight.path for weight in network.weights], network.get_layer("probabilities").kernel.numpy()
+
+    first, again = built(), built()
+    assert weights_of({"weights": "imagenet", "options": SMALL}, COLOUR) == cache / PUBLISHED
+    last = built()
+    for paths, kernel in (again, last):
+        assert paths == first[0]
+        np.testing.assert_array_equal(kernel, first[1])
+
+
 def test_published_weights_that_are_not_there_are_one_line_with_their_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,7 +64,9 @@ def backbone(
             "model.frozen_epochs=0 to train new ones"
         )
     build = _Builder(name, application, {**arguments, "input_shape": (*input_shape[:2], 3)})
-    file = None if weights is None else _weights(build, weights)
+    file = None
+    if weights is not None:
+        file = build.published_file() if weights == IMAGENET else weights_path(weights)
     base = build.new() if file is None else build.trained(file)
     image = keras.Input(input_shape, dtype="float32", name="image")
     features = _prepared(image, module)
@@ -81,11 +83,11 @@ def backbone(
 
 
 def _phases(frozen_epochs: int, rate: float) -> str:
-    whole = f"all layers are trained at {rate:g} (model.fine_tuning_rate)"
+    at = f"at {rate:g} (model.fine_tuning_rate)"
     if not frozen_epochs:
-        return f"{whole} from the first epoch on"
+        return f"all layers are trained from the first epoch on, {at}"
     epochs = "epoch" if frozen_epochs == 1 else f"{frozen_epochs} epochs"
-    return f"the first {epochs} (model.frozen_epochs) train the new layer only, then {whole}"
+    return f"in the first {epochs} (model.frozen_epochs) only the new layer is trained, then all are, {at}"
 
 
 def weights_of(model: Mapping[str, Any], input_shape: tuple[int, ...]) -> Path | None:
@@ -99,7 +101,8 @@ def weights_of(model: Mapping[str, Any], input_shape: tuple[int, ...]) -> Path |
     name = str(model.get("name", "MobileNetV2"))
     application, _ = _application(name)
     options = _checked_options(name, application, model.get("options") or {})
-    return _weights(_Builder(name, application, {**options, "input_shape": (*input_shape[:2], 3)}), weights)
+    build = _Builder(name, application, {**options, "input_shape": (*input_shape[:2], 3)})
+    return build.remembered_file() if weights == IMAGENET else weights_path(weights)
 
 
 class _Builder:
@@ -130,10 +133,11 @@ class _Builder:
         return base
 
     def published_file(self) -> Path:
-        """Return the file of the published weights, in Keras' cache. Errors: InputError."""
+        """Return the file of the published weights, in Keras' cache. Errors: InputError.
+
+        Builds the network for it each time: seeds and names must not depend on whether that was done before.
+        """
         key = (self._name, repr(self._arguments))
-        if key in _published:
-            return published(self._name, *_published[key])
 
         def find(file: str, hash_: str | None) -> Path:
             _published[key] = file, hash_
@@ -145,6 +149,11 @@ class _Builder:
             except _FileNamed:
                 return published(self._name, *_published[key])
         raise InputError(f"model.weights: Keras has no published weights of {self._name}")
+
+    def remembered_file(self) -> Path:
+        """Return `published_file`, without building anything where that was done in this process."""
+        file = _published.get((self._name, repr(self._arguments)))
+        return self.published_file() if file is None else published(self._name, *file)
 
     def _made(self, weights: str | None) -> keras.Model:
         options = {**self._arguments, "include_top": False, "pooling": "avg", "weights": weights}
@@ -212,10 +221,6 @@ def _checked_options(
             hint = did_you_mean(str(key), known, expected)
             raise InputError(f"model.options.{key!s:.60}: {name} has no such option; {hint}")
     return dict(options)
-
-
-def _weights(build: _Builder, weights: str) -> Path:
-    return build.published_file() if weights == IMAGENET else weights_path(weights)
 
 
 def _prepared(image: Any, module: ModuleType) -> Any:
