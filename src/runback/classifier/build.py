@@ -121,7 +121,7 @@ def load_data(data: Mapping[str, Any], declared: tuple[str, ...], cache: Path) -
         raise InputError(f"data.{unset[0]} must be set")
     knobs = {key: data[key] for key in SPLIT_KNOBS}
     train, validation = targets.call(split, knobs, where="data", dataset=dataset)
-    if data.get("strict"):
+    if train.origin is not None and train.origin.report.strict:
         DataSummary.of(train, validation, data["_target_"]).refuse()
     return train, validation
 
@@ -204,8 +204,9 @@ def _fine_tuning(
     epochs = spec.options.epochs - transfer.frozen_epochs
     notes = transfer.notes
     if epochs <= 0:
-        notes = (*notes, "model.frozen_epochs is not below training.epochs: nothing is fine-tuned")
-    optimizer = _optimizer(spec, n_train, declared, max(1, epochs), transfer.fine_tuning_rate)
+        transfer.base.trainable = False
+        return None, (*notes, "model.frozen_epochs is not below training.epochs: nothing is fine-tuned")
+    optimizer = _optimizer(spec, n_train, declared, epochs, transfer.fine_tuning_rate)
     return FineTuning(transfer.base, transfer.frozen_epochs, optimizer), notes
 
 

@@ -4,6 +4,7 @@ On the command line they are relative to the working directory, in a config file
 """
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from runback.classifier.data.image_cache import absolute
 from runback.errors import InputError
+
+ADDRESS = re.compile(r"\w+://")
+"""The beginning of what is no path of this machine's, for sources of a project's own."""
 
 KEYS: dict[str, str | tuple[str, ...]] = {
     "data.path": "",
@@ -66,18 +70,19 @@ def with_absolute_override(override: str) -> str:
 
 def _path(key: str, value: Any) -> str | None:
     """Return the path in an element of an override; None where it is none, or stands for a variable."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)  # a folder called 2024
     path = value.text if isinstance(value, QuotedString) else value
     return path if _is_path(key, path) and "${" not in path else None
 
 
 def _written(value: Any, path: str | None, key: str) -> str:
     """Write an element of an override, a path as an absolute one."""
+    if path is not None:
+        return QuotedString(str(absolute(Path(path), key=key)), Quote.single).with_quotes()
     text = value.text if isinstance(value, QuotedString) else value
-    if not isinstance(text, str):
-        return Transformer.str(value)
-    text = text if path is None else str(absolute(Path(path), key=key))
-    return QuotedString(text, Quote.single).with_quotes()
+    return QuotedString(text, Quote.single).with_quotes() if isinstance(text, str) else Transformer.str(value)
 
 
 def _is_path(key: str, value: Any) -> bool:
-    return isinstance(value, str) and value != "" and value.endswith(KEYS[key])
+    return isinstance(value, str) and value.endswith(KEYS[key]) and not ADDRESS.match(value) and value != ""

@@ -147,8 +147,17 @@ def machine() -> MachineRecord:
     }
 
 
-def run_record(spec: TrainingSpec, train: "Dataset", validation: "Dataset", code: RecordedCode) -> RunRecord:
-    """Return the record of a training: enough to train it again, and to explain another result."""
+def run_record(
+    spec: TrainingSpec,
+    train: "Dataset",
+    validation: "Dataset",
+    code: RecordedCode,
+    notes: Sequence[str] = (),
+) -> RunRecord:
+    """Return the record of a training: enough to train it again, and to explain another result.
+
+    `notes` are what is said of its network.
+    """
     with silenced():
         tensorflow = tensorflow_build()
     return {
@@ -159,7 +168,7 @@ def run_record(spec: TrainingSpec, train: "Dataset", validation: "Dataset", code
         "threads": {"training": spec.threads},
         "seeds": {"seed": spec.seed, "validation_seed": spec.config["data"].get("validation_seed")},
         "data": {"train": data_facts(train), "validation": data_facts(validation)},
-        "data_summary": data_summary(spec, train, validation).as_dict(),
+        "data_summary": data_summary(spec, train, validation, notes).as_dict(),
         "weights": _recorded_file(spec, train),
         "class_weights": _recorded_weights(spec, train),
         "choices": dict(spec.choices),
@@ -315,6 +324,5 @@ def run_description(spec: TrainingSpec, prepared: Prepared) -> str:
         f"**{choices['model']}** ({prepared.network.count_params():,} parameters) trained with "
         f"**{choices['optimizer']}** on **{choices['data']}**{augmented}: {len(prepared.train):,} training "
         f"and {len(prepared.validation):,} validation images, up to {options.epochs} epochs, "
-        f"batches of {options.batch_size}, {options.precision}.\n\n"
-        f"{data_summary(spec, prepared.train, prepared.validation, prepared.notes).markdown()}"
+        f"batches of {options.batch_size}, {options.precision}."
     )

@@ -15,6 +15,7 @@ from runback.classifier.build import Prepared
 from runback.classifier.record import (
     RecordedCode,
     code_here,
+    data_summary,
     run_description,
     run_files,
     run_params,
@@ -116,7 +117,7 @@ class Recording:
     def begin(self, prepared: Prepared) -> None:
         """Start the run, or go on with it, and log what it is made from. Errors: StoreError."""
         spec, code = self._spec, self._code.result()
-        record = run_record(spec, prepared.train, prepared.validation, code)
+        record = run_record(spec, prepared.train, prepared.validation, code, prepared.notes)
         self._prepared = prepared
         notes = (f"  note: {note}" for note in prepared.notes)
         say(*notes, *code.notices, stream=self._stream)
@@ -234,9 +235,11 @@ class Recording:
         results = ", ".join(f"{name} **{value:.6g}**" for name, value in kept.items())
         which = "the last" if kept_epoch == len(self._history) else f"the best of {len(self._history)}"
         parts = [f"Kept: the weights of epoch {kept_epoch}, {which}. {results}", *output_troubles()]
-        return "\n\n".join([self._description(), *parts])
+        return self._description(*parts)
 
-    def _description(self) -> str:
-        """Return the run's description before training."""
+    def _description(self, *parts: str) -> str:
+        """Return the run's description, with these parts before what may be long."""
+        spec, prepared = self._spec, self._prepared
         notices = [for_markdown(one.strip()) for one in self._code.result().notices]
-        return "\n\n".join([run_description(self._spec, self._prepared), *notices])
+        data = data_summary(spec, prepared.train, prepared.validation, prepared.notes).markdown()
+        return "\n\n".join([run_description(spec, prepared), *parts, *notices, data])

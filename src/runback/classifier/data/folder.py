@@ -160,10 +160,12 @@ def _looked_at(file: Path, relative: str) -> tuple[Path | BrokenImage | str, tup
             return BrokenImage(relative, reason), (str(file), reason)
         return NO_FILE, ()
     found = kind_of(file, relative)
-    key = (str(file), *identity(status))
+    key: tuple[Any, ...] = (str(file), *identity(status))
     if found.kind == "other":
         return found.detail, key
-    return (file if found.kind == "image" else BrokenImage(relative, found.detail)), key
+    if found.kind == "image":
+        return file, key
+    return BrokenImage(relative, found.detail), (*key, found.detail)
 
 
 def _files(listing: _Listing, rows: np.ndarray | None = None) -> SplitFiles:

@@ -50,6 +50,8 @@ class ImageForm:
     """The bits of grey images of 16 bits that are in use."""
     resize: Resize = "stretch"
     """What happens to images of another shape than that of `size`."""
+    is_depth_set: bool = False
+    """Whether a person has set the depth: then colours of 16 bits, which have none, are refused."""
 
 
 def decoded(
@@ -128,7 +130,13 @@ def _image(
                 and expected[:2] not in (sizes := possible_sizes(file))
             ):
                 _check_size(name, min(sizes), expected)
-            view = displayed(file, channels=form.channels, background=form.background, depth=form.depth)
+            view = displayed(
+                file,
+                channels=form.channels,
+                background=form.background,
+                depth=form.depth,
+                is_depth_set=form.is_depth_set,
+            )
         image = view.image
         size = (image.height, image.width)
         digest = hashlib.blake2b(f"{size} {image.mode} ".encode(), digest_size=16)
@@ -147,7 +155,11 @@ def _image(
         reason = "expected an image; this is none, or a broken one"
     except DataError:
         raise
+    except MemoryError:
+        raise
     except UNDECODABLE as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the system: it may pass
+            raise DataError(f"{name}: cannot be read: {error.strerror}") from error
         reason = f"cannot be decoded: {(str(error).splitlines() or [type(error).__name__])[0]}"
     return None, BrokenImage(name, reason)
 

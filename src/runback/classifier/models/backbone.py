@@ -95,10 +95,10 @@ def weights_of(model: Mapping[str, Any], input_shape: tuple[int, ...]) -> Path |
 
     Errors: InputError where there is no such file.
     """
-    weights = model.get("weights")
+    defaults = {key: one.default for key, one in inspect.signature(backbone).parameters.items()}
+    weights, name = (model.get(key, defaults[key]) for key in ("weights", "name"))
     if not isinstance(weights, str):
         return None
-    name = str(model.get("name", "MobileNetV2"))
     application, _ = _application(name)
     options = _checked_options(name, application, model.get("options") or {})
     build = _Builder(name, application, {**options, "input_shape": (*input_shape[:2], 3)})

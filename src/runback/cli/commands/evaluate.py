@@ -1,7 +1,6 @@
 """`runback evaluate`: opens the test split, once per run."""
 
 import json
-import logging
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -34,8 +33,6 @@ from runback.tracking.write.run import Run
 
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
     from runback.classifier.evaluation.classification import ClassificationReport
-
-_logger = logging.getLogger(__name__)
 
 
 def main(argv: list[str]) -> int:
@@ -73,7 +70,7 @@ def _evaluate(store: Store, layout: Layout, run_id: str, tags: Mapping[str, str]
     declared = targets.declared_modules(layout.root)
     train, validation = load_data(config["data"], declared, layout.data)
     _refuse_other_data({TRAIN_HASH_TAG: train, VALIDATION_HASH_TAG: validation}, tags)
-    _warn_of_other_tests(DataSummary.of(train, validation, ""), store, run_id)
+    _refuse_other_tests(DataSummary.of(train, validation, ""), store, run_id)
     spec = {key: value for key, value in config["data"].items() if key not in SPLIT_KNOBS}
     test = targets.build(spec, where="data", declared=declared, split="test", cache=layout.data)
 
@@ -106,14 +103,17 @@ def _refuse_other_data(splits: Mapping[str, Dataset], tags: Mapping[str, str]) -
             )
 
 
-def _warn_of_other_tests(now: DataSummary, store: Store, run_id: str) -> None:
-    """Warn where the test images are not those that were checked before the run was trained."""
+def _refuse_other_tests(now: DataSummary, store: Store, run_id: str) -> None:
+    """Raise DataError where the test images are not those that were checked before the run was trained."""
     if RECORD not in artifact_files(store, run_id):
         return
     recorded = read_record(read_bytes(store, run_id, RECORD), RECORD).get("data_summary", {})
     before = recorded.get("test_sha256")
     if before is not None and before != now.test_sha256:
-        _logger.warning("the test images or labels have changed since run %s was trained", run_id)
+        raise DataError(
+            "the test images or labels are not those that there were when the run was trained, and the test "
+            "split stays closed: put them back, or train again"
+        )
 
 
 def _log(run: Run, report: "ClassificationReport") -> None:
@@ -162,7 +162,8 @@ def _show(report: Mapping[str, Any], as_json: bool, note: str = "") -> None:
     console = Screen()
     console.print(table)
     console.print(f"test accuracy {report['test_accuracy']:.4f} (95 %: {low:.4f} to {high:.4f})")
-    console.print(f"test macro F1 {report['test_macro_f1']:.4f}")
+    if "test_macro_f1" in report:  # older reports have none
+        console.print(f"test macro F1 {report['test_macro_f1']:.4f}")
     if "top_k" in report:
         console.print(f"test accuracy {report['test_top_k_accuracy']:.4f} of the {report['top_k']} likeliest")
     console.print(f"test loss     {report['test_loss']:.4f}   images {report['n']:,}   run {report['run']}")

@@ -8,6 +8,10 @@ import numpy as np
 from runback.classifier.data.dataset import check_labels
 from runback.classifier.data.reading.split_folders import SplitName
 from runback.errors import DataError
+from runback.system.text.listing import listed
+
+LISTED = 20
+"""Names that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def _of_names(column: LabelColumn, names: tuple[str, ...]) -> np.ndarray:
         if name not in numbers:
             file, at = column.where(row)
             raise DataError(
-                f"{file}: labels out of range: expected one of {_listed(names)}; "
+                f"{file}: labels out of range: expected one of {listed(names, LISTED)}; "
                 f"got {name!r:.100} at row {at}"
             )
     return np.array([numbers[name] for name in column.values], np.int64)
@@ -97,7 +101,7 @@ def _of_numbers(
         if len(strange):
             file, at = one.where(int(strange[0]))
             raise DataError(
-                f"{file}: labels out of range: expected one of {_listed(names)}; "
+                f"{file}: labels out of range: expected one of {listed(names, LISTED)}; "
                 f"got {one.values[strange[0]]} at row {at}"
             )
         labels[split] = np.searchsorted(used, one.values).astype(np.int64)
@@ -124,8 +128,3 @@ def _check_range(column: LabelColumn, count: int) -> None:
     for file, n in column.files:
         check_labels(column.values[start : start + n], count, f"{file}: ")
         start += n
-
-
-def _listed(names: Sequence[str], most: int = 20) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

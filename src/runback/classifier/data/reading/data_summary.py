@@ -104,7 +104,8 @@ class DataSummary:
             for name, one in self._listed_classes()
         ]
         more = len(self.classes) - len(rows)
-        rows += [f"| {more:,} more classes between these | | | |"] if more else []
+        if more:
+            rows.insert(CLASSES // 2, f"| {more:,} more classes between these | | | |")
         items = [
             f"- {title}: {for_markdown(kind)}: {case.count:,}, such as {for_markdown(case.example)}"
             for title, found in self._groups

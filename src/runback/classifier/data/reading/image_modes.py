@@ -68,13 +68,19 @@ class DisplayedImage:
 
 
 def displayed(
-    file: Image.Image, *, channels: int, background: Colour = WHITE, depth: int = 16
+    file: Image.Image,
+    *,
+    channels: int,
+    background: Colour = WHITE,
+    depth: int = 16,
+    is_depth_set: bool = False,
 ) -> DisplayedImage:
     """Return an image file as viewers show it: 1 channel is grey, 3 are RGB.
 
     Transparent pixels are laid over `background`. Grey of 16 bits is divided so that 2**`depth` - 1 becomes
-    white. Raises whatever Pillow raises on a broken file, and ValueError for pixels that have no range of
-    their own (floats, signed and 32-bit integers) and for files that Pillow reads wrongly.
+    white; colours of 16 bits are refused where a person has set another depth. Raises whatever Pillow raises
+    on a broken file, and ValueError for pixels that have no range of their own (floats, signed and 32-bit
+    integers) and for files that Pillow reads wrongly.
     """
     result = DisplayedImage(file)
     if getattr(file, "is_animated", False) and file.format != "PSD":  # whose first one is all layers together
@@ -85,6 +91,7 @@ def displayed(
         _check_tiff(file)
     before = _orientation(file) if is_tiff else 1
     file.load()  # which turns a TIFF file, and reads what follows the pixels of a PNG file
+    _scale_clear_grey(file, raw_mode)
     is_grey = file.mode in GREYS or raw_mode.startswith("LA;")
     turn = before if is_tiff else _orientation(file)
     if turn in TURNS:
@@ -95,9 +102,8 @@ def displayed(
     if file.mode.startswith("I"):
         _scale(result, depth, is_inverted=is_tiff and file.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO)  # type: ignore[attr-defined]
     elif ";16" in raw_mode:
-        _check_high_bits(file, depth)
+        _check_high_bits(file, depth, is_depth_set)
         result.kinds.append(HIGH_BITS)
-    _scale_clear_grey(file, raw_mode)
     alpha = _split_alpha(result)
     _to_rgb_or_grey(result, file.info.get("icc_profile"))
     if alpha is not None and alpha.getextrema()[0] < 255:  # type: ignore[operator]
@@ -165,9 +171,9 @@ def _check_tiff(file: Any) -> None:
         raise ValueError("a TIFF file in planes that is not compressed is not read right; save it as PNG")
 
 
-def _check_high_bits(file: Image.Image, depth: int) -> None:
+def _check_high_bits(file: Image.Image, depth: int, is_depth_set: bool) -> None:
     """Refuse what cannot be done with colours of 16 bits, of which Pillow keeps eight. Raises ValueError."""
-    if depth != 16:
+    if is_depth_set and depth != 16:
         raise ValueError(
             f"expected grey alone for data.depth={depth}; of colours the high 8 of 16 bits are used"
         )

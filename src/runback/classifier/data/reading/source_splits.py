@@ -34,6 +34,7 @@ from runback.classifier.data.reading.reading_report import (
     refuse_broken,
 )
 from runback.classifier.data.reading.split_folders import SplitName
+from runback.errors import DataError
 
 OPAQUE = "expected an opaque colour such as white, black or #aabbcc"
 
@@ -137,9 +138,24 @@ class _Reader:
                 datasets[name], readings[name] = self.images(name)
         broken = [one for reading in readings.values() for one in reading.broken]
         self.refuse(broken, *readings)
+        self._refuse_other_sizes(readings)
         report = self._report(readings, broken)
         whole = {name: self._with_origin(name, datasets[name], readings[name], report) for name in datasets}
         return replace(whole["train"], validation=whole.get("validation"))
+
+    def _refuse_other_sizes(self, readings: Mapping[SplitName, SplitReading]) -> None:
+        """Raise DataError where a split's images have another size than the training images, and keep it."""
+        if self.options.size is not None:
+            return
+        expected = readings["train"].smallest
+        for name, reading in readings.items():
+            size = reading.smallest
+            if size is not None and expected is not None and size != expected:
+                raise DataError(
+                    f"{self.source.path}: {name} images of {size[0]} x {size[1]} pixels, but training images "
+                    f"of {expected[0]} x {expected[1]} (height x width); set data.height and data.width to "
+                    "resize all"
+                )
 
     def images(self, name: SplitName) -> tuple[Dataset, SplitReading]:
         """Return a split's images and what was said about them."""
@@ -179,7 +195,10 @@ class _Reader:
 
     def _form(self, depth: int) -> ImageForm:
         colour = background(self.options.background)
-        return ImageForm(self.options.channels, self.options.size, colour, depth, self.options.resize)
+        options = self.options
+        return ImageForm(
+            options.channels, options.size, colour, depth, options.resize, options.depth is not None
+        )
 
     def _decoded(self, name: SplitName, form: ImageForm) -> Dataset:
         files = self.source.splits[name]
@@ -205,7 +224,7 @@ class _Reader:
         return {
             "files": self.source.splits[name].key,
             "class_names": self.source.class_names,
-            "image": [form.size, form.channels, form.background, form.depth, form.resize],
+            "image": [form.size, form.channels, form.background, form.depth, form.resize, form.is_depth_set],
             "decoder": DECODER,
         }
 

@@ -2,13 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from runback.classifier.data.reading.image_tree import ListedFiles, folders_in
 from runback.errors import DataError
+from runback.system.text.listing import listed
 
 SplitName = Literal["train", "validation", "test"]
 
@@ -37,6 +38,9 @@ PARTS = frozenset(
     }
 )
 """What folders are called that hold a part of each example, not a class."""
+
+LISTED = 20
+"""Names that a message lists."""
 
 EXPECTED = (
     "a folder with one sub-folder of images per class, or with such folders in train/, val/ and test/ "
@@ -105,7 +109,7 @@ def split_names(names: Sequence[str], where: Path) -> dict[SplitName, str]:
     alike = _alike(names)
     if not known and alike:
         raise DataError(
-            f"data.path: {_listed(alike)} in {where} look like splits, not classes: call them train, val and "
+            f"data.path: {_first(alike)} in {where} look like splits, not classes: call them train, val and "
             "test, or set data.path to the folder that holds the classes"
         )
     if not known:
@@ -113,8 +117,8 @@ def split_names(names: Sequence[str], where: Path) -> dict[SplitName, str]:
     others = [name for name in names if name not in known]
     if others:
         raise DataError(
-            f"data.path: expected {EXPECTED}; got splits and others in {where}: {_listed(known)} beside "
-            f"{_listed(others)}; move the others away, or all classes into a folder train"
+            f"data.path: expected {EXPECTED}; got splits and others in {where}: {_first(known)} beside "
+            f"{_first(others)}; move the others away, or all classes into a folder train"
         )
     found: dict[SplitName, str] = {}
     for name, split in known.items():
@@ -124,7 +128,7 @@ def split_names(names: Sequence[str], where: Path) -> dict[SplitName, str]:
             )
         found[split] = name
     if "train" not in found:
-        raise DataError(f"data.path: expected a split to train on in {where}; got {_listed(known)} only")
+        raise DataError(f"data.path: expected a split to train on in {where}; got {_first(known)} only")
     return found
 
 
@@ -164,13 +168,13 @@ def _check(parts: Mapping[SplitName, Mapping[str, Path]], top: Path) -> None:
     aspects = [name for name in names if name.lower() in PARTS]
     if len(aspects) == len(names):
         raise DataError(
-            f"data.path: {_listed(names)} in {top} look like parts of each example, not classes: "
+            f"data.path: {_first(names)} in {top} look like parts of each example, not classes: "
             f"expected {EXPECTED}"
         )
     for folders in parts.values():
         strange = [folder for name, folder in folders.items() if name not in names]
         if strange:
-            raise DataError(f"{strange[0]}: expected one of the training classes {_listed(names)}")
+            raise DataError(f"{strange[0]}: expected one of the training classes {_first(names)}")
 
 
 def _alike(names: Sequence[str]) -> list[str]:
@@ -191,7 +195,5 @@ def _joined(one: ListedFiles, other: ListedFiles) -> ListedFiles:
     return ListedFiles([*one.files, *other.files], [*one.left_out, *other.left_out])
 
 
-def _listed(names: Iterable[str], most: int = 20) -> str:
-    names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def _first(names: Iterable[str]) -> str:
+    return listed(list(names), LISTED)
