@@ -115,3 +115,15 @@ def test_a_part_without_a_path_stays_as_it_is(tmp_path):
         config = OmegaConf.create(text)
         OmegaConf.set_struct(config, True)
         assert with_absolute_path(config, tmp_path) is config
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/pets", "hf://datasets/pets", "'https://host/a?b'"])
+def test_an_address_is_no_path(tmp_path, address):
+    assert with_absolute_override(f"data.path={address}") == f"data.path={address}"
+    config = OmegaConf.create({"data": {"path": address.strip("'")}})
+    assert with_absolute_path(config, tmp_path) is config
+
+
+def test_folders_called_like_numbers_are_paths_in_a_list_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parsed(with_absolute_override("data.path=2024,pets")) == [f"{tmp_path}/2024", f"{tmp_path}/pets"]

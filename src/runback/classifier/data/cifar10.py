@@ -7,17 +7,23 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
 from runback.classifier.data import cifar10_binary, download, parquet
 from runback.classifier.data.dataset import Dataset, Split
 from runback.classifier.data.image_cache import Decoding, absolute, cached, fingerprint
+from runback.classifier.data.image_decoding import decoded
+from runback.classifier.data.parquet_columns import encoded_images
 from runback.classifier.data.reading.array_origin import with_origin
 from runback.errors import DataError
 
 URL = f"https://www.cs.toronto.edu/~kriz/{cifar10_binary.ARCHIVE}"
 SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 """The checksum of the authors' archive, 170,052,171 bytes."""
+
+IMAGES = "img"
+"""The column of the images."""
 
 TABLES = ("train.parquet", "test.parquet")
 ENVIRONMENT = "RUNBACK_CIFAR10"
@@ -94,11 +100,17 @@ def _present(files: list[Path]) -> list[Path]:
 
 
 def _from_tables(folder: Path, split: Split, cache: Path) -> Dataset:
-    _present([folder / name for name in TABLES])
-    dataset = parquet.load(
-        split, cache=cache, path=folder, image_column="img", class_names=cifar10_binary.CLASS_NAMES
-    )
-    height, width = dataset.images.shape[1:3]
-    if (height, width) != (cifar10_binary.SIDE, cifar10_binary.SIDE):
-        raise DataError(f"{folder}: expected images of 32 x 32 pixels; got {height} x {width}")
-    return dataset
+    for file in _present([folder / name for name in TABLES]):
+        _check_size(file)
+    names = cifar10_binary.CLASS_NAMES
+    return parquet.load(split, cache=cache, path=folder, image_column=IMAGES, class_names=names)
+
+
+def _check_size(file: Path) -> None:
+    """Raise DataError where the first image of a file, whose size all others have, has not CIFAR's."""
+    for block in decoded(encoded_images(file, IMAGES, np.arange(1), str(file))):
+        if block.shape[1:3] != (cifar10_binary.SIDE, cifar10_binary.SIDE):
+            raise DataError(
+                f"{file}: expected images of 32 x 32 pixels; got {block.shape[1]} x {block.shape[2]}"
+            )
+        return

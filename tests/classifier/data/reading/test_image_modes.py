@@ -270,6 +270,16 @@ def test_a_transparent_shade_of_few_bits_shows_the_background(bits):
     pixels, kinds = read(png(8, 2, bits, 0, rows, clear=struct.pack(">H", 2)))
     np.testing.assert_array_equal(pixels[..., 0], np.where(shades == 2, 255, shades * scale))
     assert kinds == ["GREY", "TRANSPARENT"]
+    turned = read(saved_again(png(8, 2, bits, 0, rows, clear=struct.pack(">H", 2)), oriented(6)))
+    np.testing.assert_array_equal(turned[0], np.rot90(pixels, -1))
+
+
+def saved_again(data, options):
+    """Return a PNG file with EXIF data before its pixels."""
+    exif = options["exif"].tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(exif)) + b"eXIf" + exif + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
+    place = data.index(b"IDAT") - 4
+    return data[:place] + chunk + data[place:]
 
 
 def test_one_transparent_colour_of_16_bits_is_refused_by_name():
@@ -287,7 +297,7 @@ def test_grey_with_alpha_of_16_bits_is_grey_and_colours_have_no_depth():
     assert kinds == ["GREY", "HIGH_BITS", "TRANSPARENT"]
     assert read(data, channels=1)[1] == ["HIGH_BITS", "TRANSPARENT"]
     with pytest.raises(DataError, match=r"expected grey alone for data.depth=12"):
-        list(decoded([[("file", data)]], form=ImageForm(depth=12)))
+        list(decoded([[("file", data)]], form=ImageForm(depth=12, is_depth_set=True)))
 
 
 def tiff(pixels, order="<", **tags):

@@ -1,5 +1,6 @@
 """Files and folders as people have them: each that is not used is counted, and none is taken for another."""
 
+import errno
 import os
 import re
 import shutil
@@ -369,12 +370,41 @@ def test_shades_of_more_bits_in_another_split_are_said(tmp_path, cache):
 
 
 def test_shades_of_few_bits_outside_training_are_scaled_as_well(tmp_path, cache, pets):
-    pets.rename(tmp_path / "train")
+    divided = tmp_path / "divided"
+    divided.mkdir()
+    pets.rename(divided / "train")
     for name in ("cat", "dog"):
-        (tmp_path / "test" / name).mkdir(parents=True)
-        Image.fromarray(np.full((8, 8), 4095, np.uint16)).save(tmp_path / "test" / name / "white.png")
-    for stray in ("cache",):
-        assert not (tmp_path / stray).exists()
-    path = tmp_path.rename(tmp_path.with_name("of few bits"))
-    test = load("test", cache=path.with_name("cache of few bits"), path=path)
-    assert test.images.min() == 255
+        (divided / "test" / name).mkdir(parents=True)
+        Image.fromarray(np.full((8, 8), 4095, np.uint16)).save(divided / "test" / name / "white.png")
+    assert load("test", cache=cache, path=divided).images.min() == 255
+
+
+def test_an_error_that_passes_is_not_kept(pets, cache, monkeypatch):
+    opened = Path.open
+
+    def no_more_files(path, *arguments, **more):
+        if path.name == "3.png" and more.get("buffering") is None:  # not at the look at its first bytes
+            raise OSError(errno.EMFILE, "Too many open files", str(path))
+        return opened(path, *arguments, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", no_more_files)
+        for knob in ("refuse", "skip"):
+            with pytest.raises(DataError, match=r"cat/3.png: cannot be read: Too many open files"):
+                load("train", cache=cache, path=pets, broken=knob)
+    found = summary(pets, cache, broken="skip")
+    assert (found.left_out, total(found)) == ({}, 10)
+
+
+def test_a_depth_that_nobody_has_set_is_for_grey_alone(pets, cache):
+    for number in range(3):
+        shades = np.random.default_rng(number).integers(0, 4096, (8, 8)).astype(np.uint16)
+        Image.fromarray(shades).save(pets / "cat" / f"deep{number}.png")
+    values = np.random.default_rng(9).integers(0, 65536, (8, 8, 3)).astype(">u2")
+    for name in ("cat", "dog"):
+        (pets / name / "colour.ppm").write_bytes(b"P6 8 8 65535\n" + values.tobytes())
+    assert counts(summary(pets, cache).converted)["16 bits of each colour cut to the high 8"] == 2
+    with pytest.raises(
+        DataError, match=r"colour.ppm: cannot be decoded: expected grey alone for data.depth=12"
+    ):
+        load("train", cache=cache, path=pets, depth=12)

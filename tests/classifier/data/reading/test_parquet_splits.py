@@ -269,3 +269,16 @@ def test_pictures_that_are_turned_have_one_size(write, cache, tmp_path):
     file = write("train.parquet") / "train.parquet"
     pq.write_table(pa.table({"image": [stream.getvalue()] * 30, "label": [0, 1, 2] * 10}), file)
     assert load("train", cache=cache, path=file).images.shape[1:] == (12, 10, 3)
+
+
+@pytest.mark.parametrize("name", ["validation", "test"])
+def test_splits_of_another_size_are_refused_with_the_way_out(write, cache, picture, tmp_path, name):
+    path = write("train.parquet")
+    table = pa.table({"image": [picture(n, size=(10, 12)) for n in range(6)], "label": [0, 1, 2] * 2})
+    pq.write_table(table, path / f"{name}.parquet")
+    told = (
+        f"hub: {name} images of 10 x 12 pixels, but training images of 8 x 8 .*set data.height and data.width"
+    )
+    with pytest.raises(DataError, match=told):
+        load("train", cache=cache, path=path)
+    assert load("train", cache=cache, path=path, height=8, width=8).images.shape[1:3] == (8, 8)
