@@ -150,3 +150,14 @@ def test_networks_are_searched_by_name(project):
     assert done.returncode == 0, done.stderr
     names = [trial.params["model.name"] for trial in project.study("networks").trials]
     assert names == ["MobileNetV2", "MobileNet"]
+
+
+def test_features_of_a_frozen_network_are_trained_on_alone(project):
+    shorter = [one for one in OVERRIDES if not one.startswith(("training.epochs", "model.frozen_epochs"))]
+    done = project.run("train", *shorter, "training.epochs=1", "model.frozen_epochs=1", "training.patience=1")
+    assert (done.returncode, done.stderr) == (0, "")
+    told = "model.frozen_epochs is not below training.epochs: nothing is fine-tuned"
+    assert f"  note: {told}\n" in done.stdout
+    run = project.runs()[0]
+    assert told in record_file(project, run, "record")["data_summary"]["notes"]
+    assert told.replace("_", "\\_") in run.data.tags["mlflow.note.content"]

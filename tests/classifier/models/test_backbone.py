@@ -263,3 +263,9 @@ def test_what_cannot_be_built_is_one_line(options: dict[str, Any], message: str)
         small(None, **{"frozen_epochs": 0, **options})
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_config_without_weights_begins_with_the_default_ones(cache: Path) -> None:
+    with pytest.raises(InputError, match=r"weights of MobileNetV2 are not in Keras' cache"):
+        weights_of({}, (224, 224, 3))
+    assert weights_of({"weights": None}, (32, 32, 3)) is None
