@@ -95,7 +95,7 @@ def test_evaluating_shows_each_class_on_a_line_of_its_own(trained):
     for code, out, err in (first, again):
         assert code == 0, err
         assert acts(out + err) == []
-        assert out.count("\n") == 1 + len(CLASSES) + 2
+        assert out.count("\n") == 1 + len(CLASSES) + 3
     assert first[2] == ""  # neither a glyph that is missing nor mathematics that is none
 
 

@@ -122,7 +122,7 @@ def test_what_cannot_be_trained_on_is_refused_in_one_line_before_anything_is_rec
         (): "pets/cat/3.png: expected an image; it is empty; dog/4.png: expected an image; it is empty",
         ("data.broken=skip", "data.strict=true"): "data.strict: expected images to be used as they are; left",
         ("data.broken=skip", "data.validation_split=tail"): "data.validation_split=stratified draws from",
-        ("data.background=nothing",): "data.background: value error, expected a colour such as white",
+        ("data.background=nothing",): "data.background: value error, expected an opaque colour such as white",
         ("data.path='~nosuchuser/x'",): "data.path: expected the home of a user of this machine",
     }
     commands = [("train", "data=folder", "data.path=pets", *SHORT, *extra) for extra in told]

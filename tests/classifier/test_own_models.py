@@ -127,6 +127,11 @@ BAD = {
 }
 
 
+def after_block(out):
+    """Return what was printed besides what it would have trained on."""
+    return "".join(line for line in out.splitlines(True) if not line.startswith(("data: ", "  ")))
+
+
 @pytest.fixture
 def own(project):
     (project.folder / "nets.py").write_text(NETS)
@@ -142,7 +147,7 @@ def with_model(function):
 def test_a_network_that_cannot_be_stored_is_refused_before_its_first_epoch(own):
     results = own.run_many(*(["train", *with_model(name), *SMALL] for name in BAD))
     for (code, out, err), reason in zip(results, BAD.values(), strict=True):
-        assert (code, out, err.count("\n")) == (2, "", 1), err
+        assert (code, after_block(out), err.count("\n")) == (2, "", 1), err
         assert reason in err
     assert not (own.folder / "mlruns" / "mlflow.db").exists()
     assert list((own.folder / "mlruns" / "runs").iterdir()) == []
@@ -151,7 +156,7 @@ def test_a_network_that_cannot_be_stored_is_refused_before_its_first_epoch(own):
 def test_an_optimizer_that_cannot_be_stored_is_refused(own):
     schedule = ["schedule._target_=nets.rate", "~schedule.warmup_epochs"]
     done = own.run("train", *schedule, *SMALL)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert (done.returncode, after_block(done.stdout), done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert "optimizer, or its schedule, cannot be stored" in done.stderr
 
 
@@ -170,7 +175,7 @@ def test_models_of_a_class_of_their_own_and_of_any_size_train_and_are_evaluated(
 def test_a_sweep_says_once_that_its_network_cannot_be_stored(own):
     sweep = ["train", "--multirun", "hydra.sweeper.n_trials=3", "seed=1,2"]
     done = own.run(*sweep, *with_model("with_lambda"), *SMALL)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert (done.returncode, after_block(done.stdout), done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert "layer 'mine' is a Lambda" in done.stderr
     assert not list(own.folder.glob("mlruns/sweeps/*/[0-9]*"))
 

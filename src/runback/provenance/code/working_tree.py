@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runback.errors import InputError
-from runback.provenance.code.git import GitError, git
+from runback.provenance.code.git import REFUSED, GitError, git
 from runback.provenance.code.tree_zip import unpack_tree
 from runback.system.files.process_owner import is_abandoned, this_process
 from runback.system.files.regular_file import read_regular
@@ -180,12 +180,18 @@ def check_repository(repository: Path) -> None:
     try:
         git(repository, "rev-parse", "--git-dir")
     except GitError as error:
-        is_gone = "not a git repository" in str(error)
-        what = "is not in a git repository (any more)" if is_gone else "is in a repository that git refuses"
         raise InputError(
-            f"{repository} {what}, which the run's commit would come from: {error}; "
+            f"{repository} {_trouble(repository, error)}, which the run's commit would come from: {error}; "
             "or reproduce from an exported bundle"
         ) from error
+
+
+def _trouble(repository: Path, error: GitError) -> str:
+    if REFUSED.search(str(error)):
+        return "is in a repository that git refuses"
+    if "not a git repository" in str(error) or not repository.is_dir():
+        return "is not in a git repository (any more)"
+    return "cannot be read as a git repository"
 
 
 def _check_commit(repository: Path, commit: str) -> None:
