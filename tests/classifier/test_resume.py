@@ -378,8 +378,8 @@ def test_a_full_disk_ends_the_run_with_that_reason_and_it_goes_on_when_there_is_
         capture_output=True,
         text=True,
         check=False,
-        # No file may grow as large as a checkpoint of this network.
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16 << 20, 16 << 20)),
+        # The network has 34 MB and fits, its checkpoint has three times that and does not.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (48 << 20, 48 << 20)),
     )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
