@@ -95,6 +95,17 @@ def has_run(store: Store, run_id: str) -> bool:
     return bool(search(store, f"attributes.run_id = {_quoted(run_id)}", limit=1))
 
 
+def last_metrics(store: Store, run_id: str) -> dict[str, float]:
+    """Return the last value of each of a run's metrics. Raises StoreError."""
+    with store_errors(store, f"the metrics of run {run_id}"):
+        return dict(store.client.get_run(run_id).data.metrics)
+
+
+def is_running(store: Store, run_id: str) -> bool:
+    """Return whether the store has a run that is RUNNING by its word. Raises StoreError."""
+    return bool(search(store, f"attributes.run_id = {_quoted(run_id)} AND attributes.status = 'RUNNING'"))
+
+
 def artifacts(store: Store, run_id: str, folder: str = "") -> list[str]:
     """Return the paths of a run's artifacts in one of its folders (default: the top).
 

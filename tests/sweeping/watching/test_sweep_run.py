@@ -1,0 +1,144 @@
+"""A sweep's run whose coordinator was killed: what the next one writes of its trials, in a real store."""
+
+import shutil
+
+import pytest
+from optuna.trial import TrialState, create_trial
+
+from runback.errors import StoreAway
+from runback.sweeping.space.search_identity import Search
+from runback.sweeping.space.search_space import Space
+from runback.sweeping.study.attributes import ENDED_BY, FAILURE
+from runback.sweeping.study.study_store import close_study, keep_names, open_study
+from runback.sweeping.study.trial_label import trial_label
+from runback.sweeping.sweep_settings import SweeperSettings
+from runback.sweeping.watching import sweep_run as module
+from runback.sweeping.watching.sweep_run import SweepRun
+from runback.tracking.layout import Layout
+from runback.tracking.read.find_runs import last_metrics
+from runback.tracking.store import open_store
+from runback.tracking.tags import SWEEP_TAG
+from runback.tracking.write.run import start_run
+
+
+@pytest.fixture
+def opened(tmp_path, fresh_database, monkeypatch):
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "RUNBACK_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    layout = Layout(tmp_path / "project")
+    folder = layout.sweep("digits")
+    folder.mkdir(parents=True)
+    shutil.copy(fresh_database, layout.database)
+    study = open_study(folder, "digits", Search(("maximize",), (), {}, {}))
+    keep_names(study, ["val_accuracy"])
+    settings = SweeperSettings(
+        experiment="e",
+        objective="val_accuracy",
+        sampler={"_target_": "optuna.samplers.TPESampler"},
+    )
+    sweep_run = SweepRun.open(study, "digits", settings, Space((), ()), folder, [], layout)
+    yield study, sweep_run, open_store(layout), folder
+    close_study(study)
+
+
+def add_trial(study, store, folder, parent, *, value=None, state=None, **attributes):
+    """Add an ended trial whose run is left RUNNING, and return that run's ID."""
+    trial = create_trial(state=state, value=value, user_attrs=attributes)
+    study.add_trial(trial)
+    label = trial_label(study.trials[-1])
+    tags = {SWEEP_TAG: "digits", **label.tags}
+    run = start_run(
+        store,
+        experiment="e",
+        name=label.name,
+        folder=folder / label.folder,
+        params={},
+        tags=tags,
+        description="",
+        parent=parent,
+    )
+    run.close()
+    return run.id
+
+
+ENDS = {
+    "done": (TrialState.COMPLETE, 0.5, {}, ("FINISHED", None, None)),
+    "pruned": (TrialState.PRUNED, None, {}, ("KILLED", "pruned", None)),
+    "stopped": (
+        TrialState.FAIL,
+        None,
+        {FAILURE: "stopped: killed by somebody", ENDED_BY: "stopped"},
+        ("KILLED", "killed by somebody", None),
+    ),
+    "code": (
+        TrialState.FAIL,
+        None,
+        {FAILURE: "code: ValueError: no", ENDED_BY: "code"},
+        ("FAILED", "ValueError: no", "code"),
+    ),
+    "diverged": (
+        TrialState.PRUNED,
+        None,
+        {FAILURE: "diverged: the loss is nan", ENDED_BY: "diverged"},
+        ("FAILED", "the loss is nan", "diverged"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_trials_run_that_was_left_running_ends_as_the_trial_did(opened, name):
+    study, sweep_run, store, folder = opened
+    state, value, attributes, expected = ENDS[name]
+    run_id = add_trial(study, store, folder, sweep_run.id, state=state, value=value, **attributes)
+    assert sweep_run.close_ended()
+    sweep_run.flush()
+    run = store.client.get_run(run_id)
+    tags = run.data.tags
+    assert (run.info.status, tags.get("runback.reason"), tags.get("runback.failure")) == expected
+
+
+def test_the_best_value_is_logged_where_the_store_lacks_it_and_once(opened):
+    study, sweep_run, store, _ = opened
+    for value in (0.5, 0.75, 0.25):
+        study.add_trial(create_trial(value=value))
+    assert sweep_run.close_ended()
+    sweep_run.run.deliver()
+    assert last_metrics(store, sweep_run.id) == {"best_val_accuracy": 0.75}
+    assert sweep_run.close_ended()
+    sweep_run.run.deliver()
+    [point] = store.client.get_metric_history(sweep_run.id, "best_val_accuracy")
+    assert point.step == 3
+
+
+def test_a_worse_value_that_was_logged_before_is_replaced(opened):
+    study, sweep_run, store, _ = opened
+    study.add_trial(create_trial(value=0.5))
+    sweep_run.run.log_metrics({"best_val_accuracy": 0.5}, step=1)
+    sweep_run.run.deliver()
+    study.add_trial(create_trial(value=0.75))
+    assert sweep_run.close_ended()
+    sweep_run.run.deliver()
+    assert last_metrics(store, sweep_run.id) == {"best_val_accuracy": 0.75}
+
+
+def test_a_failed_trial_without_a_run_gets_one(opened):
+    study, sweep_run, store, _ = opened
+    failure = {FAILURE: "data: no images", ENDED_BY: "data"}
+    study.add_trial(create_trial(state=TrialState.FAIL, user_attrs=failure))
+    for _ in range(2):
+        assert sweep_run.close_ended()
+        sweep_run.flush()
+        [run] = store.client.search_runs([sweep_run.run.experiment_id()], "tags.`runback.trial` = '0'")
+        assert run.info.status == "FAILED"
+        assert run.data.tags["runback.reason"] == "no images"
+        assert run.data.tags["runback.failure"] == "data"
+
+
+def test_what_cannot_be_written_is_not_called_so(opened, monkeypatch):
+    _, sweep_run, _, _ = opened
+
+    def fail(self):
+        raise StoreAway("it does not answer")
+
+    monkeypatch.setattr(module._Tracked, "running_trials", fail)
+    assert not sweep_run.close_ended()
