@@ -89,6 +89,18 @@ def test_what_a_record_of_code_lacks_is_no_part_of_the_comparison():
     assert code_reservations(RECORD, edited) == ["edited after this one's process had read it: train.py"]
 
 
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [
+        ("edited", ["\x1b[2Ja.py", "b\nc.py"]),
+        ("left_out", [{"path": "\x1b[2Ja.py", "reason": "r"}, {"path": "b\nc.py", "reason": "r"}]),
+    ],
+)
+def test_names_in_a_record_reach_no_terminal_raw(key, names):
+    [line] = code_reservations(changed("code", key, to=names), RECORD)
+    assert line.endswith(": \\x1b[2Ja.py, b\\nc.py")
+
+
 def test_a_record_does_not_differ_from_itself():
     assert differences(RECORD, json.loads(json.dumps(RECORD))) == []
     assert same_code(RECORD, json.loads(json.dumps(RECORD)))

@@ -89,9 +89,8 @@ def code_reservations(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
             names = [for_terminal(str(one["path"])) for one in code["left_out"]]
             reservations.append(f"not compared, because {which} record leaves it out: {listed(names, SHOWN)}")
         if code.get("edited"):
-            reservations.append(
-                f"edited after {which} process had read it: {listed(list(code['edited']), SHOWN)}"
-            )
+            names = [for_terminal(str(one)) for one in code["edited"]]
+            reservations.append(f"edited after {which} process had read it: {listed(names, SHOWN)}")
     return reservations
 
 
