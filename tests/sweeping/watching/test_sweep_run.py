@@ -2,10 +2,11 @@
 
 import shutil
 
+import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from runback.errors import StoreAway
+from runback.errors import InputError, StoreAway
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import Space
 from runback.sweeping.study.attributes import ENDED_BY, FAILURE
@@ -31,14 +32,18 @@ def opened(tmp_path, fresh_database, monkeypatch):
     shutil.copy(fresh_database, layout.database)
     study = open_study(folder, "digits", Search(("maximize",), (), {}, {}))
     keep_names(study, ["val_accuracy"])
-    settings = SweeperSettings(
-        experiment="e",
-        objective="val_accuracy",
-        sampler={"_target_": "optuna.samplers.TPESampler"},
-    )
-    sweep_run = SweepRun.open(study, "digits", settings, Space((), ()), folder, [], layout)
+    sweep_run = begin(study, folder, layout)
     yield study, sweep_run, open_store(layout), folder
     close_study(study)
+
+
+def begin(study, folder, layout, objective="val_accuracy"):
+    settings = SweeperSettings(
+        experiment="e",
+        objective=objective,
+        sampler={"_target_": "optuna.samplers.TPESampler"},
+    )
+    return SweepRun.open(study, folder.name, settings, Space((), ()), folder, [], layout)
 
 
 def add_trial(study, store, folder, parent, *, value=None, state=None, **attributes):
@@ -142,3 +147,25 @@ def test_what_cannot_be_written_is_not_called_so(opened, monkeypatch):
 
     monkeypatch.setattr(module._Tracked, "running_trials", fail)
     assert not sweep_run.close_ended()
+
+
+def test_a_deleted_experiment_is_refused_with_the_key_of_any_app(opened):
+    _, sweep_run, store, folder = opened
+    store.client.delete_experiment(sweep_run.run.experiment_id())
+    study = optuna.create_study()
+    with pytest.raises(InputError, match=r"with hydra\.sweeper\.experiment=NAME, restore it with `"):
+        begin(study, folder.with_name("other"), store.layout)
+    assert not study.user_attrs
+
+
+def test_an_objective_is_found_by_the_name_that_it_is_stored_by(opened):
+    _, _, store, folder = opened
+    study = optuna.create_study(direction="maximize")
+    keep_names(study, ["val/accuracy"])
+    sweep_run = begin(study, folder.with_name("other"), store.layout, "val/accuracy")
+    study.add_trial(create_trial(value=0.5))
+    for _ in range(2):
+        assert sweep_run._log_missing_best(sweep_run._tracked) is None
+        sweep_run.run.deliver()
+    assert last_metrics(store, sweep_run.id) == {"best_val_accuracy": 0.5}
+    assert len(store.client.get_metric_history(sweep_run.id, "best_val_accuracy")) == 1

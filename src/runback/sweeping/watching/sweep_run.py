@@ -33,6 +33,7 @@ from runback.system.files.folder_lock import alone_in
 from runback.system.text.escape import for_markdown
 from runback.tracking.artifact_names import TRACEBACK
 from runback.tracking.metric_names import BEST_EPOCH, best
+from runback.tracking.mlflow_limits import metric_name
 from runback.tracking.tags import EXTENDED_TAG, FAILURE_TAG, KIND_TAG, REASON_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class SweepRun:
         """
         if settings.experiment is None or layout is None:
             return cls(study, sweep, None)
-        from runback.tracking.store import open_store
+        from runback.tracking.store import find_experiment, open_store
         from runback.tracking.write.run import reopen_run, start_run
         from runback.tracking.write.saved_view import save_view
 
@@ -115,6 +116,7 @@ class SweepRun:
             if settings.extend:  # params never change in MLflow
                 run.set_tags({EXTENDED_TAG: "; ".join(f"{k}: {v}" for k, v in _space(space).items())})
             return cls(study, sweep, _tracked(store, run, settings.experiment, folder))
+        find_experiment(store, settings.experiment, "hydra.sweeper.experiment")
         run = start_run(
             store,
             experiment=settings.experiment,
@@ -357,7 +359,7 @@ def _view(sweep: str, settings: SweeperSettings, space: Space, groups: Collectio
     return SavedView(
         f"{sweep}: best first",
         f"tags.`{SWEEP_TAG}` = '{sweep}' and tags.`{KIND_TAG}` = 'train'",
-        metrics=[*map(best, settings.objectives), BEST_EPOCH, *settings.objectives],
+        metrics=[*map(best, settings.objectives), BEST_EPOCH, *map(metric_name, settings.objectives)],
         params=[f"{name}.name" if name in groups else name for name in space.distributions],
         ascending=settings.directions[0] == "minimize",
         tags=[REASON_TAG],  # MLflow shows a pruned run like a failed one
