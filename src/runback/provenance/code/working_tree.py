@@ -180,7 +180,7 @@ def check_repository(repository: Path) -> None:
     try:
         git(repository, "rev-parse", "--git-dir")
     except GitError as error:
-        is_gone = "not a git repository" in str(error)
+        is_gone = "not a git repository" in str(error) or not repository.is_dir()
         what = "is not in a git repository (any more)" if is_gone else "is in a repository that git refuses"
         raise InputError(
             f"{repository} {what}, which the run's commit would come from: {error}; "
