@@ -1,6 +1,9 @@
 """A sweep's run whose coordinator was killed: what the next one writes of its trials, in a real store."""
 
+import contextlib
 import shutil
+import subprocess
+import sys
 
 import optuna
 import pytest
@@ -139,7 +142,32 @@ def test_a_failed_trial_without_a_run_gets_one(opened):
         assert run.data.tags["runback.failure"] == "data"
 
 
-def test_what_cannot_be_written_is_not_called_so(opened, monkeypatch):
+def test_a_trial_whose_process_still_runs_is_left_and_told_of(opened, monkeypatch, caplog):
+    study, sweep_run, store, folder = opened
+    run_id = add_trial(study, store, folder, sweep_run.id, state=TrialState.COMPLETE, value=0.5)
+    monkeypatch.setattr(module, "LEAVING", 0.1)
+    with held_by_another_process(folder / "0"):
+        assert not sweep_run.close_ended()
+    assert "its process still runs" in caplog.text
+    sweep_run.flush()
+    assert store.client.get_run(run_id).info.status == "RUNNING"
+    assert sweep_run.close_ended()
+    sweep_run.flush()
+    assert store.client.get_run(run_id).info.status == "FINISHED"
+
+
+@contextlib.contextmanager
+def held_by_another_process(folder):
+    code = "import sys; from pathlib import Path; from runback.system.files.folder_lock import alone_in\n"
+    code += "with alone_in(Path(sys.argv[1]), 'a trial'): print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield
+        process.stdin.close()
+
+
+def test_what_cannot_be_written_is_not_called_so(opened, monkeypatch, caplog):
     _, sweep_run, _, _ = opened
 
     def fail(self):
@@ -147,6 +175,7 @@ def test_what_cannot_be_written_is_not_called_so(opened, monkeypatch):
 
     monkeypatch.setattr(module._Tracked, "running_trials", fail)
     assert not sweep_run.close_ended()
+    assert "it does not answer" in caplog.text
 
 
 def test_a_deleted_experiment_is_refused_with_the_key_of_any_app(opened):

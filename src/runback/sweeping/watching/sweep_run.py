@@ -1,6 +1,7 @@
 """The sweep's own run in MLflow: the parent of its trials' runs."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from runback.tracking.layout import Layout
     from runback.tracking.write.run import Run, Status
     from runback.tracking.write.saved_view import SavedView
+
+_logger = logging.getLogger(__name__)
 
 ENDED_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 """The states of trials that have ended for good."""
@@ -145,7 +148,8 @@ class SweepRun:
             try:
                 is_whole = one._close_ended(self._tracked) and is_whole
                 one._log_missing_best(self._tracked)
-            except RunbackError:  # the store is away: what waits is said
+            except RunbackError as error:
+                _logger.warning("the sweep's runs are not all ended; the same command ends them: %s", error)
                 is_whole = False
         return is_whole
 
@@ -156,10 +160,11 @@ class SweepRun:
             label, outcome = self._label(trial), states.outcome(trial)
             has_failed = isinstance(outcome, messages.Failed) and outcome.kind != "stopped"
             if any(label.tags.items() <= tags.items() for tags in running):
-                is_left = tracked.is_left(label)
-                is_whole = is_whole and is_left
-                if is_left:
+                if tracked.is_left(label):
                     self._end(tracked, trial, outcome)
+                else:
+                    _logger.warning("%s has ended, and its process still runs: its run stays", label.name)
+                    is_whole = False
             elif has_failed and tracked.run_of(trial, label) is None:
                 is_whole = self._end(tracked, trial, outcome) is not None and is_whole
         return is_whole
