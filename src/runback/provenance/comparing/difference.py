@@ -97,13 +97,3 @@ def code_reservations(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
 def _tells(record: Mapping[str, Any], key: str, part: str) -> bool:
     told = record.get(key)
     return told is not None and (part != "code" or bool(told.get("tree")))
-
-
-def same_code(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Say whether two records tell of the same code: tree, changes and untracked files.
-
-    False where one of them does not tell. Two commits with one tree are the same code.
-    """
-    if not then.get("code") or not now.get("code"):
-        return False
-    return not list(compare_parts.code(then["code"], now["code"]))
