@@ -62,3 +62,12 @@ def test_a_folder_in_a_home_of_nobody_is_refused_in_one_line(project, variable):
     done = project.run("doctor", **{variable: "~nobody-here/x"})
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert "~nobody-here/x" in done.stderr
+
+
+@pytest.mark.usefixtures("_can_be_nobody")
+@pytest.mark.parametrize("variable", ["RUNBACK_ROOT", "RUNBACK_MLRUNS"])
+def test_ones_own_folder_is_refused_where_one_is_nobody(project, variable):
+    done = run(project, "doctor", **{variable: "~/x"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "begins with the home of nobody: '~/x'" in done.stderr

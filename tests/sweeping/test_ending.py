@@ -1,12 +1,17 @@
 """The end of a sweep: real processes that are killed while they write it, and sweeps without a result."""
 
+import contextlib
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 
 import pytest
+from optuna.exceptions import StorageInternalError
 
+from runback.errors import DiskFull, StoreError, TrainingError
+from runback.sweeping.ending import ending
 from runback.sweeping.study.attributes import ENDED
 
 APP = """
@@ -17,15 +22,20 @@ from runback.sweeping import report
 
 
 def kill_at(point):
-    place, name = point.removesuffix("!").rsplit(".", 1)
+    point, after, count = point.partition("!")
+    place, name = point.rsplit(".", 1)
     module, _, owner = place.partition(":")
     owner = getattr(importlib.import_module(module), owner) if owner else importlib.import_module(module)
     function = getattr(owner, name)
+    left = int(count or 1)
 
     def killed(*arguments, **more):
-        if point.endswith("!"):
-            function(*arguments, **more)
-        os.kill(os.getpid(), signal.SIGKILL)
+        nonlocal left
+        left -= 1
+        result = function(*arguments, **more) if after or left else None
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
 
     setattr(owner, name, killed)
 
@@ -58,6 +68,7 @@ hydra:
 CONFIRM = "hydra.sweeper.confirm={top: 1, seeds: 2}"
 
 FIRST = [
+    "runback.sweeping.trials.coordinator:Coordinator._finish!5",
     "runback.sweeping.watching.live_table:LiveTable.print_summary",
     "runback.tracking.write.run:Run.finish",
     "runback.sweeping.confirm.stage.keep_reported!",
@@ -75,7 +86,10 @@ MORE = [
     "runback.sweeping.confirm.stage._report",
     "runback.sweeping.confirm.stage._report!",
 ]
-"""Functions, as MODULE.FUNCTION or MODULE:CLASS.METHOD, before which, or with ! after which, it is killed."""
+"""Functions, as MODULE.FUNCTION or MODULE:CLASS.METHOD, before which, or with ! after which, it is killed.
+
+A number after it counts the calls.
+"""
 
 
 @pytest.fixture
@@ -130,6 +144,97 @@ def test_the_end_of_a_killed_sweep_is_written_by_the_next_one(point, app):
     assert "sweep swept is finished: 5 of 5 trials" in third.stdout
     assert "had not been written" not in third.stdout
     assert the_sweeps_run(app).info.end_time == run.info.end_time
+
+
+LAST_TOLD = "runback.sweeping.trials.coordinator:Coordinator._finish!"
+
+
+def test_the_only_trials_value_is_a_metric_of_the_sweep_whose_coordinator_was_killed_then(app):
+    one = "hydra.sweeper.n_trials=1"
+    assert sweep(app, one, KILL_AT=LAST_TOLD).returncode == -signal.SIGKILL
+    assert not the_sweeps_run(app).data.metrics
+    again = sweep(app, one)
+    assert again.returncode == 0, again.stderr
+    assert "its end had not been written" in again.stdout
+    run = the_sweeps_run(app)
+    assert run.info.status == "FINISHED"
+    [trial] = app.study("swept").trials
+    assert run.data.metrics["best_score"] == trial.value
+
+
+def test_a_trial_that_failed_as_its_coordinator_was_killed_has_a_run_all_the_same(app):
+    overrides = ["bad_below=0.6", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_workers=1"]
+    assert sweep(app, *overrides, KILL_AT=LAST_TOLD).returncode == -signal.SIGKILL
+    [first] = app.study("swept").trials
+    assert first.state.name == "FAIL"  # with this seed
+    sweep(app, *overrides)
+    failed = [trial.number for trial in app.study("swept").trials if trial.state.name == "FAIL"]
+    runs = [run for run in app.runs() if run.data.tags["runback.kind"] == "train"]
+    of_failed = {int(run.data.tags["runback.trial"]) for run in runs if run.info.status == "FAILED"}
+    assert of_failed == set(failed)
+    [run] = [run for run in runs if run.data.tags["runback.trial"] == "0"]
+    assert run.data.tags["runback.reason"] == "ValueError: too small"
+
+
+@pytest.mark.parametrize(("status", "is_over"), [("RUNNING", False), ("FINISHED", True)])
+def test_a_study_without_a_note_of_its_end_has_ended_if_its_run_has(status, is_over, app):
+    assert sweep(app).returncode == 0
+    run, study = the_sweeps_run(app), app.study("swept")
+    app.client().update_run(run.info.run_id, status)
+    forget_end(app.folder / "mlruns/sweeps/swept/study.db")
+    again = sweep(app)
+    assert again.returncode == 0, again.stderr
+    assert ("its end had not been written" in again.stdout) is not is_over
+    assert the_sweeps_run(app).info.status == "FINISHED"
+    assert [trial.values for trial in app.study("swept").trials] == [trial.values for trial in study.trials]
+
+
+def forget_end(database):
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        done = connection.execute("DELETE FROM study_user_attributes WHERE key = ?", [ENDED])
+        assert done.rowcount == 1
+
+
+class Attributes(dict):
+    """The user attributes of a study, whose database takes `allowed` more of them."""
+
+    def __init__(self, allowed=9, trouble="database or disk is full"):
+        super().__init__()
+        self.allowed, self.trouble = allowed, trouble
+
+    def set_user_attr(self, name, value):
+        self.allowed -= 1
+        if self.allowed < 0:
+            raise StorageInternalError(self.trouble)
+        self[name] = value
+
+
+def test_a_full_disk_ends_no_sweep(tmp_path):
+    study = Attributes()
+    with pytest.raises(DiskFull), ending(study, tmp_path):
+        raise DiskFull("the disk is full")
+    assert study[ENDED] is False
+
+
+@pytest.mark.parametrize("allowed", [0, 1])
+@pytest.mark.parametrize(
+    ("trouble", "kind"), [("database or disk is full", DiskFull), ("database is locked", StoreError)]
+)
+def test_a_note_of_the_end_that_cannot_be_written_is_one_line(tmp_path, allowed, trouble, kind):
+    study = Attributes(allowed, trouble)
+    with pytest.raises(kind, match=r"study\.db"), ending(study, tmp_path):
+        assert allowed
+    assert study.get(ENDED, False) is False
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+@pytest.mark.parametrize("error", [None, TrainingError("no trial has completed")])
+def test_what_could_not_be_written_is_still_to_be(tmp_path, is_written, error):
+    study = Attributes()
+    with contextlib.suppress(TrainingError), ending(study, tmp_path, lambda: is_written):
+        if error is not None:
+            raise error
+    assert study[ENDED] is is_written
 
 
 WITHOUT_RESULT = {

@@ -1,36 +1,55 @@
 """The end of a sweep: what it leaves written, also where a process was killed that was to write it."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from runback.errors import TrainingError
+from runback.errors import DiskFull, TrainingError
 from runback.sweeping.study import states
-from runback.sweeping.study.attributes import ENDED
-from runback.tracking.layout import waits
+from runback.sweeping.study.attributes import ENDED, PARENT_RUN
+from runback.sweeping.study.study_store import STUDY, readable_errors
+from runback.tracking.layout import Layout, waits
 
 
-def has_ended(study: Study) -> bool:
-    """Tell whether the sweep has ended and all is written that its end writes, as far as it is noted."""
-    return bool(study.user_attrs.get(ENDED, True))
+def has_ended(study: Study, layout: Layout | None) -> bool:
+    """Tell whether the sweep has ended and all is written that its end writes.
+
+    A study without a note of it has ended unless its run in the project of `layout` is RUNNING. Errors:
+    StoreError.
+    """
+    noted, run_id = study.user_attrs.get(ENDED), study.user_attrs.get(PARENT_RUN)
+    if noted is not None or run_id is None or layout is None:
+        return noted is None or bool(noted)
+    from runback.tracking.read.find_runs import is_running
+    from runback.tracking.store import open_store
+
+    return not is_running(open_store(layout), run_id)
 
 
 @contextlib.contextmanager
-def ending(study: Study, folder: Path) -> Iterator[None]:
+def ending(study: Study, folder: Path, is_written: Callable[[], bool] = lambda: True) -> Iterator[None]:
     """Note that a sweep goes on; and that it has ended when the body, which writes its end, has ended.
 
-    That is not noted while something in the sweep's folder waits for the store, nor where it was stopped.
+    That is not noted where it was stopped, its disk is full, something in the sweep's folder waits for the
+    store, or `is_written` says that something could not be written. Errors: StoreError, DiskFull.
     """
-    study.set_user_attr(ENDED, False)
+    _note(study, folder, has_ended=False)
     try:
         yield
-    except TrainingError:
-        study.set_user_attr(ENDED, not waits(folder))
+    except DiskFull:
         raise
-    study.set_user_attr(ENDED, not waits(folder))
+    except TrainingError:
+        _note(study, folder, has_ended=is_written() and not waits(folder))
+        raise
+    _note(study, folder, has_ended=is_written() and not waits(folder))
+
+
+def _note(study: Study, folder: Path, *, has_ended: bool) -> None:
+    with readable_errors(folder / STUDY):
+        study.set_user_attr(ENDED, has_ended)
 
 
 def has_result(study: Study) -> bool:

@@ -143,7 +143,7 @@ def sweep(
             LiveTable(study, budget, searched).print_finished()
             if stage is not None:
                 stage.print_results(study)
-            if has_ended(study):
+            if has_ended(study, layout):
                 refuse_without_result(study, sweep_folder)
                 return
             say("its end had not been written: that is done now")
@@ -162,8 +162,13 @@ def sweep(
         table = LiveTable(study, budget, searched)
         observers: list[Observer] = [parent.observe, table.observe]
         observers += [reporter.observe] if reporter else []
+        is_closed = False
+
+        def is_written() -> bool:
+            return is_closed and (reporter is None or reporter.is_written)
+
         with (
-            ending(study, sweep_folder),
+            ending(study, sweep_folder, is_written),
             parent.recording(),
             readable_errors(sweep_folder / STUDY),
             reporter.keeping() if reporter else nullcontext(),
@@ -180,7 +185,7 @@ def sweep(
             if stage is not None and not is_done and has_result(study):
                 where = (engine, slots.n_workers, order.threads, slots.devices)
                 stage.run(study, Resources(*where, settings.policy, parent, sweep_folder))
-            parent.close_ended()
+            is_closed = parent.close_ended()
             refuse_without_result(study, sweep_folder)
 
 
@@ -199,9 +204,12 @@ def _refuse_environment(config: DictConfig) -> None:
 def _opened(
     sweep_folder: Path, name: str, search: Search, settings: SweeperSettings, slots: Slots
 ) -> Iterator[Study]:
-    """Hold the sweep's folder, and open its study. Errors: InputError where it has another config."""
+    """Hold the sweep's folder, and open its study. Errors: InputError where it has another config.
+
+    What the study's database raises meanwhile is one line: StoreError, DiskFull.
+    """
     _refuse_links(sweep_folder, name)
-    with alone_in(sweep_folder, f"sweep {name}"):
+    with alone_in(sweep_folder, f"sweep {name}"), readable_errors(sweep_folder / STUDY):
         study = open_study(sweep_folder, name, search, extend=settings.extend)
         try:
             if not study.get_trials(deepcopy=False):

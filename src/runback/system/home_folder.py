@@ -20,9 +20,17 @@ def name_home() -> None:
         os.environ["HOME"] = NOWHERE
 
 
+def followed(path: Path) -> Path:
+    """Return a path with its `~` or `~NAME` as the home that is; raises RuntimeError for that of nobody."""
+    found = path.expanduser()
+    if found != path and found.is_relative_to(NOWHERE):  # also one that `name_home` has named
+        raise RuntimeError(f"{path} begins with the home of nobody")
+    return found
+
+
 def expanded(path: str, what: str) -> Path:
-    """Return a path, absolute, with `~` as the home it stands for; raises InputError for that of nobody."""
+    """Return a path, absolute, with `~` followed; raises InputError for the home of nobody."""
     try:
-        return Path(path).expanduser().absolute()
+        return followed(Path(path)).absolute()
     except RuntimeError:
         raise InputError(f"{what} begins with the home of nobody: {path!a}") from None

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runback.system.files.whole_file import whole_file
+from runback.system.home_folder import followed
 
 SIZE = 32
 """Bytes of the key."""
@@ -49,7 +50,7 @@ def _key() -> bytes | None:
 def _file() -> Path:
     """Return where the key is: https://specifications.freedesktop.org/basedir-spec/latest/."""
     named = os.environ.get("XDG_DATA_HOME", "")
-    folder = Path(named) if named.startswith("/") else Path.home() / ".local" / "share"
+    folder = Path(named) if named.startswith("/") else followed(Path("~/.local/share"))
     return folder / "runback" / "key"
 
 

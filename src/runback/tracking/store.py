@@ -170,8 +170,8 @@ def experiment_id(store: Store, name: str) -> str:
     return str(experiment.experiment_id)
 
 
-def find_experiment(store: Store, name: str) -> Experiment | None:
-    """Return the experiment with this name; None where it is still to be created.
+def find_experiment(store: Store, name: str, key: str = "tracking.experiment") -> Experiment | None:
+    """Return the experiment with this name, which `key` of a config has; None where it is to be created.
 
     Errors: InputError for one that was deleted, StoreError.
     """
@@ -179,7 +179,7 @@ def find_experiment(store: Store, name: str) -> Experiment | None:
         experiment = store.client.get_experiment_by_name(name)
     if experiment is not None and experiment.lifecycle_stage != LifecycleStage.ACTIVE:
         raise InputError(
-            f"experiment {name!r} was deleted: choose another name with tracking.experiment=NAME, "
+            f"experiment {name!r} was deleted: choose another name with {key}=NAME, "
             f"{restoring(store.uri, experiment=experiment.experiment_id)}"
         )
     return experiment

@@ -21,7 +21,7 @@ from runback.provenance.code.working_tree import (
     unpacked,
     worktree,
 )
-from runback.provenance.comparing.difference import same_code
+from runback.provenance.comparing.difference import differences
 
 HOLD = """
 import sys
@@ -89,7 +89,7 @@ def test_a_checkout_is_the_recorded_code_and_leaves_the_users_alone(changed, tmp
     before = changed.state()
     with make(kind, changed, snapshot, tmp_path / "a folder" / "code") as folder:
         assert contents(folder) == files
-        assert same_code({"code": snapshot.as_dict()}, code(folder))
+        assert differences({"code": snapshot.as_dict()}, code(folder)) == []
         during = changed.state()
     assert changed.state() == before
     assert {**during, "worktrees": None} == {**before, "worktrees": None}
@@ -122,7 +122,7 @@ def test_a_file_that_git_was_told_to_forget_is_there_and_untracked(repository, t
     snapshot = take_snapshot(repository.root)
     with make(kind, repository, snapshot, tmp_path / "code") as folder:
         assert (folder / "train.py").is_file()
-        assert same_code({"code": snapshot.as_dict()}, code(folder))
+        assert differences({"code": snapshot.as_dict()}, code(folder)) == []
 
 
 @KINDS
@@ -135,7 +135,7 @@ def test_a_file_may_become_a_folder_and_a_folder_a_link(repository, tmp_path, co
     snapshot, files = take_snapshot(repository.root), contents(repository.root)
     with make(kind, repository, snapshot, tmp_path / "code") as folder:
         assert contents(folder) == files
-        assert same_code({"code": snapshot.as_dict()}, code(folder))
+        assert differences({"code": snapshot.as_dict()}, code(folder)) == []
 
 
 @KINDS
@@ -165,7 +165,7 @@ def test_line_ends_that_git_converts_stay_the_same_code(repository, tmp_path, co
     snapshot, files = take_snapshot(repository.root), contents(repository.root)
     with make(kind, repository, snapshot, tmp_path / "code") as folder:
         assert contents(folder) == files
-        assert same_code({"code": snapshot.as_dict()}, code(folder))
+        assert differences({"code": snapshot.as_dict()}, code(folder)) == []
 
 
 def test_a_projects_export_rules_leave_nothing_out_of_its_packed_commit(repository, tmp_path):
@@ -217,7 +217,7 @@ def test_a_submodule_makes_no_surprises(repository, tmp_path, empty):
     assert b"Subproject commit" in snapshot.patch
     with make("worktree", repository, snapshot, tmp_path / "code") as folder:
         assert take_snapshot(folder).commit == first
-        assert same_code({"code": snapshot.as_dict()}, code(folder))
+        assert differences({"code": snapshot.as_dict()}, code(folder)) == []
     assert repository.state() == before
 
 
@@ -254,7 +254,7 @@ def test_the_users_settings_do_not_change_the_code(repository, tmp_path, monkeyp
     repository.write("untracked.py", "")
     snapshot, before = take_snapshot(repository.root), repository.state()
     with make(kind, repository, snapshot, tmp_path / "code") as folder:
-        assert same_code({"code": snapshot.as_dict()}, code(folder))
+        assert differences({"code": snapshot.as_dict()}, code(folder)) == []
     assert repository.state() == before
 
 

@@ -93,8 +93,22 @@ def test_an_interrupted_sweep_has_a_report_and_stays_interrupted(make_reporter):
     reporter, run = make_reporter(2)  # too few for plots
     with pytest.raises(KeyboardInterrupt), reporter.keeping():
         raise KeyboardInterrupt
+    assert reporter.is_written
     assert "trials.csv" in artifacts(run.store, run.id)
     assert "report.html" not in described(run)
+
+
+@pytest.mark.parametrize("error", [OSError("no"), KeyboardInterrupt()])
+def test_a_report_that_cannot_be_written_is_not_called_so(make_reporter, monkeypatch, error):
+    reporter, run = make_reporter(2)
+
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr(run, "log_text", fail)
+    with reporter.keeping():
+        pass
+    assert not reporter.is_written
 
 
 def test_while_trials_run_the_note_is_rewritten_now_and_then(make_reporter, monkeypatch):

@@ -1,8 +1,11 @@
 import io
 import logging
 import os
+import pty
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -167,3 +170,62 @@ def test_a_reader_that_goes_leaves_the_process_alone():
     os.close(theirs)
     assert done.returncode == 7
     assert done.stderr == "runback: stdout takes no more (Broken pipe); the work goes on without it\n"
+
+
+ON_A_STALLED_TERMINAL = """
+import signal, sys, threading
+from runback.system.text.lasting_output import lasting_output
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+def fill(stream):
+    for _ in range(3000):
+        stream.write("x" * 100 + "\\n")
+        stream.flush()
+
+with lasting_output():
+    streams = (sys.stdout, sys.stderr)
+    threads = [threading.Thread(target=fill, args=(stream,), daemon=True) for stream in streams]
+    for thread in threads:
+        thread.start()
+    os_write("started")
+    for thread in threads:
+        thread.join()
+os_write("ended")
+"""
+
+
+def test_two_threads_outlast_a_terminal_that_stalls_and_closes():
+    ours, theirs = pty.openpty()
+    seen, said = os.pipe()
+    says = f"import os\nos_write = lambda text: os.write({said}, text.encode())\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", says + ON_A_STALLED_TERMINAL],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        pass_fds=[said],
+        start_new_session=True,
+    )
+    os.close(theirs)
+    os.close(said)
+    try:
+        assert os.read(seen, 100) == b"started"
+        while (
+            process.poll() is None and in_state(process.pid, "S") < 3
+        ):  # both threads wait for the terminal, and the main one for them
+            time.sleep(0.05)
+        os.close(ours)
+        assert process.wait(60) == 0
+        assert os.read(seen, 100) == b"ended"
+    finally:
+        process.kill()
+        process.wait()
+        os.close(seen)
+
+
+def in_state(pid, letter):
+    """Return how many threads of a process are in a state, by its letter in /proc."""
+    states = [
+        file.read_text().rpartition(")")[2].split()[0] for file in Path(f"/proc/{pid}/task").glob("*/stat")
+    ]
+    return states.count(letter)

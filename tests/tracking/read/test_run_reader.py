@@ -102,7 +102,7 @@ def test_a_run_is_found_by_the_beginning_of_its_id(reader, sweep):
     assert reader.find(f" {sweep['whole'][:8].upper()}") == sweep["whole"]
     with pytest.raises(InputError, match="no run '0123456789'"):
         reader.find("0123456789")
-    with pytest.raises(InputError, match=f"run {sweep['deleted']} was deleted: restore it with"):
+    with pytest.raises(InputError, match=f"run {sweep['deleted']} was deleted: restore it with `"):
         reader.find(sweep["deleted"])
     with pytest.raises(InputError, match="a run is named by its ID"):
         reader.find("ab%")

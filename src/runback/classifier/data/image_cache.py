@@ -24,6 +24,7 @@ from runback.classifier.data.reading.reading_report import SplitReading, refuse_
 from runback.errors import DataError
 from runback.system.files.npy_header import mapped
 from runback.system.files.whole_file import publish
+from runback.system.home_folder import followed
 from runback.system.text.terminal import say
 
 DAMAGED = (OSError, ValueError, TypeError, KeyError, MemoryError, RecursionError)
@@ -107,7 +108,7 @@ def absolute(path: Path, base: Path = Path(), key: str = "data.path") -> Path:
     Raises DataError where there is no such home.
     """
     try:
-        found = (base / path.expanduser()).absolute()
+        found = (base / followed(path)).absolute()
         return found.resolve() if ".." in found.parts else found
     except RuntimeError as error:
         raise DataError(f"{key}: expected the home of a user of this machine; got {str(path)!r}") from error

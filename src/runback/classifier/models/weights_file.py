@@ -8,6 +8,7 @@ from pathlib import Path
 from runback.errors import InputError
 from runback.keras.keras_internals import keras_cache
 from runback.keras.network_file import UNREADABLE, WEIGHTS, checked_weights
+from runback.system.home_folder import followed
 
 IMAGENET = "imagenet"
 
@@ -22,7 +23,7 @@ def weights_path(text: str) -> Path:
             f"got {text!r:.200}"
         )
     try:
-        path = Path(text).expanduser().absolute()
+        path = followed(Path(text)).absolute()
     except RuntimeError as error:
         raise InputError(f"model.weights: {text!r:.200} begins with the home of nobody") from error
     if not path.is_file():

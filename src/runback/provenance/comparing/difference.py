@@ -89,22 +89,11 @@ def code_reservations(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
             names = [for_terminal(str(one["path"])) for one in code["left_out"]]
             reservations.append(f"not compared, because {which} record leaves it out: {listed(names, SHOWN)}")
         if code.get("edited"):
-            reservations.append(
-                f"edited after {which} process had read it: {listed(list(code['edited']), SHOWN)}"
-            )
+            names = [for_terminal(str(one)) for one in code["edited"]]
+            reservations.append(f"edited after {which} process had read it: {listed(names, SHOWN)}")
     return reservations
 
 
 def _tells(record: Mapping[str, Any], key: str, part: str) -> bool:
     told = record.get(key)
     return told is not None and (part != "code" or bool(told.get("tree")))
-
-
-def same_code(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Say whether two records tell of the same code: tree, changes and untracked files.
-
-    False where one of them does not tell. Two commits with one tree are the same code.
-    """
-    if not then.get("code") or not now.get("code"):
-        return False
-    return not list(compare_parts.code(then["code"], now["code"]))

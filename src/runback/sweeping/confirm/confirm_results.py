@@ -91,11 +91,6 @@ def confirmed(study: Study, plan: ConfirmPlan, sweep: str) -> Confirmed:
     return result
 
 
-def has_ended(trial: FrozenTrial) -> bool:
-    """Tell whether a training needs no other one: it has a value, or its params are to blame."""
-    return trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-
-
 def _trainings(trials: Sequence[FrozenTrial], plan: ConfirmPlan) -> list[Training]:
     # Of several the last counts: the others have failed.
     trained = {(trial.params["trial"], trial.params["seed"]): trial for trial in trials}

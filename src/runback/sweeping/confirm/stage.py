@@ -17,7 +17,6 @@ from runback.sweeping.confirm.confirm_results import (
     Confirmed,
     confirmed,
     find_confirmed,
-    has_ended,
     is_reported,
     keep_plan,
     keep_reported,
@@ -31,7 +30,7 @@ from runback.sweeping.confirm.winner import register_winner
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.space.search_space import Space
 from runback.sweeping.study.budget import Budget
-from runback.sweeping.study.study_store import confirm_study, find_confirm_study, pruner_for
+from runback.sweeping.study.study_store import FINISHED, confirm_study, find_confirm_study, pruner_for
 from runback.sweeping.study.trial_label import confirm_label
 from runback.sweeping.sweep_settings import SweeperSettings
 from runback.sweeping.trials.coordinator import Coordinator
@@ -182,8 +181,8 @@ def _of(count: int, wanted: int) -> str:
 
 
 def _is_whole(own: Study, plan: ConfirmPlan) -> bool:
-    """Tell whether no training is left to be tried again."""
-    ended = [trial.params for trial in own.get_trials(deepcopy=False) if has_ended(trial)]
+    """Tell whether no training is left to be tried again: it has a value, or its params are to blame."""
+    ended = [trial.params for trial in own.get_trials(deepcopy=False, states=FINISHED)]
     return all(point in ended for point in plan.points)
 
 

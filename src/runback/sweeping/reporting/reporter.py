@@ -60,6 +60,8 @@ class Reporter:
     folder: Path
     best_config: Callable[[dict[str, Any], str], str]
     """Makes the best trial's config, as YAML, from its params and a text about it."""
+    is_written: bool = False
+    """Whether the report at the sweep's end has been written."""
     _written: float = 0.0
     _draw_at: float = 0.0
     _best: int | None = None
@@ -80,6 +82,7 @@ class Reporter:
             try:
                 with self._harmless():
                     self._finish()
+                    self.is_written = True
             except (Stopped, KeyboardInterrupt):  # the sweep has ended: only the plots are given up
                 self._warn("its drawing was interrupted")
 

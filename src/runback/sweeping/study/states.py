@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial, TrialState
 
 from runback.sweeping.study.attributes import ENDED_BY, FAILURE
+from runback.sweeping.trials import messages
 
 
 def failure(trial: FrozenTrial) -> str | None:
@@ -13,6 +14,15 @@ def failure(trial: FrozenTrial) -> str | None:
     if trial.state == TrialState.FAIL or (trial.state == TrialState.PRUNED and ENDED_BY in trial.user_attrs):
         return str(trial.user_attrs.get(FAILURE, "lost")).split(":")[0]
     return None
+
+
+def outcome(trial: FrozenTrial) -> messages.Outcome:
+    """Return how a trial ended that has ended for good."""
+    kind = failure(trial)
+    if kind is not None:
+        reason = str(trial.user_attrs.get(FAILURE, "")).partition(": ")[2]
+        return messages.Failed(kind, reason or kind)
+    return messages.Pruned() if trial.state == TrialState.PRUNED else messages.Completed(tuple(trial.values))
 
 
 def state(trial: FrozenTrial) -> str:

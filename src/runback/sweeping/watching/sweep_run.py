@@ -1,6 +1,7 @@
 """The sweep's own run in MLflow: the parent of its trials' runs."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from runback.errors import InputError, RunbackError, StoreError
 from runback.sweeping.space.search_space import Space, described
 from runback.sweeping.study import states
-from runback.sweeping.study.attributes import FAILURE, PARENT_RUN, RUN_ID
+from runback.sweeping.study.attributes import PARENT_RUN, RUN_ID
 from runback.sweeping.study.study_store import (
     TrialEntry,
     best_trials,
@@ -33,12 +34,18 @@ from runback.system.files.folder_lock import alone_in
 from runback.system.text.escape import for_markdown
 from runback.tracking.artifact_names import TRACEBACK
 from runback.tracking.metric_names import BEST_EPOCH, best
+from runback.tracking.mlflow_limits import metric_name
 from runback.tracking.tags import EXTENDED_TAG, FAILURE_TAG, KIND_TAG, REASON_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
     from runback.tracking.layout import Layout
     from runback.tracking.write.run import Run, Status
     from runback.tracking.write.saved_view import SavedView
+
+_logger = logging.getLogger(__name__)
+
+ENDED_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+"""The states of trials that have ended for good."""
 
 LEAVING = 10.0
 """Seconds that a process of an ended trial gets to end its run and be gone."""
@@ -101,7 +108,7 @@ class SweepRun:
         """
         if settings.experiment is None or layout is None:
             return cls(study, sweep, None)
-        from runback.tracking.store import open_store
+        from runback.tracking.store import find_experiment, open_store
         from runback.tracking.write.run import reopen_run, start_run
         from runback.tracking.write.saved_view import save_view
 
@@ -112,6 +119,7 @@ class SweepRun:
             if settings.extend:  # params never change in MLflow
                 run.set_tags({EXTENDED_TAG: "; ".join(f"{k}: {v}" for k, v in _space(space).items())})
             return cls(study, sweep, _tracked(store, run, settings.experiment, folder))
+        find_experiment(store, settings.experiment, "hydra.sweeper.experiment")
         run = start_run(
             store,
             experiment=settings.experiment,
@@ -126,25 +134,40 @@ class SweepRun:
             save_view(store, settings.experiment, f"runback-{sweep}", _view(sweep, settings, space, groups))
         return cls(study, sweep, _tracked(store, run, settings.experiment, folder))
 
-    def close_ended(self) -> None:
-        """End the runs of trials that have ended, where their processes, or coordinators, were killed before.
+    def close_ended(self) -> bool:
+        """Write what observing would have written, where trials' processes or the coordinator were killed.
 
-        Their statuses follow from the studies of the search and of its confirm stage.
+        The runs of trials that have ended are ended, by what the studies of the search and of its confirm
+        stage have, and the best value is logged. Return whether all of that was possible.
         """
         if self._tracked is None:
-            return
+            return True
         confirm = find_confirm_study(self._study)
+        is_whole = True
         for one in [self, *([] if confirm is None else [self.of_confirm(confirm)])]:
-            with contextlib.suppress(RunbackError):  # the store is away: what waits is said
-                one._close_ended(self._tracked)
+            try:
+                is_whole = one._close_ended(self._tracked) and is_whole
+                one._log_missing_best(self._tracked)
+            except RunbackError as error:
+                _logger.warning("the sweep's runs are not all ended; the same command ends them: %s", error)
+                is_whole = False
+        return is_whole
 
-    def _close_ended(self, tracked: "_Tracked") -> None:
+    def _close_ended(self, tracked: "_Tracked") -> bool:
         running = tracked.running_trials()
-        ended = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-        for trial in self._study.get_trials(deepcopy=False, states=ended) if running else []:
-            label = self._label(trial)
-            if any(label.tags.items() <= tags.items() for tags in running) and tracked.is_left(label):
-                self._close(tracked, trial, *_ended(trial))
+        is_whole = True
+        for trial in self._study.get_trials(deepcopy=False, states=ENDED_STATES):
+            label, outcome = self._label(trial), states.outcome(trial)
+            has_failed = isinstance(outcome, messages.Failed) and outcome.kind != "stopped"
+            if any(label.tags.items() <= tags.items() for tags in running):
+                if tracked.is_left(label):
+                    self._end(tracked, trial, outcome)
+                else:
+                    _logger.warning("%s has ended, and its process still runs: its run stays", label.name)
+                    is_whole = False
+            elif has_failed and tracked.run_of(trial, label) is None:
+                is_whole = self._end(tracked, trial, outcome) is not None and is_whole
+        return is_whole
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
@@ -174,36 +197,53 @@ class SweepRun:
                 self._tracked.dead_runs.forget(self._tracked.folder_of(self._label(trial)))
             case TrialRequeued(trial, failure):
                 self._requeued(self._tracked, trial, failure)
-            case TrialRecovered(trial, messages.Completed()):
-                self._close(self._tracked, trial, "FINISHED", None)
-            case TrialRecovered(trial, messages.Pruned()):
-                self._close(self._tracked, trial, "KILLED", "pruned")
+            case TrialRecovered(trial, outcome):
+                self._end(self._tracked, trial, outcome)
             case TrialEnded(trial, messages.Failed() as failure):
-                self._failed(self._tracked, trial, failure)
+                self._end(self._tracked, trial, failure)
             case TrialEnded(trial, outcome):
                 self._tracked.dead_runs.deliver([self._tracked.folder_of(self._label(trial))])
                 if isinstance(outcome, messages.Completed):
                     self._log_best(self._tracked)
 
     def _log_best(self, tracked: "_Tracked") -> None:
-        if self._is_search and len(self._study.directions) == 1:
-            [trial], [name] = best_trials(self._study, 1), self._study.metric_names or ["value"]
-            tracked.run.log_metrics({best(name): float(trial.value or 0)}, step=finished_count(self._study))
+        tracked.run.log_metrics(self._best(), step=finished_count(self._study))
+
+    def _log_missing_best(self, tracked: "_Tracked") -> None:
+        """Log the best value where the store has another one, or none. Errors: StoreError."""
+        if not self._best().items() <= tracked.metrics().items():
+            self._log_best(tracked)
+
+    def _best(self) -> dict[str, float]:
+        """Return the best value so far by its metric's name; empty where there is none, or no single best."""
+        if not self._is_search or len(self._study.directions) > 1:
+            return {}
+        [name] = self._study.metric_names or ["value"]
+        return {best(name): float(trial.value or 0) for trial in best_trials(self._study, 1)}
 
     def _requeued(self, tracked: "_Tracked", trial: FrozenTrial, failure: messages.Failed) -> None:
         """Close a trial's run, and note which one it is: the trial's next process retries that one."""
-        run_id = self._failed(tracked, trial, failure)
+        run_id = self._end(tracked, trial, failure)
         if run_id is not None and RUN_ID not in trial.user_attrs:
             TrialEntry(self._study, trial).note(RUN_ID, run_id)
 
-    def _failed(self, tracked: "_Tracked", trial: FrozenTrial, failure: messages.Failed) -> str | None:
-        """Close a trial's run; where it had none yet, store one in its place. Return its ID."""
-        if failure.kind == "stopped":
-            return self._close(tracked, trial, "KILLED", failure.reason)
-        run_id = self._close(tracked, trial, "FAILED", failure.reason, failure.kind)
-        if run_id is None:
-            return tracked.failed_trial(self._sweep, self._label(trial), trial.params, failure)
-        return run_id
+    def _end(self, tracked: "_Tracked", trial: FrozenTrial, outcome: messages.Outcome) -> str | None:
+        """End a trial's run as the trial ended; where one that failed had none, store one in its place.
+
+        Return its ID, None where it has none.
+        """
+        match outcome:
+            case messages.Completed():
+                return self._close(tracked, trial, "FINISHED", None)
+            case messages.Pruned():
+                return self._close(tracked, trial, "KILLED", "pruned")
+            case messages.Failed("stopped", reason):
+                return self._close(tracked, trial, "KILLED", reason)
+            case messages.Failed(kind, reason):
+                run_id = self._close(tracked, trial, "FAILED", reason, kind)
+                if run_id is None:
+                    run_id = tracked.failed_trial(self._sweep, self._label(trial), trial.params, outcome)
+                return run_id
 
     def _close(
         self,
@@ -236,6 +276,12 @@ class _Tracked:
 
         self.dead_runs.flush()
         return [run.data.tags for run in running_children(self.dead_runs.store, self.run.id)]
+
+    def metrics(self) -> Mapping[str, float]:
+        """Return the last value of each metric that the store has of the sweep's run. Errors: StoreError."""
+        from runback.tracking.read.find_runs import last_metrics
+
+        return last_metrics(self.dead_runs.store, self.run.id)
 
     def is_left(self, label: Label) -> bool:
         """Tell whether a trial's process is gone, after giving one that is leaving its time."""
@@ -303,14 +349,6 @@ class _Tracked:
         self.dead_runs.deliver(training_folders(self.folder))
 
 
-def _ended(trial: FrozenTrial) -> tuple["Status", str | None, str | None]:
-    """Return the status of an ended trial's run, its reason, and the kind of its failure."""
-    kind = states.failure(trial)
-    if kind is not None:
-        return "FAILED", str(trial.user_attrs.get(FAILURE, "")).partition(": ")[2] or kind, kind
-    return ("KILLED", "pruned", None) if trial.state == TrialState.PRUNED else ("FINISHED", None, None)
-
-
 def _tracked(store: Any, run: Any, experiment: str, folder: Path) -> _Tracked:
     """Begin with what an earlier coordinator, or its trials, could not deliver."""
     from runback.tracking.upkeep.closing import DeadRuns
@@ -326,7 +364,7 @@ def _view(sweep: str, settings: SweeperSettings, space: Space, groups: Collectio
     return SavedView(
         f"{sweep}: best first",
         f"tags.`{SWEEP_TAG}` = '{sweep}' and tags.`{KIND_TAG}` = 'train'",
-        metrics=[*map(best, settings.objectives), BEST_EPOCH, *settings.objectives],
+        metrics=[*map(best, settings.objectives), BEST_EPOCH, *map(metric_name, settings.objectives)],
         params=[f"{name}.name" if name in groups else name for name in space.distributions],
         ascending=settings.directions[0] == "minimize",
         tags=[REASON_TAG],  # MLflow shows a pruned run like a failed one

@@ -39,6 +39,7 @@ class LastingStream:
         self._is_gone = False
         self._name = name
         self._told: set[str] = set()
+        self._untold: list[str] = []
         self._lock = threading.RLock()
 
     def __getattr__(self, name: str) -> Any:
@@ -52,8 +53,7 @@ class LastingStream:
 
     def write(self, text: str) -> int:
         """Write text, as far as the stream takes it."""
-        with self._lock:
-            self._try(lambda: self._stream.write(self._spelled(text)))
+        self._try(lambda: self._stream.write(self._spelled(text)))
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:
@@ -63,8 +63,7 @@ class LastingStream:
 
     def flush(self) -> None:
         """Write what is held back."""
-        with self._lock:
-            self._try(self._stream.flush)
+        self._try(self._stream.flush)
 
     def close(self) -> None:
         """Flush: a library that closes what it logs to would end all output of the process."""
@@ -79,6 +78,18 @@ class LastingStream:
         self.told_on = None
 
     def _try(self, action: Callable[[], object]) -> None:
+        """Do it if that can be done, and tell of trouble then.
+
+        The lock is free by then: another thread may hold the other stream's, and wait to tell of it here.
+        """
+        with self._lock:
+            self._attempt(action)
+            untold, self._untold = self._untold, []
+        if untold and (told_on := self.told_on) is not None:
+            told_on.writelines(untold)
+            told_on.flush()
+
+    def _attempt(self, action: Callable[[], object]) -> None:
         if self._is_gone:
             return
         if self._is_closed:
@@ -123,11 +134,10 @@ class LastingStream:
             self._stream.flush()
 
     def _tell(self, line: str) -> None:
-        if self.told_on is None or line in self._told:
-            return
-        self._told.add(line)
-        self.told_on.write(f"runback: {for_terminal(line)}\n")
-        self.told_on.flush()
+        """Let a line be told, once the lock is free; the same one once."""
+        if line not in self._told:
+            self._told.add(line)
+            self._untold.append(f"runback: {for_terminal(line)}\n")
 
 
 @contextlib.contextmanager

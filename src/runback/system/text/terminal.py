@@ -1,6 +1,5 @@
 """Prints, logs and warns on a terminal: text of others is shown there, and never obeyed."""
 
-import io
 import json
 import logging
 import sys
@@ -31,16 +30,10 @@ def say_json(content: Any) -> None:
 
 
 def guard() -> None:
-    """Let logging, warnings and the traceback at a process's end go through the same door.
-
-    Characters that a stream's encoding lacks are spelled out too, instead of raising an error.
-    """
+    """Let logging, warnings and the traceback at a process's end go through the same door."""
     logging.setLogRecordFactory(_Record)
     warnings.formatwarning = _warning
     sys.excepthook = _last_words
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 class _Record(logging.LogRecord):

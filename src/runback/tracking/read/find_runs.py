@@ -19,7 +19,7 @@ from runback.tracking.write.delivery import send_end
 from runback.tracking.write.run import Status
 from runback.tracking.read.run_id import beginning, the_only
 from runback.tracking.store import Store, is_refusal, store_errors
-from runback.tracking.upkeep.restoring import restoring
+from runback.tracking.upkeep.restoring import deleted_run
 from runback.tracking.tags import FOLDER_TAG, REASON_TAG, SWEEP_TAG
 from runback.tracking.mlflow_limits import first_line
 
@@ -43,10 +43,8 @@ def find_run(store: Store, run_id: str) -> MlflowRun:
 def refuse_deleted(store: Store, run_id: str, experiment: str) -> None:
     """Raise InputError for a deleted run: it says how to restore it, or the experiment that it went with."""
     with store_errors(store, f"run {run_id}"):
-        is_whole = store.client.get_experiment(experiment).lifecycle_stage != LifecycleStage.ACTIVE
-    gone = {"experiment": experiment} if is_whole else {"run": run_id}
-    what = f", with its experiment {experiment}" if is_whole else ""
-    raise InputError(f"run {run_id} was deleted{what}: {restoring(store.uri, **gone)}")
+        is_alone = store.client.get_experiment(experiment).lifecycle_stage == LifecycleStage.ACTIVE
+    raise InputError(deleted_run(store.uri, run_id, None if is_alone else experiment))
 
 
 def search(
@@ -93,6 +91,17 @@ def newest_in(store: Store, folder: Path) -> MlflowRun | None:
 def has_run(store: Store, run_id: str) -> bool:
     """Return whether the store has the run with this whole ID."""
     return bool(search(store, f"attributes.run_id = {_quoted(run_id)}", limit=1))
+
+
+def last_metrics(store: Store, run_id: str) -> dict[str, float]:
+    """Return the last value of each of a run's metrics. Raises StoreError."""
+    with store_errors(store, f"the metrics of run {run_id}"):
+        return dict(store.client.get_run(run_id).data.metrics)
+
+
+def is_running(store: Store, run_id: str) -> bool:
+    """Return whether the store has a run that is RUNNING by its word. Raises StoreError."""
+    return bool(search(store, f"attributes.run_id = {_quoted(run_id)} AND attributes.status = 'RUNNING'"))
 
 
 def artifacts(store: Store, run_id: str, folder: str = "") -> list[str]:

@@ -11,7 +11,7 @@ from runback.tracking.read.run_id import beginning, the_only
 from runback.tracking.sqlite.database_schema import is_readable, schema_revision
 from runback.tracking.sqlite.sqlite_file import connected, printable_path, sqlite_uri
 from runback.tracking.tags import KIND_TAG, RETRY_TAG, SWEEP_TAG
-from runback.tracking.upkeep.restoring import restoring
+from runback.tracking.upkeep.restoring import deleted_run
 
 OF_SWEEP = """
     SELECT runs.run_uuid FROM tags AS sweep
@@ -83,11 +83,8 @@ class DatabaseReader:
 
     def _refuse_deleted(self, named: list[str]) -> None:
         for run_id, experiment, stage in self._connection.execute(DELETED, named).fetchall():
-            gone = {"run": str(run_id)} if stage == "active" else {"experiment": str(experiment)}
-            what = "" if stage == "active" else f", with its experiment {experiment}"
-            raise InputError(
-                f"run {run_id} was deleted{what}: {restoring(sqlite_uri(self._database), **gone)}"
-            )
+            went_with = None if stage == "active" else str(experiment)
+            raise InputError(deleted_run(sqlite_uri(self._database), str(run_id), went_with))
 
     def runs(self, ids: list[str]) -> Runs:
         """Return these runs, see `Reader`."""

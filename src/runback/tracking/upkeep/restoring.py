@@ -21,6 +21,15 @@ def restoring(uri: str, *, run: str | None = None, experiment: str | None = None
     return f"{command}, or delete it for good, with all that was deleted, with `runback clean --yes`"
 
 
+def deleted_run(uri: str, run_id: str, experiment: str | None) -> str:
+    """Say that a run was deleted, with its experiment where that is named, and how a shell restores it."""
+    if experiment is None:
+        return f"run {run_id} was deleted: {restoring(uri, run=run_id)}"
+    return f"run {run_id} was deleted, with its experiment {experiment}: " + restoring(
+        uri, experiment=experiment
+    )
+
+
 def _program() -> str:
     """Return what a shell needs to find MLflow: its name, or its path in an inactive environment."""
     installed = Path(sys.executable).with_name("mlflow")

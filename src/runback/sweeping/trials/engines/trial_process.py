@@ -22,8 +22,11 @@ from runback.sweeping.trials.engines.liveness import Life
 TRIES = 3
 """Attempts to start a process, each with a server of its own, before it is given up."""
 
-KILLED_SERVERS = 20
-"""Attempts where the servers died: somebody, or a system short of memory, may kill some in a row."""
+KILLING = 30.0
+"""Seconds in which more servers than that may die: somebody, or a system short of memory, may kill some."""
+
+PAUSE = 0.25
+"""Seconds from the death of a server to the start of the next one."""
 
 KILLED = 5.0
 """Seconds that the system gets to end a killed process."""
@@ -88,20 +91,24 @@ class Child:
         self.life.close()
 
 
-def start(context: BaseContext, *arguments: Any, tries: int = 0) -> Child:
+def start(context: BaseContext, *arguments: Any) -> Child:
     """Start a process that waits for a trial (see `worker.run`). Raises TrainingError if the system has none.
 
-    A server that dies meanwhile is replaced. `tries` counts the attempts before this one.
+    A server that dies meanwhile is replaced: for a while, since its own imports may be what kills it.
     """
-    try:
-        return _start(context, *arguments)
-    except (EOFError, OSError) as error:
-        has_died = isinstance(error, EOFError | ConnectionError)
-        if tries + 1 >= (KILLED_SERVERS if has_died else TRIES):
-            reason = str(error) or type(error).__name__
-            raise TrainingError(f"cannot start a process for a trial: {reason}") from error
-    fork_server.kill()  # it is of no use, or about to be gone
-    return start(context, *arguments, tries=tries + 1)
+    deadline, tries = time.monotonic() + KILLING, 0
+    while True:
+        tries += 1
+        try:
+            return _start(context, *arguments)
+        except (EOFError, OSError) as error:
+            has_died = isinstance(error, EOFError | ConnectionError)
+            if tries >= TRIES and not (has_died and time.monotonic() < deadline):
+                reason = str(error) or type(error).__name__
+                raise TrainingError(f"cannot start a process for a trial: {reason}") from error
+        fork_server.kill()  # it is of no use, or about to be gone
+        if has_died:
+            time.sleep(PAUSE)
 
 
 def _start(context: BaseContext, *arguments: Any) -> Child:
