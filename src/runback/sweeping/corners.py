@@ -13,7 +13,7 @@ from optuna.distributions import FloatDistribution
 from runback.errors import InputError
 from runback.sweeping.changed_text import refuse_changed_text
 from runback.sweeping.hydra_internals import UNKNOWN_KEY, UNKNOWN_OVERRIDE, WRONG_VALUE
-from runback.sweeping.space.search_space import Parameter, Space, several
+from runback.sweeping.space.search_space import Parameter, Space, is_search, several
 from runback.sweeping.trials.hydra_job import Composer, app_config
 from runback.system.config.flattening import flatten
 from runback.system.text.listing import listed
@@ -25,19 +25,32 @@ SHOWN = 5
 def composed_corners(composer: Composer, searched: Space) -> list[DictConfig]:
     """Return the configs of the corners of a search space.
 
-    Errors: InputError for a fixed value that was meant to be several, a key that some choices lack, fractions
-    of a whole number, and a number that becomes another text; Hydra's own for what else it does not accept.
+    Errors: InputError for a range that is written as a mapping, a key that some choices lack, fractions of a
+    whole number, several values where one belongs, and a number that becomes another text; Hydra's own for
+    what else it does not accept.
     """
-    _refuse_lists(composer, searched)
+    _refuse_ranges(composer, searched)
     try:
         return [_composed(composer, searched.overrides(values)) for values in searched.corner_values()]
     except HydraException as error:
         _refuse_lacking(composer, searched)
         wrong = WRONG_VALUE.search(_full_text(error))
-        advice = wrong and whole_numbers(searched, f"{wrong[1].lstrip('+')}: {wrong[2]}")
-        if advice:
-            raise InputError(f"search space of {advice}") from error
+        reason = f"{wrong[1].lstrip('+')}: {wrong[2]}" if wrong else ""
+        advised = with_advice(composer, searched, reason)
+        if advised != reason:
+            raise InputError(advised) from error
         raise
+
+
+def with_advice(composer: Composer, searched: Space, reason: str) -> str:
+    """Return why a corner is refused, and what to write where several or whole numbers were meant.
+
+    A reason begins with the key that it is about, and a colon.
+    """
+    if advice := whole_numbers(searched, reason):
+        return f"search space of {advice}"
+    same = same_in_all(composer, searched).get(reason.partition(": ")[0])
+    return f"{reason}; {same}" if same else reason
 
 
 def _composed(composer: Composer, overrides: list[str]) -> DictConfig:
@@ -47,10 +60,7 @@ def _composed(composer: Composer, overrides: list[str]) -> DictConfig:
 
 
 def whole_numbers(searched: Space, reason: str) -> str | None:
-    """Return what to write where a reason refuses a fraction of a parameter; None: it says something else.
-
-    A reason begins with the key that it is about, and a colon.
-    """
+    """Return what to write where a reason refuses a fraction of a parameter; None: it says something else."""
     key, _, refusal = reason.partition(": ")
     for parameter in searched.parameters if "integer" in refusal.lower() else ():
         if parameter.name == key and isinstance(parameter.distribution, FloatDistribution):
@@ -85,8 +95,27 @@ def _whole(axis: FloatDistribution) -> str:
     return f"tag(log, {interval})" if axis.log else f"{interval} or range({low}, {high + 1})"
 
 
-def _refuse_lists(composer: Composer, searched: Space) -> None:
-    """Refuse a list or a mapping where the config has one value: several were meant to be searched."""
+def same_in_all(composer: Composer, searched: Space) -> dict[str, str]:
+    """Say of each list or mapping that all trials have where the config has one value, by its key, that.
+
+    Its elements may have been meant to be searched.
+    """
+    return {
+        key: f"{one} is one value, the same in each trial; {several(key, value)}"
+        for one, key, value in _instead_of_one(composer, searched)
+    }
+
+
+def _refuse_ranges(composer: Composer, searched: Space) -> None:
+    """Refuse a mapping with ends or choices, as other programs write a search, in the place of one value."""
+    for one, key, value in _instead_of_one(composer, searched):
+        if isinstance(value, dict) and is_search({str(name): content for name, content in value.items()}):
+            same = f"{one} is one value, the same in each trial"
+            raise InputError(f"search space of {key}: {same}; {several(key, value)}")
+
+
+def _instead_of_one(composer: Composer, searched: Space) -> Iterator[tuple[str, str, Any]]:
+    """List the fixed lists and mappings where the config has one value: override, key and value."""
     parser = OverridesParser.create()
     fixed = {one: parser.parse_override(one) for one in searched.fixed}
     lists = {one: override for one, override in fixed.items() if isinstance(override.value(), list | dict)}
@@ -97,8 +126,7 @@ def _refuse_lists(composer: Composer, searched: Space) -> None:
     for one, override in lists.items():
         key, value = override.get_key_element(), override.value()
         if key in values and not isinstance(values[key], list) and values[key] not in (None, "???"):
-            same = f"{one} is one value, the same in each trial"
-            raise InputError(f"search space of {key}: {same}; {several(key, value)}")
+            yield one, key, value
 
 
 def _values(composer: Composer, overrides: list[str]) -> dict[str, Any]:

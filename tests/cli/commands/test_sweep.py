@@ -259,7 +259,6 @@ def test_threads_can_be_searched_although_a_process_warms_up_with_its_own(projec
     assert {run.info.status for run in children} == {"FINISHED"}
 
 
-@pytest.mark.slow
 def test_several_objectives_give_a_pareto_front(project):
     done = project.run(
         "train", "-m", *TINY, "training.epochs=1", "model.dense_width=4,64", "hydra.sweeper.name=two",
@@ -465,15 +464,22 @@ def test_a_sweep_of_impossible_configs_alone_has_failed(typed):
 def test_what_was_not_meant_is_refused_for_any_app(typed):
     for overrides, told in {
         ("part=deep,shallow", "part.dropout2=0.1,0.2"): "there is no such key with part=shallow",
-        ("part=deep,shallow", "x=[1,2]"): "to search its elements write x=1,2",
-        ("part=[deep,shallow]", "x=1,2"): "to search its elements write part=deep,shallow",
         ("n=1,2", "x={min: 1, max: 4}"): "write x=range(1, 5)",
     }.items():
         done, seen = typed("refused", *overrides)
         assert told in done.stderr
         assert (done.returncode != 0, seen) == (True, [])
-    done, _ = typed("list", "n=1,2", "widths=[1,2]")
+
+
+def test_a_list_that_the_config_takes_is_searched_with_and_said_once(typed):
+    done, seen = typed("lists", "n=1,2", "x=[3,5]", "widths=[1,2]")
     assert done.returncode == 0, done.stderr
+    assert seen == ["deep [3, 5] 1", "deep [3, 5] 2"]
+    told = "x=[3,5] is one value, the same in each trial; to search its elements write x=3,5"
+    assert done.stdout.count(told) == 1
+    assert "widths=" not in done.stdout
+    done, seen = typed("mapping", "n=1,2", "x={mean: 1}")
+    assert (done.returncode, seen) == (0, ["deep {'mean': 1} 1", "deep {'mean': 1} 2"])
 
 
 def test_fractions_of_a_whole_number_are_said_once(typed):

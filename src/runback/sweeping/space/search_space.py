@@ -188,6 +188,12 @@ def instead(key: str, value: Mapping[str, Any], sign: str = ": ") -> str:
     )
 
 
+def is_search(fields: Mapping[str, Any]) -> bool:
+    """Tell whether a mapping has the ends or the choices of a search, as other programs write one."""
+    names = {name.lower() for name in fields}
+    return (bool(names & {*LOW}) and bool(names & {*HIGH})) or bool(names & {*CHOICES})
+
+
 def several(key: str, value: Any) -> str:
     """Say how the elements of a list, or a range that is written as a mapping, are searched.
 
