@@ -53,7 +53,10 @@ MISSING_VALUE = re.compile(r"Missing mandatory value: (\S+)")
 """The dotted key of a value that has no default."""
 
 
-RAISES = (AssertionError, AttributeError, ImportError, LookupError, RecursionError, TypeError, ValueError)
+RAISES = (
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, RecursionError, TypeError),
+    ValueError,
+)
 """Python's own exceptions, by which Hydra and OmegaConf end over odd overrides."""
 
 

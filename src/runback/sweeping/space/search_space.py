@@ -1,5 +1,6 @@
 """Reads a search space from Hydra's override grammar into Optuna distributions: choices, ranges, steps."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from optuna.distributions import (
 )
 
 from runback.errors import InputError
+from runback.sweeping.hydra_internals import RAISES
 from runback.system.config.override_error import override_error
 from runback.system.secrecy import secret_key
 from runback.system.secrecy.config_secrets import masked_override
@@ -34,6 +36,9 @@ KINDS = ("distribution", "type", "scale", "sampling", "space")
 
 WITHIN = 0.618034
 """The place along a continuous range, from 0 to 1, of the value that is tried besides its ends."""
+
+LARGEST = 2**53
+"""The largest whole number of a range: a study keeps numbers as floats, which skip some of those above."""
 
 MOST_LOG_VALUES = 100
 """Values of a logarithmic range with a step, which is searched as a choice among them."""
@@ -155,7 +160,7 @@ def parse(params: Mapping[str, Any] | None, arguments: Iterable[str], loader: Co
 def _parsed(parser: OverridesParser, override: str) -> Override:
     try:
         return parser.parse_override(override)
-    except HydraException as error:
+    except (HydraException, *RAISES) as error:
         raise InputError(f"search space: {override_error(override, str(error))}") from error
 
 
@@ -233,7 +238,7 @@ def _parameter(override: Override) -> Parameter:
             return Parameter(key, _range(sweep))
         if isinstance(sweep, IntervalSweep):
             return Parameter(key, _interval(sweep))
-    except (ValueError, HydraException) as error:
+    except (*RAISES, HydraException) as error:
         raise InputError(f"search space of {key}: {error}") from error
     raise InputError(f"search space of {key}: cannot read {override.input_line}")
 
@@ -283,16 +288,24 @@ def _refuse_modifiers(tags: set[str], *, shuffle: bool) -> None:
 
 def _range(sweep: RangeSweep) -> BaseDistribution:
     _refuse_modifiers(sweep.tags - {"log"}, shuffle=sweep.shuffle)
+    _refuse_infinite("start, stop and step of a range", sweep.start, sweep.stop, sweep.step)
     start, stop, step = (Decimal(repr(x)) for x in (sweep.start, sweep.stop, sweep.step))
     if step == 0:
         raise ValueError("the step of a range must not be 0")
+    if not math.isfinite(float(stop) - float(start)):
+        raise ValueError("the range is wider than a number can be, about 1.8e308")
+    steps = (stop - start) / step
+    if steps > LARGEST:
+        raise ValueError(f"the range has more than {LARGEST:,} values; give a larger step")
     # Floats would add up: 0.1 + 2 * 0.1 is 0.30000000000000004, and range(0, 0.8, 0.1) would hold its stop.
-    count = max(0, int(((stop - start) / step).to_integral_value(ROUND_CEILING)))
+    count = max(0, int(steps.to_integral_value(ROUND_CEILING)))
     if count == 0:
         raise ValueError("the range is empty (its stop is exclusive)")
     ends = (start, start + (count - 1) * step)
     low, high = min(ends), max(ends)
     is_whole = all(isinstance(x, int) for x in (sweep.start, sweep.step))
+    if is_whole:
+        _refuse_large(low, high)
     if "log" not in sweep.tags:
         if is_whole:
             return IntDistribution(int(low), int(high), step=abs(int(step)))
@@ -327,9 +340,22 @@ def _interval(sweep: IntervalSweep) -> BaseDistribution:
     low, high = sweep.start, sweep.end
     if low is None or high is None:
         raise ValueError("the interval needs two ends")
+    _refuse_infinite("the ends of an interval", low, high, high - low)
     log = "log" in sweep.tags
     if log and low <= 0:
         raise ValueError(f"a logarithmic interval begins above 0; got {low}")
     if isinstance(low, int) and isinstance(high, int):
+        _refuse_large(low, high)
         return IntDistribution(low, high, log=log)
     return FloatDistribution(float(low), float(high), log=log)
+
+
+def _refuse_infinite(what: str, *numbers: float | None) -> None:
+    """Refuse what is no finite number."""
+    if any(number is None or (isinstance(number, float) and not math.isfinite(number)) for number in numbers):
+        raise ValueError(f"{what} must be finite numbers, up to 1e308")
+
+
+def _refuse_large(*numbers: Decimal | float) -> None:
+    if any(abs(int(number)) > LARGEST for number in numbers):
+        raise ValueError(f"whole numbers are searched up to {LARGEST:,}; give their exponents instead")
