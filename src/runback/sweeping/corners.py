@@ -31,7 +31,7 @@ def composed_corners(composer: Composer, searched: Space) -> list[DictConfig]:
     """
     _refuse_ranges(composer, searched)
     try:
-        return [_composed(composer, searched.overrides(values)) for values in searched.corner_values()]
+        return [_composed(composer, searched, values) for values in searched.corner_values()]
     except HydraException as error:
         _refuse_lacking(composer, searched)
         wrong = WRONG_VALUE.search(_full_text(error))
@@ -53,9 +53,10 @@ def with_advice(composer: Composer, searched: Space, reason: str) -> str:
     return f"{reason}; {same}" if same else reason
 
 
-def _composed(composer: Composer, overrides: list[str]) -> DictConfig:
-    config = composer.compose(0, overrides)
-    refuse_changed_text(overrides, config)
+def _composed(composer: Composer, searched: Space, values: dict[str, Any]) -> DictConfig:
+    config = composer.compose(0, searched.overrides(values))
+    typed = {parameter.key: parameter.typed for parameter in searched.parameters if parameter.sources}
+    refuse_changed_text(searched.written(values), config, typed)
     return config
 
 

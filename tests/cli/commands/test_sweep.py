@@ -387,7 +387,21 @@ def test_any_hydra_app_can_be_swept_and_pruned(tmp_path, project):
 
 
 TYPED = """
+from dataclasses import dataclass
+from typing import Any
+
 import hydra
+from hydra.core.config_store import ConfigStore
+
+@dataclass
+class Schema:
+    part: Any = None
+    x: Any = 0
+    n: Any = 1
+    widths: Any = None
+    text: str = "a"
+
+ConfigStore.instance().store(name="schema", node=Schema)
 
 from runback.errors import InputError
 
@@ -403,7 +417,7 @@ app()
 """
 
 TYPED_CONFIG = """
-defaults: [_self_, part: deep, override hydra/sweeper: runback]
+defaults: [schema, _self_, part: deep, override hydra/sweeper: runback]
 x: 0
 n: 1
 widths: [1]
@@ -469,6 +483,21 @@ def test_what_was_not_meant_is_refused_for_any_app(typed):
         done, seen = typed("refused", *overrides)
         assert told in done.stderr
         assert (done.returncode != 0, seen) == (True, [])
+
+
+def test_a_number_that_a_text_would_change_is_refused_in_a_choice(typed):
+    for override, advice in {
+        "text=a,1e3": "text=a,'1e3'",
+        "text=choice(1.10, 1.20)": "text=choice('1.10', '1.20')",
+    }.items():
+        done, seen = typed("texts", "n=1,2", override)
+        assert seen == []
+        assert done.returncode == 2, done.stderr
+        assert "is read as a number or a truth value: quote it" in done.stderr
+        assert advice.split("'")[1] in done.stderr
+    done, seen = typed("quoted", "text=a,'1e3',1.5", "x=1e3")
+    assert done.returncode == 0, done.stderr
+    assert len(seen) == 3
 
 
 def test_a_list_that_the_config_takes_is_searched_with_and_said_once(typed):

@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -49,6 +50,19 @@ def test_a_proposed_value_survives_the_way_through_the_override_grammar(value):
     assert not override.is_sweep_override()
     assert override.value() == value
     assert type(override.value()) is type(value)
+
+
+@pytest.mark.parametrize(
+    "typed", ["a,1e3,1.10,true", "choice(a, 1e3, 1.10, true)", "choice([1e3, 2], {a: 1.10}, 7, 0x)"]
+)
+def test_a_choice_keeps_the_text_that_was_written(typed):
+    [parameter] = parse({"name": typed}, [], None).parameters
+    written = [parameter.written(choice) for choice in parameter.corners()]
+    parser = OverridesParser.create()
+    pieces = typed.removeprefix("choice(").removesuffix(")")
+    assert ",".join(one.removeprefix("name=") for one in written) == re.sub(r", (?!2)", ",", pieces)
+    for one, choice in zip(written, parameter.corners(), strict=True):
+        assert parser.parse_override(one).value() == parser.parse_override(parameter.override(choice)).value()
 
 
 def test_a_list_can_be_a_choice():
@@ -162,7 +176,7 @@ def test_corners_hold_every_choice_both_ends_and_no_whole_number_only():
         ({"a": "range(0, 1, 1e-300)"}, [], "more than 9,007,199,254,740,992 values"),
         ({"a": f"range(0, {'9' * 400})"}, [], "wider than a number can be"),
         ({"a": "range(-1e308, 1e308, 1e307)"}, [], "wider than a number can be"),
-        ({"a": f"range(0, {'9' * 5000})"}, [], "search space"),
+        ({"a": f"range(0, {'9' * 5000})"}, [], "Exceeds the limit"),
         ({"a": "tag(log, choice(1, 2))"}, [], "log belongs to a range"),
         ({"a": "tag(Log, interval(1, 2))"}, [], "unknown tag Log"),
         ({"a": "shuffle(range(1, 5))"}, [], "no meaning in a search"),

@@ -1,5 +1,6 @@
 import builtins
 import functools
+import gc
 import importlib
 import inspect
 import os
@@ -489,11 +490,14 @@ class Witness:
         self._unlisted = {id(one): path for path, one in names.items() if id(one) not in fine}
 
     def __enter__(self) -> "Witness":
+        # What other tests' libraries let the garbage collector call, no config names.
+        self._callbacks, gc.callbacks[:] = gc.callbacks[:], []
         sys.setprofile(self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
         sys.setprofile(None)
+        gc.callbacks[:] = self._callbacks
 
     def _note(self, frame: types.FrameType, event: str, arg: Any) -> None:
         if self._inside is not None:

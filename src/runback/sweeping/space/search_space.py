@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
@@ -21,6 +21,7 @@ from optuna.distributions import (
 from runback.errors import InputError
 from runback.sweeping.hydra_internals import RAISES
 from runback.system.config.override_error import override_error
+from runback.system.config.override_text import choices, quoted_text
 from runback.system.secrecy import secret_key
 from runback.system.secrecy.config_secrets import masked_override
 
@@ -51,11 +52,14 @@ class Parameter:
     `key` is the override's key as typed (with `+` or `@package`), `name` the same without `+`, as
     Optuna and the run's record show it. `labels` are the choices that Optuna cannot hold or tell apart (a
     list, a mapping, 1 beside true), which stand in the study as their texts in the override grammar.
+    `typed` is the whole value as a person wrote it, and `sources` each of its choices, by its override.
     """
 
     key: str
     distribution: BaseDistribution
     labels: frozenset[str] = frozenset()
+    typed: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
@@ -65,6 +69,11 @@ class Parameter:
     def override(self, value: Any) -> str:
         """Return the Hydra override that sets this parameter to a value that Optuna proposed."""
         return f"{self.key}={value if value in self.labels else quoted(value)}"
+
+    def written(self, value: Any) -> str:
+        """Return the override with the text that a person wrote: 1e3, where `override` has 1000.0."""
+        override = self.override(value)
+        return self.sources.get(override, override)
 
     def corners(self) -> list[Any]:
         """Return the values that bound this axis: every choice, or both ends of a range.
@@ -96,6 +105,10 @@ class Space:
     def overrides(self, values: Mapping[str, Any]) -> list[str]:
         """Return the Hydra overrides of the trial with these parameter values."""
         return [*self.fixed, *(p.override(values[p.name]) for p in self.parameters)]
+
+    def written(self, values: Mapping[str, Any]) -> list[str]:
+        """Return the same as `overrides`, with the texts that a person wrote."""
+        return [*self.fixed, *(p.written(values[p.name]) for p in self.parameters)]
 
     def corner_values(self) -> list[dict[str, Any]]:
         """Return few points that together hold every choice and both ends of every range."""
@@ -130,9 +143,7 @@ def quoted(value: Any) -> str:
         return repr(value)
     if _PLAIN.fullmatch(value) and value.lower() not in _NOT_STRINGS:
         return value
-    # The grammar unescapes \' everywhere, and backslashes only in front of a quote.
-    text = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
-    return f"'{text}'"
+    return quoted_text(value)
 
 
 def parse(params: Mapping[str, Any] | None, arguments: Iterable[str], loader: ConfigLoader) -> Space:
@@ -160,8 +171,10 @@ def parse(params: Mapping[str, Any] | None, arguments: Iterable[str], loader: Co
 def _parsed(parser: OverridesParser, override: str) -> Override:
     try:
         return parser.parse_override(override)
-    except (HydraException, *RAISES) as error:
+    except HydraException as error:
         raise InputError(f"search space: {override_error(override, str(error))}") from error
+    except RAISES as error:
+        raise InputError(f"search space of {override.partition('=')[0]}: {error}") from error
 
 
 def _flat_params(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -261,10 +274,23 @@ def _choice(key: str, override: Override) -> Parameter:
         raise ValueError(f"a choice is given twice in {override.input_line}")
     labels = {text for text, value in zip(texts, values, strict=True) if _needs_label(value, values)}
     labels |= {quoted(value) for value in values if isinstance(value, str) and value in labels}
-    choices: list[Any] = [
-        text if text in labels else value for text, value in zip(texts, values, strict=True)
-    ]
-    return Parameter(key, CategoricalDistribution(choices), frozenset(labels))
+    held: list[Any] = [text if text in labels else value for text, value in zip(texts, values, strict=True)]
+    typed = str(override.input_line).partition("=")[2]
+    return Parameter(key, CategoricalDistribution(held), frozenset(labels), typed, _sources(key, typed))
+
+
+def _sources(key: str, typed: str) -> dict[str, str]:
+    """Return the text of each choice as it is written, by the override that a trial gets for it."""
+    parser, found = OverridesParser.create(), {}
+    for one in choices(typed):
+        try:
+            value = parser.parse_override(f"x={one}").value()
+        except (HydraException, *RAISES):
+            continue  # a part of something that is no plain list of choices
+        found[f"{key}={Transformer.str(value) if isinstance(value, list | dict) else quoted(value)}"] = (
+            f"{key}={one}"
+        )
+    return found
 
 
 def _needs_label(value: Any, values: list[Any]) -> bool:
