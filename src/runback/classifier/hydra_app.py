@@ -37,10 +37,10 @@ from runback.sweeping.hydra_internals import (
     UNKNOWN_OVERRIDE,
     WRONG_VALUE,
 )
+from runback.sweeping.override_error import override_error
 from runback.sweeping.task import Task
 from runback.system.config.config_error import config_error, without_parser
 from runback.system.config.flattening import flatten
-from runback.system.config.override_error import override_error
 from runback.system.config.written_config import keep_composed
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals

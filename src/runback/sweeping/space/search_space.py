@@ -20,7 +20,7 @@ from optuna.distributions import (
 
 from runback.errors import InputError
 from runback.sweeping.hydra_internals import RAISES
-from runback.system.config.override_error import override_error
+from runback.sweeping.override_error import override_error
 from runback.system.config.override_text import choices, quoted_text
 from runback.system.secrecy import secret_key
 from runback.system.secrecy.config_secrets import masked_override

@@ -4,7 +4,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from runback.system.config.override_error import override_error
+from runback.sweeping.override_error import override_error
 
 
 @pytest.mark.parametrize(
