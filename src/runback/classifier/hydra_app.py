@@ -38,6 +38,7 @@ from runback.sweeping.hydra_internals import (
     WRONG_VALUE,
 )
 from runback.sweeping.override_error import override_error
+from runback.sweeping.space.other_notations import several
 from runback.sweeping.task import Task
 from runback.system.config.config_error import config_error, without_parser
 from runback.system.config.flattening import flatten
@@ -229,8 +230,6 @@ def _advice(error: Exception, overrides: list[str]) -> str:
         override = OverridesParser.create().parse_override(one)
         key, value = override.get_key_element(), override.value()
         if match and key == match[1] and isinstance(value, list | dict):
-            from runback.sweeping.space.search_space import several  # it imports Optuna
-
             return f"; {several(key.lstrip('+'), value)}"
         if match and key == match[1] and value == "None":
             return f"; no value is written {key}=null"

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,7 +14,8 @@ from optuna.distributions import FloatDistribution
 from runback.errors import InputError
 from runback.sweeping.changed_text import refuse_changed_text
 from runback.sweeping.hydra_internals import UNKNOWN_KEY, UNKNOWN_OVERRIDE, WRONG_VALUE
-from runback.sweeping.space.search_space import Parameter, Space, is_search, several
+from runback.sweeping.space.other_notations import is_search, several
+from runback.sweeping.space.search_space import Parameter, Space, described
 from runback.sweeping.trials.hydra_job import Composer, app_config
 from runback.system.config.flattening import flatten
 from runback.system.text.listing import listed
@@ -65,7 +67,9 @@ def whole_numbers(searched: Space, reason: str) -> str | None:
     key, _, refusal = reason.partition(": ")
     for parameter in searched.parameters if "integer" in refusal.lower() else ():
         if parameter.name == key and isinstance(parameter.distribution, FloatDistribution):
-            return f"{key}: it takes whole numbers only: write {_whole(parameter.distribution)}"
+            whole = _whole(parameter.distribution)
+            written = f": write {whole}" if whole else f", and {described(parameter.distribution)} has none"
+            return f"{key}: it takes whole numbers only{written}"
     return None
 
 
@@ -87,13 +91,34 @@ def _is_between(axis: FloatDistribution) -> bool:
     return axis.step is None and axis.low.is_integer() and axis.high.is_integer()
 
 
-def _whole(axis: FloatDistribution) -> str:
-    """Write the whole numbers of a range of fractions."""
-    low, high = math.ceil(axis.low), math.floor(axis.high)
+def _whole(axis: FloatDistribution) -> str | None:
+    """Write the whole numbers of a range of fractions; None: there is none."""
     if axis.step is not None:
-        return f"range({low}, {high + 1})"
+        return _whole_steps(axis)
+    low, high = math.ceil(axis.low), math.floor(axis.high)
+    if low >= high:
+        return str(low) if low == high else None
     interval = f"int(interval({low}, {high}))"
     return f"tag(log, {interval})" if axis.log else f"{interval} or range({low}, {high + 1})"
+
+
+def _whole_steps(axis: FloatDistribution) -> str | None:
+    """Write those values of a range with steps that are whole numbers: they have a step of their own."""
+    low, high, step = (Fraction(repr(one)) for one in (axis.low, axis.high, axis.step))
+    # low + i * step is whole where start + i * width is a multiple of their denominator.
+    parts = math.lcm(low.denominator, step.denominator)
+    start, width = int(low * parts), int(step * parts)
+    common = math.gcd(width, parts)
+    if start % common:
+        return None
+    every = parts // common  # so many steps lead from one whole number to the next
+    first = int(low + -start // common * pow(width // common, -1, every) % every * step)
+    if first > high:
+        return None
+    last, width = int(first + (high - first) // (step * every) * step * every), int(step * every)
+    if last == first:
+        return str(first)
+    return f"range({first}, {last + 1}{f', {width}' if width > 1 else ''})"
 
 
 def same_in_all(composer: Composer, searched: Space) -> dict[str, str]:

@@ -10,7 +10,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from runback.errors import InputError
 from runback.sweeping.space.grid import points
-from runback.sweeping.space.search_space import exact, parse, quoted
+from runback.sweeping.space.search_space import exact, parse
+from runback.system.config.override_text import quoted
 
 
 @pytest.mark.parametrize(

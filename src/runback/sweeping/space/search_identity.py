@@ -15,7 +15,8 @@ from optuna.distributions import (
 )
 
 from runback.errors import InputError
-from runback.sweeping.space.search_space import Space, described, quoted
+from runback.sweeping.space.search_space import Space, described
+from runback.system.config.override_text import quoted
 from runback.system.secrecy.config_secrets import masked_override
 from runback.system.text.listing import listed
 

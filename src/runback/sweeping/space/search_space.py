@@ -1,7 +1,6 @@
 """Reads a search space from Hydra's override grammar into Optuna distributions: choices, ranges, steps."""
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
@@ -21,19 +20,10 @@ from optuna.distributions import (
 from runback.errors import InputError
 from runback.sweeping.hydra_internals import RAISES
 from runback.sweeping.override_error import override_error
-from runback.system.config.override_text import choices, quoted_text
+from runback.sweeping.space.other_notations import instead
+from runback.system.config.override_text import choices, quoted
 from runback.system.secrecy import secret_key
 from runback.system.secrecy.config_secrets import masked_override
-
-# A string that Hydra's grammar reads back as the same string without quotes.
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./\-]*")
-_NOT_STRINGS = {"null", "true", "false", "nan", "inf"}
-
-
-LOW, HIGH = ("min", "low", "lower", "start"), ("max", "high", "upper", "stop", "end")
-CHOICES = ("values", "choices", "choice", "categories", "options")
-KINDS = ("distribution", "type", "scale", "sampling", "space")
-"""Fields that other programs describe the search of a parameter with."""
 
 WITHIN = 0.618034
 """The place along a continuous range, from 0 to 1, of the value that is tried besides its ends."""
@@ -129,23 +119,6 @@ def described(distribution: BaseDistribution) -> str:
     return str(distribution)
 
 
-def quoted(value: Any) -> str:
-    """Write a scalar so that Hydra's grammar reads back the same value.
-
-    >>> quoted("a,b")
-    "'a,b'"
-    """
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if not isinstance(value, str):
-        return repr(value)
-    if _PLAIN.fullmatch(value) and value.lower() not in _NOT_STRINGS:
-        return value
-    return quoted_text(value)
-
-
 def parse(params: Mapping[str, Any] | None, arguments: Iterable[str], loader: ConfigLoader) -> Space:
     """Read `hydra.sweeper.params` and the command line's overrides; the command line wins.
 
@@ -183,50 +156,6 @@ def _flat_params(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         if isinstance(value, Mapping):
             raise InputError(f"search space of {key}: {instead(str(key), value)}")
         yield str(key), value
-
-
-def instead(key: str, value: Mapping[str, Any], sign: str = ": ") -> str:
-    """Say how a mapping is written in the override grammar: a range, choices, or keys in a key."""
-    fields = {str(name).lower(): content for name, content in value.items()}
-    low, high = (next((fields[n] for n in names if n in fields), None) for names in (LOW, HIGH))
-    choices = next((fields[name] for name in CHOICES if isinstance(fields.get(name), list)), None)
-    if low is not None and high is not None:
-        is_whole = isinstance(low, int) and isinstance(high, int)
-        text = f"range({low}, {high + 1})" if is_whole else f"interval({low}, {high})"
-        is_log = fields.get("log") is True or any("log" in str(fields.get(name, "")) for name in KINDS)
-        return f"write {key}{sign}{f'tag(log, {text})' if is_log else text}"
-    if choices is not None:
-        return f"write {key}{sign}choice({', '.join(map(quoted, choices))})"
-    if set(fields) == {"value"}:
-        return f"write {key}{sign}{fields['value']}"
-    inner, content = next(iter(value.items()), ("KEY", "VALUE"))
-    return (
-        "expected an expression such as interval(0.1, 0.5); "
-        f"keys in a key are written {key}.{inner}{sign}{content}"
-    )
-
-
-def is_search(fields: Mapping[str, Any]) -> bool:
-    """Tell whether a mapping has the ends or the choices of a search, as other programs write one."""
-    names = {name.lower() for name in fields}
-    return (bool(names & {*LOW}) and bool(names & {*HIGH})) or bool(names & {*CHOICES})
-
-
-def several(key: str, value: Any) -> str:
-    """Say how the elements of a list, or a range that is written as a mapping, are searched.
-
-    The value is a list or a mapping as Hydra reads it from an override.
-    """
-    if isinstance(value, dict):
-        return instead(key, {str(name): _plain(content) for name, content in value.items()}, "=")
-    elements = ",".join(map(Transformer.str, value))
-    return f"to search its elements write {key}={elements}" if elements else "it has no elements to search"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_plain(element) for element in value]
-    return value.text if isinstance(value, QuotedString) else value
 
 
 def _refuse_secrets(parameter: Parameter) -> None:

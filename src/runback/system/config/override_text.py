@@ -3,11 +3,34 @@
 import re
 import shlex
 from collections.abc import Callable
+from typing import Any
 
 _CALL = re.compile(r"(\s*(?:choice|shuffle|sort)\s*\(|\s*\[)(.*)([)\]]\s*)", re.DOTALL)
 """A function whose arguments are values, or a list."""
 
 _MAPPING = re.compile(r"(\s*\{)(.*)(\}\s*)", re.DOTALL)
+
+
+# A string that Hydra's grammar reads back as the same string without quotes.
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./\-]*")
+_NOT_STRINGS = {"null", "true", "false", "nan", "inf"}
+
+
+def quoted(value: Any) -> str:
+    """Write a scalar so that Hydra's grammar reads back the same value.
+
+    >>> quoted("a,b")
+    "'a,b'"
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str):
+        return repr(value)
+    if _PLAIN.fullmatch(value) and value.lower() not in _NOT_STRINGS:
+        return value
+    return quoted_text(value)
 
 
 def quoted_text(text: str) -> str:
