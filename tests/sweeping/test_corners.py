@@ -1,6 +1,9 @@
 import pytest
+from hydra.errors import ConfigCompositionException
+from omegaconf import OmegaConf
 
-from runback.sweeping.corners import whole_numbers
+from runback.errors import InputError
+from runback.sweeping.corners import composed_corners, whole_numbers
 from runback.sweeping.space.search_space import parse
 
 
@@ -26,3 +29,40 @@ def test_the_whole_numbers_of_a_range_of_fractions_are_told(written, told):
     searched = parse({"n": written}, [], None)
     reason = "n: Value '0.5' of type 'float' could not be converted to Integer"
     assert whole_numbers(searched, reason) == f"n: it takes whole numbers only{told}"
+
+
+class Composes:
+    """Composes a config of three groups as Hydra does, and counts how often."""
+
+    groups = frozenset({"part", "other", "third"})
+
+    def __init__(self):
+        self.count = 0
+
+    def compose(self, number, overrides):
+        self.count += 1
+        given = dict(one.split("=", 1) for one in overrides)
+        for key in given:
+            if key == "typo" or (key == "part.depth" and given.get("part") != "deep"):
+                raise ConfigCompositionException(
+                    f"Could not override '{key}'.\nTo append to your config use +{key}"
+                )
+        return OmegaConf.create({"part": {"depth": 1}})
+
+
+def searched_with(key):
+    names = {"part": "deep,shallow", "other": "a,b,c", "third": "d,e,f", "x": "1,2", "y": "1,2", "z": "1,2"}
+    return parse({**names, key: "3,4"}, [], None)
+
+
+def test_only_the_key_that_is_refused_is_looked_for_in_the_choices_of_groups():
+    composer = Composes()
+    with pytest.raises(
+        InputError, match="there is no such key with part=shallow; search it in a sweep of its own"
+    ):
+        composed_corners(composer, searched_with("part.depth"))
+    assert composer.count <= 2 + 2
+    composer = Composes()
+    with pytest.raises(ConfigCompositionException):
+        composed_corners(composer, searched_with("typo"))
+    assert composer.count <= 1 + 2 + 3 + 3

@@ -35,7 +35,7 @@ def composed_corners(composer: Composer, searched: Space) -> list[DictConfig]:
     try:
         return [_composed(composer, searched, values) for values in searched.corner_values()]
     except HydraException as error:
-        _refuse_lacking(composer, searched)
+        _refuse_lacking(composer, searched, error)
         wrong = WRONG_VALUE.search(_full_text(error))
         reason = f"{wrong[1].lstrip('+')}: {wrong[2]}" if wrong else ""
         advised = with_advice(composer, searched, reason)
@@ -183,16 +183,17 @@ def _searched_groups(composer: Composer, searched: Space) -> Iterator[Parameter]
             yield parameter
 
 
-def _refuse_lacking(composer: Composer, searched: Space) -> None:
-    """Refuse a key that some choices of a group accept, and others do not."""
-    groups = list(_searched_groups(composer, searched))
-    chosen = {group.name for group in groups}
+def _refuse_lacking(composer: Composer, searched: Space, error: HydraException) -> None:
+    """Refuse the key that an error names where some choices of a group accept it, and others do not."""
+    text = _full_text(error)
+    unknown = UNKNOWN_OVERRIDE.search(text) or UNKNOWN_KEY.search(text)
+    groups = list(_searched_groups(composer, searched)) if unknown else []
     fixed = [one for one in searched.fixed if one.partition("=")[0].lstrip("+") in composer.groups]
-    single = [one for one in searched.fixed if one not in fixed]
-    single += [p.override(p.corners()[0]) for p in searched.parameters if p.name not in chosen]
+    single = [*searched.fixed, *(p.override(p.corners()[0]) for p in searched.parameters)]
+    named = [one for one in single if unknown and one.partition("=")[0].lstrip("+") == unknown[1].lstrip("+")]
     for group in groups:
         choices = [group.override(choice) for choice in group.corners()]
-        for one in single:
+        for one in named:
             lacking = [choice for choice in choices if _is_unknown(composer, [*fixed, choice, one])]
             having = [choice for choice in choices if choice not in lacking]
             if having and lacking:

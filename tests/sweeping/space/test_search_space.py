@@ -149,6 +149,21 @@ def test_corners_hold_every_choice_both_ends_and_no_whole_number_only():
 
 
 @pytest.mark.parametrize(
+    ("text", "corners"),
+    [
+        ("tag(log,range(8,808,8))", [8, 800]),
+        ("tag(log,range(0.1,0.5,0.1))", [0.1, 0.4]),
+        ("tag(log,range(800,0,-8))", [8, 800]),
+        ("tag(log,range(16,17,4))", [16]),
+        ("choice(8,16,32)", [8, 16, 32]),
+    ],
+)
+def test_the_corners_of_a_range_are_its_ends_however_many_steps_it_has(text, corners):
+    [parameter] = parse({"a": text}, [], None).parameters
+    assert parameter.corners() == corners
+
+
+@pytest.mark.parametrize(
     ("params", "arguments", "message"),
     [
         ({}, ["a=1"], "empty"),

@@ -42,6 +42,7 @@ class Parameter:
     `key` is the override's key as typed (with `+` or `@package`), `name` the same without `+`, as
     Optuna and the run's record show it. `labels` are the choices that Optuna cannot hold or tell apart (a
     list, a mapping, 1 beside true), which stand in the study as their texts in the override grammar.
+    `is_range` where the choices are the steps of a logarithmic range.
     `typed` is the whole value as a person wrote it, and `sources` each of its choices, by its override.
     """
 
@@ -50,6 +51,7 @@ class Parameter:
     labels: frozenset[str] = frozenset()
     typed: str = ""
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+    is_range: bool = False
 
     @property
     def name(self) -> str:
@@ -71,7 +73,8 @@ class Parameter:
         Of a continuous one also a value in between, which is no whole number where the ends are.
         """
         if isinstance(self.distribution, CategoricalDistribution):
-            return list(self.distribution.choices)
+            choices = list(self.distribution.choices)
+            return list(dict.fromkeys([choices[0], choices[-1]])) if self.is_range else choices
         if isinstance(self.distribution, FloatDistribution) and self.distribution.step is None:
             low, high = self.distribution.low, self.distribution.high
             return list(dict.fromkeys([low, high, low + (high - low) * WITHIN]))
@@ -177,7 +180,7 @@ def _parameter(override: Override) -> Parameter:
             return _choice(key, override)
         sweep = override.value()
         if isinstance(sweep, RangeSweep):
-            return Parameter(key, _range(sweep))
+            return Parameter(key, _range(sweep), is_range=True)
         if isinstance(sweep, IntervalSweep):
             return Parameter(key, _interval(sweep))
     except (*RAISES, HydraException) as error:
