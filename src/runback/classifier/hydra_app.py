@@ -74,7 +74,7 @@ def run(
     overrides = [with_absolute_override(one) for one in overrides]
     given = [] if config is None else [_given(config)]
     without_files = "hydra.output_subdir=null"  # they are written without secrets instead
-    raised: list[Exception] = []
+    raised: list[BaseException] = []
     whole = Task.of(task)
     main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
         replace(whole, single=_single(whole.run, raised))
@@ -121,10 +121,10 @@ def enter_project(layout: Layout) -> None:
     sys.path.append(str(layout.root))
 
 
-def _single(function: TaskFunction, raised: list[Exception]) -> TaskFunction:
+def _single(function: TaskFunction, raised: list[BaseException]) -> TaskFunction:
     """Return a single run of a task's function: it writes the config, and keeps exceptions from Hydra.
 
-    Hydra would print them; a trial's go to its coordinator.
+    Hydra would print them; a trial's go to its coordinator. A model's own code may end by `sys.exit`.
     """
 
     def run_once(cfg: DictConfig) -> Any:
@@ -133,7 +133,7 @@ def _single(function: TaskFunction, raised: list[Exception]) -> TaskFunction:
             composed = OmegaConf.merge({"hydra": hydra}, cfg)
             keep_composed(composed, Path(hydra.runtime.output_dir))  # type: ignore[arg-type]
             return function(cfg)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raised.append(error)
             return None
 

@@ -612,3 +612,24 @@ def test_true_stays_true_where_it_is_expected():
         return x, y
 
     assert targets.call(takes, {"x": True, "y": [False]}, where="model") == (True, [False])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Error when deserializing class 'Mine'.\n\nException encountered: no such depth", "no such depth"),
+        (
+            "Exception encountered when calling Mine.call().\n\n\x1b[1mno shape\x1b[0m\n\nArguments:",
+            "no shape",
+        ),
+        ("Error when deserializing class 'Mine' using config={}.\n\nan unknown name", "an unknown name"),
+        ("", "ValueError"),
+    ],
+)
+def test_of_what_keras_raises_the_line_that_says_what_is_wrong_is_told(text, told):
+    def network() -> None:
+        raise ValueError(text)
+
+    with pytest.raises(InputError) as caught:
+        targets.call(network, {}, where="model", name="mine")
+    assert str(caught.value) == f"model: mine: {told}"
