@@ -101,6 +101,14 @@ def stepping(input_shape, num_classes):
     return Stepping(image, layers.Dense(num_classes, activation="softmax")(layers.Flatten()(image)))
 
 
+def ends_with_words(input_shape, num_classes):
+    raise SystemExit("no GPU")
+
+
+def ends_with_a_code(input_shape, num_classes):
+    raise SystemExit(3)
+
+
 class Rate(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):
         return 1e-3
@@ -151,6 +159,14 @@ def test_a_network_that_cannot_be_stored_is_refused_before_its_first_epoch(own):
         assert reason in err
     assert not (own.folder / "mlruns" / "mlflow.db").exists()
     assert list((own.folder / "mlruns" / "runs").iterdir()) == []
+
+
+def test_a_model_whose_code_ends_the_program_keeps_its_message_and_its_code(own):
+    words = own.run("train", *with_model("ends_with_words"), *SMALL)
+    assert (words.returncode, words.stderr) == (1, "runback: no GPU\n")
+    code = own.run("train", *with_model("ends_with_a_code"), *SMALL)
+    assert (code.returncode, code.stderr) == (3, "")
+    assert {run.info.status for run in own.runs()} <= {"FAILED"}
 
 
 def test_an_optimizer_that_cannot_be_stored_is_refused(own):

@@ -22,6 +22,8 @@ def app(cfg):
             raise TrainingError("it went wrong")
         case "bug":
             raise KeyError("a bug")
+        case "hydra":
+            hydra.utils.instantiate({"_target_": "nowhere.nothing"})
     report(cfg.x**2, 1)
     return cfg.x**2
 
@@ -51,6 +53,19 @@ ONE_LINE = {
     ),
     ("-m", "x=1"): (2, "the search space is empty: "),
     ("-m", "y=choice(1,2)"): (2, "Could not override 'y'.; Key 'y' is not in struct (for y)\n"),
+    ("x=~/a",): (2, "cannot read 'x=~/a': quote its value: \"x='~/a'\"\n"),
+    ("-m", "x=choice(~/a,~/b)"): (
+        2,
+        "cannot read 'x=choice(~/a,~/b)': quote its texts: \"x=choice('~/a','~/b')\"\n",
+    ),
+    ("-m", "x=choise(1,2)"): (
+        2,
+        "cannot read 'x=choise(1,2)': there is no choise(); did you mean choice()? ",
+    ),
+    ("y=1",): (2, "Could not override 'y'.; Key 'y' is not in struct (for y)\n"),
+    ("x=1,2",): (2, "Ambiguous value for argument 'x=1,2'; "),
+    ("nope/x=1",): (2, "Could not override 'nope/x'"),
+    ("-m", "x=interval(0,inf)"): (2, "search space of x: the ends of an interval must be finite numbers"),
     ("-m", "x=choice(1,2)", "hydra.sweep.dir='${nope}'"): (
         2,
         "Interpolation key 'nope' not found (for hydra.sweep.dir)\n",
@@ -61,9 +76,9 @@ ONE_LINE = {
 @pytest.fixture
 def app(tmp_path):
     (tmp_path / "app.py").write_text(APP)
-    (tmp_path / "app.yaml").write_text(CONFIG)
 
-    def run(*arguments, **environment):
+    def run(*arguments, config=CONFIG, **environment):
+        (tmp_path / "app.yaml").write_text(config)
         return subprocess.run(
             [sys.executable, "app.py", *arguments],
             cwd=tmp_path, env={**os.environ, **environment}, capture_output=True, text=True,
@@ -86,6 +101,21 @@ def test_what_is_no_error_of_runbacks_is_reported_as_hydra_does(app):
     assert done.returncode == 1
     assert "KeyError: 'a bug'" in done.stderr
     assert "Error executing job with overrides" in done.stderr
+
+
+def test_what_hydra_raises_in_a_job_is_reported_as_hydra_does(app):
+    done = app("raises=hydra")
+    assert done.returncode == 1
+    assert "Error executing job with overrides" in done.stderr
+
+
+def test_an_app_with_another_sweeper_is_told_by_hydra(app):
+    done = app(
+        "x=~/a",
+        config=CONFIG.replace("hydra/sweeper: runback", "hydra/sweeper: basic").partition("hydra: {")[0],
+    )
+    assert done.returncode == 1
+    assert "LexerNoViableAltException" in done.stderr
 
 
 def test_the_whole_traceback_is_to_be_had(app):

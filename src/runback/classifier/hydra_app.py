@@ -37,10 +37,11 @@ from runback.sweeping.hydra_internals import (
     UNKNOWN_OVERRIDE,
     WRONG_VALUE,
 )
+from runback.sweeping.override_error import override_error
+from runback.sweeping.space.other_notations import several
 from runback.sweeping.task import Task
 from runback.system.config.config_error import config_error, without_parser
 from runback.system.config.flattening import flatten
-from runback.system.config.override_error import override_error
 from runback.system.config.written_config import keep_composed
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
@@ -73,7 +74,7 @@ def run(
     overrides = [with_absolute_override(one) for one in overrides]
     given = [] if config is None else [_given(config)]
     without_files = "hydra.output_subdir=null"  # they are written without secrets instead
-    raised: list[Exception] = []
+    raised: list[BaseException] = []
     whole = Task.of(task)
     main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
         replace(whole, single=_single(whole.run, raised))
@@ -120,10 +121,10 @@ def enter_project(layout: Layout) -> None:
     sys.path.append(str(layout.root))
 
 
-def _single(function: TaskFunction, raised: list[Exception]) -> TaskFunction:
+def _single(function: TaskFunction, raised: list[BaseException]) -> TaskFunction:
     """Return a single run of a task's function: it writes the config, and keeps exceptions from Hydra.
 
-    Hydra would print them; a trial's go to its coordinator.
+    Hydra would print them; a trial's go to its coordinator. A model's own code may end by `sys.exit`.
     """
 
     def run_once(cfg: DictConfig) -> Any:
@@ -132,7 +133,7 @@ def _single(function: TaskFunction, raised: list[Exception]) -> TaskFunction:
             composed = OmegaConf.merge({"hydra": hydra}, cfg)
             keep_composed(composed, Path(hydra.runtime.output_dir))  # type: ignore[arg-type]
             return function(cfg)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raised.append(error)
             return None
 
@@ -229,8 +230,6 @@ def _advice(error: Exception, overrides: list[str]) -> str:
         override = OverridesParser.create().parse_override(one)
         key, value = override.get_key_element(), override.value()
         if match and key == match[1] and isinstance(value, list | dict):
-            from runback.sweeping.space.search_space import several  # it imports Optuna
-
             return f"; {several(key.lstrip('+'), value)}"
         if match and key == match[1] and value == "None":
             return f"; no value is written {key}=null"

@@ -81,6 +81,10 @@ def _answered(arguments: list[str]) -> int:
         return _fail(stop.reason, stop.exit_code)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
+    except SystemExit as end:
+        if not isinstance(end.code, str):
+            raise
+        return _fail(end.code, 1)
     except Exception:
         sys.stderr.write(lines_for_terminal(traceback.format_exc()))
         return 1

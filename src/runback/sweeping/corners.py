@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,7 +14,8 @@ from optuna.distributions import FloatDistribution
 from runback.errors import InputError
 from runback.sweeping.changed_text import refuse_changed_text
 from runback.sweeping.hydra_internals import UNKNOWN_KEY, UNKNOWN_OVERRIDE, WRONG_VALUE
-from runback.sweeping.space.search_space import Parameter, Space, several
+from runback.sweeping.space.other_notations import is_search, several
+from runback.sweeping.space.search_space import Parameter, Space, described
 from runback.sweeping.trials.hydra_job import Composer, app_config
 from runback.system.config.flattening import flatten
 from runback.system.text.listing import listed
@@ -25,36 +27,49 @@ SHOWN = 5
 def composed_corners(composer: Composer, searched: Space) -> list[DictConfig]:
     """Return the configs of the corners of a search space.
 
-    Errors: InputError for a fixed value that was meant to be several, a key that some choices lack, fractions
-    of a whole number, and a number that becomes another text; Hydra's own for what else it does not accept.
+    Errors: InputError for a range that is written as a mapping, a key that some choices lack, fractions of a
+    whole number, several values where one belongs, and a number that becomes another text; Hydra's own for
+    what else it does not accept.
     """
-    _refuse_lists(composer, searched)
+    _refuse_ranges(composer, searched)
     try:
-        return [_composed(composer, searched.overrides(values)) for values in searched.corner_values()]
+        return [_composed(composer, searched, values) for values in searched.corner_values()]
     except HydraException as error:
-        _refuse_lacking(composer, searched)
+        _refuse_lacking(composer, searched, error)
         wrong = WRONG_VALUE.search(_full_text(error))
-        advice = wrong and whole_numbers(searched, f"{wrong[1].lstrip('+')}: {wrong[2]}")
-        if advice:
-            raise InputError(f"search space of {advice}") from error
+        reason = f"{wrong[1].lstrip('+')}: {wrong[2]}" if wrong else ""
+        advised = with_advice(composer, searched, reason)
+        if advised != reason:
+            raise InputError(advised) from error
         raise
 
 
-def _composed(composer: Composer, overrides: list[str]) -> DictConfig:
-    config = composer.compose(0, overrides)
-    refuse_changed_text(overrides, config)
+def with_advice(composer: Composer, searched: Space, reason: str) -> str:
+    """Return why a corner is refused, and what to write where several or whole numbers were meant.
+
+    A reason begins with the key that it is about, and a colon.
+    """
+    if advice := whole_numbers(searched, reason):
+        return f"search space of {advice}"
+    same = same_in_all(composer, searched).get(reason.partition(": ")[0])
+    return f"{reason}; {same}" if same else reason
+
+
+def _composed(composer: Composer, searched: Space, values: dict[str, Any]) -> DictConfig:
+    config = composer.compose(0, searched.overrides(values))
+    typed = {parameter.key: parameter.typed for parameter in searched.parameters if parameter.sources}
+    refuse_changed_text(searched.written(values), config, typed)
     return config
 
 
 def whole_numbers(searched: Space, reason: str) -> str | None:
-    """Return what to write where a reason refuses a fraction of a parameter; None: it says something else.
-
-    A reason begins with the key that it is about, and a colon.
-    """
+    """Return what to write where a reason refuses a fraction of a parameter; None: it says something else."""
     key, _, refusal = reason.partition(": ")
     for parameter in searched.parameters if "integer" in refusal.lower() else ():
         if parameter.name == key and isinstance(parameter.distribution, FloatDistribution):
-            return f"{key}: it takes whole numbers only: write {_whole(parameter.distribution)}"
+            whole = _whole(parameter.distribution)
+            written = f": write {whole}" if whole else f", and {described(parameter.distribution)} has none"
+            return f"{key}: it takes whole numbers only{written}"
     return None
 
 
@@ -76,17 +91,57 @@ def _is_between(axis: FloatDistribution) -> bool:
     return axis.step is None and axis.low.is_integer() and axis.high.is_integer()
 
 
-def _whole(axis: FloatDistribution) -> str:
-    """Write the whole numbers of a range of fractions."""
-    low, high = math.ceil(axis.low), math.floor(axis.high)
+def _whole(axis: FloatDistribution) -> str | None:
+    """Write the whole numbers of a range of fractions; None: there is none."""
     if axis.step is not None:
-        return f"range({low}, {high + 1})"
+        return _whole_steps(axis)
+    low, high = math.ceil(axis.low), math.floor(axis.high)
+    if low >= high:
+        return str(low) if low == high else None
     interval = f"int(interval({low}, {high}))"
     return f"tag(log, {interval})" if axis.log else f"{interval} or range({low}, {high + 1})"
 
 
-def _refuse_lists(composer: Composer, searched: Space) -> None:
-    """Refuse a list or a mapping where the config has one value: several were meant to be searched."""
+def _whole_steps(axis: FloatDistribution) -> str | None:
+    """Write those values of a range with steps that are whole numbers: they have a step of their own."""
+    low, high, step = (Fraction(repr(one)) for one in (axis.low, axis.high, axis.step))
+    # low + i * step is whole where start + i * width is a multiple of their denominator.
+    parts = math.lcm(low.denominator, step.denominator)
+    start, width = int(low * parts), int(step * parts)
+    common = math.gcd(width, parts)
+    if start % common:
+        return None
+    every = parts // common  # so many steps lead from one whole number to the next
+    first = int(low + -start // common * pow(width // common, -1, every) % every * step)
+    if first > high:
+        return None
+    last, width = int(first + (high - first) // (step * every) * step * every), int(step * every)
+    if last == first:
+        return str(first)
+    return f"range({first}, {last + 1}{f', {width}' if width > 1 else ''})"
+
+
+def same_in_all(composer: Composer, searched: Space) -> dict[str, str]:
+    """Say of each list or mapping that all trials have where the config has one value, by its key, that.
+
+    Its elements may have been meant to be searched.
+    """
+    return {
+        key: f"{one} is one value, the same in each trial; {several(key, value)}"
+        for one, key, value in _instead_of_one(composer, searched)
+    }
+
+
+def _refuse_ranges(composer: Composer, searched: Space) -> None:
+    """Refuse a mapping with ends or choices, as other programs write a search, in the place of one value."""
+    for one, key, value in _instead_of_one(composer, searched):
+        if isinstance(value, dict) and is_search({str(name): content for name, content in value.items()}):
+            same = f"{one} is one value, the same in each trial"
+            raise InputError(f"search space of {key}: {same}; {several(key, value)}")
+
+
+def _instead_of_one(composer: Composer, searched: Space) -> Iterator[tuple[str, str, Any]]:
+    """List the fixed lists and mappings where the config has one value: override, key and value."""
     parser = OverridesParser.create()
     fixed = {one: parser.parse_override(one) for one in searched.fixed}
     lists = {one: override for one, override in fixed.items() if isinstance(override.value(), list | dict)}
@@ -97,8 +152,7 @@ def _refuse_lists(composer: Composer, searched: Space) -> None:
     for one, override in lists.items():
         key, value = override.get_key_element(), override.value()
         if key in values and not isinstance(values[key], list) and values[key] not in (None, "???"):
-            same = f"{one} is one value, the same in each trial"
-            raise InputError(f"search space of {key}: {same}; {several(key, value)}")
+            yield one, key, value
 
 
 def _values(composer: Composer, overrides: list[str]) -> dict[str, Any]:
@@ -129,16 +183,17 @@ def _searched_groups(composer: Composer, searched: Space) -> Iterator[Parameter]
             yield parameter
 
 
-def _refuse_lacking(composer: Composer, searched: Space) -> None:
-    """Refuse a key that some choices of a group accept, and others do not."""
-    groups = list(_searched_groups(composer, searched))
-    chosen = {group.name for group in groups}
+def _refuse_lacking(composer: Composer, searched: Space, error: HydraException) -> None:
+    """Refuse the key that an error names where some choices of a group accept it, and others do not."""
+    text = _full_text(error)
+    unknown = UNKNOWN_OVERRIDE.search(text) or UNKNOWN_KEY.search(text)
+    groups = list(_searched_groups(composer, searched)) if unknown else []
     fixed = [one for one in searched.fixed if one.partition("=")[0].lstrip("+") in composer.groups]
-    single = [one for one in searched.fixed if one not in fixed]
-    single += [p.override(p.corners()[0]) for p in searched.parameters if p.name not in chosen]
+    single = [*searched.fixed, *(p.override(p.corners()[0]) for p in searched.parameters)]
+    named = [one for one in single if unknown and one.partition("=")[0].lstrip("+") == unknown[1].lstrip("+")]
     for group in groups:
         choices = [group.override(choice) for choice in group.corners()]
-        for one in single:
+        for one in named:
             lacking = [choice for choice in choices if _is_unknown(composer, [*fixed, choice, one])]
             having = [choice for choice in choices if choice not in lacking]
             if having and lacking:

@@ -6,11 +6,13 @@ tests/sweeping/test_hydra_internals.py has a test for each, which fails when Hyd
 import contextlib
 import copy
 import functools
+import inspect
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import yaml
 from hydra._internal import utils
@@ -19,16 +21,18 @@ from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.core_plugins.file_config_source import FileConfigSource as FileConfigSource
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, run_job, setup_globals
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.plugins.config_source import ConfigResult
-from hydra.types import HydraContext, TaskFunction
+from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from runback.errors import InputError, RunbackError
+from runback.sweeping.override_error import override_error
 from runback.sweeping.sweep_settings import SweeperSettings
 from runback.system.config.config_error import config_error
 from runback.system.secrecy import redacted
@@ -53,13 +57,17 @@ MISSING_VALUE = re.compile(r"Missing mandatory value: (\S+)")
 """The dotted key of a value that has no default."""
 
 
-RAISES = (AssertionError, AttributeError, ImportError, LookupError, RecursionError, TypeError, ValueError)
+RAISES = (
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, RecursionError, TypeError),
+    ValueError,
+)
 """Python's own exceptions, by which Hydra and OmegaConf end over odd overrides."""
 
 
 def report_in_one_line() -> None:
     """Let every Hydra app end of an error of runback's with one line and its exit code, not with a traceback.
 
+    So does an app with runback's sweeper of what Hydra refuses in its overrides.
     `HYDRA_FULL_ERROR=1` brings Hydra's own report back.
     """
     hydra_utils: Any = utils
@@ -95,8 +103,34 @@ def _in_one_line(function: Callable[[], Any]) -> Any:
     except RunbackError as error:
         if _wants_all():
             raise
-        say(redacted(" ".join(str(error).split())), stream=sys.stderr)
-        sys.exit(error.exit_code)
+        _end(error)
+    except (HydraException, OmegaConfBaseException) as error:
+        if _wants_all() or _is_of_job(error) or not _is_swept_by_runback(function):
+            raise
+        if isinstance(error, OverrideParseException):
+            _end(InputError(override_error(str(error.override), str(error))))
+        _end(InputError(config_error(error)))
+
+
+def _end(error: RunbackError) -> NoReturn:
+    say(redacted(" ".join(str(error).split())), stream=sys.stderr)
+    sys.exit(error.exit_code)
+
+
+def _is_of_job(error: BaseException) -> bool:
+    """Tell whether a job raised an exception, and not Hydra at composing its config."""
+    return any(frame.f_code is run_job.__code__ for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def _is_swept_by_runback(function: Callable[[], Any]) -> bool:
+    """Tell whether the config of the app that Hydra was to run has runback's sweeper, without overrides."""
+    name = inspect.getclosurevars(function).nonlocals.get("config_name")
+    app: Any = GlobalHydra.instance().hydra
+    try:
+        config = app.config_loader.load_configuration(name, [], RunMode.MULTIRUN)
+    except Exception:  # then nobody knows
+        return False
+    return bool(config.hydra.sweeper.get("_target_") == SweeperSettings._target_)
 
 
 def _wants_all() -> bool:

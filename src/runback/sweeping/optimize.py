@@ -19,7 +19,12 @@ from optuna.trial import TrialState
 
 from runback.errors import InputError, StoreError, TrainingError
 from runback.sweeping.confirm.stage import Resources, Stage
-from runback.sweeping.corners import composed_corners, fractions_of_whole_numbers, whole_numbers
+from runback.sweeping.corners import (
+    composed_corners,
+    fractions_of_whole_numbers,
+    same_in_all,
+    with_advice,
+)
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.determinism import keep_order
 from runback.sweeping.deciding.proposer import Proposer
@@ -278,15 +283,21 @@ def _has_enough(study: Study, budget: Budget) -> bool:
 def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slots: Slots) -> None:
     """Compose the corners of the search space and have the app check them, before anything is stored.
 
-    The app's check runs in a trial process: it may import what the coordinator never does.
+    The app's check runs in a trial process: it may import what the coordinator never does. A list that it
+    accepts belongs where it stands; of an app without a check nobody knows.
     """
     corners = composed_corners(composer, searched)
     call = composer.call_check(corners, slots.threads)
-    notices = [] if call is None else _checked(call, searched, engine, slots)
+    if call is None:
+        notices = [*same_in_all(composer, searched).values()]
+    else:
+        notices = _checked(call, partial(with_advice, composer, searched), engine, slots)
     say(*fractions_of_whole_numbers(composer, searched), *notices)
 
 
-def _checked(call: Callable[[], Any], searched: Space, engine: LocalEngine, slots: Slots) -> list[str]:
+def _checked(
+    call: Callable[[], Any], advised: Callable[[str], str], engine: LocalEngine, slots: Slots
+) -> list[str]:
     """Run the app's check, and return its notices. Errors: InputError, TrainingError."""
     with tempfile.TemporaryDirectory(prefix="runback-check-") as scratch:
         folder = Path(scratch)
@@ -295,7 +306,7 @@ def _checked(call: Callable[[], Any], searched: Space, engine: LocalEngine, slot
             outcome, notices = _outcome(engine, check)
             if not (isinstance(outcome, messages.Failed) and outcome.kind == "lost"):
                 break
-    _raise_if_failed(outcome, searched)
+    _raise_if_failed(outcome, advised)
     return notices
 
 
@@ -314,11 +325,11 @@ def _outcome(engine: LocalEngine, trial: Trial) -> tuple[messages.Outcome, list[
         engine.kill(trial.number)
 
 
-def _raise_if_failed(outcome: messages.Outcome, searched: Space) -> None:
+def _raise_if_failed(outcome: messages.Outcome, advised: Callable[[str], str]) -> None:
     match outcome:
-        case messages.Failed("input", reason) if whole_numbers(searched, reason):
-            raise InputError(f"search space of {whole_numbers(searched, reason)}")
-        case messages.Failed("input" | "data" | "out_of_memory", reason):
+        case messages.Failed("input", reason):
+            raise InputError(advised(reason))
+        case messages.Failed("data" | "out_of_memory", reason):
             raise InputError(reason)
         case messages.Failed("store", reason):
             raise StoreError(reason)

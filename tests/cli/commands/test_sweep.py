@@ -259,7 +259,6 @@ def test_threads_can_be_searched_although_a_process_warms_up_with_its_own(projec
     assert {run.info.status for run in children} == {"FINISHED"}
 
 
-@pytest.mark.slow
 def test_several_objectives_give_a_pareto_front(project):
     done = project.run(
         "train", "-m", *TINY, "training.epochs=1", "model.dense_width=4,64", "hydra.sweeper.name=two",
@@ -388,7 +387,21 @@ def test_any_hydra_app_can_be_swept_and_pruned(tmp_path, project):
 
 
 TYPED = """
+from dataclasses import dataclass
+from typing import Any
+
 import hydra
+from hydra.core.config_store import ConfigStore
+
+@dataclass
+class Schema:
+    part: Any = None
+    x: Any = 0
+    n: Any = 1
+    widths: Any = None
+    text: str = "a"
+
+ConfigStore.instance().store(name="schema", node=Schema)
 
 from runback.errors import InputError
 
@@ -404,7 +417,7 @@ app()
 """
 
 TYPED_CONFIG = """
-defaults: [_self_, part: deep, override hydra/sweeper: runback]
+defaults: [schema, _self_, part: deep, override hydra/sweeper: runback]
 x: 0
 n: 1
 widths: [1]
@@ -465,15 +478,37 @@ def test_a_sweep_of_impossible_configs_alone_has_failed(typed):
 def test_what_was_not_meant_is_refused_for_any_app(typed):
     for overrides, told in {
         ("part=deep,shallow", "part.dropout2=0.1,0.2"): "there is no such key with part=shallow",
-        ("part=deep,shallow", "x=[1,2]"): "to search its elements write x=1,2",
-        ("part=[deep,shallow]", "x=1,2"): "to search its elements write part=deep,shallow",
         ("n=1,2", "x={min: 1, max: 4}"): "write x=range(1, 5)",
     }.items():
         done, seen = typed("refused", *overrides)
         assert told in done.stderr
         assert (done.returncode != 0, seen) == (True, [])
-    done, _ = typed("list", "n=1,2", "widths=[1,2]")
+
+
+def test_a_number_that_a_text_would_change_is_refused_in_a_choice(typed):
+    for override, advice in {
+        "text=a,1e3": "text=a,'1e3'",
+        "text=choice(1.10, 1.20)": "text=choice('1.10', '1.20')",
+    }.items():
+        done, seen = typed("texts", "n=1,2", override)
+        assert seen == []
+        assert done.returncode == 2, done.stderr
+        assert "is read as a number or a truth value: quote it" in done.stderr
+        assert advice.split("'")[1] in done.stderr
+    done, seen = typed("quoted", "text=a,'1e3',1.5", "x=1e3")
     assert done.returncode == 0, done.stderr
+    assert len(seen) == 3
+
+
+def test_a_list_that_the_config_takes_is_searched_with_and_said_once(typed):
+    done, seen = typed("lists", "n=1,2", "x=[3,5]", "widths=[1,2]")
+    assert done.returncode == 0, done.stderr
+    assert seen == ["deep [3, 5] 1", "deep [3, 5] 2"]
+    told = "x=[3,5] is one value, the same in each trial; to search its elements write x=3,5"
+    assert done.stdout.count(told) == 1
+    assert "widths=" not in done.stdout
+    done, seen = typed("mapping", "n=1,2", "x={mean: 1}")
+    assert (done.returncode, seen) == (0, ["deep {'mean': 1} 1", "deep {'mean': 1} 2"])
 
 
 def test_fractions_of_a_whole_number_are_said_once(typed):

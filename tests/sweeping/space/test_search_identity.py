@@ -7,6 +7,8 @@ from optuna.trial import create_trial
 from runback.errors import InputError, StoreError
 from runback.sweeping.space.search_identity import Search, differences
 from runback.sweeping.space.search_space import parse
+from runback.sweeping.study import study_store
+from runback.sweeping.study.stored_choices import extend_choices
 from runback.sweeping.study.study_store import STUDY, close_study, keep_search, open_study, read_study
 
 SPACE = {"x": "interval(0.0, 1.0)", "n": "range(2, 9, 2)", "kind": "choice(a, b)"}
@@ -124,3 +126,67 @@ def test_trials_keep_their_choices_when_more_are_added_in_another_order(tmp_path
     )
     assert [trial.params["kind"] for trial in read_study(tmp_path, "s").trials] == ["a", "b", "b", "a", 1]
     assert {trial.distributions["kind"] for trial in study.trials} == {more.space["kind"]}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        ("choice(1, 2)", "choice(1, 2, true)", ["kind=1", "kind=2"]),
+        ("choice(0.1, 1)", "choice(1.0, 0.1, 1)", ["kind=0.1", "kind=1"]),
+        ("choice(1, true)", "choice('1', 'true', 2, true, 1)", ["kind=1", "kind=true"]),
+        ("choice('1', 'true')", "choice(1, true, 'true', '1')", ["kind='1'", "kind='true'"]),
+        ("choice([1], a)", "choice('[1]', a, [1])", ["kind=[1]", "kind=a"]),
+    ],
+)
+def test_choices_that_python_takes_for_equal_can_be_added(tmp_path, before, after, kept):
+    few, more = other(kind=before), other(kind=after)
+    study = open_study(tmp_path, "s", few)
+    keep_search(study, few)
+    for kind in few.space["kind"].choices:
+        study.add_trial(
+            create_trial(value=1.0, params={"x": 0.5, "n": 4, "kind": kind}, distributions=dict(few.space))
+        )
+    close_study(study)
+    study = open_study(tmp_path, "s", more, extend=True)
+    keep_search(study, more)
+    close_study(study)
+    study = open_study(tmp_path, "s", more)
+    keep_search(study, more)
+    parameter = next(p for p in parse({**SPACE, "kind": after}, [], None).parameters if p.name == "kind")
+    assert [parameter.override(trial.params["kind"]) for trial in study.trials] == kept
+
+
+def test_a_kill_in_the_middle_of_an_extension_loses_no_choice(tmp_path, monkeypatch):
+    few, more = other(kind="choice(1, true)"), other(kind="choice('1', 1, true)")
+    study = open_study(tmp_path, "s", few)
+    study.add_trial(
+        create_trial(value=1.0, params={"x": 0.5, "n": 4, "kind": "true"}, distributions=dict(few.space))
+    )
+    with monkeypatch.context() as killed:
+        killed.setattr(study_store, "extend_choices", Interrupts(1))
+        with pytest.raises(KeyboardInterrupt):
+            keep_search(study, more)
+    close_study(study)
+    study = open_study(tmp_path, "s", more)
+    keep_search(study, more)
+    assert study.trials[0].params["kind"] == "true"
+    assert study.trials[0].distributions["kind"] == more.space["kind"]
+
+
+class Interrupts:
+    """Calls `extend_choices` so many times, and is interrupted then."""
+
+    def __init__(self, times):
+        self.left = times
+
+    def __call__(self, *arguments):
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        extend_choices(*arguments)
+
+
+def test_texts_that_look_like_other_choices_are_another_search(tmp_path):
+    open_study(tmp_path, "s", other(kind="choice(1, true)"))
+    with pytest.raises(InputError, match="kind 1/true, now '1'/'true'"):
+        open_study(tmp_path, "s", other(kind="choice('1', 'true')"), extend=True)

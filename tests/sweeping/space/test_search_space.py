@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -9,7 +10,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from runback.errors import InputError
 from runback.sweeping.space.grid import points
-from runback.sweeping.space.search_space import exact, parse, quoted
+from runback.sweeping.space.search_space import exact, parse
+from runback.system.config.override_text import quoted
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,19 @@ def test_a_proposed_value_survives_the_way_through_the_override_grammar(value):
     assert not override.is_sweep_override()
     assert override.value() == value
     assert type(override.value()) is type(value)
+
+
+@pytest.mark.parametrize(
+    "typed", ["a,1e3,1.10,true", "choice(a, 1e3, 1.10, true)", "choice([1e3, 2], {a: 1.10}, 7, 0x)"]
+)
+def test_a_choice_keeps_the_text_that_was_written(typed):
+    [parameter] = parse({"name": typed}, [], None).parameters
+    written = [parameter.written(choice) for choice in parameter.corners()]
+    parser = OverridesParser.create()
+    pieces = typed.removeprefix("choice(").removesuffix(")")
+    assert ",".join(one.removeprefix("name=") for one in written) == re.sub(r", (?!2)", ",", pieces)
+    for one, choice in zip(written, parameter.corners(), strict=True):
+        assert parser.parse_override(one).value() == parser.parse_override(parameter.override(choice)).value()
 
 
 def test_a_list_can_be_a_choice():
@@ -134,6 +149,21 @@ def test_corners_hold_every_choice_both_ends_and_no_whole_number_only():
 
 
 @pytest.mark.parametrize(
+    ("text", "corners"),
+    [
+        ("tag(log,range(8,808,8))", [8, 800]),
+        ("tag(log,range(0.1,0.5,0.1))", [0.1, 0.4]),
+        ("tag(log,range(800,0,-8))", [8, 800]),
+        ("tag(log,range(16,17,4))", [16]),
+        ("choice(8,16,32)", [8, 16, 32]),
+    ],
+)
+def test_the_corners_of_a_range_are_its_ends_however_many_steps_it_has(text, corners):
+    [parameter] = parse({"a": text}, [], None).parameters
+    assert parameter.corners() == corners
+
+
+@pytest.mark.parametrize(
     ("params", "arguments", "message"),
     [
         ({}, ["a=1"], "empty"),
@@ -147,6 +177,22 @@ def test_corners_hold_every_choice_both_ends_and_no_whole_number_only():
         ({"a": "range(1, 5, 0)"}, [], "must not be 0"),
         ({"a": "tag(log, range(1, 1000, 2))"}, [], "500 values, more than 100"),
         ({"a": "tag(log, range(0, 10, 2))"}, [], "begins above 0; got 0"),
+        ({"a": "interval(0, inf)"}, [], "the ends of an interval must be finite"),
+        ({"a": "interval(nan, 1)"}, [], "the ends of an interval must be finite"),
+        ({"a": "interval(-1.7e308, 1.7e308)"}, [], "the ends of an interval must be finite"),
+        ({"a": "tag(log, interval(1, 1e309))"}, [], "the ends of an interval must be finite"),
+        ({"a": "int(interval(0, inf))"}, [], "infinity"),
+        ({"a": "int(interval(0, 1e30))"}, [], "whole numbers are searched up to 9,007,199,254,740,992"),
+        ({"a": "range(0, inf)"}, [], "start, stop and step of a range must be finite"),
+        ({"a": "range(1, 1e400)"}, [], "start, stop and step of a range must be finite"),
+        ({"a": "range(1e308, 1e309)"}, [], "start, stop and step of a range must be finite"),
+        ({"a": "range(0, 1, nan)"}, [], "start, stop and step of a range must be finite"),
+        ({"a": "float(range(0, inf))"}, [], "start, stop and step of a range must be finite"),
+        ({"a": "tag(log, range(1, inf))"}, [], "start, stop and step of a range must be finite"),
+        ({"a": "range(0, 1, 1e-300)"}, [], "more than 9,007,199,254,740,992 values"),
+        ({"a": f"range(0, {'9' * 400})"}, [], "wider than a number can be"),
+        ({"a": "range(-1e308, 1e308, 1e307)"}, [], "wider than a number can be"),
+        ({"a": f"range(0, {'9' * 5000})"}, [], "Exceeds the limit"),
         ({"a": "tag(log, choice(1, 2))"}, [], "log belongs to a range"),
         ({"a": "tag(Log, interval(1, 2))"}, [], "unknown tag Log"),
         ({"a": "shuffle(range(1, 5))"}, [], "no meaning in a search"),

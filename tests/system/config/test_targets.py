@@ -1,5 +1,6 @@
 import builtins
 import functools
+import gc
 import importlib
 import inspect
 import os
@@ -489,11 +490,14 @@ class Witness:
         self._unlisted = {id(one): path for path, one in names.items() if id(one) not in fine}
 
     def __enter__(self) -> "Witness":
+        # What other tests' libraries let the garbage collector call, no config names.
+        self._callbacks, gc.callbacks[:] = gc.callbacks[:], []
         sys.setprofile(self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
         sys.setprofile(None)
+        gc.callbacks[:] = self._callbacks
 
     def _note(self, frame: types.FrameType, event: str, arg: Any) -> None:
         if self._inside is not None:
@@ -608,3 +612,24 @@ def test_true_stays_true_where_it_is_expected():
         return x, y
 
     assert targets.call(takes, {"x": True, "y": [False]}, where="model") == (True, [False])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Error when deserializing class 'Mine'.\n\nException encountered: no such depth", "no such depth"),
+        (
+            "Exception encountered when calling Mine.call().\n\n\x1b[1mno shape\x1b[0m\n\nArguments:",
+            "no shape",
+        ),
+        ("Error when deserializing class 'Mine' using config={}.\n\nan unknown name", "an unknown name"),
+        ("", "ValueError"),
+    ],
+)
+def test_of_what_keras_raises_the_line_that_says_what_is_wrong_is_told(text, told):
+    def network() -> None:
+        raise ValueError(text)
+
+    with pytest.raises(InputError) as caught:
+        targets.call(network, {}, where="model", name="mine")
+    assert str(caught.value) == f"model: mine: {told}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runback.classifier import hydra_app, train
 from runback.errors import InputError, Stopped
-from runback.sweeping.space.search_space import quoted
+from runback.system.config.override_text import quoted
 from runback.system.options import Parser
 from runback.system.secrecy.config_secrets import masked_override
 from runback.system.text.listing import did_you_mean

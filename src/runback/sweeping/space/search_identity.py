@@ -1,8 +1,8 @@
 """The search of a study: stored in it, and compared when its sweep goes on."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from optuna.distributions import (
@@ -15,7 +15,8 @@ from optuna.distributions import (
 )
 
 from runback.errors import InputError
-from runback.sweeping.space.search_space import Space, described, quoted
+from runback.sweeping.space.search_space import Space, described
+from runback.system.config.override_text import quoted
 from runback.system.secrecy.config_secrets import masked_override
 from runback.system.text.listing import listed
 
@@ -28,12 +29,16 @@ GRID_TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Search:
-    """The objectives' directions, the overrides and config that all trials share, and the search space."""
+    """The objectives' directions, the overrides and config that all trials share, and the search space.
+
+    `labels` are, by parameter, the choices that stand in the space as texts, see `search_space.Parameter`.
+    """
 
     directions: tuple[str, ...]
     fixed: tuple[str, ...]
     space: Mapping[str, BaseDistribution]
     base: Mapping[str, str]
+    labels: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, space: Space, directions: Sequence[str], base: Mapping[str, str]) -> Self:
@@ -43,13 +48,15 @@ class Search:
             tuple(sorted(map(masked_override, space.fixed))),
             space.distributions,
             dict(base),
+            {parameter.name: parameter.labels for parameter in space.parameters if parameter.labels},
         )
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Read what `as_json` wrote."""
         space = {name: json_to_distribution(json.dumps(axis)) for name, axis in content["space"].items()}
-        return cls(tuple(content["directions"]), tuple(content["fixed"]), space, content["base"])
+        labels = {name: frozenset(texts) for name, texts in content["labels"].items()}
+        return cls(tuple(content["directions"]), tuple(content["fixed"]), space, content["base"], labels)
 
     def as_json(self) -> dict[str, Any]:
         """Return what a study keeps."""
@@ -58,7 +65,17 @@ class Search:
             "fixed": list(self.fixed),
             "space": {name: json.loads(distribution_to_json(axis)) for name, axis in self.space.items()},
             "base": dict(self.base),
+            "labels": {name: sorted(texts) for name, texts in self.labels.items()},
         }
+
+    def choices(self, name: str) -> list[str]:
+        """Return the choices of a parameter as texts in the override grammar; none of a range."""
+        return choice_texts(self.space[name], self.labels.get(name, frozenset()))
+
+
+def choice_texts(axis: BaseDistribution, labels: Collection[str]) -> list[str]:
+    """Return the choices of an axis as texts in the override grammar, which `labels` are already."""
+    return [one if one in labels else quoted(one) for one in getattr(axis, "choices", ())]
 
 
 def refuse_other(known: Search | None, asked: Search, name: str, *, extend: bool) -> None:
@@ -85,7 +102,7 @@ def differences(known: Search, asked: Search) -> list[str]:
     """Return what differs, a text for each key: its value in the study, and now."""
     return [
         *_changed({"direction": ", ".join(known.directions)}, {"direction": ", ".join(asked.directions)}),
-        *_changed(*_texts(known.space, asked.space)),
+        *_changed(*_texts(known, asked)),
         *_changed(_by_key(known.fixed), _by_key(asked.fixed)),
         *_changed(known.base, asked.base),
     ]
@@ -96,23 +113,24 @@ def is_extension(known: Search, asked: Search) -> bool:
     if (known.directions, known.fixed, known.base) != (asked.directions, asked.fixed, asked.base):
         return False
     return known.space.keys() == asked.space.keys() and all(
-        _widens(axis, asked.space[name]) for name, axis in known.space.items()
+        _widens(known, asked, name) for name in known.space
     )
 
 
-def is_same(axis: BaseDistribution | None, other: BaseDistribution | None) -> bool:
+def _is_same(known: Search, asked: Search, name: str) -> bool:
     """Tell whether two axes have the same values of the same types: to Python, 1 is True."""
-    if axis is None or other is None:
-        return axis is other
-    return distribution_to_json(axis) == distribution_to_json(other)
+    if distribution_to_json(known.space[name]) != distribution_to_json(asked.space[name]):
+        return False
+    return known.choices(name) == asked.choices(name)
 
 
-def _widens(old: BaseDistribution, new: BaseDistribution) -> bool:
+def _widens(known: Search, asked: Search, name: str) -> bool:
     """Tell whether an axis is the same, has a wider range on the same grid, or has more choices."""
-    if is_same(old, new):
+    old, new = known.space[name], asked.space[name]
+    if _is_same(known, asked, name):
         return True
     if isinstance(old, CategoricalDistribution) and isinstance(new, CategoricalDistribution):
-        return set(map(quoted, old.choices)) <= set(map(quoted, new.choices))
+        return set(known.choices(name)) <= set(asked.choices(name))
     numeric = (FloatDistribution, IntDistribution)
     if type(old) is not type(new) or not isinstance(old, numeric) or not isinstance(new, numeric):
         return False
@@ -122,22 +140,18 @@ def _widens(old: BaseDistribution, new: BaseDistribution) -> bool:
     return abs(steps - round(steps)) < GRID_TOLERANCE
 
 
-def _texts(
-    known: Mapping[str, BaseDistribution], asked: Mapping[str, BaseDistribution]
-) -> tuple[dict[str, str], dict[str, str]]:
+def _texts(known: Search, asked: Search) -> tuple[dict[str, str], dict[str, str]]:
     """Write the axes of two spaces, so that those that differ read differently."""
-    texts = {name: described(axis) for name, axis in known.items()}
-    others = {name: described(axis) for name, axis in asked.items()}
+    texts = {name: described(axis) for name, axis in known.space.items()}
+    others = {name: described(axis) for name, axis in asked.space.items()}
     for name in texts.keys() & others.keys():
-        if texts[name] == others[name] and not is_same(known[name], asked[name]):
-            texts[name], others[name] = _in_full(known[name]), _in_full(asked[name])
+        if texts[name] == others[name] and not _is_same(known, asked, name):
+            texts[name], others[name] = _in_full(known, name), _in_full(asked, name)
     return texts, others
 
 
-def _in_full(axis: BaseDistribution) -> str:
-    if isinstance(axis, CategoricalDistribution):
-        return "/".join(quoted(choice) for choice in axis.choices)
-    return distribution_to_json(axis)
+def _in_full(search: Search, name: str) -> str:
+    return "/".join(search.choices(name)) or distribution_to_json(search.space[name])
 
 
 def _by_key(overrides: Sequence[str]) -> dict[str, str]:

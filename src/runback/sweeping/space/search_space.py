@@ -1,8 +1,8 @@
 """Reads a search space from Hydra's override grammar into Optuna distributions: choices, ranges, steps."""
 
-import re
+import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
@@ -18,22 +18,18 @@ from optuna.distributions import (
 )
 
 from runback.errors import InputError
-from runback.system.config.override_error import override_error
+from runback.sweeping.hydra_internals import RAISES
+from runback.sweeping.override_error import override_error
+from runback.sweeping.space.other_notations import instead
+from runback.system.config.override_text import choices, quoted
 from runback.system.secrecy import secret_key
 from runback.system.secrecy.config_secrets import masked_override
 
-# A string that Hydra's grammar reads back as the same string without quotes.
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./\-]*")
-_NOT_STRINGS = {"null", "true", "false", "nan", "inf"}
-
-
-LOW, HIGH = ("min", "low", "lower", "start"), ("max", "high", "upper", "stop", "end")
-CHOICES = ("values", "choices", "choice", "categories", "options")
-KINDS = ("distribution", "type", "scale", "sampling", "space")
-"""Fields that other programs describe the search of a parameter with."""
-
 WITHIN = 0.618034
 """The place along a continuous range, from 0 to 1, of the value that is tried besides its ends."""
+
+LARGEST = 2**53
+"""The largest whole number of a range: a study keeps numbers as floats, which skip some of those above."""
 
 MOST_LOG_VALUES = 100
 """Values of a logarithmic range with a step, which is searched as a choice among them."""
@@ -46,11 +42,16 @@ class Parameter:
     `key` is the override's key as typed (with `+` or `@package`), `name` the same without `+`, as
     Optuna and the run's record show it. `labels` are the choices that Optuna cannot hold or tell apart (a
     list, a mapping, 1 beside true), which stand in the study as their texts in the override grammar.
+    `is_range` where the choices are the steps of a logarithmic range.
+    `typed` is the whole value as a person wrote it, and `sources` each of its choices, by its override.
     """
 
     key: str
     distribution: BaseDistribution
     labels: frozenset[str] = frozenset()
+    typed: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+    is_range: bool = False
 
     @property
     def name(self) -> str:
@@ -61,13 +62,19 @@ class Parameter:
         """Return the Hydra override that sets this parameter to a value that Optuna proposed."""
         return f"{self.key}={value if value in self.labels else quoted(value)}"
 
+    def written(self, value: Any) -> str:
+        """Return the override with the text that a person wrote: 1e3, where `override` has 1000.0."""
+        override = self.override(value)
+        return self.sources.get(override, override)
+
     def corners(self) -> list[Any]:
         """Return the values that bound this axis: every choice, or both ends of a range.
 
         Of a continuous one also a value in between, which is no whole number where the ends are.
         """
         if isinstance(self.distribution, CategoricalDistribution):
-            return list(self.distribution.choices)
+            choices = list(self.distribution.choices)
+            return list(dict.fromkeys([choices[0], choices[-1]])) if self.is_range else choices
         if isinstance(self.distribution, FloatDistribution) and self.distribution.step is None:
             low, high = self.distribution.low, self.distribution.high
             return list(dict.fromkeys([low, high, low + (high - low) * WITHIN]))
@@ -92,6 +99,10 @@ class Space:
         """Return the Hydra overrides of the trial with these parameter values."""
         return [*self.fixed, *(p.override(values[p.name]) for p in self.parameters)]
 
+    def written(self, values: Mapping[str, Any]) -> list[str]:
+        """Return the same as `overrides`, with the texts that a person wrote."""
+        return [*self.fixed, *(p.written(values[p.name]) for p in self.parameters)]
+
     def corner_values(self) -> list[dict[str, Any]]:
         """Return few points that together hold every choice and both ends of every range."""
         corners = {p.name: p.corners() for p in self.parameters}
@@ -109,25 +120,6 @@ def described(distribution: BaseDistribution) -> str:
         step = f", step {distribution.step}" if distribution.step not in (None, 1) else ""
         return f"{distribution.low} to {distribution.high}{step}{', log' if distribution.log else ''}"
     return str(distribution)
-
-
-def quoted(value: Any) -> str:
-    """Write a scalar so that Hydra's grammar reads back the same value.
-
-    >>> quoted("a,b")
-    "'a,b'"
-    """
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if not isinstance(value, str):
-        return repr(value)
-    if _PLAIN.fullmatch(value) and value.lower() not in _NOT_STRINGS:
-        return value
-    # The grammar unescapes \' everywhere, and backslashes only in front of a quote.
-    text = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
-    return f"'{text}'"
 
 
 def parse(params: Mapping[str, Any] | None, arguments: Iterable[str], loader: ConfigLoader) -> Space:
@@ -157,6 +149,8 @@ def _parsed(parser: OverridesParser, override: str) -> Override:
         return parser.parse_override(override)
     except HydraException as error:
         raise InputError(f"search space: {override_error(override, str(error))}") from error
+    except RAISES as error:
+        raise InputError(f"search space of {override.partition('=')[0]}: {error}") from error
 
 
 def _flat_params(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -165,44 +159,6 @@ def _flat_params(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         if isinstance(value, Mapping):
             raise InputError(f"search space of {key}: {instead(str(key), value)}")
         yield str(key), value
-
-
-def instead(key: str, value: Mapping[str, Any], sign: str = ": ") -> str:
-    """Say how a mapping is written in the override grammar: a range, choices, or keys in a key."""
-    fields = {str(name).lower(): content for name, content in value.items()}
-    low, high = (next((fields[n] for n in names if n in fields), None) for names in (LOW, HIGH))
-    choices = next((fields[name] for name in CHOICES if isinstance(fields.get(name), list)), None)
-    if low is not None and high is not None:
-        is_whole = isinstance(low, int) and isinstance(high, int)
-        text = f"range({low}, {high + 1})" if is_whole else f"interval({low}, {high})"
-        is_log = fields.get("log") is True or any("log" in str(fields.get(name, "")) for name in KINDS)
-        return f"write {key}{sign}{f'tag(log, {text})' if is_log else text}"
-    if choices is not None:
-        return f"write {key}{sign}choice({', '.join(map(quoted, choices))})"
-    if set(fields) == {"value"}:
-        return f"write {key}{sign}{fields['value']}"
-    inner, content = next(iter(value.items()), ("KEY", "VALUE"))
-    return (
-        "expected an expression such as interval(0.1, 0.5); "
-        f"keys in a key are written {key}.{inner}{sign}{content}"
-    )
-
-
-def several(key: str, value: Any) -> str:
-    """Say how the elements of a list, or a range that is written as a mapping, are searched.
-
-    The value is a list or a mapping as Hydra reads it from an override.
-    """
-    if isinstance(value, dict):
-        return instead(key, {str(name): _plain(content) for name, content in value.items()}, "=")
-    elements = ",".join(map(Transformer.str, value))
-    return f"to search its elements write {key}={elements}" if elements else "it has no elements to search"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_plain(element) for element in value]
-    return value.text if isinstance(value, QuotedString) else value
 
 
 def _refuse_secrets(parameter: Parameter) -> None:
@@ -224,10 +180,10 @@ def _parameter(override: Override) -> Parameter:
             return _choice(key, override)
         sweep = override.value()
         if isinstance(sweep, RangeSweep):
-            return Parameter(key, _range(sweep))
+            return Parameter(key, _range(sweep), is_range=True)
         if isinstance(sweep, IntervalSweep):
             return Parameter(key, _interval(sweep))
-    except (ValueError, HydraException) as error:
+    except (*RAISES, HydraException) as error:
         raise InputError(f"search space of {key}: {error}") from error
     raise InputError(f"search space of {key}: cannot read {override.input_line}")
 
@@ -250,10 +206,23 @@ def _choice(key: str, override: Override) -> Parameter:
         raise ValueError(f"a choice is given twice in {override.input_line}")
     labels = {text for text, value in zip(texts, values, strict=True) if _needs_label(value, values)}
     labels |= {quoted(value) for value in values if isinstance(value, str) and value in labels}
-    choices: list[Any] = [
-        text if text in labels else value for text, value in zip(texts, values, strict=True)
-    ]
-    return Parameter(key, CategoricalDistribution(choices), frozenset(labels))
+    held: list[Any] = [text if text in labels else value for text, value in zip(texts, values, strict=True)]
+    typed = str(override.input_line).partition("=")[2]
+    return Parameter(key, CategoricalDistribution(held), frozenset(labels), typed, _sources(key, typed))
+
+
+def _sources(key: str, typed: str) -> dict[str, str]:
+    """Return the text of each choice as it is written, by the override that a trial gets for it."""
+    parser, found = OverridesParser.create(), {}
+    for one in choices(typed):
+        try:
+            value = parser.parse_override(f"x={one}").value()
+        except (HydraException, *RAISES):
+            continue  # a part of something that is no plain list of choices
+        found[f"{key}={Transformer.str(value) if isinstance(value, list | dict) else quoted(value)}"] = (
+            f"{key}={one}"
+        )
+    return found
 
 
 def _needs_label(value: Any, values: list[Any]) -> bool:
@@ -277,16 +246,24 @@ def _refuse_modifiers(tags: set[str], *, shuffle: bool) -> None:
 
 def _range(sweep: RangeSweep) -> BaseDistribution:
     _refuse_modifiers(sweep.tags - {"log"}, shuffle=sweep.shuffle)
+    _refuse_infinite("start, stop and step of a range", sweep.start, sweep.stop, sweep.step)
     start, stop, step = (Decimal(repr(x)) for x in (sweep.start, sweep.stop, sweep.step))
     if step == 0:
         raise ValueError("the step of a range must not be 0")
+    if not math.isfinite(float(stop) - float(start)):
+        raise ValueError("the range is wider than a number can be, about 1.8e308")
+    steps = (stop - start) / step
+    if steps > LARGEST:
+        raise ValueError(f"the range has more than {LARGEST:,} values; give a larger step")
     # Floats would add up: 0.1 + 2 * 0.1 is 0.30000000000000004, and range(0, 0.8, 0.1) would hold its stop.
-    count = max(0, int(((stop - start) / step).to_integral_value(ROUND_CEILING)))
+    count = max(0, int(steps.to_integral_value(ROUND_CEILING)))
     if count == 0:
         raise ValueError("the range is empty (its stop is exclusive)")
     ends = (start, start + (count - 1) * step)
     low, high = min(ends), max(ends)
     is_whole = all(isinstance(x, int) for x in (sweep.start, sweep.step))
+    if is_whole:
+        _refuse_large(low, high)
     if "log" not in sweep.tags:
         if is_whole:
             return IntDistribution(int(low), int(high), step=abs(int(step)))
@@ -321,9 +298,22 @@ def _interval(sweep: IntervalSweep) -> BaseDistribution:
     low, high = sweep.start, sweep.end
     if low is None or high is None:
         raise ValueError("the interval needs two ends")
+    _refuse_infinite("the ends of an interval", low, high, high - low)
     log = "log" in sweep.tags
     if log and low <= 0:
         raise ValueError(f"a logarithmic interval begins above 0; got {low}")
     if isinstance(low, int) and isinstance(high, int):
+        _refuse_large(low, high)
         return IntDistribution(low, high, log=log)
     return FloatDistribution(float(low), float(high), log=log)
+
+
+def _refuse_infinite(what: str, *numbers: float | None) -> None:
+    """Refuse what is no finite number."""
+    if any(number is None or (isinstance(number, float) and not math.isfinite(number)) for number in numbers):
+        raise ValueError(f"{what} must be finite numbers, up to 1e308")
+
+
+def _refuse_large(*numbers: Decimal | float) -> None:
+    if any(abs(int(number)) > LARGEST for number in numbers):
+        raise ValueError(f"whole numbers are searched up to {LARGEST:,}; give their exponents instead")

@@ -5,18 +5,13 @@ When a search is extended by choices, the lists and places of the trials so far 
 transaction.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    distribution_to_json,
-    json_to_distribution,
-)
+from optuna.distributions import CategoricalDistribution, distribution_to_json, json_to_distribution
 from optuna.study import Study
 from sqlalchemy import text
 
+from runback.sweeping.space.search_identity import Search, choice_texts
 from runback.sweeping.study.optuna_internals import database_of, study_id
 
 _LISTS = text(
@@ -31,24 +26,19 @@ _REWRITE = (
 )
 
 
-def extend_choices(study: Study, space: Mapping[str, BaseDistribution]) -> None:
-    """Rewrite the choices of the study's trials as places in the lists of `space`, which hold them all."""
+def extend_choices(study: Study, labels: Mapping[str, Collection[str]], search: Search) -> None:
+    """Rewrite the choices of the study's trials as places in the lists of a search, which hold them all.
+
+    `labels` are, by parameter, those of the search that the trials were proposed in.
+    """
     key = study_id(study)
     with database_of(study).begin() as connection:
         for name, old in connection.execute(_LISTS, {"study": key}).all():
-            new = space.get(name)
+            new = search.space.get(name)
             if not isinstance(new, CategoricalDistribution) or distribution_to_json(new) == old:
                 continue
-            places = _places(json_to_distribution(old), new)
+            known = search.choices(name)
+            places = map(known.index, choice_texts(json_to_distribution(old), labels.get(name, ())))
             cases = " ".join(f"WHEN {before} THEN {after}" for before, after in enumerate(places))
             values = {"new": distribution_to_json(new), "old": old, "name": name, "study": key}
             connection.execute(text(_REWRITE.format(cases=f"CAST(param_value AS INTEGER) {cases}")), values)
-
-
-def _places(old: BaseDistribution, new: CategoricalDistribution) -> list[int]:
-    """Return where the new list has each choice of the old one.
-
-    Choices of different types are different ones, also 1 and true.
-    """
-    known = [json.dumps(choice) for choice in new.choices]
-    return [known.index(json.dumps(choice)) for choice in getattr(old, "choices", ())]

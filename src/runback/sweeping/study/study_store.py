@@ -64,9 +64,17 @@ def open_study(folder: Path, name: str, search: Search, *, extend: bool = False)
 
 def keep_search(study: Study, search: Search) -> None:
     """Let the study search this from now on; `open_study` has agreed to it."""
-    if stored_search(study) != search:
+    known = stored_search(study)
+    if known is not None and known != search:
+        _extend_trials(study, known)
+        study.set_user_attr(SEARCH, {**search.as_json(), "labels before": known.as_json()["labels"]})
+    elif known is None:
         study.set_user_attr(SEARCH, search.as_json())
-    extend_choices(study, search.space)  # also where a kill came between the two
+    _extend_trials(study, search)  # also where a kill came between the two
+
+
+def _extend_trials(study: Study, search: Search) -> None:
+    extend_choices(study, study.user_attrs[SEARCH].get("labels before", {}), search)
 
 
 def keep_names(study: Study, names: list[str]) -> None:

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, ValidationError, validate_call
 
 from runback.errors import InputError
 from runback.system.config import allowed
+from runback.system.text.excerpt import telling_line
 from runback.system.text.listing import nearest
 
 TARGET = "_target_"
@@ -135,10 +136,7 @@ def call(
     except ValidationError as error:
         raise InputError(_invalid(error, where, known_as or {})) from error
     except refused as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        # Keras says first which layer it was in.
-        telling = [line for line in lines if not line.startswith("Exception encountered when calling")]
-        raise blamed(f"{where}: {name}: {(telling or lines or [type(error).__name__])[0]}") from error
+        raise blamed(f"{where}: {name}: {telling_line(error)}") from error
 
 
 def resolve(path: Any, where: str, declared: tuple[str, ...] = ()) -> Callable[..., Any]:

@@ -1,8 +1,10 @@
+import shlex
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from runback.system.config.override_error import override_error
+from runback.sweeping.override_error import override_error
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,13 @@ from runback.system.config.override_error import override_error
         ("a=choice(,1)", "a value is missing beside a comma; the empty text is written ''"),
         ("a=choice(null,1)", "choice() takes no null; write null,1"),
         ("a=uniform(0,1)", "there is no uniform(); write interval(LOW, HIGH)"),
+        ("a=~/b,~/c", "quote its texts: \"a='~/b','~/c'\""),
+        ("a=choice(~/b,~/c)", "quote its texts: \"a=choice('~/b','~/c')\""),
+        ("a=[~/b,c]", "quote its texts: \"a=['~/b',c]\""),
+        ("a={b: ~/x, c: 1}", "quote its texts: \"a={b: '~/x', c: 1}\""),
+        ("a=x=y,1e3", "quote its texts: \"a='x=y',1e3\""),
+        ("a=~/b, c", "quote its texts: \"a='~/b', c\""),
+        ("a=foo(1,2)", "str, tag. A text with brackets is quoted: 'foo(1,2)'"),
         ("a=choise(1,2)", "did you mean choice()? A text with brackets is quoted: 'choise(1,2)'"),
         ("a=interval(1)", "expected interval(LOW, HIGH) with two numbers; got interval(1)"),
         ("a=tag(log,interval(x,2))", "expected interval(LOW, HIGH) with two numbers; got interval(x,2)"),
@@ -45,3 +54,19 @@ def test_the_advice_can_be_read(override):
         OverridesParser.create().parse_override(override)
     advice = override_error(override, str(caught.value)).partition("quote its value: ")[2].strip('"')
     assert OverridesParser.create().parse_override(advice).value() == override.partition("=")[2]
+
+
+@pytest.mark.parametrize(
+    ("override", "values"),
+    [
+        ("a=~/b,~/c", ["~/b", "~/c"]),
+        ("a=choice(~/b, it's, 1e3)", ["~/b", "it's", 1000.0]),
+        ("a=x=y,null,[1,2]", ["x=y", None, [1, 2]]),
+    ],
+)
+def test_the_advice_for_several_values_has_as_many(override, values):
+    with pytest.raises(HydraException) as caught:
+        OverridesParser.create().parse_override(override)
+    [advice] = shlex.split(override_error(override, str(caught.value)).partition("quote its texts: ")[2])
+    elements = OverridesParser.create().parse_override(advice).sweep_iterator()
+    assert [getattr(element, "text", element) for element in elements] == values

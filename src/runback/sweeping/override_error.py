@@ -2,7 +2,11 @@
 
 import difflib
 import re
-import shlex
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from runback.system.config.override_text import in_shell, quoted_override, quoted_text, with_quotes
 
 FUNCTIONS = ("bool", "choice", "float", "glob", "int", "interval", "range", "shuffle", "sort", "str", "tag")
 """The functions of Hydra's override grammar."""
@@ -60,7 +64,18 @@ def _reason(override: str, message: str) -> str:
         return unbalanced
     if _LONE_COMMA.search(value):
         return "a value is missing beside a comma; the empty text is written ''"
+    mended = f"{key}={with_quotes(value, lambda text: not _can_be_read(text))}"
+    if _can_be_read(mended.partition("=")[2]) and mended != f"{key}={quoted_text(value)}":
+        return f"quote its texts: {in_shell(mended)}"
     return f"quote its value: {quoted_override(key, value)}"
+
+
+def _can_be_read(value: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(f"x={value}")
+    except (HydraException, ValueError):
+        return False
+    return True
 
 
 def _evaluated(call: str, reason: str) -> str:
@@ -70,8 +85,8 @@ def _evaluated(call: str, reason: str) -> str:
         if instead := ELSEWHERE.get(name.lower().rpartition(".")[2]):
             return f"there is no {name}(); write {instead}"
         nearest = difflib.get_close_matches(name, FUNCTIONS, 1)
-        hint = f"did you mean {nearest[0]}()?" if nearest else f"expected one of {', '.join(FUNCTIONS)}"
-        return f"there is no {name}(); {hint} A text with brackets is quoted: '{call}'"
+        hint = f"did you mean {nearest[0]}()?" if nearest else f"expected one of {', '.join(FUNCTIONS)}."
+        return f"there is no {name}(); {hint} A text with brackets is quoted: {quoted_text(call)}"
     if "NoneType is incompatible" in reason and name == "choice":
         return f"choice() takes no null; write {call.partition('(')[2].removesuffix(')').strip()}"
     return f"expected {USAGE[name]}; got {call}" if name in USAGE else f"{name}(): {reason}"
@@ -95,10 +110,3 @@ def _unbalanced(value: str) -> str | None:
     if quote is not None:
         return f"the quote {quote} is not closed"
     return f"the bracket {opened[-1]} is not closed" if opened else None
-
-
-def quoted_override(key: str, value: str) -> str:
-    """Return an override whose value is a text, in quotes for a shell."""
-    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
-    written = f"{key}='{escaped}'"
-    return shlex.quote(written) if set(written) & set('$`\\"!') else f'"{written}"'
