@@ -53,9 +53,9 @@ class Search:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `as_json` wrote."""
+        """Read what `as_json` wrote; studies from before there were labels have none."""
         space = {name: json_to_distribution(json.dumps(axis)) for name, axis in content["space"].items()}
-        labels = {name: frozenset(texts) for name, texts in content["labels"].items()}
+        labels = {name: frozenset(texts) for name, texts in content.get("labels", {}).items()}
         return cls(tuple(content["directions"]), tuple(content["fixed"]), space, content["base"], labels)
 
     def as_json(self) -> dict[str, Any]:
