@@ -158,6 +158,6 @@ def test_features_of_a_frozen_network_are_trained_on_alone(project):
     assert (done.returncode, done.stderr) == (0, "")
     told = "model.frozen_epochs is not below training.epochs: nothing is fine-tuned"
     assert f"  note: {told}\n" in done.stdout
-    run = project.runs()[0]
+    run = project.client().get_run(done.stdout.split()[-1])
     assert told in record_file(project, run, "record")["data_summary"]["notes"]
     assert told.replace("_", "\\_") in run.data.tags["mlflow.note.content"]

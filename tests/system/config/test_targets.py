@@ -23,7 +23,7 @@ import tensorflow
 import runback
 from runback.errors import InputError
 from runback.system.config import allowed, targets
-from runback.system.text import listing
+from runback.system.text import excerpt, listing
 
 LAYER = "augmentation.layers.0"
 
@@ -431,13 +431,20 @@ class Trees:
         )
 
 
+def codes(*functions):
+    """Return the code of functions and of the comprehensions in them."""
+    own = [function.__code__ for function in functions]
+    return {*own, *(inner for code in own for inner in code.co_consts if isinstance(inner, types.CodeType))}
+
+
 READING = {
     *(os.getenv.__code__, os._Environ.__getitem__.__code__),
     *(os.environ.encodekey.__code__, os.environ.encodevalue.__code__, os.environ.decodevalue.__code__),
     listing.nearest.__code__,
+    *codes(excerpt.telling_line, excerpt.said, excerpt.excerpt),
 }
 """Pydantic reads an environment variable, for each function that it checks the arguments of; a refusal looks
-for the nearest name."""
+for the nearest name, and for an exception's telling line."""
 
 PACKAGES = sysconfig.get_paths()["purelib"]
 
