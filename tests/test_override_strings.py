@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from runback.classifier import train
 from runback.cli import command_line
 from runback.sweeping import optimize
-from runback.sweeping.task import Task
+from runback.sweeping.hydra_task import HydraTask
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.engines.engine import Ended
 from runback.sweeping.trials.exception_report import failed
@@ -191,7 +191,7 @@ def here(project, monkeypatch) -> Path:
     """Enter a project whose commands run in this process as far as to the training."""
     project.own_sweeps(tiny=SWEEP)
     monkeypatch.chdir(project.folder)
-    monkeypatch.setattr(train, "TASK", Task(check, check=train.check))
+    monkeypatch.setattr(train, "TASK", HydraTask(check, check=train.check))
     monkeypatch.setattr(optimize, "LocalEngine", InlineEngine)
     monkeypatch.setattr(sys, "path", [*sys.path])
     return project.folder

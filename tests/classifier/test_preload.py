@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from runback.classifier import train
 from runback.classifier.preload import PRELOAD
-from runback.sweeping.task import Task
+from runback.sweeping.hydra_task import HydraTask
 from runback.sweeping.trials.hydra_job import Composer
 
 IMPORT = """
@@ -37,5 +37,5 @@ def test_the_tasks_modules_come_before_those_of_the_setting_and_each_once():
 
 
 def test_a_task_that_declares_no_modules_has_those_of_the_setting():
-    composer = Composer(None, None, OmegaConf.create(), Task(lambda cfg: 0.0))
+    composer = Composer(None, None, OmegaConf.create(), HydraTask(lambda cfg: 0.0))
     assert composer.preload(["colorsys"]) == ("colorsys",)

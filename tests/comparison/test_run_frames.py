@@ -10,7 +10,7 @@ from runback.statistics.wilson_interval import wilson
 from runback.tracking.layout import Layout
 from runback.tracking.read.run_reader import open_reader
 from runback.tracking.store import open_store
-from runback.tracking.write.run import start_run
+from runback.tracking.write.run_writer import start_run
 
 PARAMS = {"training.objective": "val_loss", "data.n_validation": 200, "model.parameters": 1234}
 

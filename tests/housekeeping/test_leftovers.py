@@ -11,7 +11,7 @@ from runback.housekeeping.leftovers import checkpoints, leftovers_check, of_dead
 from runback.system.files.folder_lock import alone_in
 from runback.tracking.layout import Layout
 from runback.tracking.store import open_store
-from runback.tracking.write.run import start_run
+from runback.tracking.write.run_writer import start_run
 
 WRITE = """
 import sys, time

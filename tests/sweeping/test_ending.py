@@ -70,7 +70,7 @@ CONFIRM = "hydra.sweeper.confirm={top: 1, seeds: 2}"
 FIRST = [
     "runback.sweeping.trials.coordinator:Coordinator._finish!5",
     "runback.sweeping.watching.live_table:LiveTable.print_summary",
-    "runback.tracking.write.run:Run.finish",
+    "runback.tracking.write.run_writer:RunWriter.finish",
     "runback.sweeping.confirm.stage.keep_reported!",
 ]
 MORE = [
@@ -80,7 +80,7 @@ MORE = [
     "runback.sweeping.reporting.reporter:Reporter._log_drawing",
     "runback.sweeping.watching.sweep_run:SweepRun.close_ended",
     "runback.sweeping.watching.sweep_run:_Tracked.finish",
-    "runback.tracking.write.run:Run.finish!",
+    "runback.tracking.write.run_writer:RunWriter.finish!",
     "runback.tracking.write.delivery.send_end",
     "runback.sweeping.confirm.stage:Stage.run",
     "runback.sweeping.confirm.stage._report",

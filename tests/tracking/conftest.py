@@ -4,7 +4,7 @@ import pytest
 
 from runback.tracking.layout import Layout
 from runback.tracking.store import Store, open_store
-from runback.tracking.write.run import Run, start_run
+from runback.tracking.write.run_writer import Run, start_run
 
 
 @pytest.fixture(autouse=True)

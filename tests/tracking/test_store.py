@@ -17,13 +17,13 @@ from sqlalchemy import create_engine
 from runback.errors import InputError, StoreError
 from runback.tracking.layout import Layout
 from runback.tracking.store import experiment_id, open_store
-from runback.tracking.write.run import start_run
+from runback.tracking.write.run_writer import start_run
 
 RACE = """
 import os, sys
 from pathlib import Path
 from runback.tracking.layout import Layout
-from runback.tracking.write.run import recording, start_run
+from runback.tracking.write.run_writer import recording, start_run
 from runback.tracking.store import open_store
 
 def work(name):

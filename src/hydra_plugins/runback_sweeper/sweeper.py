@@ -28,8 +28,8 @@ class RunbackSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep; `arguments` are the command line's task overrides."""
+        from runback.sweeping.hydra_task import HydraTask
         from runback.sweeping.optimize import sweep
-        from runback.sweeping.task import Task
         from runback.system.text.lasting_output import lasting_output
         from runback.tracking.layout import Layout, project_root
 
@@ -37,7 +37,7 @@ class RunbackSweeper(Sweeper):
             sweep(
                 self._settings,
                 loader=self._context.config_loader,
-                task=Task.of(self._task_function),
+                task=HydraTask.of(self._task_function),
                 config=self._config,
                 arguments=arguments,
                 layout=None if self._settings.experiment is None else Layout(project_root()),

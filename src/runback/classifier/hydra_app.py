@@ -37,9 +37,9 @@ from runback.sweeping.hydra_internals import (
     UNKNOWN_OVERRIDE,
     WRONG_VALUE,
 )
+from runback.sweeping.hydra_task import HydraTask
 from runback.sweeping.override_error import override_error
 from runback.sweeping.space.other_notations import several
-from runback.sweeping.task import Task
 from runback.system.config.config_error import config_error, without_parser
 from runback.system.config.flattening import flatten
 from runback.system.config.written_config import keep_composed
@@ -75,7 +75,7 @@ def run(
     given = [] if config is None else [_given(config)]
     without_files = "hydra.output_subdir=null"  # they are written without secrets instead
     raised: list[BaseException] = []
-    whole = Task.of(task)
+    whole = HydraTask.of(task)
     main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
         replace(whole, single=_single(whole.run, raised))
     )

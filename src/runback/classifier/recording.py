@@ -48,7 +48,7 @@ from runback.tracking.metric_names import BEST_EPOCH, best
 from runback.tracking.store import open_store
 from runback.tracking.tags import SIGNATURE_TAG
 from runback.tracking.write.outbox import say_what_waits
-from runback.tracking.write.run import Run, recording, start_run
+from runback.tracking.write.run_writer import RunWriter, recording, start_run
 from runback.tracking.write.system_metrics import system_metrics
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Recording:
     """The run of one training: `begin`, `watch` the model, report each `epoch` and `batch`, `complete`."""
 
     _prepared: Prepared
-    _run: Run
+    _run: RunWriter
     _progress: TrainingProgress
     _predictions: ValidationPredictions
 
@@ -130,7 +130,7 @@ class Recording:
         if self._continuation is None:
             self._log_record(record, code)
 
-    def _start(self, record: RunRecord) -> Run:
+    def _start(self, record: RunRecord) -> RunWriter:
         """Start the MLflow run: a trial's is a child of the sweep's, and waits for a store that is away."""
         spec, client = self._spec, self._client
         trial = None if client is None else client.trial

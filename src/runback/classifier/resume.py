@@ -54,7 +54,7 @@ def resume(reference: str, layout: Layout) -> str:
     from runback.tracking.store import open_store
     from runback.tracking.write.delivery import deliver_folder
     from runback.tracking.write.outbox import waiting
-    from runback.tracking.write.run import recording
+    from runback.tracking.write.run_writer import recording
 
     before = find_recorded(reference, layout)
     folder = _folder(before, layout)
@@ -95,12 +95,12 @@ def _refuse_finished(recorded: StoredRun) -> None:
 def _refuse_unrecorded(recorded: StoredRun, layout: Layout) -> None:
     """Refuse, and close, a run whose process was killed before it had recorded what it is made from."""
     from runback.tracking.store import open_store
-    from runback.tracking.write.run import Run
+    from runback.tracking.write.run_writer import RunWriter
 
     if RECORD in recorded.files.names or recorded.history:
         return
     if recorded.status == "RUNNING":
-        Run(open_store(layout), recorded.id).finish("KILLED", "killed before its first epoch")
+        RunWriter(open_store(layout), recorded.id).finish("KILLED", "killed before its first epoch")
     raise InputError(
         f"run {recorded.id} has no {RECORD}: it was killed before its first epoch, train it anew"
     )

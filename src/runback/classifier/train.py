@@ -23,7 +23,7 @@ from runback.classifier.train_config import GROUPS, TrainingSpec, check_parts
 from runback.errors import InputError, StoreError
 from runback.runs.continuation import Continuation, continue_trial
 from runback.sweeping.changed_text import refuse_changed_text
-from runback.sweeping.task import Task
+from runback.sweeping.hydra_task import HydraTask
 from runback.sweeping.trials import trial as trials
 from runback.sweeping.trials.trial import Trial, TrialClient
 from runback.system.config import targets
@@ -185,7 +185,7 @@ def _refuse_deleted_experiment(spec: TrainingSpec) -> None:
 
 
 def check(cfg: DictConfig, threads: int) -> None:
-    """Refuse what `job` would refuse, without training: see `Task`."""
+    """Refuse what `job` would refuse, without training: see `HydraTask`."""
     from runback.tracking.store import find_experiment, open_store
 
     layout = Layout(project_root())
@@ -200,7 +200,7 @@ def check(cfg: DictConfig, threads: int) -> None:
 
 
 def warm_up(cfg: DictConfig, threads: int) -> None:
-    """Do ahead what takes long the first time: see `Task`."""
+    """Do ahead what takes long the first time: see `HydraTask`."""
     from runback.tracking.store import open_store
 
     layout = Layout(project_root())
@@ -228,7 +228,7 @@ def _names_only_our_own(cfg: DictConfig) -> bool:
     return True
 
 
-TASK = Task(job, check=check, warm_up=warm_up, preload=PRELOAD, check_parts=check_parts)
+TASK = HydraTask(job, check=check, warm_up=warm_up, preload=PRELOAD, check_parts=check_parts)
 """The classifier's training."""
 
 

@@ -16,7 +16,7 @@ from runback.tracking.tags import RESUMED_TAG, RETRY_TAG
 if TYPE_CHECKING:
     from runback.runs.checkpoint import Checkpoint
     from runback.tracking.store import Store
-    from runback.tracking.write.run import Run
+    from runback.tracking.write.run_writer import RunWriter
 
 _logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _logger = logging.getLogger(__name__)
 class Continuation:
     """A run that was begun before, and where it goes on."""
 
-    run: "Run"
+    run: "RunWriter"
     checkpoint: "Checkpoint | None"
 
 
@@ -84,9 +84,9 @@ def reopen(
     """
     from runback.tracking.read.find_runs import find_run
     from runback.tracking.store import patiently
-    from runback.tracking.write.run import reopen_run
+    from runback.tracking.write.run_writer import reopen_run
 
-    def reopened(_: bool) -> tuple["Run", str | None]:
+    def reopened(_: bool) -> tuple["RunWriter", str | None]:
         run = reopen_run(store, run_id, folder)
         return run, find_run(store, run_id).data.tags.get(RESUMED_TAG)
 

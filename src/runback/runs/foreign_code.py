@@ -18,7 +18,7 @@ from runback.provenance.machine.locked_environment import refuse_version
 from runback.runs import foreign_config
 from runback.runs.schema import CODE, CONFIG, LOCK, PATCH, UNTRACKED
 from runback.runs.stored_run import StoredRun
-from runback.sweeping.task import Task
+from runback.sweeping.hydra_task import HydraTask
 from runback.system.config import targets
 from runback.system.text.listing import first_lines, listed
 from runback.tracking.layout import Layout
@@ -40,7 +40,7 @@ class ForeignPart:
 def foreign_parts(
     recorded: StoredRun,
     layout: Layout,
-    task: Task,
+    task: HydraTask,
     *,
     in_place: bool,
     most: int = NAMED,
@@ -144,7 +144,9 @@ class _Code:
         return lock_file.USUAL | (lock_file.read_lock(own).places if own else frozenset())
 
 
-def _config(recorded: StoredRun, layout: Layout, most: int, task: Task, *, in_place: bool) -> Iterator[str]:
+def _config(
+    recorded: StoredRun, layout: Layout, most: int, task: HydraTask, *, in_place: bool
+) -> Iterator[str]:
     reach = foreign_config.reach(recorded.config, f"{CONFIG} of run {recorded.id}")
     declared = targets.declared_modules(layout.root) if in_place else _declared(recorded, layout)
     if task.check_parts is not None:

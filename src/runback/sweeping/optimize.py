@@ -29,6 +29,7 @@ from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.determinism import keep_order
 from runback.sweeping.deciding.proposer import Proposer
 from runback.sweeping.ending import ending, has_ended, has_result, refuse_without_result
+from runback.sweeping.hydra_task import HydraTask
 from runback.sweeping.reporting.best_config import best_config
 from runback.sweeping.reporting.reporter import Reporter
 from runback.sweeping.reporting.sweep_note import RunLinks
@@ -49,7 +50,6 @@ from runback.sweeping.study.study_store import (
 )
 from runback.sweeping.study.trial_label import trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
-from runback.sweeping.task import Task
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.devices import devices
@@ -87,7 +87,7 @@ def sweep(
     settings: SweeperSettings,
     *,
     loader: ConfigLoader,
-    task: Task,
+    task: HydraTask,
     config: DictConfig,
     arguments: Sequence[str],
     layout: Layout | None,

@@ -10,7 +10,7 @@ from runback.system.files.folder_lock import alone_in
 from runback.tracking.layout import Layout
 from runback.tracking.server.ui_server import HOST, choose_port, serving
 from runback.tracking.store import open_store
-from runback.tracking.write.run import start_run
+from runback.tracking.write.run_writer import start_run
 
 
 @pytest.fixture

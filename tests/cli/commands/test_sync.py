@@ -7,7 +7,7 @@ from runback.errors import InputError
 from runback.system.files.folder_lock import alone_in
 from runback.tracking.layout import Layout
 from runback.tracking.store import open_store
-from runback.tracking.write.run import start_run
+from runback.tracking.write.run_writer import start_run
 
 
 @pytest.fixture

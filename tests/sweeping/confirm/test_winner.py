@@ -14,7 +14,7 @@ from runback.sweeping.confirm.winner import median_run, register_winner
 from runback.tracking.layout import Layout
 from runback.tracking.registry import champion, crown, register
 from runback.tracking.store import open_store
-from runback.tracking.write.run import start_run
+from runback.tracking.write.run_writer import start_run
 
 GOOD = [0.90, 0.91, 0.92, 0.93, 0.94]
 BETTER = [0.95, 0.96, 0.97, 0.98, 0.99]

@@ -21,7 +21,7 @@ from runback.sweeping.trials.events import Idle, TrialEnded
 from runback.tracking.layout import Layout
 from runback.tracking.read.find_runs import artifacts, read_text
 from runback.tracking.store import open_store
-from runback.tracking.write.run import start_run
+from runback.tracking.write.run_writer import start_run
 
 DONE = messages.Completed((0.5,))
 

@@ -22,7 +22,7 @@ from runback.tracking.layout import Layout
 from runback.tracking.read.find_runs import last_metrics
 from runback.tracking.store import open_store
 from runback.tracking.tags import SWEEP_TAG
-from runback.tracking.write.run import start_run
+from runback.tracking.write.run_writer import start_run
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from runback.tracking.read.find_runs import (
     read_text,
     reason_of,
 )
-from runback.tracking.write.run import start_run
+from runback.tracking.write.run_writer import start_run
 
 
 def _start(store, name, **tags):

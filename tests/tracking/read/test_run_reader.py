@@ -12,7 +12,7 @@ from runback.errors import InputError, StoreError
 from runback.tracking.layout import Layout
 from runback.tracking.read.run_reader import open_reader
 from runback.tracking.read.store_reader import StoreReader
-from runback.tracking.write.run import start_run
+from runback.tracking.write.run_writer import start_run
 
 
 def begin(store, number, *, sweep="s", params=None, **tags):

@@ -7,7 +7,7 @@ from runback.system.files.folder_lock import alone_in
 from runback.tracking.read.find_runs import find_run, reason_of
 from runback.tracking.tags import FOLDER_TAG
 from runback.tracking.upkeep.dead_runs import close, folder_of, running
-from runback.tracking.write.run import start_run
+from runback.tracking.write.run_writer import start_run
 
 
 @pytest.fixture

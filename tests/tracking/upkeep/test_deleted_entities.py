@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from runback.errors import InputError, StoreError
 from runback.tracking.upkeep.deleted_entities import deleted, places, purge
 from runback.tracking.upkeep.moved_artifacts import local_path
-from runback.tracking.write.run import start_run
+from runback.tracking.write.run_writer import start_run
 
 
 @pytest.fixture

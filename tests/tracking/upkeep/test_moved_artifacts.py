@@ -11,7 +11,7 @@ from runback.tracking.layout import Layout
 from runback.tracking.sqlite.sqlite_file import sqlite_uri
 from runback.tracking.store import experiment_id, open_store
 from runback.tracking.upkeep.moved_artifacts import foreign_homes, home, local_path, rewrite, stale_places
-from runback.tracking.write.run import reopen_run, start_run
+from runback.tracking.write.run_writer import reopen_run, start_run
 
 
 @pytest.fixture

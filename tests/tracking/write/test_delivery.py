@@ -20,12 +20,12 @@ from runback.tracking.store import Store
 from runback.tracking.upkeep.closing import Closing, DeadRuns
 from runback.tracking.write.delivery import deliver_folder
 from runback.tracking.write.outbox import Outbox
-from runback.tracking.write.run import REASON_TAG, Run, reopen_run, start_run
+from runback.tracking.write.run_writer import REASON_TAG, RunWriter, reopen_run, start_run
 
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
-    monkeypatch.setattr("runback.tracking.write.run.SERVER_FINISH", 0.2)
+    monkeypatch.setattr("runback.tracking.write.run_writer.SERVER_FINISH", 0.2)
 
 
 DEAD = "http://me:secret@127.0.0.1:9"
@@ -37,7 +37,7 @@ def elsewhere(run):
     seen = []
 
     def see(uri):
-        seen.append(Run(Store(uri, MlflowClient(uri), run.store.layout), run.id, _folder(run)))
+        seen.append(RunWriter(Store(uri, MlflowClient(uri), run.store.layout), run.id, _folder(run)))
         return seen[-1]
 
     yield see
@@ -272,7 +272,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from runback.system.stop_signals import stop_on_signals
 from runback.tracking.layout import Layout
-from runback.tracking.write.run import start_run
+from runback.tracking.write.run_writer import start_run
 from runback.tracking.store import Store
 
 store = Store(sys.argv[2], MlflowClient(sys.argv[2]), Layout(Path(sys.argv[1])))

@@ -20,7 +20,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from runback.tracking.read.find_runs import artifacts, download
 from runback.tracking.write.delivery import deliver_folder
 from runback.tracking.write.network_artifacts import log_network
-from runback.tracking.write.run import recording
+from runback.tracking.write.run_writer import recording
 
 
 @pytest.fixture(scope="module")

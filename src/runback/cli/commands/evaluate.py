@@ -29,7 +29,7 @@ from runback.tracking.mlflow_limits import NAME_LIMIT, metric_name
 from runback.tracking.read.find_runs import artifact_files, find_run, read_bytes, read_text
 from runback.tracking.store import Store, open_store
 from runback.tracking.tags import TEST_IMAGES_TAG, TRAIN_HASH_TAG, VALIDATION_HASH_TAG
-from runback.tracking.write.run import Run
+from runback.tracking.write.run_writer import RunWriter
 
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
     from runback.classifier.evaluation.classification import ClassificationReport
@@ -79,7 +79,7 @@ def _evaluate(store: Store, layout: Layout, run_id: str, tags: Mapping[str, str]
 
         network = load_network(store, run_id, declared)
     report = evaluate(network, test, top_k=_top_k(config))
-    _log(Run(store, run_id), report)
+    _log(RunWriter(store, run_id), report)
     return {"run": run_id, **report.as_dict()}
 
 
@@ -116,7 +116,7 @@ def _refuse_other_tests(now: DataSummary, store: Store, run_id: str) -> None:
         )
 
 
-def _log(run: Run, report: "ClassificationReport") -> None:
+def _log(run: RunWriter, report: "ClassificationReport") -> None:
     """Log the report; test_accuracy, the sign that it is complete, comes last."""
     from runback.classifier.evaluation.confusion import confusion_figure
 

@@ -228,10 +228,10 @@ def _log(facts: Mapping[str, Any], layout: Layout, recorded: StoredRun, folder: 
     """Log the verdict to the new run, and link the two runs with each other."""
     from runback.tracking.read.find_runs import find_run, has_run
     from runback.tracking.store import open_store
-    from runback.tracking.write.run import Run
+    from runback.tracking.write.run_writer import RunWriter
 
     store = open_store(layout, is_prepared=True)
-    run = Run(store, run_id, folder)
+    run = RunWriter(store, run_id, folder)
     run.log_text(json.dumps(facts, indent=2), REPRODUCTION)
     run.log_text(reproduction_page(facts), REPRODUCTION_PAGE)
     run.set_tags({VERDICT_TAG: facts["verdict"]})
@@ -239,7 +239,7 @@ def _log(facts: Mapping[str, Any], layout: Layout, recorded: StoredRun, folder: 
     try:
         if has_run(store, recorded.id) and _is_of_the_store(recorded, store):
             before = find_run(store, recorded.id).data.tags.get(REPRODUCED_BY_TAG, "")
-            Run(store, recorded.id).set_tags({REPRODUCED_BY_TAG: f"{before} {run_id}".lstrip()})
+            RunWriter(store, recorded.id).set_tags({REPRODUCED_BY_TAG: f"{before} {run_id}".lstrip()})
     except StoreError as error:  # the verdict stands
         _logger.warning("run %s is not told of its reproduction: %s", recorded.id, error)
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runback.errors import InputError
 from runback.sweeping.hydra_internals import RAISES, enter_state, global_state, reading_once, run_trial_job
-from runback.sweeping.task import Task
+from runback.sweeping.hydra_task import HydraTask
 from runback.system.config.flattening import flatten
 from runback.system.config.written_config import keep_composed, unresolved, written
 
@@ -25,10 +25,10 @@ class Composer:
     loader: ConfigLoader
     reading_once: ConfigLoader
     config: DictConfig
-    task: Task
+    task: HydraTask
 
     @classmethod
-    def of(cls, loader: ConfigLoader, config: DictConfig, task: Task) -> Self:
+    def of(cls, loader: ConfigLoader, config: DictConfig, task: HydraTask) -> Self:
         """Return a composer that reads each config file once."""
         return cls(loader, reading_once(loader), config, task)
 

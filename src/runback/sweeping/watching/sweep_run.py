@@ -39,7 +39,7 @@ from runback.tracking.tags import EXTENDED_TAG, FAILURE_TAG, KIND_TAG, REASON_TA
 
 if TYPE_CHECKING:
     from runback.tracking.layout import Layout
-    from runback.tracking.write.run import Run, Status
+    from runback.tracking.write.run_writer import RunWriter, Status
     from runback.tracking.write.saved_view import SavedView
 
 _logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class SweepRun:
         return None if self.run is None else self.run.id
 
     @property
-    def run(self) -> "Run | None":
+    def run(self) -> "RunWriter | None":
         """The run; None where the sweep is not tracked."""
         return None if self._tracked is None else self._tracked.run
 
@@ -109,7 +109,7 @@ class SweepRun:
         if settings.experiment is None or layout is None:
             return cls(study, sweep, None)
         from runback.tracking.store import find_experiment, open_store
-        from runback.tracking.write.run import reopen_run, start_run
+        from runback.tracking.write.run_writer import reopen_run, start_run
         from runback.tracking.write.saved_view import save_view
 
         store = open_store(layout)
@@ -177,7 +177,7 @@ class SweepRun:
             return
         from runback.tracking.layout import training_folders
         from runback.tracking.write.outbox import say_what_waits
-        from runback.tracking.write.run import recording
+        from runback.tracking.write.run_writer import recording
 
         try:
             with recording(self._tracked.run):
@@ -302,7 +302,7 @@ class _Tracked:
         self, sweep: str, label: Label, params: dict[str, Any], failure: messages.Failed
     ) -> str | None:
         """Store a run for a trial that ended before it had one; return its ID, None if that fails."""
-        from runback.tracking.write.run import start_run
+        from runback.tracking.write.run_writer import start_run
 
         try:
             run = start_run(

@@ -16,7 +16,7 @@ from runback.errors import InputError, StoreAway, StoreError
 from runback.system.files.regular_file import read_regular
 from runback.tracking.artifact_place import of_artifact
 from runback.tracking.write.delivery import send_end
-from runback.tracking.write.run import Status
+from runback.tracking.write.run_writer import Status
 from runback.tracking.read.run_id import beginning, the_only
 from runback.tracking.store import Store, is_refusal, store_errors
 from runback.tracking.upkeep.restoring import deleted_run

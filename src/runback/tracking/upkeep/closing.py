@@ -16,7 +16,7 @@ from runback.tracking.tags import FAILURE_TAG
 from runback.tracking.write.background_delivery import BackgroundDelivery
 from runback.tracking.write.delivery import END, deliver_folder
 from runback.tracking.write.outbox import Outbox, waiting
-from runback.tracking.write.run import SERVER_FINISH, Status
+from runback.tracking.write.run_writer import SERVER_FINISH, Status
 
 
 @dataclass(frozen=True)

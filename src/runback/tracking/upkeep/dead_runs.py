@@ -14,7 +14,7 @@ from runback.tracking.read.find_runs import find_run, search
 from runback.tracking.layout import waits
 from runback.tracking.tags import SWEEP_TAG
 from runback.system.files.folder_lock import alone_with, is_held
-from runback.tracking.write.run import Run
+from runback.tracking.write.run_writer import RunWriter
 from runback.tracking.store import Store
 
 GONE = "its process is gone"
@@ -64,7 +64,7 @@ def close(store: Store, run: MlflowRun) -> bool:
                 return False
         if find_run(store, run.info.run_id).info.status != "RUNNING":
             return False
-        Run(store, run.info.run_id).finish("KILLED", GONE)
+        RunWriter(store, run.info.run_id).finish("KILLED", GONE)
         return find_run(store, run.info.run_id).info.status == "KILLED"
 
 

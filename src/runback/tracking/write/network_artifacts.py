@@ -22,7 +22,7 @@ with warnings.catch_warnings():
 
 from runback.tracking.artifact_names import ARCHITECTURE, NETWORK, SUMMARY, WEIGHTS
 from runback.tracking.write.logged_model import MODEL_NAME
-from runback.tracking.write.run import Run
+from runback.tracking.write.run_writer import RunWriter
 
 # It warns where no pip is installed, as in environments that uv makes; the requirements are given anyway.
 logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
@@ -31,12 +31,12 @@ REQUIREMENTS = ("mlflow", "keras", "tensorflow", "numpy")
 """The packages that a server of the model needs, each pinned to the version installed here."""
 
 
-def log_network(run: Run, network: keras.Model, class_names: Sequence[str]) -> None:
+def log_network(run: RunWriter, network: keras.Model, class_names: Sequence[str]) -> None:
     """Store `network` in `run`, which stays RUNNING.
 
     Artifacts: model.keras, architecture.json, model.weights.h5, model_summary.txt. Logged model: takes raw
     uint8 images (-1, height, width, channels) and returns float32 probabilities (-1, classes), through
-    `mlflow.pyfunc.load_model` and `mlflow models serve`. Errors: those of `Run`.
+    `mlflow.pyfunc.load_model` and `mlflow models serve`. Errors: those of `RunWriter`.
     """
     description = Model(artifact_path=MODEL_NAME, run_id=run.id, metadata={"class_names": list(class_names)})
     with run.logging_model() as folder:

@@ -8,14 +8,14 @@ from typing import Any
 from runback.errors import DiskFull
 from runback.tracking.mlflow_internals import machine_monitor
 from runback.tracking.read.rows import SYSTEM
-from runback.tracking.write.run import Run
+from runback.tracking.write.run_writer import RunWriter
 
 SAMPLING_SECONDS = 5.0
 """Seconds between two samples."""
 
 
 @contextlib.contextmanager
-def system_metrics(run: Run, sampling_seconds: float = SAMPLING_SECONDS) -> Iterator[None]:
+def system_metrics(run: RunWriter, sampling_seconds: float = SAMPLING_SECONDS) -> Iterator[None]:
     """Log the metrics `system/...` to `run` while the body runs: every few seconds and once at its end.
 
     They follow those that the run has. GPU metrics appear where NVML finds one.
@@ -31,7 +31,7 @@ def system_metrics(run: Run, sampling_seconds: float = SAMPLING_SECONDS) -> Iter
         thread.join()
 
 
-def _sample(run: Run, machine: Any, ended: threading.Event) -> None:
+def _sample(run: RunWriter, machine: Any, ended: threading.Event) -> None:
     with contextlib.suppress(DiskFull):  # the training will meet it too, and say so
         while True:
             machine.collect_metrics()

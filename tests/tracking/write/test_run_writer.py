@@ -13,7 +13,7 @@ from PIL import Image
 
 from runback.errors import Stopped, StoreError, TrialPruned
 from runback.tracking.read.find_runs import artifacts, read_text
-from runback.tracking.write.run import REASON_TAG, Run, recording, reopen_run, start_run
+from runback.tracking.write.run_writer import REASON_TAG, RunWriter, recording, reopen_run, start_run
 
 
 def _data(run):
@@ -352,12 +352,12 @@ import resource, signal, sys
 from pathlib import Path
 from runback.errors import DiskFull
 from runback.tracking.layout import Layout
-from runback.tracking.write.run import Run
+from runback.tracking.write.run_writer import RunWriter
 from runback.tracking.store import open_store
 
 layout = Layout(Path(sys.argv[1]))
 folder = layout.runs / "one"
-run = Run(open_store(layout), sys.argv[2], folder)
+run = RunWriter(open_store(layout), sys.argv[2], folder)
 run.log_epoch(1, {"loss": 1.0})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 full = (folder / "metrics.jsonl").stat().st_size + 20, resource.RLIM_INFINITY
@@ -398,11 +398,11 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from runback.tracking.layout import Layout
-from runback.tracking.write.run import Run, recording
+from runback.tracking.write.run_writer import RunWriter, recording
 from runback.tracking.store import open_store
 
 layout = Layout(Path(sys.argv[1]))
-run = Run(open_store(layout), sys.argv[2], layout.runs / "one")
+run = RunWriter(open_store(layout), sys.argv[2], layout.runs / "one")
 with recording(run):
     for epoch in range(1, 6):
         run.log_epoch(epoch, {"loss": 1.0 / epoch})
@@ -432,6 +432,6 @@ def test_a_folder_that_is_gone_does_not_stop_training(store, tmp_path, caplog):
 
 def test_a_run_without_a_folder_writes_no_file(run):
     before = set(run.store.layout.runs.iterdir())
-    Run(run.store, run.id).log_metrics({"test_loss": 0.5})
+    RunWriter(run.store, run.id).log_metrics({"test_loss": 0.5})
     assert set(run.store.layout.runs.iterdir()) == before
     assert _curve(run, "test_loss") == [(0, 0.5)]

@@ -2,7 +2,7 @@ import dataclasses
 
 from hydra._internal.utils import detect_calling_file_or_module_from_task_function
 
-from runback.sweeping.task import Task
+from runback.sweeping.hydra_task import HydraTask
 
 
 def doubled(cfg):
@@ -10,23 +10,23 @@ def doubled(cfg):
 
 
 def test_a_task_is_called_like_its_function():
-    assert Task(doubled)(3) == 6
-    assert Task.of(doubled)(3) == 6
+    assert HydraTask(doubled)(3) == 6
+    assert HydraTask.of(doubled)(3) == 6
 
 
 def test_a_task_stays_the_task_that_it_is():
-    task = Task(doubled, preload=("keras",))
-    assert Task.of(task) is task
+    task = HydraTask(doubled, preload=("keras",))
+    assert HydraTask.of(task) is task
 
 
 def test_hydra_calls_what_a_single_run_is_and_a_sweep_calls_the_function():
-    task = dataclasses.replace(Task(doubled), single=lambda cfg: "once")
+    task = dataclasses.replace(HydraTask(doubled), single=lambda cfg: "once")
     assert task(3) == "once"
     assert task.run(3) == 6
 
 
 def test_hydra_names_the_app_by_the_module_of_the_function():
 
-    found = [detect_calling_file_or_module_from_task_function(one) for one in (doubled, Task(doubled))]
+    found = [detect_calling_file_or_module_from_task_function(one) for one in (doubled, HydraTask(doubled))]
     assert found == [(None, doubled.__module__)] * 2
-    assert Task(doubled).__wrapped__ is doubled
+    assert HydraTask(doubled).__wrapped__ is doubled

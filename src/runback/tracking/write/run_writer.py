@@ -57,7 +57,7 @@ TRACEBACK_LIMIT = 20_000
 _logger = logging.getLogger(__name__)
 
 
-class Run:
+class RunWriter:
     """A run that exists in the store. `folder` is where what it logs waits until the store has it.
 
     With a folder nothing that the store does is raised here, but a full disk is, as DiskFull. Without one,
@@ -280,7 +280,7 @@ def start_run(
     description: str,
     parent: str | None = None,
     patience: float = 0.0,
-) -> Run:
+) -> RunWriter:
     """Create a run with its params and tags and return it, RUNNING. Leaves none behind when that fails.
 
     `folder` is created; `description` is Markdown; `parent` is the run ID under which the UI shows this one.
@@ -317,7 +317,7 @@ def start_run(
         raise
     with _written("the run"):
         outbox.belongs_to(run_id, str(store))
-    run = Run(store, run_id, folder)
+    run = RunWriter(store, run_id, folder)
     _log_first_params(run, outbox, _texts(params, PARAM_LIMIT))
     return run
 
@@ -330,7 +330,7 @@ def _created_before(store: Store, in_experiment: str, tags: Mapping[str, str], s
     return same[0] if same else None
 
 
-def _log_first_params(run: Run, outbox: Outbox, params: Mapping[str, str]) -> None:
+def _log_first_params(run: RunWriter, outbox: Outbox, params: Mapping[str, str]) -> None:
     try:
         with store_errors(run.store, "params"):
             send_params(run.store.client, run.id, params)
@@ -343,13 +343,13 @@ def _log_first_params(run: Run, outbox: Outbox, params: Mapping[str, str]) -> No
         raise
 
 
-def reopen_run(store: Store, run_id: str, folder: Path) -> Run:
+def reopen_run(store: Store, run_id: str, folder: Path) -> RunWriter:
     """Return a run that ended, RUNNING again and without its reason to have ended. Raises StoreError.
 
     What an earlier process of it had logged and not delivered, because it was killed or the store was away,
     goes to the store now. Logging a step again that it has changes nothing.
     """
-    run = Run(store, run_id, folder)
+    run = RunWriter(store, run_id, folder)
     with store_errors(store, f"run {run_id}"):
         stored = store.client.get_run(run_id)  # before anything is made for a run that does not exist
         if not store.is_server:
@@ -364,7 +364,7 @@ def reopen_run(store: Store, run_id: str, folder: Path) -> Run:
 
 
 @contextlib.contextmanager
-def recording(run: Run) -> Iterator[Run]:
+def recording(run: RunWriter) -> Iterator[RunWriter]:
     """Keep the run's status true, however the body ends; what it raises goes on.
 
     FINISHED; KILLED when it is pruned or interrupted; for anything else FAILED, with the traceback as an

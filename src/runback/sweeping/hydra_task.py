@@ -12,12 +12,12 @@ CheckParts = Callable[[DictConfig, str, tuple[str, ...] | None], None]
 
 
 @dataclass(frozen=True)
-class Task:
+class HydraTask:
     """A function of a composed config, and what is known about it.
 
     Hydra's decorator takes it as it takes a function, which is a task of which only that is known:
 
-        hydra.main(version_base=None, config_path=".", config_name="app")(Task(train, preload=("torch",)))()
+        hydra.main(version_base=None, config_path=".", config_name="app")(HydraTask(train, preload=("torch",)))()
     """
 
     run: TaskFunction
