@@ -29,7 +29,7 @@ from omegaconf import DictConfig
 
 from command_line import parsed, parser
 from project import cifar10, temporary_project
-from runback.classifier import hydra_app, train
+from runback.classifier import classifier_app, train
 from runback.classifier.build import prepare
 from runback.system.cores import available_cores
 from runback.system.text.quiet_stderr import silenced
@@ -137,7 +137,7 @@ def _run(job: Callable[[DictConfig], Any], overrides: Sequence[str]) -> str:
     """Run `job` on the composed config; return what it printed."""
     screen = io.StringIO()
     with silenced(), contextlib.redirect_stdout(screen):
-        hydra_app.run(job, list(overrides), Layout(project_root()), name="runback train")
+        classifier_app.run(job, list(overrides), Layout(project_root()), name="runback train")
     return screen.getvalue()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from runback.classifier import hydra_app, train
+from runback.classifier import classifier_app, train
 from runback.classifier.build import prepare
 from runback.system.text.quiet_stderr import silenced
 from runback.tracking.layout import Layout, project_root
@@ -95,7 +95,7 @@ def _run(job: Callable[[DictConfig], Any], overrides: Sequence[str]) -> str:
 
         keras.backend.clear_session()
         gc.collect()
-        hydra_app.run(job, list(overrides), Layout(project_root()), name="runback train")
+        classifier_app.run(job, list(overrides), Layout(project_root()), name="runback train")
     return screen.getvalue()
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from runback.classifier import hydra_app, train
+from runback.classifier import classifier_app, train
 from runback.sweeping.trials import trial as trials
 from runback.tracking.layout import Layout, project_root
 
@@ -48,7 +48,9 @@ def measure(start_method: str, trials: int) -> list[Start]:
         f"hydra.sweeper.start_method={start_method}",
     ]
     with contextlib.redirect_stdout(io.StringIO()):
-        hydra_app.run(replace(train.TASK, run=job), overrides, Layout(project_root()), name="runback train")
+        classifier_app.run(
+            replace(train.TASK, run=job), overrides, Layout(project_root()), name="runback train"
+        )
     return _starts(start_method)
 
 

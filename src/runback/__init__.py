@@ -1,17 +1,28 @@
-"""Experiment tracking and hyperparameter sweeps for Keras."""
+"""Experiment tracking and hyperparameter sweeps for trainings that can be run back, bit for bit."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runback.classifier.notebook import Sweep, load, load_model
+    from runback.runs.live.run import Run
+    from runback.runs.tasks.task import task
+    from runback.sweeping.trials.trial import report
 
-__all__ = ["Sweep", "load", "load_model"]
+_FACE = {
+    "Run": "runback.runs.live.run",
+    "Sweep": "runback.classifier.notebook",
+    "load": "runback.classifier.notebook",
+    "load_model": "runback.classifier.notebook",
+    "report": "runback.sweeping.trials.trial",
+    "task": "runback.runs.tasks.task",
+}
+
+__all__ = ["Run", "Sweep", "load", "load_model", "report", "task"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what notebooks use when it is first used: commands start without it."""
-    if name not in __all__:
+    """Import what a script or a notebook uses when it is first used: commands start without it."""
+    if name not in _FACE:
         raise AttributeError(f"module 'runback' has no attribute {name!r}")
-    from runback.classifier import notebook
-
-    return getattr(notebook, name)
+    return getattr(importlib.import_module(_FACE[name]), name)

@@ -1,46 +1,21 @@
 """The record of a training: everything that it is made from, as data, files, params and tags."""
 
-import contextlib
-import functools
-import logging
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import psutil
-from omegaconf import OmegaConf
 
 from runback.classifier.build import Prepared, load_data, seed_process
 from runback.classifier.train_config import TrainingSpec
 from runback.classifier.training.class_weights import class_weights, weights_note
 from runback.keras.tensorflow_build import tensorflow_build
-from runback.provenance.code.snapshot import Snapshot, take_snapshot, tree_state
-from runback.provenance.code.working_tree import toplevel
 from runback.provenance.config_hash import text_hash
-from runback.provenance.machine import environment, hardware
-from runback.runs.schema import (
-    CONFIG,
-    LOCK,
-    OVERRIDES,
-    PATCH,
-    RECORD,
-    RECORD_FORMAT,
-    UNTRACKED,
-    CodeRecord,
-    MachineRecord,
-    RunRecord,
-    SplitRecord,
-    write_record,
-)
+from runback.runs.live.record_files import config_yaml
+from runback.runs.live.recorded_code import RecordedCode, code_here, machine
+from runback.runs.schema import RECORD_FORMAT, RunRecord, SplitRecord
 from runback.system.config import targets
 from runback.system.config.flattening import flatten
-from runback.system.config.written_config import written_overrides
-from runback.system.files.process_owner import CLOCK
-from runback.system.secrecy import redacted
-from runback.system.secrecy.secret_files import secret_content
 from runback.system.text.escape import for_markdown
 from runback.system.text.quiet_stderr import silenced
 from runback.tracking.tags import (
@@ -61,91 +36,6 @@ if TYPE_CHECKING:
 
 BACKBONE = "runback.classifier.models.backbone.backbone"
 
-_logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RecordedCode:
-    """The code that this process trains with."""
-
-    snapshot: Snapshot
-    project: str = "."
-    """The project's folder within its repository."""
-    edited: tuple[str, ...] = ()
-    """Files that were changed after this process had imported them: the snapshot has what it did not run."""
-
-    def as_dict(self) -> CodeRecord:
-        """Return its record."""
-        return {**self.snapshot.as_dict(), "project": self.project, "edited": list(self.edited)}
-
-    @property
-    def notices(self) -> list[str]:
-        """Lines that say, before training, that no code is recorded; none where some is."""
-        if self.snapshot.missing is None:
-            return []
-        return [f"  code: not recorded, and cannot be compared later: {self.snapshot.missing}"]
-
-    def warn(self) -> None:
-        """Say what the record leaves out, and where it may be wrong."""
-        if self.snapshot.warning and self.snapshot.missing is None:  # else it has been said
-            _logger.warning(self.snapshot.warning)
-        if self.edited:
-            _logger.warning(
-                "edited after they were imported, recorded as they are now: %s", ", ".join(self.edited)
-            )
-
-
-def code_here(root: Path) -> RecordedCode:
-    """Return the project's code as it is on the disk: fast where nothing has changed since the last time."""
-    last = _states.get(root)
-    if last is None or last.state != tree_state(root, last.top or root):
-        top = toplevel(root)
-        last = _states[root] = _TreeState(tree_state(root, top or root), top, take_snapshot(root))
-    snapshot, top = last.snapshot, last.top
-    if top is None or not root.is_relative_to(top):
-        return RecordedCode(snapshot)
-    return RecordedCode(snapshot, root.relative_to(top).as_posix(), tuple(_edited(top)))
-
-
-@dataclass(frozen=True)
-class _TreeState:
-    """The working tree and its code when this process last looked."""
-
-    state: tuple[object, ...]
-    top: Path | None
-    snapshot: Snapshot
-
-
-_states: dict[Path, _TreeState] = {}
-
-
-def _edited(top: Path) -> list[str]:
-    process = psutil.Process()
-    parent = process.parent()
-    if parent is not None and "multiprocessing.forkserver" in " ".join(parent.cmdline()):
-        process = parent  # it imported what this one needs, before it forked
-    began = process.create_time()
-    # As texts: there are thousands, and a Path for each takes a quarter of a second.
-    files = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
-    edited = []
-    for file in (file for file in files if file.startswith(f"{top}/")):
-        with contextlib.suppress(OSError):
-            if Path(file).stat().st_mtime > began + CLOCK:
-                edited.append(Path(file).relative_to(top).as_posix())
-    return sorted(edited)
-
-
-@functools.cache
-def machine() -> MachineRecord:
-    """Return everything that this process trains with, besides its code and TensorFlow; it never changes."""
-    return {
-        "packages": environment.packages(),
-        "python": environment.python(),
-        "system": environment.system(),
-        "hardware": hardware.hardware(),
-        "environment": environment.recorded_variables(),
-    }
-
 
 def run_record(
     spec: TrainingSpec,
@@ -163,7 +53,7 @@ def run_record(
     return {
         "format": RECORD_FORMAT,
         "code": code.as_dict(),
-        **machine(),
+        **machine(),  # type: ignore[typeddict-item]
         "tensorflow": tensorflow,
         "threads": {"training": spec.threads},
         "seeds": {"seed": spec.seed, "validation_seed": spec.config["data"].get("validation_seed")},
@@ -172,7 +62,7 @@ def run_record(
         "weights": _recorded_file(spec, train),
         "class_weights": _recorded_weights(spec, train),
         "choices": dict(spec.choices),
-        "config_sha256": text_hash(_yaml(_experiment(spec))),
+        "config_sha256": text_hash(config_yaml(_experiment(spec))),
         "variables": spec.written.environment,
         "secrets": spec.written.left_out,
     }
@@ -242,36 +132,6 @@ def data_facts(dataset: "Dataset") -> SplitRecord:
         "dtype": str(dataset.images.dtype),
         "class_counts": dict(zip(dataset.class_names, counts.tolist(), strict=True)),
     }
-
-
-def run_files(spec: TrainingSpec, record: RunRecord, code: RecordedCode) -> dict[str, bytes]:
-    """Return the files that a run is trained again from, the record last: it says that all are there."""
-    overrides = redacted(OmegaConf.to_yaml(written_overrides(spec.overrides)))
-    files = {
-        CONFIG: _yaml(spec.written.tree).encode(),
-        OVERRIDES: overrides.encode(),
-        PATCH: code.snapshot.patch,
-        UNTRACKED: code.snapshot.untracked_zip() if code.snapshot.untracked else b"",
-        LOCK: _lock(spec.layout.root / "uv.lock"),
-        RECORD: write_record(record),
-    }
-    return {name: content for name, content in files.items() if content}
-
-
-def _lock(lock: Path) -> bytes:
-    """Return the lock file, nothing where there is none or an index in it is one with a password."""
-    if not lock.is_file():
-        return b""
-    content = lock.read_bytes()
-    reason = secret_content(content, lock.name)
-    if reason is None:
-        return content
-    _logger.warning("the record leaves out %s (%s)", lock.name, reason)
-    return b""
-
-
-def _yaml(config: Mapping[str, Any]) -> str:
-    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
 
 
 def _experiment(spec: TrainingSpec) -> dict[str, Any]:

@@ -12,16 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from runback.classifier.augmentation.preview import preview_sheet
 from runback.classifier.build import Prepared
-from runback.classifier.record import (
-    RecordedCode,
-    code_here,
-    data_summary,
-    run_description,
-    run_files,
-    run_params,
-    run_record,
-    run_tags,
-)
+from runback.classifier.record import data_summary, run_description, run_params, run_record, run_tags
 from runback.classifier.train_config import TrainingSpec
 from runback.classifier.training.predictions import ValidationPredictions
 from runback.classifier.training.progress import TrainingProgress
@@ -29,6 +20,8 @@ from runback.errors import TrialPruned
 from runback.provenance.fingerprint import array_hash, tensor_hashes
 from runback.runs.continuation import Continuation
 from runback.runs.epoch_results import epoch_results
+from runback.runs.live.record_files import run_files
+from runback.runs.live.recorded_code import RecordedCode, code_here
 from runback.runs.schema import (
     AUGMENTATION,
     CURVES,
@@ -61,7 +54,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedNetwork:
     """A finished training."""
 
     run_id: str
@@ -208,7 +201,7 @@ class Recording:
         self._run.log_bytes(write_result(result), RESULT)
         return result
 
-    def complete(self, metrics: Mapping[str, float], kept_epoch: int, *, finished: bool) -> Trained:
+    def complete(self, metrics: Mapping[str, float], kept_epoch: int, *, finished: bool) -> TrainedNetwork:
         """Log result, curves and network of a training, which has the weights of the kept epoch.
 
         `metrics` are that epoch's; see `log_result`.
@@ -228,7 +221,7 @@ class Recording:
         self._run.describe(self._note(kept, kept_epoch))
         if self._client is not None:
             self._client.completed(values)
-        return Trained(self._run.id, metrics, values, result)
+        return TrainedNetwork(self._run.id, metrics, values, result)
 
     def _note(self, kept: Mapping[str, float], kept_epoch: int) -> str:
         """Return the run's description with what was kept, and what of the output could not be written."""

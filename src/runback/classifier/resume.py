@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runback.classifier.build import prepare
-from runback.classifier.hydra_app import enter_project
-from runback.classifier.record import code_here, run_record
+from runback.classifier.record import run_record
 from runback.classifier.recorded_spec import recorded_spec
 from runback.classifier.train import train
 from runback.classifier.train_config import TrainingSpec
 from runback.errors import InputError
 from runback.provenance.comparing.difference import differences
 from runback.runs.continuation import reopen
+from runback.runs.live.recorded_code import code_here
 from runback.runs.schema import RECORD
 from runback.runs.stored_run import StoredRun, find_recorded, refuse_other_data
+from runback.runs.tasks.hydra_app import enter_project
 from runback.system.files.folder_lock import alone_in
 from runback.system.stop_signals import held_signals, stop_on_signals
 from runback.system.text.quiet_stderr import silenced

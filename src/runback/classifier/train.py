@@ -7,8 +7,7 @@
 import contextlib
 import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -16,12 +15,14 @@ from typing import TYPE_CHECKING, TextIO
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from runback.classifier import hydra_app, record
+from runback.classifier import classifier_app, record
 from runback.classifier.build import checked_data, prepare
 from runback.classifier.preload import PRELOAD
 from runback.classifier.train_config import GROUPS, TrainingSpec, check_parts
 from runback.errors import InputError, StoreError
-from runback.runs.continuation import Continuation, continue_trial
+from runback.runs.continuation import Continuation
+from runback.runs.live.recorded_code import code_here, machine
+from runback.runs.run_folder import continued, fresh_folder
 from runback.sweeping.changed_text import refuse_changed_text
 from runback.sweeping.hydra_task import HydraTask
 from runback.sweeping.trials import trial as trials
@@ -29,22 +30,18 @@ from runback.sweeping.trials.trial import Trial, TrialClient
 from runback.system.config import targets
 from runback.system.config.written_config import resolved, written_overrides
 from runback.system.cores import available_cores
-from runback.system.files.folder_lock import LOCK, alone_in
 from runback.system.options import Parser
 from runback.system.secrecy.secret_values import spare
 from runback.system.text.formatting import run_name
 from runback.system.text.quiet_stderr import silenced
 from runback.system.text.terminal import say
-from runback.tracking.layout import MIRROR, Layout, project_root
+from runback.tracking.layout import Layout, project_root
 
 if TYPE_CHECKING:  # it imports TensorFlow
-    from runback.classifier.recording import Trained
+    from runback.classifier.recording import TrainedNetwork
 
 NUMBER = re.compile(r"\+*([\w.]+\.\w+)=([-+]?\d*\.?\d+(?:e[-+]?\d+)?)", re.IGNORECASE)
 """An override that gives a key of a group a number."""
-
-FOLDER_PATIENCE = 60.0
-"""Seconds that a trial waits for its folder: a delivery to a server that hangs takes 20 s or 40 s to fail."""
 
 
 def job(cfg: DictConfig) -> float | tuple[float, ...]:
@@ -87,34 +84,10 @@ def _name(choices: Mapping[str, str], overrides: Sequence[str]) -> str:
     return run_name({"model": choices["model"], "optimizer": choices["optimizer"], **numbers})
 
 
-def _go_on(spec: TrainingSpec, client: TrialClient) -> "Trained":
+def _go_on(spec: TrainingSpec, client: TrialClient) -> "TrainedNetwork":
     """Train a trial that an earlier process had begun."""
-    # The coordinator may hold the folder for a moment, to deliver what that process could not.
-    with alone_in(spec.folder, client.trial.label.name, FOLDER_PATIENCE):
-        continuation, tags = continue_trial(spec.folder, client.trial, spec.layout)
+    with continued(spec.folder, client.trial, spec.layout) as (continuation, tags):
         return train(spec, client=client, continuation=continuation, tags=tags)
-
-
-@contextlib.contextmanager
-def fresh_folder(folder: Path, *, is_own: bool = True) -> Iterator[None]:
-    """Hold a folder for a new run. Errors: InputError where it holds another one.
-
-    If it is the run's own, and bad input keeps that from being started, what Hydra and the lock made in it is
-    removed, and no more.
-    """
-    from runback.tracking.write.outbox import Outbox
-
-    with alone_in(folder, f"the training in {folder}"):
-        _refuse_used(folder)
-        try:
-            yield
-        except InputError:
-            if is_own and Outbox(folder).run_id is None:
-                shutil.rmtree(folder / ".hydra", ignore_errors=True)
-                (folder / LOCK).unlink(missing_ok=True)
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-            raise
 
 
 def train(
@@ -125,7 +98,7 @@ def train(
     last_epoch: int | None = None,
     tags: Mapping[str, str] | None = None,
     stream: TextIO | None = None,
-) -> "Trained":
+) -> "TrainedNetwork":
     """Train what `spec` says and record it, in a new run or in that of `continuation`.
 
     The caller holds the folder. With `last_epoch` training ends after that epoch, as if it had been stopped
@@ -196,7 +169,7 @@ def check(cfg: DictConfig, threads: int) -> None:
     client = trials.current()
     if client is not None:
         data = record.data_summary(spec, prepared.train, prepared.validation, prepared.notes)
-        client.notice([*data.lines(), *record.code_here(layout.root).notices])
+        client.notice([*data.lines(), *code_here(layout.root).notices])
 
 
 def warm_up(cfg: DictConfig, threads: int) -> None:
@@ -204,12 +177,12 @@ def warm_up(cfg: DictConfig, threads: int) -> None:
     from runback.tracking.store import open_store
 
     layout = Layout(project_root())
-    record.code_here(layout.root)
+    code_here(layout.root)
     if layout.database.exists():
         with contextlib.suppress(StoreError):
             open_store(layout, is_prepared=True)  # MLflow keeps it open
     # A process that only waits would hold memory on each GPU.
-    if record.machine()["hardware"]["gpus"] or not _names_only_our_own(cfg):
+    if machine()["hardware"]["gpus"] or not _names_only_our_own(cfg):
         return
     from runback.classifier.training.batches import training_batches
 
@@ -232,19 +205,11 @@ TASK = HydraTask(job, check=check, warm_up=warm_up, preload=PRELOAD, check_parts
 """The classifier's training."""
 
 
-def _refuse_used(folder: Path) -> None:
-    """Refuse a folder with another run's curves and checkpoints: they would be taken for this one's."""
-    from runback.runs.checkpoint import has_checkpoints
-
-    if (folder / MIRROR).exists() or has_checkpoints(folder):
-        raise InputError(f"{folder} holds another run: choose another folder, or move it away")
-
-
 def main(argv: list[str]) -> int:
     """Run `runback train`."""
     name = "runback train"
     parser = Parser(prog=name, add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path)  # as a sweep writes it: best_config.yaml
     options, others = parser.parse_known_args(argv)
-    hydra_app.run(TASK, others, Layout(project_root()), name=name, config=options.config)
+    classifier_app.run(TASK, others, Layout(project_root()), name=name, config=options.config)
     return 0

@@ -10,10 +10,11 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from runback.classifier.data_path import with_absolute_path
 from runback.errors import InputError
+from runback.runs.live.run_spec import RunSpec
 from runback.runs.objectives import OBJECTIVES
 from runback.system.config import targets
 from runback.system.config.flattening import flatten
-from runback.system.config.written_config import WrittenConfig, resolved, written
+from runback.system.config.written_config import resolved, written
 from runback.tracking.layout import Layout
 
 WATCHED = ("val_accuracy", "val_loss", "val_macro_f1", "val_top_k_accuracy", "accuracy", "loss")
@@ -159,24 +160,11 @@ GROUPS = ("model", "optimizer", "schedule", "augmentation", "data")
 """The parts of a config that are a choice each."""
 
 
-@dataclass(frozen=True)
-class TrainingSpec:
-    """One training to do: its config, resolved once, where that came from, and where it writes."""
+@dataclass(frozen=True, kw_only=True)
+class TrainingSpec(RunSpec):
+    """One training of the classifier to do; its choices are those in `GROUPS`."""
 
-    name: str
-    """The run's, for a person."""
-    config: Mapping[str, Any]
-    """Every key's value: to be used, and never to be written."""
-    written: WrittenConfig
-    """The config as it is written, with the number of threads."""
     options: TrainingConfig
-    threads: int
-    """The CPU threads that it trains with."""
-    choices: Mapping[str, str]
-    """The names of the files chosen in `GROUPS`."""
-    overrides: Sequence[str]
-    folder: Path
-    layout: Layout
 
     @classmethod
     def of(
@@ -204,11 +192,11 @@ class TrainingSpec:
         composed = written(cfg)
         tree = {**composed.tree, "training": {**composed.tree["training"], "threads": threads}}
         return cls(
-            name,
-            config,
-            replace(composed, tree=tree),
-            options,
-            threads,
+            name=name,
+            config=config,
+            written=replace(composed, tree=tree),
+            options=options,
+            threads=threads,
             choices=choices or {},
             overrides=overrides,
             folder=folder,

@@ -3,12 +3,10 @@
 import contextlib
 import importlib
 import sys
-import traceback
 
-from runback.errors import RunbackError, Stopped
+from runback.errors import InputError
+from runback.system.exit_code import exit_code
 from runback.system.home_folder import name_home
-from runback.system.secrecy import redacted
-from runback.system.text.escape import lines_for_terminal
 from runback.system.text.lasting_output import UNREAD, lasting_output, output_troubles
 from runback.system.text.listing import did_you_mean
 from runback.system.text.redacted_output import redacted_output
@@ -33,9 +31,6 @@ VERBS = {
 
 
 HELP = ("-h", "--help", "help")
-
-LONGEST = 1000
-"""Characters of an error's line: what it quotes may be much longer."""
 
 PAGES = ("serve", "ui")
 """Commands that print the address of a page, in which a token may stand that is meant to be read."""
@@ -69,31 +64,13 @@ def _main(arguments: list[str]) -> int:
         say(*_usage().split("\n"))
         return 0
     with contextlib.nullcontext() if arguments[0] in PAGES else redacted_output():
-        return _answered(arguments)
-
-
-def _answered(arguments: list[str]) -> int:
-    try:
-        return _run(arguments[0], arguments[1:])
-    except RunbackError as error:
-        return _fail(str(error), error.exit_code)
-    except Stopped as stop:
-        return _fail(stop.reason, stop.exit_code)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
-    except SystemExit as end:
-        if not isinstance(end.code, str):
-            raise
-        return _fail(end.code, 1)
-    except Exception:
-        sys.stderr.write(lines_for_terminal(traceback.format_exc()))
-        return 1
+        return exit_code(lambda: _run(arguments[0], arguments[1:]))
 
 
 def _run(verb: str, arguments: list[str]) -> int:
     if verb not in VERBS:
         hint = did_you_mean(verb, VERBS, f"expected one of {', '.join(VERBS)}")
-        return _fail(f"unknown command '{verb}': {hint}", 2)
+        raise InputError(f"unknown command '{verb}': {hint}")
     if verb == "train":
         resumes = any(argument.startswith("resume=") for argument in arguments)
         module = f"runback.classifier.{'resume' if resumes else 'train'}"
@@ -106,9 +83,3 @@ def _run(verb: str, arguments: list[str]) -> int:
 def _usage() -> str:
     lines = [f"  {verb:<10} {text}" for verb, text in VERBS.items()]
     return "\n".join(["usage: runback COMMAND …", "", *lines, "", "runback COMMAND --help tells more."])
-
-
-def _fail(message: str, code: int) -> int:
-    line = redacted(" ".join(message.split()))
-    say(f"runback: {line if len(line) <= LONGEST else line[: LONGEST - 1] + '…'}", stream=sys.stderr)
-    return code

@@ -86,6 +86,9 @@ class Checkpoint:
     stopping: dict[str, Any] | None = None
     """The state of early stopping, without its weights."""
 
+    state: Any = None
+    """A task's own state, as JSON values that refer to variables; None: it has kept none."""
+
     time: float = field(default_factory=time.time)
     """Seconds since 1970 at which it was made."""
 
@@ -93,7 +96,7 @@ class Checkpoint:
     """The file it was read from."""
 
 
-STATE_FIELDS = ("epoch", "step", "history", "learning_rate", "seconds", "stopping", "time")
+STATE_FIELDS = ("epoch", "step", "history", "learning_rate", "seconds", "stopping", "state", "time")
 """The fields that go into the file as JSON, whose floats come back with the same bits."""
 
 

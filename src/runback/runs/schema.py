@@ -66,20 +66,15 @@ class CodeRecord(SnapshotRecord):
 
 
 class SplitRecord(TypedDict):
-    """A split of the data."""
+    """A split of the data, or another part of what a task trains on."""
 
     sha256: str
+    kind: NotRequired[str]
+    """array, frame, file, folder or sparse matrix; by default images with their labels."""
     shape: list[int]
-    """(images, height, width, channels)."""
+    """(images, height, width, channels), or the shape of whatever it is."""
     dtype: NotRequired[str]
     class_counts: dict[str, int]
-
-
-class DataRecord(TypedDict):
-    """Both splits that a training reads."""
-
-    train: SplitRecord
-    validation: SplitRecord
 
 
 class MachineRecord(TypedDict):
@@ -96,11 +91,14 @@ class RunRecord(MachineRecord):
     """A run's record."""
 
     format: Literal["runback-record-1"]
+    task: NotRequired[dict[str, str]]
+    """The name by which its task is started again; none: it is the classifier's."""
     code: CodeRecord
-    tensorflow: dict[str, Any]
+    tensorflow: NotRequired[dict[str, Any]]
     threads: dict[str, int]
     seeds: dict[str, int | None]
-    data: DataRecord
+    data: dict[str, SplitRecord]
+    """By name; `train` and `validation` for the classifier."""
     data_summary: NotRequired[dict[str, Any]]
     """What of the data's source is used, left out and converted, as it was said before training."""
     weights: NotRequired[dict[str, str] | None]

@@ -17,7 +17,8 @@ class HydraTask:
 
     Hydra's decorator takes it as it takes a function, which is a task of which only that is known:
 
-        hydra.main(version_base=None, config_path=".", config_name="app")(HydraTask(train, preload=("torch",)))()
+        app = HydraTask(train, preload=("torch",))
+        hydra.main(version_base=None, config_path=".", config_name="app")(app)()
     """
 
     run: TaskFunction

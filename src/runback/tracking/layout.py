@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -39,7 +40,8 @@ def project_root(start: Path | None = None) -> Path:
     """Return the project's folder, absolute, links resolved.
 
     That is `$RUNBACK_ROOT` when it is set, else the nearest folder at or above `start` (default: the
-    working directory) that holds conf/train.yaml. Raises InputError when there is none.
+    working directory) whose pyproject.toml has [tool.runback], or which holds conf/train.yaml; else the top
+    of its Git repository; else `start` itself. Raises InputError where the variable names no folder.
     """
     named = os.environ.get(ROOT_VARIABLE)
     if named:
@@ -48,12 +50,20 @@ def project_root(start: Path | None = None) -> Path:
             raise InputError(f"{ROOT_VARIABLE} must name a folder; got {named!r}")
         return root
     here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
-        if (folder / "conf" / "train.yaml").is_file():
-            return folder
-    raise InputError(
-        f"no conf/train.yaml in {here} or above it: run inside a runback project, or set {ROOT_VARIABLE}"
-    )
+    folders = (here, *here.parents)
+    top = next((folder for folder in folders if (folder / ".git").exists()), here)
+    return next((folder for folder in folders if _is_project(folder)), top)
+
+
+def _is_project(folder: Path) -> bool:
+    """Tell whether a folder says of itself that it is a project's."""
+    if (folder / "conf" / "train.yaml").is_file():
+        return True
+    try:
+        facts = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(facts.get("tool"), dict) and "runback" in facts["tool"]
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from runback.classifier import record
-from runback.classifier.hydra_app import enter_project
 from runback.classifier.recorded_spec import recorded_spec
-from runback.classifier.train import TASK, fresh_folder, train
+from runback.classifier.train import TASK, train
 from runback.cli import consent
 from runback.comparison.difference_table import print_differences
 from runback.errors import InputError, StoreError
@@ -30,6 +29,8 @@ from runback.provenance.comparing.reproduction_page import reproduction_page
 from runback.provenance.comparing.verdict import Verdict, judge
 from runback.runs import reproduce_in_checkout
 from runback.runs.foreign_code import foreign_parts
+from runback.runs.live.recorded_code import code_here
+from runback.runs.run_folder import fresh_folder
 from runback.runs.schema import RECORD, REPRODUCTION, REPRODUCTION_FORMAT, REPRODUCTION_PAGE, RunRecord
 from runback.runs.stored_run import (
     StoredRun,
@@ -39,6 +40,7 @@ from runback.runs.stored_run import (
     refuse_other_data,
     refuse_running,
 )
+from runback.runs.tasks.hydra_app import enter_project
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
 from runback.system.text.listing import conjoined
@@ -50,7 +52,7 @@ from runback.tracking.store import Store
 from runback.tracking.tags import REPRODUCED_BY_TAG, REPRODUCES_TAG, VERDICT_TAG
 
 if TYPE_CHECKING:  # it imports TensorFlow
-    from runback.classifier.recording import Trained
+    from runback.classifier.recording import TrainedNetwork
 
 COMPARED = ("code", "packages", "python", "hardware", "threads", "data")
 """Parts of the records that are said to be the same, in this order."""
@@ -74,7 +76,7 @@ def main(argv: list[str]) -> int:
         if options.show:
             _show(recorded, layout, options)
             return 0
-        here = {"code": record.code_here(layout.root).as_dict()}
+        here = {"code": code_here(layout.root).as_dict()}
         changes = code_differences(recorded.record, here, layout.root)
         is_elsewhere = options.checkout or bool(changes and not options.in_place)
         if is_elsewhere:
@@ -207,7 +209,7 @@ def _compared(then: RunRecord, now: RunRecord, *, is_same: bool) -> list[str]:
 
 
 def _facts(
-    recorded: StoredRun, trained: "Trained", found: Sequence[Difference], verdict: Verdict
+    recorded: StoredRun, trained: "TrainedNetwork", found: Sequence[Difference], verdict: Verdict
 ) -> dict[str, Any]:
     facts = {
         "format": REPRODUCTION_FORMAT,

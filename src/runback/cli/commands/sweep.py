@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from runback.classifier import hydra_app, train
+from runback.classifier import classifier_app, train
 from runback.errors import InputError, Stopped
 from runback.system.config.override_text import quoted
 from runback.system.options import Parser
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
     if options.extend:
         arguments.append("hydra.sweeper.extend=true")
     try:
-        hydra_app.run(train.TASK, arguments, layout, name="runback sweep")
+        classifier_app.run(train.TASK, arguments, layout, name="runback sweep")
     except (KeyboardInterrupt, Stopped):
         again = shlex.join(
             [name, *map(masked_override, overrides), *(["--extend"] if options.extend else [])]

@@ -71,13 +71,6 @@ class SplitForm(Strict):
     class_counts: dict[Line, int] = Field(max_length=MANY)
 
 
-class DataForm(Strict):
-    """Both splits that a training reads."""
-
-    train: SplitForm
-    validation: SplitForm
-
-
 class CpuForm(Strict):
     """The processor."""
 
@@ -113,12 +106,13 @@ class RecordForm(Strict):
     packages: Texts
     python: PythonForm
     system: Texts
-    tensorflow: TensorflowForm
+    task: Texts | None = None
+    tensorflow: TensorflowForm | None = None
     hardware: HardwareForm
     threads: dict[Line, int] = Field(max_length=1000)
     environment: Texts
     seeds: dict[Line, int | None] = Field(max_length=1000)
-    data: DataForm
+    data: dict[Line, SplitForm] = Field(max_length=MANY)
     choices: dict[Choice, Choice] = Field(max_length=1000)
     config_sha256: Sum
     variables: dict[Line, list[Line]] = Field(max_length=1000)

@@ -6,8 +6,8 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,8 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runback.classifier.config_file import read_config
-from runback.classifier.data_path import with_absolute_override
-from runback.classifier.sweep_files import add_sweep_files
-from runback.classifier.train_config import GROUPS
 from runback.errors import InputError
+from runback.runs.tasks.sweep_files import add_sweep_files
 from runback.sweeping.hydra_internals import (
     MISSING_VALUE,
     RAISES,
@@ -58,35 +55,74 @@ GIVEN = "given"
 """The config group of a file that the command line names."""
 
 
-def run(
-    task: TaskFunction, arguments: list[str], layout: Layout, *, name: str, config: Path | None = None
-) -> None:
-    """Compose `conf/train.yaml` with the command line's overrides and run `task` on it.
+@dataclass(frozen=True)
+class App:
+    """What Hydra composes a config from."""
 
-    `config` is a file like those of conf/experiment; the command line's overrides win over it.
+    conf: Path | None
+    """The folder of its config files; None: it has none."""
+    config_name: str
+    """The primary config, in that folder or in Hydra's store."""
+    groups: Sequence[str] = ()
+    """The config groups of which each is one part, and cannot be a list."""
+    prepared: Callable[[str], str] = str
+    """Returns an override of the command line as it is meant where it was typed."""
+
+    def files(self, group: str) -> list[str]:
+        """Return the choices of a config group that have a file."""
+        folder = Path() if self.conf is None else self.conf / group
+        return [] if self.conf is None else sorted(file.stem for file in folder.glob("*.yaml"))
+
+    @property
+    def search_folder(self) -> str:
+        """The folder that Hydra is given; it insists on one, and this package's has no config file."""
+        return str(Path(__file__).parent if self.conf is None else self.conf)
+
+    @contextlib.contextmanager
+    def initialized(self) -> Iterator[None]:
+        """Make Hydra ready to compose in this block."""
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(self.search_folder, version_base="1.3"):
+            yield
+
+
+def run(
+    task: TaskFunction,
+    arguments: list[str],
+    layout: Layout,
+    app: App,
+    *,
+    name: str,
+    given: Mapping[str, Any] | None = None,
+) -> None:
+    """Compose an app's config with the command line's overrides and run `task` on it.
+
+    `given` is another part of the config, which the command line's overrides win over; `name` is the
+    command's.
 
     Errors: InputError for an override that names no key or has the wrong type; whatever `task` raises.
     """
     enter_project(layout)
-    root = layout.root
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
-    flags, overrides = _divided(arguments, name)
-    overrides = [with_absolute_override(one) for one in overrides]
-    given = [] if config is None else [_given(config)]
+    flags, overrides = _divided(arguments, name, app)
+    overrides = [app.prepared(one) for one in overrides]
+    added = [] if given is None else [_given(given)]
     without_files = "hydra.output_subdir=null"  # they are written without secrets instead
     raised: list[BaseException] = []
     whole = HydraTask.of(task)
-    main = hydra.main(version_base="1.3", config_path=str(root / "conf"), config_name="train")(
-        replace(whole, single=_single(whole.run, raised))
-    )
+    main = hydra.main(
+        version_base="1.3",
+        config_path=app.search_folder,
+        config_name=app.config_name,
+    )(replace(whole, single=_single(whole.run, raised)))
     add_sweep_files()
-    with _argv([name, *flags, *given, *overrides, without_files]), stop_on_signals():
+    with _argv([name, *flags, *added, *overrides, without_files]), stop_on_signals():
         try:
             main()
         except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(_one_line(error, root) + _advice(error, overrides)) from error
+            raise InputError(_one_line(error, app) + _advice(error, overrides)) from error
         except UnicodeDecodeError as error:
-            raise InputError(_no_text(root)) from error
+            raise InputError(_no_text(app)) from error
         except (yaml.YAMLError, RecursionError) as error:
             raise InputError(config_error(error)) from error
         except SystemExit as end:  # Hydra has said why
@@ -95,14 +131,13 @@ def run(
             # A single job's are in `raised`: this is Hydra itself, at composing or making the run's folder.
             if _is_of_sweep(error):
                 raise
-            raise InputError(_composing(error, [*given, *overrides], root)) from error
+            raise InputError(_composing(error, [*added, *overrides], app)) from error
     if raised:
         raise raised[0]
 
 
-def _given(file: Path) -> str:
-    """Make a config file known to Hydra, and return the override that adds it. Errors: InputError."""
-    config = read_config(file)
+def _given(config: Mapping[str, Any]) -> str:
+    """Make a part of a config known to Hydra, and return the override that adds it."""
     ConfigStore.instance().store(
         group=GIVEN, name="file", node=config, package="_global_", provider="runback"
     )
@@ -151,7 +186,7 @@ def _argv(argv: list[str]) -> Iterator[None]:
         sys.argv = before
 
 
-def _divided(arguments: list[str], name: str) -> tuple[list[str], list[str]]:
+def _divided(arguments: list[str], name: str, app: App) -> tuple[list[str], list[str]]:
     """Return Hydra's flags and the overrides; refuse what Hydra would answer with its whole usage."""
     parser = Parser(prog=name, add_help=False)
     for flag in (("--help", "-h"), ("--hydra-help",), ("--multirun", "-m"), ("--resolve",)):
@@ -167,7 +202,7 @@ def _divided(arguments: list[str], name: str) -> tuple[list[str], list[str]]:
         if ("=" not in override and not override.startswith("~")) or override.startswith("="):
             raise InputError(f"expected KEY=VALUE; got '{override}'")
         _refuse_climbing(override)
-        _refuse_two_choices(override)
+        _refuse_two_choices(override, app)
     flags = [(f"--{key.replace('_', '-')}", value) for key, value in options.items() if value]
     return [
         part for flag, value in flags for part in ((flag,) if value is True else (flag, value))
@@ -181,17 +216,17 @@ def _refuse_climbing(override: str) -> None:
         raise InputError(f"{match[1]} must be a choice of conf/{match[1]}/; got '{match[2]}'")
 
 
-def _refuse_two_choices(override: str) -> None:
+def _refuse_two_choices(override: str, app: App) -> None:
     """Refuse a list of choices of one part: Hydra would mix them all into one."""
     match = CHOICE.fullmatch(override)
-    if match and match[1] in GROUPS and match[2].strip().startswith("["):
+    if match and match[1] in app.groups and match[2].strip().startswith("["):
         names = ",".join(NAMES.findall(match[2]))
         raise InputError(
             f"{match[1]} is one choice of conf/{match[1]}/; to search several write {match[1]}={names}"
         )
 
 
-def _one_line(error: Exception, root: Path) -> str:
+def _one_line(error: Exception, app: App) -> str:
     """Say in one line what Hydra says in several; it has no fields to read, only text."""
     if isinstance(error, OverrideParseException):
         return override_error(str(error.override), str(error))
@@ -200,11 +235,11 @@ def _one_line(error: Exception, root: Path) -> str:
     if isinstance(cause, OmegaConfBaseException):
         text += f"\n{cause}"
     if match := UNKNOWN_CHOICE.search(text):
-        return _unknown_choice(match[1], match[2], root)
+        return _unknown_choice(match[1], match[2], app)
     if match := UNKNOWN_OVERRIDE.search(text):
-        return _unknown_key(match[1], root)
+        return _unknown_key(match[1], app)
     if match := UNKNOWN_KEY.search(text):
-        return _unknown_key(match[1], root)
+        return _unknown_key(match[1], app)
     if match := WRONG_VALUE.search(text):
         return f"{match[1].lstrip('+')}: {without_parser(match[2][:1].lower() + match[2][1:])}"
     if match := SEVERAL_VALUES.search(text):
@@ -252,20 +287,19 @@ def _is_of_sweep(error: Exception) -> bool:
     return any(str(one.get("__name__")).startswith("hydra_plugins.runback_sweeper") for one in frames)
 
 
-def _composing(error: Exception, overrides: list[str], root: Path) -> str:
+def _composing(error: Exception, overrides: list[str], app: App) -> str:
     """Say what Python's own exception says, and over which override Hydra raised it."""
     if isinstance(error, OSError):
-        return _one_line(error, root)
-    text = _one_line(error, root) or "Hydra cannot take it"
-    culprit = next((one for one in overrides if not _composes(one, root)), None)
+        return _one_line(error, app)
+    text = _one_line(error, app) or "Hydra cannot take it"
+    culprit = next((one for one in overrides if not _composes(one, app)), None)
     return text if culprit is None else f"cannot use '{culprit}': {text}"
 
 
-def _composes(override: str, root: Path) -> bool:
-    GlobalHydra.instance().clear()
+def _composes(override: str, app: App) -> bool:
     try:
-        with initialize_config_dir(str(root / "conf"), version_base="1.3"):
-            compose("train", overrides=[override], return_hydra_config=True)
+        with app.initialized():
+            compose(app.config_name, overrides=[override], return_hydra_config=True)
     except RAISES:
         return False
     except (HydraException, OmegaConfBaseException):
@@ -273,9 +307,11 @@ def _composes(override: str, root: Path) -> bool:
     return True
 
 
-def _no_text(root: Path) -> str:
+def _no_text(app: App) -> str:
     """Say which config file is no text."""
-    files = [file for folder in ("conf", "sweeps") for file in sorted((root / folder).rglob("*.yaml"))]
+    sweeps = Path(os.environ[ROOT_VARIABLE], "sweeps")
+    folders = [sweeps] if app.conf is None else [app.conf, sweeps]
+    files = [file for folder in folders for file in sorted(folder.rglob("*.yaml"))]
     named = next((str(file) for file in files if not _is_text(file)), "a config file")
     return f"{named} is no text in UTF-8"
 
@@ -288,9 +324,10 @@ def _is_text(file: Path) -> bool:
     return True
 
 
-def _unknown_choice(group: str, name: str, root: Path) -> str:
-    folder = root / ("sweeps" if group == "sweeps" else f"conf/{group}")
-    options = sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.startswith("_"))
+def _unknown_choice(group: str, name: str, app: App) -> str:
+    sweeps = Path(os.environ[ROOT_VARIABLE], "sweeps")
+    options = sorted(path.stem for path in sweeps.glob("*.yaml")) if group == "sweeps" else app.files(group)
+    options = [option for option in options if not option.startswith("_")]
     if not options:
         with contextlib.suppress(OSError):
             options = [option.removesuffix(".yaml") for option in ConfigStore.instance().list(group)]
@@ -300,18 +337,17 @@ def _unknown_choice(group: str, name: str, root: Path) -> str:
     return f"unknown {group} '{name}': {hint}"
 
 
-def _unknown_key(asked: str, root: Path) -> str:
+def _unknown_key(asked: str, app: App) -> str:
     if "@sweeps." in asked:
         return "the sweep's file must begin with the line '# @package _global_'"
     name = asked.lstrip("+~")
-    keys = [key for key in _valid_keys(root) if not f"{name}.".startswith(f"{key}.")]
+    keys = [key for key in _valid_keys(app) if not f"{name}.".startswith(f"{key}.")]
     hint = did_you_mean(name, keys, "`runback train --cfg job` shows those there are", cutoff=0.7)
     return f"unknown key '{asked}'; {hint}"
 
 
-def _valid_keys(root: Path) -> list[str]:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(root / "conf"), version_base="1.3"):
-        config = compose("train", return_hydra_config=True)
-    groups = [path.name for path in (root / "conf").iterdir() if path.is_dir()]
+def _valid_keys(app: App) -> list[str]:
+    with app.initialized():
+        config = compose(app.config_name, return_hydra_config=True)
+    groups = [] if app.conf is None else [path.name for path in app.conf.iterdir() if path.is_dir()]
     return groups + [key for key, _ in flatten(OmegaConf.to_container(config), branches=True)]

@@ -1,0 +1,409 @@
+"""The run that a task is given: what it trains on, its curves, its checkpoints and its result.
+
+Nothing of MLflow is imported before the first thing is recorded.
+"""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+
+from runback.errors import InputError, TrainingError, TrialPruned
+from runback.runs.checkpoint import Checkpoint, discard, save
+from runback.runs.epoch_results import epoch_results
+from runback.runs.live.record_files import run_files
+from runback.runs.live.recorded_code import RecordedCode, code_here
+from runback.runs.live.run_data import Fingerprint, as_array, fingerprints
+from runback.runs.live.run_record import config_params, record_tags, task_record
+from runback.runs.live.run_spec import RunSpec
+from runback.runs.live.run_state import packed, unpacked
+from runback.runs.live.seeds import generator_states, restore_generators, seed_imported
+from runback.runs.objectives import higher_is_better
+from runback.runs.schema import RESULT, RESULT_FORMAT, RunRecord, RunResult, write_result
+from runback.sweeping.study.attributes import RUN_ID
+from runback.sweeping.study.objective_value import number, values
+from runback.sweeping.trials.trial import STORE_PATIENCE, TrialClient
+from runback.system import signing_key
+from runback.system.text.terminal import say
+from runback.tracking.metric_names import BEST_EPOCH, best
+from runback.tracking.tags import SIGNATURE_TAG
+
+if TYPE_CHECKING:
+    from runback.runs.continuation import Continuation
+    from runback.tracking.write.run_writer import RunWriter
+
+STATE = "state"
+"""The group of a checkpoint's variables that a task's own state is in."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """The circumstances of a run: its task, its sweep, and what it goes on from."""
+
+    task: Mapping[str, str]
+    """The name by which the task is started again."""
+    objectives: Sequence[str] = ()
+    """The metrics that the task returns; none: they are not known by name."""
+    client: TrialClient | None = None
+    """The trial that it is; None outside a sweep."""
+    continuation: "Continuation | None" = None
+    last_epoch: int | None = None
+    """The epoch after which it ends as if it had been stopped there; None: it ends by itself."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    on_record: Callable[[RunRecord], None] = lambda record: None
+    """Called with the record before the run begins; may raise to keep it from that."""
+    stream: TextIO | None = None
+    """Where progress is printed; None: stdout."""
+
+
+class Run:
+    """One training that is being recorded; `runback.task` and `runback.start` give it to a script."""
+
+    def __init__(self, spec: RunSpec, context: RunContext, ends: contextlib.ExitStack) -> None:
+        self._spec, self._context, self._ends = spec, context, ends
+        self._writer: RunWriter | None = None
+        self._data: list[Fingerprint] = []
+        self._seeded: set[str] = set()
+        self._hashes: dict[str, str] = {}
+        self._predictions: str | None = None
+        self._epoch: int | None = None
+        self._n_epochs: int | None = None
+        start = None if context.continuation is None else context.continuation.checkpoint
+        self._start = start
+        self._history: list[dict[str, float]] = [] if start is None else [dict(row) for row in start.history]
+        self._code: Future[RecordedCode] = ends.enter_context(ThreadPoolExecutor(1)).submit(
+            code_here, spec.layout.root
+        )
+        self._seed()
+
+    @property
+    def id(self) -> str:
+        """Its ID in MLflow; asking for it begins the run."""
+        return self._begun().id
+
+    @property
+    def name(self) -> str:
+        """Its name, for a person."""
+        return self._spec.name
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its checkpoints and its output."""
+        return self._spec.folder
+
+    @property
+    def seed(self) -> int:
+        """The seed; asking for it seeds what has been imported since the run began."""
+        self._seed()
+        return self._spec.seed
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The whole config, by key."""
+        return self._spec.config
+
+    @property
+    def trial(self) -> int | None:
+        """The trial's number in its sweep; None outside one."""
+        client = self._context.client
+        return None if client is None else client.trial.number
+
+    @property
+    def epoch(self) -> int:
+        """The number of completed epochs."""
+        return len(self._history)
+
+    @property
+    def history(self) -> Sequence[Mapping[str, float]]:
+        """The metrics of each completed epoch, or other step, those before a resume included."""
+        return self._history
+
+    def data(self, value: Any, name: str = "data") -> Any:
+        """Fingerprint what the task trains on, and return it unchanged.
+
+        `value` is an array, a tensor, a pandas frame, a path of a file or a folder, or a tuple, list or dict
+        of them. The fingerprints are printed, and are part of the run's record. Errors: DataError for
+        anything else; TrainingError once the first epoch has been recorded.
+        """
+        if self._writer is not None:
+            raise TrainingError("run.data comes before the first epoch: the record is written then")
+        if any(one.name.partition(".")[0] == name for one in self._data):
+            raise InputError(f"run.data has {name!r} already: give it another name, run.data(…, name='test')")
+        found = fingerprints(value, name)
+        self._data += found
+        say(*(one.line() for one in found), stream=self._context.stream)
+        return value
+
+    def epochs(self, n: int) -> Iterator[int]:
+        """Yield the epochs that are left to train, 0 to `n - 1`, and count what `log` is given by them.
+
+        A run that goes on from a checkpoint begins behind the epoch of that, with the global generators of
+        Python, NumPy and PyTorch as they were.
+        """
+        self._begun()
+        self._n_epochs = n
+        if self._start is not None and self._start.state is not None:
+            restore_generators(self._state()["generators"])
+        for epoch in range(len(self._history), n):
+            if epoch == self._context.last_epoch:
+                return
+            self._epoch = epoch
+            yield epoch
+            if len(self._history) == epoch:  # nothing was logged
+                self._history.append({})
+        self._epoch = None
+
+    def log(
+        self, metrics: Mapping[str, Any] | None = None, /, *, step: int | None = None, **named: Any
+    ) -> None:
+        """Record metrics, durably, before it returns; in a sweep the objective among them is reported.
+
+        Within `epochs` they are the epoch's, elsewhere those of the next step, or of `step`, counted from 1.
+        Values are numbers, or arrays and tensors without dimensions. Raises TrialPruned where the sweep's
+        pruner ends the trial: let it propagate.
+        """
+        measured = {name: number(_plain(value)) for name, value in {**(metrics or {}), **named}.items()}
+        writer = self._begun()
+        at = self._step(step)
+        while len(self._history) < at:
+            self._history.append({})
+        self._history[at - 1] |= measured
+        writer.log_epoch(at, measured)
+        self._show(at, measured)
+        client, objectives = self._context.client, self._context.objectives
+        if client is not None and len(objectives) == 1 and objectives[0] in measured:
+            client.report(measured[objectives[0]], at)
+
+    def checkpoint(self, state: Mapping[str, Any]) -> None:
+        """Keep a state, from which the run goes on if it is stopped or killed, in the place of the last one.
+
+        A state is made of arrays, tensors, numbers, texts, None, NumPy's generators, and mappings, lists and
+        tuples of them; it is in the run's folder, flushed to the disk, when this returns. The states of the
+        global generators are kept too. Errors: TrainingError for a state of anything else; DiskFull.
+        """
+        self._begun()
+        tree, arrays = packed({"task": state, "generators": generator_states()})
+        checkpoint = Checkpoint(len(self._history), 0, list(self._history), {STATE: arrays}, state=tree)
+        save(self._spec.folder, checkpoint)
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """The state of the checkpoint that the run goes on from; empty where it begins."""
+        if self._start is None or self._start.state is None:
+            return {}
+        return self._state()["task"]  # type: ignore[no-any-return]
+
+    def result(self, **arrays: Any) -> None:
+        """Say what the same training has to give again: `weights`, `predictions` or what else it has made.
+
+        Each is an array, a tensor or a mapping, list or tuple of them; what is recorded is their hashes.
+        """
+        self._begun()
+        for name, value in arrays.items():
+            hashes = {one.name: one.sha256 for one in fingerprints(value, name)}
+            if name == "predictions" and [*hashes] == ["predictions"]:
+                self._predictions = hashes["predictions"]
+            else:
+                self._hashes |= hashes
+
+    def best(self, metric: str, mode: str | None = None) -> float:
+        """Return the best value of a metric so far; `mode` is max or min, by default what its name says.
+
+        Names with accuracy, f1 or auc in them are better when higher, others when lower. Errors:
+        TrainingError where nothing was logged by that name.
+        """
+        found = self._values(metric)
+        if not found:
+            raise TrainingError(f"run.best({metric!r}): nothing was logged by that name")
+        return (max if self._is_max(metric, mode) else min)(found.values())
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags on the run in MLflow."""
+        self._begun().set_tags({name: str(value) for name, value in tags.items()})
+
+    def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
+        """Store a file as an artifact, under its own name, in a folder of the run's artifacts."""
+        self._begun().log_file(Path(path), folder)
+
+    def log_text(self, text: str, artifact: str) -> None:
+        """Store a text as an artifact."""
+        self._begun().log_text(text, artifact)
+
+    def log_figure(self, figure: Any, artifact: str) -> None:
+        """Store a matplotlib figure as an artifact; the ending (.png, .svg) decides on the format."""
+        self._begun().log_figure(figure, artifact)
+
+    def log_image(self, image: Any, artifact: str) -> None:
+        """Store a PIL image as an artifact."""
+        self._begun().log_image(image, artifact)
+
+    def _seed(self) -> None:
+        say(*seed_imported(self._spec.seed, self._spec.threads, self._seeded), stream=self._context.stream)
+
+    def _state(self) -> Mapping[str, Any]:
+        assert self._start is not None  # noqa: S101 - its callers have looked
+        return unpacked(self._start.state, self._start.variables.get(STATE, []))  # type: ignore[no-any-return]
+
+    def _step(self, step: int | None) -> int:
+        if step is not None:
+            if step < 1:
+                raise TrainingError(f"run.log: step counts from 1; got {step}")
+            return step
+        return len(self._history) + 1 if self._epoch is None else self._epoch + 1
+
+    def _values(self, metric: str) -> dict[int, float]:
+        """Return a metric's values by epoch, without those that are no number."""
+        rows = {at: row[metric] for at, row in enumerate(self._history, 1) if metric in row}
+        return {at: value for at, value in rows.items() if not math.isnan(value)}
+
+    def _is_max(self, metric: str, mode: str | None) -> bool:
+        if mode not in (None, "max", "min"):
+            raise TrainingError(f"run.best: mode must be max or min; got {mode!r}")
+        return higher_is_better(metric) if mode is None else mode == "max"
+
+    def _show(self, step: int, metrics: Mapping[str, float]) -> None:
+        of = f"/{self._n_epochs}" if self._n_epochs else ""
+        text = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        say(f"epoch {step}{of}  {text}", stream=self._context.stream)
+
+    def _begun(self) -> "RunWriter":
+        """Return the run in MLflow, which begins with this: what it is made from is recorded."""
+        if self._writer is None:
+            self._writer = self._begin()
+        return self._writer
+
+    def _begin(self) -> "RunWriter":
+        from runback.tracking.write.run_writer import recording
+        from runback.tracking.write.system_metrics import system_metrics
+
+        self._seed()
+        code, context = self._code.result(), self._context
+        record = task_record(self._spec, context.task, self._data, code)
+        context.on_record(record)
+        say(*code.notices, stream=context.stream)
+        continuation = context.continuation
+        writer = self._created(record) if continuation is None else continuation.run
+        self._ends.enter_context(recording(writer))
+        self._ends.enter_context(system_metrics(writer))
+        if continuation is None:
+            self._log_record(writer, record, code)
+        return writer
+
+    def _created(self, record: RunRecord) -> "RunWriter":
+        from runback.tracking.store import open_store
+        from runback.tracking.write.run_writer import start_run
+
+        client = self._context.client
+        trial = None if client is None else client.trial
+        writer = start_run(
+            open_store(self._spec.layout, is_prepared=trial is not None and trial.parent is not None),
+            experiment=self._spec.experiment,
+            name=self._spec.name,
+            folder=self._spec.folder,
+            params=config_params(self._spec),
+            tags={**record_tags(self._spec, record, trial), **self._context.tags},
+            description=self._description(),
+            parent=None if trial is None else trial.parent,
+            patience=0.0 if trial is None else STORE_PATIENCE,
+        )
+        if client is not None:
+            client.attribute(RUN_ID, writer.id)
+        return writer
+
+    def _description(self) -> str:
+        name = self._context.task.get("name", "task")
+        data = "\n".join(f"- {one.line().strip()}" for one in self._data)
+        return f"Task **{name}**." + (f"\n\nTrained on:\n{data}" if data else "")
+
+    def _log_record(self, writer: "RunWriter", record: RunRecord, code: RecordedCode) -> None:
+        files = run_files(self._spec, record, code)
+        for name, content in files.items():  # the record last: it says that all are there
+            writer.log_bytes(content, name)
+        signature = signing_key.signature(files)
+        if signature is not None:
+            writer.set_tags({SIGNATURE_TAG: signature})
+        code.warn()
+
+    def _log_result(self, *, finished: bool) -> RunResult:
+        result: RunResult = {
+            "format": RESULT_FORMAT,
+            "epochs": epoch_results(self._history),
+            "weights": self._hashes or None,
+            "predictions": self._predictions,
+            "finished": finished,
+        }
+        self._begun().log_bytes(write_result(result), RESULT)
+        return result
+
+    def _complete(self, returned: Any) -> "Trained":
+        """Record a task's end; `returned` are the values of its objectives. Errors: TrainingError."""
+        try:
+            found = values(returned)
+        except TypeError as error:
+            raise TrainingError(str(error)) from error
+        writer = self._begun()
+        result = self._log_result(finished=self._context.last_epoch is None)
+        names = self._context.objectives or _names(len(found))
+        if len(names) != len(found):
+            raise TrainingError(
+                f"the task returned {len(found)} values for the objectives {', '.join(names)}"
+            )
+        kept = dict(zip(map(best, names), found, strict=True))
+        at = next((at for at, value in self._values(names[0]).items() if value == found[0]), None)
+        writer.log_metrics(kept if at is None else {BEST_EPOCH: float(at), **kept})
+        if self._context.client is not None:
+            self._context.client.completed(found)
+        return Trained(writer.id, found, result)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run."""
+
+    run_id: str
+    values: tuple[float, ...]
+    """The values of the objectives."""
+    result: RunResult
+
+
+def train(function: Callable[[Run], Any], spec: RunSpec, context: RunContext) -> Trained:
+    """Call a task's function with a run, and record it to its end. The caller holds the run's folder.
+
+    The run's status stays true, however the function ends; one that is pruned gets its result.
+    """
+    from runback.tracking.write.outbox import say_what_waits
+
+    with contextlib.ExitStack() as ends:
+        ends.callback(say_what_waits, [spec.folder])
+        run = Run(spec, context, ends)
+        try:
+            trained = run._complete(function(run))
+        except TrialPruned:
+            run._log_result(finished=False)
+            raise
+        except InputError:
+            raise  # before it has begun, it leaves no run behind
+        except Exception:
+            run._begun()  # its failure is recorded
+            raise
+    discard(spec.folder)
+    return trained
+
+
+def _names(count: int) -> list[str]:
+    return ["objective"] if count == 1 else [f"objective_{index}" for index in range(count)]
+
+
+def _plain(value: Any) -> Any:
+    """Return a tensor without dimensions as NumPy's; anything else as it is."""
+    if hasattr(value, "detach") or (
+        hasattr(value, "__array__") and not isinstance(value, np.ndarray | np.generic)
+    ):
+        array = as_array(value)
+        return value if array is None else array
+    return value

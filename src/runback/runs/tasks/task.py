@@ -1,0 +1,150 @@
+"""`runback.task`: makes a function a task, which can be started, swept and reproduced by its name."""
+
+import ast
+import functools
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any, overload
+
+from runback.errors import InputError
+from runback.runs.objectives import higher_is_better
+from runback.runs.tasks.parameters import Parameters
+
+DIRECTIONS = {"max": "maximize", "min": "minimize", "maximize": "maximize", "minimize": "minimize"}
+
+
+class Task:
+    """A function of a run and keyword parameters; called, it is that function."""
+
+    def __init__(
+        self, function: Callable[..., Any], objective: Sequence[str] = (), direction: Sequence[str] = ()
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self._given = (objective, direction)
+
+    @functools.cached_property
+    def parameters(self) -> Parameters:
+        """Its parameters. Errors: InputError for a function that is no task's."""
+        return Parameters.of(self.function)
+
+    @functools.cached_property
+    def objectives(self) -> dict[str, str]:
+        """The metrics that it returns, and the better direction of each; empty where no name is known.
+
+        Errors: InputError for a function that returns nothing, and for directions that do not fit.
+        """
+        returned = _returned(self.function)
+        if returned is not None and not returned:
+            raise InputError(
+                f"task {self.name} returns nothing: it must return its objective's value, as in "
+                "return run.best('val_loss')"
+            )
+        names, given = self._given
+        modes = given or ["max" if higher_is_better(name) else "min" for name in names]
+        if len(modes) != len(names) or not set(modes) <= set(DIRECTIONS):
+            raise InputError(
+                f"task {self.name}: direction must be maximize or minimize, one for each objective; got "
+                f"{', '.join(map(str, given))}"
+            )
+        found = dict(zip(names, modes, strict=True)) or _bests(returned or [])
+        return {name: DIRECTIONS[mode] for name, mode in found.items()}
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return str(getattr(self.function, "__name__", "task"))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        return self.function(*args, **kwargs)
+
+    def main(self, argv: Sequence[str] | None = None) -> None:
+        """Run the command line `python train.py KEY=VALUE…`, and end the process with its exit code.
+
+        `--multirun` sweeps over overrides with several values, `--help` and `--cfg job` show the parameters.
+        """
+        from runback.runs.tasks.script_command import main
+
+        sys.exit(main(self, sys.argv[1:] if argv is None else list(argv)))
+
+
+@overload
+def task(function: Callable[..., Any], /) -> Task: ...
+
+
+@overload
+def task(
+    *, objective: str | Sequence[str] | None = None, direction: str | Sequence[str] | None = None
+) -> Callable[[Callable[..., Any]], Task]: ...
+
+
+def task(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    objective: str | Sequence[str] | None = None,
+    direction: str | Sequence[str] | None = None,
+) -> Task | Callable[[Callable[..., Any]], Task]:
+    """Make a function a task.
+
+    Its first parameter is the run, a `runback.Run`; the others are keyword parameters with types: its config.
+    It returns its objective's value. `objective` names the metric that this is the best or the last value of,
+    which a sweep's pruner watches, and `direction` (maximize or minimize) the better one: by default those of
+    `return run.best('val_loss')`, else none and what the name says. Sequences name several objectives.
+    What is wrong with a function is said when it is first used as a task.
+    """
+    if function is not None:
+        return Task(function)
+    names = [objective] if isinstance(objective, str) else list(objective or ())
+    given = [direction] if isinstance(direction, str) else list(direction or ())
+    return lambda made: Task(made, names, given)
+
+
+def _returned(function: Callable[..., Any]) -> list[ast.expr] | None:
+    """Return what a function's return statements return; None where its source cannot be read."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    definition = tree.body[0] if tree.body else None
+    if not isinstance(definition, ast.FunctionDef):
+        return None
+    return [one.value for one in _statements(definition) if one.value is not None and not _is_none(one.value)]
+
+
+def _statements(node: ast.AST) -> list[ast.Return]:
+    """Return a function's own return statements, without those of functions within it."""
+    found = []
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Return):
+            found.append(child)
+        elif not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            found += _statements(child)
+    return found
+
+
+def _is_none(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is None
+
+
+def _bests(returned: Sequence[ast.expr]) -> dict[str, str]:
+    """Return the metrics, and the mode of each, where all that is returned is `run.best` of them."""
+    if not returned:
+        return {}
+    parts = returned[-1].elts if isinstance(returned[-1], ast.Tuple) else [returned[-1]]
+    found = [_best(part) for part in parts]
+    return {} if None in found else dict(one for one in found if one is not None)
+
+
+def _best(call: ast.expr) -> tuple[str, str] | None:
+    """Return metric and mode of `run.best("val_loss", "min")`; None for anything else."""
+    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "best"):
+        return None
+    given = [*call.args, *(word.value for word in call.keywords if word.arg in ("metric", "mode"))]
+    texts = [one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    if not texts or len(texts) != len(given) or texts[1:] not in ([], ["max"], ["min"]):
+        return None
+    return texts[0], texts[1] if len(texts) > 1 else ("max" if higher_is_better(texts[0]) else "min")

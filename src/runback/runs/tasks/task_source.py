@@ -1,0 +1,133 @@
+"""The place of a task's function: a script or a module, by which it is found again, or a notebook's cell."""
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Self
+
+from runback.errors import InputError
+from runback.runs.tasks.task import Task
+from runback.system.text.listing import listed
+
+SCRIPT_MODULE = "__mp_main__"
+"""The name of a script that is not the process's own main module, as multiprocessing gives it."""
+
+_loaded: dict["TaskSource", Task] = {}
+
+
+@dataclass(frozen=True)
+class TaskSource:
+    """A task by its place and its name."""
+
+    script: str | None
+    """The absolute path of its script; None: it is in a module."""
+    module: str | None
+    name: str
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """Return where a task is that this process has. Errors: InputError for one without a file."""
+        name, module = task.name, str(task.function.__module__)
+        main = sys.modules.get("__main__")
+        if module not in ("__main__", SCRIPT_MODULE):
+            source = cls(None, module, name)
+        elif getattr(main, "__spec__", None) is not None and main is not None:  # python -m
+            source = cls(None, str(main.__spec__.name), name)  # type: ignore[union-attr]
+        elif getattr(main, "__file__", None):
+            source = cls(os.path.abspath(str(main.__file__)), None, name)  # type: ignore[union-attr] # noqa: PTH100
+        else:
+            raise InputError(
+                f"task {name} is in no file: in a notebook call runback.sweep({name}, space={{…}})"
+            )
+        _loaded[source] = task
+        return source
+
+    @classmethod
+    def named(cls, reference: str) -> Self:
+        """Return the task that `train.py`, `train.py:NAME`, `package.module` or `package.module:NAME` names.
+
+        Its file is imported. Errors: InputError where there is no such file, or not one such task in it.
+        """
+        place, _, name = reference.partition(":")
+        script = str(Path(place).absolute()) if place.endswith(".py") else None
+        module = _module(script, None if script else place)
+        found = {one.name: one for one in vars(module).values() if isinstance(one, Task)}
+        if not found:
+            raise InputError(f"{place} has no task: write @runback.task above its training function")
+        if name and name not in found:
+            raise InputError(f"{place} has no task {name!r}: it has {listed(sorted(found), 5)}")
+        if not name and len(found) > 1:
+            first = next(iter(found))
+            raise InputError(
+                f"{place} has {len(found)} tasks, {listed(list(found), 5)}: name one, as {place}:{first}"
+            )
+        task = found[name or next(iter(found))]
+        source = cls(script, None if script else place, task.name)
+        _loaded[source] = task
+        return source
+
+    def load(self) -> Task:
+        """Return the task. Errors: InputError where its file has it no more."""
+        if self not in _loaded:
+            place = self.script or self.module
+            found = vars(_module(self.script, self.module)).get(self.name)
+            if not isinstance(found, Task):
+                raise InputError(f"{place} has no task {self.name!r}")
+            _loaded[self] = found
+        return _loaded[self]
+
+    @property
+    def file(self) -> Path | None:
+        """Its file; None where its module has none."""
+        if self.script is not None:
+            return Path(self.script)
+        spec = importlib.util.find_spec(str(self.module))
+        return None if spec is None or spec.origin is None else Path(spec.origin)
+
+    def as_dict(self, root: Path) -> dict[str, str]:
+        """Return it as a run's record has it: a script by its path from the project's folder."""
+        if self.script is None:
+            return {"module": str(self.module), "name": self.name}
+        path = Path(self.script).resolve()
+        within = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+        return {"script": within, "name": self.name}
+
+    @classmethod
+    def recorded(cls, task: Mapping[str, str], root: Path) -> Self:
+        """Return the task of a run's record, in the project's folder. Errors: InputError."""
+        script = task.get("script")
+        if script is None:
+            return cls(None, task["module"], task["name"])
+        return cls(str(root / script), None, task["name"])
+
+
+def _module(script: str | None, module: str | None) -> ModuleType:
+    if script is None:
+        try:
+            return importlib.import_module(str(module))
+        except ModuleNotFoundError as error:
+            if error.name and str(module).startswith(error.name):
+                raise InputError(
+                    f"there is no module {module!a:.200}, and a script's name ends in .py"
+                ) from error
+            raise
+    main = sys.modules.get("__main__")
+    if getattr(main, "__file__", None) and os.path.abspath(str(main.__file__)) == script and main is not None:  # type: ignore[union-attr] # noqa: PTH100
+        return main
+    if not Path(script).is_file():
+        raise InputError(f"there is no script {script!a:.300}")
+    folder = os.path.dirname(script)  # noqa: PTH120
+    if folder not in sys.path:
+        sys.path.insert(0, folder)  # as Python does for a script
+    spec = importlib.util.spec_from_file_location(SCRIPT_MODULE, script)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{script!a:.300} is no Python script")
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[SCRIPT_MODULE] = loaded
+    spec.loader.exec_module(loaded)
+    return loaded
