@@ -7,7 +7,6 @@ from runback.runs import schema
 FORMS = [
     (schema.RunRecord, record_form.RecordForm),
     (schema.CodeRecord, record_form.CodeForm),
-    (schema.DataRecord, record_form.DataForm),
     (schema.SplitRecord, record_form.SplitForm),
     (schema.RunResult, record_form.ResultForm),
     (schema.EpochResult, record_form.EpochForm),

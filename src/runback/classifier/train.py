@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from runback.classifier import classifier_app, record
+from runback.classifier import record
 from runback.classifier.build import checked_data, prepare
 from runback.classifier.preload import PRELOAD
 from runback.classifier.train_config import GROUPS, TrainingSpec, check_parts
@@ -30,7 +30,6 @@ from runback.sweeping.trials.trial import Trial, TrialClient
 from runback.system.config import targets
 from runback.system.config.written_config import resolved, written_overrides
 from runback.system.cores import available_cores
-from runback.system.options import Parser
 from runback.system.secrecy.secret_values import spare
 from runback.system.text.formatting import run_name
 from runback.system.text.quiet_stderr import silenced
@@ -203,13 +202,3 @@ def _names_only_our_own(cfg: DictConfig) -> bool:
 
 TASK = HydraTask(job, check=check, warm_up=warm_up, preload=PRELOAD, check_parts=check_parts)
 """The classifier's training."""
-
-
-def main(argv: list[str]) -> int:
-    """Run `runback train`."""
-    name = "runback train"
-    parser = Parser(prog=name, add_help=False, allow_abbrev=False)
-    parser.add_argument("--config", type=Path)  # as a sweep writes it: best_config.yaml
-    options, others = parser.parse_known_args(argv)
-    classifier_app.run(TASK, others, Layout(project_root()), name=name, config=options.config)
-    return 0

@@ -71,11 +71,7 @@ def _run(verb: str, arguments: list[str]) -> int:
     if verb not in VERBS:
         hint = did_you_mean(verb, VERBS, f"expected one of {', '.join(VERBS)}")
         raise InputError(f"unknown command '{verb}': {hint}")
-    if verb == "train":
-        resumes = any(argument.startswith("resume=") for argument in arguments)
-        module = f"runback.classifier.{'resume' if resumes else 'train'}"
-    else:
-        module = f"runback.cli.commands.{verb}"
+    module = f"runback.cli.commands.{verb}"
     code: int = importlib.import_module(module).main(arguments)
     return code
 

@@ -7,10 +7,12 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
+
+from omegaconf import OmegaConf
 
 from runback.classifier import record
 from runback.classifier.recorded_spec import recorded_spec
@@ -41,6 +43,7 @@ from runback.runs.stored_run import (
     refuse_running,
 )
 from runback.runs.tasks.hydra_app import enter_project
+from runback.runs.tasks.train_again import train_again
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
 from runback.system.text.listing import conjoined
@@ -53,6 +56,7 @@ from runback.tracking.tags import REPRODUCED_BY_TAG, REPRODUCES_TAG, VERDICT_TAG
 
 if TYPE_CHECKING:  # it imports TensorFlow
     from runback.classifier.recording import TrainedNetwork
+    from runback.runs.live.run import Trained
 
 COMPARED = ("code", "packages", "python", "hardware", "threads", "data")
 """Parts of the records that are said to be the same, in this order."""
@@ -171,21 +175,21 @@ def _reproduce(
     recorded: StoredRun, layout: Layout, options: argparse.Namespace, console: Screen, stream: TextIO
 ) -> int:
     folder = layout.runs / f"{datetime.now():%Y-%m-%d_%H-%M-%S_%f}"
-    spec = recorded_spec(recorded, folder, f"reproduction of {recorded.name}", layout, options.threads)
-    now = record.record_now(spec)
-    found = differences(recorded.record, now)
-    if found:
-        print_differences(found, console)
-    for line in _compared(recorded.record, now, is_same=not found):
-        console.say(line)
-    refuse_other_data(found)
-    console.say(f"training {recorded.last_epoch} of {spec.options.epochs} epochs of {recorded.id}")
-    tags = {REPRODUCES_TAG: recorded.id}
-    # One that ended by itself does so again: only then early stopping goes back to the best weights.
-    stopped_after = None if recorded.result["finished"] else recorded.last_epoch
+    found: list[Difference] = []
+
+    def compare(now: RunRecord) -> None:
+        found.extend(differences(recorded.record, now))
+        if found:
+            print_differences(found, console)
+        for line in _compared(recorded.record, now, is_same=not found):
+            console.say(line)
+        refuse_other_data(found)
+        console.say(f"training {_span(recorded)} of {recorded.id}")
+
     with fresh_folder(folder):
-        trained = train(spec, last_epoch=stopped_after, tags=tags, stream=stream)
-    n_validation = recorded.record["data"]["validation"]["shape"][0]
+        trained = _train(recorded, folder, layout, options, stream, compare)
+    splits = recorded.record["data"]
+    n_validation = splits["validation"]["shape"][0] if "validation" in splits else 0
     verdict = judge(recorded.result, trained.result, found, n_validation, options.tolerance)
     facts = _facts(recorded, trained, found, verdict)
     _log(facts, layout, recorded, folder, trained.run_id)
@@ -199,6 +203,32 @@ def _reproduce(
     return verdict.exit_code
 
 
+def _train(
+    recorded: StoredRun,
+    folder: Path,
+    layout: Layout,
+    options: argparse.Namespace,
+    stream: TextIO,
+    compare: Callable[[RunRecord], None],
+) -> "TrainedNetwork | Trained":
+    """Train a run again, the classifier's or another task's; `compare` is given its record before that."""
+    name, tags = f"reproduction of {recorded.name}", {REPRODUCES_TAG: recorded.id}
+    # One that ended by itself does so again: only then early stopping goes back to the best weights.
+    last_epoch = None if recorded.result["finished"] else recorded.last_epoch
+    if "task" in recorded.record:
+        again = {"threads": options.threads, "last_epoch": last_epoch, "tags": tags, "stream": stream}
+        return train_again(recorded, folder, name, layout, on_record=compare, **again)
+    spec = recorded_spec(recorded, folder, name, layout, options.threads)
+    compare(record.record_now(spec))
+    return train(spec, last_epoch=last_epoch, tags=tags, stream=stream)
+
+
+def _span(recorded: StoredRun) -> str:
+    """Say how many epochs are trained, and of how many where the config says that."""
+    epochs = OmegaConf.select(recorded.config, "training.epochs")
+    return f"{recorded.last_epoch} epochs" if epochs is None else f"{recorded.last_epoch} of {epochs} epochs"
+
+
 def _compared(then: RunRecord, now: RunRecord, *, is_same: bool) -> list[str]:
     """Say which parts of two records are the same, if all are that both tell, and which one does not tell."""
     told, untold = compared_parts(then, now, COMPARED)
@@ -209,7 +239,7 @@ def _compared(then: RunRecord, now: RunRecord, *, is_same: bool) -> list[str]:
 
 
 def _facts(
-    recorded: StoredRun, trained: "TrainedNetwork", found: Sequence[Difference], verdict: Verdict
+    recorded: StoredRun, trained: "TrainedNetwork | Trained", found: Sequence[Difference], verdict: Verdict
 ) -> dict[str, Any]:
     facts = {
         "format": REPRODUCTION_FORMAT,

@@ -1,4 +1,4 @@
-"""Starts or continues a sweep of `sweeps/`: `runback sweep NAME [OVERRIDE…]`."""
+"""Starts or continues a sweep of `sweeps/` or of a script: `runback sweep NAME [OVERRIDE…]`."""
 
 import itertools
 import re
@@ -9,6 +9,8 @@ from pathlib import Path
 
 from runback.classifier import classifier_app, train
 from runback.errors import InputError, Stopped
+from runback.runs.tasks.script_command import run_task
+from runback.runs.tasks.task_source import NAMED, TaskSource
 from runback.system.config.override_text import quoted
 from runback.system.options import Parser
 from runback.system.secrecy.config_secrets import masked_override
@@ -20,7 +22,7 @@ from runback.tracking.layout import Layout, project_root
 def main(argv: list[str]) -> int:
     """Run `runback sweep`."""
     parser = Parser(prog="runback sweep", description=__doc__)
-    parser.add_argument("name", help="a file of sweeps/, without .yaml")
+    parser.add_argument("name", help="a file of sweeps/, without .yaml; or a script with a task, as train.py")
     parser.add_argument(
         "overrides", nargs="*", default=[], help="as for runback train; hydra.sweeper.* for the sweep itself"
     )
@@ -30,21 +32,26 @@ def main(argv: list[str]) -> int:
     )
     options = parser.parse_intermixed_args(argv)
     layout = Layout(project_root())
-    file = _file(layout, options.name)
     overrides: list[str] = options.overrides
-    name = _named(overrides) or options.name
+    source = TaskSource.named(options.name) if NAMED.fullmatch(options.name) else None
+    file = _file(layout, options.name) if source is None else source.name
+    name = _named(overrides) or (options.name if source is None else file)
     if options.new:
         name = _unused(layout, _named(overrides) or file)
         say(f"sweep {name}")  # what to call it by, to go on with it
-    arguments = ["--multirun", f"+sweeps={file}", *overrides, f"hydra.sweeper.name={quoted(name)}"]
+    arguments = ["--multirun", *overrides, f"hydra.sweeper.name={quoted(name)}"]
     if options.extend:
         arguments.append("hydra.sweeper.extend=true")
     try:
-        classifier_app.run(train.TASK, arguments, layout, name="runback sweep")
+        if source is None:
+            arguments.insert(1, f"+sweeps={file}")
+            classifier_app.run(train.TASK, arguments, layout, name="runback sweep")
+        else:
+            run_task(source, arguments, name=f"runback sweep {options.name}")
     except (KeyboardInterrupt, Stopped):
-        again = shlex.join(
-            [name, *map(masked_override, overrides), *(["--extend"] if options.extend else [])]
-        )
+        place = [name] if source is None else [options.name, f"hydra.sweeper.name={name}"]
+        others = [masked_override(one) for one in overrides if source is None or not _named([one])]
+        again = shlex.join([*place, *others, *(["--extend"] if options.extend else [])])
         say(f"to go on: {_command()} sweep {again}", stream=sys.stderr)
         raise
     _print_next_steps(layout.sweep(name), name)

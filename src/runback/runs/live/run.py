@@ -34,7 +34,6 @@ from runback.tracking.metric_names import BEST_EPOCH, best
 from runback.tracking.tags import SIGNATURE_TAG
 
 if TYPE_CHECKING:
-    from runback.runs.continuation import Continuation
     from runback.tracking.write.run_writer import RunWriter
 
 STATE = "state"
@@ -51,7 +50,10 @@ class RunContext:
     """The metrics that the task returns; none: they are not known by name."""
     client: TrialClient | None = None
     """The trial that it is; None outside a sweep."""
-    continuation: "Continuation | None" = None
+    reopened: "Callable[[], RunWriter] | None" = None
+    """Opens the run in MLflow again that an earlier process began; None: this one begins it."""
+    checkpoint: Checkpoint | None = None
+    """Where that goes on; None: at its beginning."""
     last_epoch: int | None = None
     """The epoch after which it ends as if it had been stopped there; None: it ends by itself."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -73,8 +75,7 @@ class Run:
         self._predictions: str | None = None
         self._epoch: int | None = None
         self._n_epochs: int | None = None
-        start = None if context.continuation is None else context.continuation.checkpoint
-        self._start = start
+        self._start = start = context.checkpoint
         self._history: list[dict[str, float]] = [] if start is None else [dict(row) for row in start.history]
         self._code: Future[RecordedCode] = ends.enter_context(ThreadPoolExecutor(1)).submit(
             code_here, spec.layout.root
@@ -286,11 +287,10 @@ class Run:
         record = task_record(self._spec, context.task, self._data, code)
         context.on_record(record)
         say(*code.notices, stream=context.stream)
-        continuation = context.continuation
-        writer = self._created(record) if continuation is None else continuation.run
+        writer = self._created(record) if context.reopened is None else context.reopened()
         self._ends.enter_context(recording(writer))
         self._ends.enter_context(system_metrics(writer))
-        if continuation is None:
+        if context.reopened is None:
             self._log_record(writer, record, code)
         return writer
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,18 +12,18 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from runback.errors import InputError
-from runback.runs.continuation import Continuation
+from runback.runs.live.run_spec import RunSpec
 from runback.runs.run_folder import continued, fresh_folder
 from runback.runs.tasks import hydra_app
 from runback.runs.tasks.script_preload import TASK_VARIABLE
 from runback.runs.tasks.task import Task
 from runback.runs.tasks.task_source import TaskSource
+from runback.runs.tasks.task_spec import task_spec
 from runback.sweeping.changed_text import refuse_changed_text
 from runback.sweeping.hydra_task import HydraTask
 from runback.sweeping.trials import trial as trials
 from runback.system.config.flattening import flatten
-from runback.system.config.written_config import resolved, written, written_overrides
+from runback.system.config.written_config import resolved, written_overrides
 from runback.system.cores import available_cores
 from runback.system.exit_code import exit_code
 from runback.system.home_folder import name_home
@@ -131,17 +132,21 @@ def train_task(source: TaskSource, cfg: DictConfig) -> Any:
     from runback.runs.live.run import RunContext, train
 
     task, client = source.load(), trials.current()
-    spec = task_spec(task, cfg)
+    spec = composed_spec(task, cfg)
     arguments = task.parameters.arguments(spec.config)
     if client is not None and client.trial.previous_run_id is not None:
         holding: Any = continued(spec.folder, client.trial, spec.layout)
     else:
         holding = fresh_folder(spec.folder, is_own=client is None)
     with holding as before:
-        continuation: Continuation | None
         continuation, tags = before or (None, {})
         context = RunContext(
-            source.as_dict(spec.layout.root), [*task.objectives], client, continuation, tags=tags
+            source.as_dict(spec.layout.root),
+            [*task.objectives],
+            client,
+            None if continuation is None else lambda: continuation.run,
+            None if continuation is None else continuation.checkpoint,
+            tags=tags,
         )
         trained = train(lambda run: task.function(run, **arguments), spec, context)
     if client is None:
@@ -149,45 +154,29 @@ def train_task(source: TaskSource, cfg: DictConfig) -> Any:
     return trained.values[0] if len(trained.values) == 1 else trained.values
 
 
-def task_spec(task: Task, cfg: DictConfig) -> Any:
+def composed_spec(task: Task, cfg: DictConfig) -> RunSpec:
     """Return the training that Hydra has composed. Errors: InputError."""
-    from runback.runs.live.run_spec import RunSpec
-
     hydra, client = HydraConfig.get(), trials.current()
     refuse_changed_text(OmegaConf.to_container(hydra.overrides.task), cfg)  # type: ignore[arg-type]
-    share = available_cores() if client is None else client.trial.threads
+    choices = {str(key): str(value) for key, value in hydra.runtime.choices.items()}
     overrides = written_overrides(hydra.overrides.task)
-    groups = {key: value for key, value in hydra.runtime.choices.items() if not str(key).startswith("hydra/")}
-    config = resolved(cfg)
-    composed = written(cfg)
-    threads = share if config["run"]["threads"] is None else int(config["run"]["threads"])
-    _check_run(config["run"], threads)
-    composed.tree["run"]["threads"] = threads
-    return RunSpec(
-        name=_name(task, config, overrides) if client is None else client.trial.label.name,
-        config=config,
-        written=composed,
-        threads=threads,
-        choices={str(group): str(choice) for group, choice in groups.items()},
+    return task_spec(
+        cfg,
+        share=available_cores() if client is None else client.trial.threads,
+        name=_name(task, cfg, overrides) if client is None else client.trial.label.name,
+        choices={group: choice for group, choice in choices.items() if not group.startswith("hydra/")},
         overrides=overrides,
         folder=Path(hydra.runtime.output_dir),
         layout=Layout(project_root()),
     )
 
 
-def _check_run(run: Any, threads: int) -> None:
-    seed = run["seed"]
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
-        raise InputError(f"run.seed must be a whole number in [0, 4294967295]; got {seed!r:.100}")
-    if threads < 1:
-        raise InputError(f"run.threads must be at least 1; got {threads}")
-
-
-def _name(task: Task, config: Any, overrides: list[str]) -> str:
+def _name(task: Task, cfg: DictConfig, overrides: Sequence[str]) -> str:
+    """Name a run after its task and the numbers asked for: `train learning_rate=0.01`."""
     asked = {one.lstrip("+").partition("=")[0] for one in overrides}
     numbers = {
         key: float(value)
-        for key, value in flatten(config)
+        for key, value in flatten(resolved(cfg))
         if key in asked and isinstance(value, int | float) and not isinstance(value, bool)
     }
     return run_name({"task": task.name, **numbers})

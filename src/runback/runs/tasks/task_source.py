@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from runback.system.text.listing import listed
 
 SCRIPT_MODULE = "__mp_main__"
 """The name of a script that is not the process's own main module, as multiprocessing gives it."""
+
+NAMED = re.compile(r"[^=]+\.py(:\w+)?|[A-Za-z_][\w.]*:\w+|[A-Za-z_]\w*(\.\w+)+")
+"""An argument that names a task: `train.py`, `train.py:NAME`, `package.module`, `package.module:NAME`."""
 
 _loaded: dict["TaskSource", Task] = {}
 
