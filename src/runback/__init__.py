@@ -23,6 +23,8 @@ __all__ = ["Run", "Sweep", "load", "load_model", "report", "task"]
 
 def __getattr__(name: str) -> Any:
     """Import what a script or a notebook uses when it is first used: commands start without it."""
+    if name == "keras":
+        return importlib.import_module("runback.keras")
     if name not in _FACE:
         raise AttributeError(f"module 'runback' has no attribute {name!r}")
     return getattr(importlib.import_module(_FACE[name]), name)

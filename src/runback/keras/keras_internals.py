@@ -3,6 +3,7 @@
 tests/keras/test_keras_internals.py has a test for each, which fails when Keras changes it.
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,25 @@ def _after(steps: int, model: keras.Model) -> Callable[[Any], Any]:
         return logs if calls <= steps else train(batches)
 
     return train_or_skip
+
+
+def begin_at(model: keras.Model, epoch: int) -> None:
+    """Have a `fit` whose training has just begun go on with an epoch, counted from 0.
+
+    keras.callbacks.BackupAndRestore does it the same way.
+    """
+    model._initial_epoch = epoch
+
+
+def callbacks_beside() -> list[keras.callbacks.Callback]:
+    """Return the callbacks of the `fit` that calls the `on_train_begin` which calls this."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        caller = frame.f_locals.get("self")
+        if isinstance(caller, keras.callbacks.CallbackList):
+            return list(caller.callbacks)
+        frame = frame.f_back
+    return []
 
 
 def keras_cache() -> Path:

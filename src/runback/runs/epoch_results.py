@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from runback.runs.schema import EpochResult
 
-RESULTS = (
-    *("loss", "accuracy", "top_k_accuracy", "macro_f1"),
-    *("val_loss", "val_accuracy", "val_top_k_accuracy", "val_macro_f1", "learning_rate"),
-)
-"""An epoch's metrics that are part of its result; the others measure time."""
+TIMES = ("_seconds", "_per_second")
+"""Ends of the names of metrics that measure time, as `epoch_seconds`: they are part of no result."""
+
+
+def is_result(name: str) -> bool:
+    """Tell whether an epoch's metric of this name is part of its result."""
+    return not name.endswith(TIMES) and not name.startswith("system/")
 
 
 def epoch_results(history: Sequence[Mapping[str, float]]) -> "list[EpochResult]":
     """Return each epoch's results, counted from 1."""
     return [
-        {"epoch": number, "metrics": {name: metrics[name] for name in RESULTS if name in metrics}}
+        {"epoch": number, "metrics": {name: value for name, value in metrics.items() if is_result(name)}}
         for number, metrics in enumerate(history, 1)
     ]

@@ -17,7 +17,7 @@ from runback.provenance.code import patch, snapshot, tree_zip
 from runback.provenance.comparing.difference import Difference
 from runback.provenance.machine import lock_file
 from runback.runs import foreign_config
-from runback.runs.epoch_results import RESULTS, epoch_results
+from runback.runs.epoch_results import epoch_results, is_result
 from runback.runs.run_reference import is_bundle, run_id
 from runback.runs.schema import (
     CODE,
@@ -191,7 +191,7 @@ def from_store(store: Store, reference: str) -> StoredRun:
         status=found.info.status,
         tags=tags,
         files=StoredFiles(store, run),
-        history=curves(store, run, RESULTS),
+        history=curves(store, run, [name for name in found.data.metrics if is_result(name)]),
         reference=run,
     )
 

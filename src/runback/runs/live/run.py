@@ -73,6 +73,8 @@ class Run:
         self._seeded: set[str] = set()
         self._hashes: dict[str, str] = {}
         self._predictions: str | None = None
+        self._claimed: str | None = None
+        self._at_end: list[Callable[[], None]] = []
         self._epoch: int | None = None
         self._n_epochs: int | None = None
         self._start = start = context.checkpoint
@@ -135,6 +137,7 @@ class Run:
             raise TrainingError("run.data comes before the first epoch: the record is written then")
         if any(one.name.partition(".")[0] == name for one in self._data):
             raise InputError(f"run.data has {name!r} already: give it another name, run.data(…, name='test')")
+        self._seed()
         found = fingerprints(value, name)
         self._data += found
         say(*(one.line() for one in found), stream=self._context.stream)
@@ -146,10 +149,8 @@ class Run:
         A run that goes on from a checkpoint begins behind the epoch of that, with the global generators of
         Python, NumPy and PyTorch as they were.
         """
-        self._begun()
-        self._n_epochs = n
-        if self._start is not None and self._start.state is not None:
-            restore_generators(self._state()["generators"])
+        self.begin(epochs=n)
+        self.restore_generators()
         for epoch in range(len(self._history), n):
             if epoch == self._context.last_epoch:
                 return
@@ -158,6 +159,31 @@ class Run:
             if len(self._history) == epoch:  # nothing was logged
                 self._history.append({})
         self._epoch = None
+
+    def begin(self, *, epochs: int | None = None) -> None:
+        """Begin the run now, of so many epochs if that is known; `epochs`, `log` and others do it too."""
+        self._n_epochs = epochs
+        self._begun()
+
+    def claim(self, what: str) -> None:
+        """Say that one thing alone records this run's epochs. Errors: InputError where another one does."""
+        if self._claimed is not None:
+            raise InputError(f"the run has {self._claimed}")
+        self._claimed = what
+
+    def at_end(self, function: Callable[[], None]) -> None:
+        """Have a function called before the result is recorded, also where the run is pruned."""
+        self._at_end.append(function)
+
+    @property
+    def last_epoch(self) -> int | None:
+        """The epoch after which the run is to end before its time; None: it ends by itself."""
+        return self._context.last_epoch
+
+    def restore_generators(self) -> None:
+        """Put the global generators of Python, NumPy and PyTorch where the run's checkpoint was made."""
+        if self._start is not None and self._start.state is not None:
+            restore_generators(self._state()["generators"])
 
     def log(
         self, metrics: Mapping[str, Any] | None = None, /, *, step: int | None = None, **named: Any
@@ -330,6 +356,8 @@ class Run:
         code.warn()
 
     def _log_result(self, *, finished: bool) -> RunResult:
+        for function in self._at_end:
+            function()
         result: RunResult = {
             "format": RESULT_FORMAT,
             "epochs": epoch_results(self._history),

@@ -169,12 +169,13 @@ def read_bytes(store: Store, run_id: str, artifact_file: str) -> bytes:
 
 
 def curves(store: Store, run_id: str, names: Sequence[str]) -> list[dict[str, float]]:
-    """Return what a run logged under these metric names: a dict for each step, from the first. StoreError."""
+    """Return what a run logged under these metric names: a dict for each step, from step 1. StoreError."""
     steps: dict[int, dict[str, float]] = {}
     try:
         for name in names:
             for point in store.client.get_metric_history(run_id, name):
-                steps.setdefault(point.step, {})[name] = point.value
+                if point.step:  # what belongs to no step is logged at 0
+                    steps.setdefault(point.step, {})[name] = point.value
     except MlflowException as error:
         raise StoreError(f"cannot read the metrics of run {run_id}: {first_line(str(error))}") from error
     return [steps[step] for step in sorted(steps)]
