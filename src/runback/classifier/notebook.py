@@ -65,6 +65,7 @@ def load_model(run: str) -> "keras.Model":
     network takes raw images of shape (n, height, width, channels), values from 0 to 255, and returns
     probabilities of shape (n, classes). Keras' safe mode is on. Errors: InputError, StoreError.
     """
+    from runback.classifier.hydra_app import make_importable
     from runback.classifier.stored_network import load_network
     from runback.runs.run_reference import find_in
     from runback.system.config import targets
@@ -72,6 +73,7 @@ def load_model(run: str) -> "keras.Model":
     from runback.tracking.store import open_store
 
     layout = Layout(project_root())
+    make_importable(layout.root)
     with open_reader(layout) as reader:
         run_id = find_in(reader, run, layout)
     return load_network(open_store(layout), run_id, targets.declared_modules(layout.root))

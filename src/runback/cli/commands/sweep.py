@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runback.classifier import hydra_app, train
 from runback.errors import InputError, Stopped
+from runback.sweeping.reporting.follow_up_commands import arguments_of
 from runback.system.config.override_text import quoted
 from runback.system.options import Parser
 from runback.system.secrecy.config_secrets import masked_override
@@ -35,16 +36,15 @@ def main(argv: list[str]) -> int:
     name = _named(overrides) or options.name
     if options.new:
         name = _unused(layout, _named(overrides) or file)
-        say(f"sweep {name}")  # what to call it by, to go on with it
+        say(f"sweep {' '.join(arguments_of(file, name))}")  # what to call it by, to go on with it
     arguments = ["--multirun", f"+sweeps={file}", *overrides, f"hydra.sweeper.name={quoted(name)}"]
     if options.extend:
         arguments.append("hydra.sweeper.extend=true")
     try:
         hydra_app.run(train.TASK, arguments, layout, name="runback sweep")
     except (KeyboardInterrupt, Stopped):
-        again = shlex.join(
-            [name, *map(masked_override, overrides), *(["--extend"] if options.extend else [])]
-        )
+        others = [masked_override(one) for one in overrides if _named([one]) is None]
+        again = shlex.join([*arguments_of(file, name), *others, *(["--extend"] if options.extend else [])])
         say(f"to go on: {_command()} sweep {again}", stream=sys.stderr)
         raise
     _print_next_steps(layout.sweep(name), name)
