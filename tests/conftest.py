@@ -56,6 +56,18 @@ class Project:
             check=False,
         )
 
+    def run_installed(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `runback ARGUMENTS` as a person does: the working directory is not on Python's path."""
+        return subprocess.run(
+            [Path(sys.executable).with_name("runback"), *arguments],
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
     def run_many(self, *command_lines: Sequence[str], **env: str) -> list[tuple[int, str, str]]:
         """Run several command lines in one process, one after the other; TensorFlow is imported once.
 

@@ -132,11 +132,13 @@ values = st.one_of(scalars, searches, st.recursive(scalars, compound, max_leaves
 prefixed = st.tuples(st.sampled_from(("", "", "", "", "", "+", "++", "~")), st.sampled_from(KEYS)).map(
     "".join
 )
+removed = st.sampled_from([f"~{key}" for key in KEYS])
 odd = st.sampled_from(("@x", ".x", ".0", "@", "..", ":a", "@a:b", " "))
 keys = st.one_of(*[prefixed] * 6, st.tuples(st.sampled_from(KEYS), odd).map("".join), ascii_noise)
 overrides = st.one_of(
     *[st.tuples(keys, values).map("=".join)] * 10,
     st.tuples(noise, values).map("=".join),
+    removed,
     noise,
 ).filter(lambda one: not one.startswith("-"))  # an option, and no override
 

@@ -92,6 +92,17 @@ def two(input_shape, num_classes):
     return keras.Model(image, [layers.Flatten()(image), layers.Flatten()(image)])
 
 
+def named(input_shape, num_classes):
+    image = keras.Input(input_shape)
+    return keras.Model(image, {"a": layers.Dense(num_classes)(layers.Flatten()(image))})
+
+
+def frozen(input_shape, num_classes):
+    network = _net(input_shape, num_classes)
+    network.trainable = False
+    return network
+
+
 def smaller(input_shape, num_classes):
     return _net((5, 5, 1), num_classes)
 
@@ -129,7 +140,9 @@ BAD = {
     "inside": "layer 'mine' is a nets.Inner, which is registered only while the network is made",
     "bare": "the model 'bare' (nets.Bare) cannot be stored: give its class a get_config()",
     "fewer": "must return 10 numbers for an image, the probability of each class; it returns (None, 3)",
-    "two": "must return 10 numbers for an image",
+    "two": "must return 10 numbers for an image, the probability of each class; it returns a list of tensors",
+    "named": "the probability of each class; it returns a dict of tensors",
+    "frozen": "none of the network's weights is trainable",
     "smaller": "the network cannot take images of shape (8, 8, 1)",
     "stepping": "Stepping has a train_step() of its own, which would not be used",
 }
@@ -183,8 +196,10 @@ def test_models_of_a_class_of_their_own_and_of_any_size_train_and_are_evaluated(
     assert [code for code, _, _ in trained] == [0, 0, 0], trained
     assert "comes compiled: its optimizer, loss and metrics are not used" in trained[2][2]
     ids = [out.split()[-1] for _, out, _ in trained]
-    evaluated = own.run_many(*(["evaluate", run_id] for run_id in ids))
-    assert [code for code, _, _ in evaluated] == [0, 0, 0], evaluated
+    # As the installed command, which has the working directory not on Python's path.
+    evaluated = [own.run_installed("evaluate", run_id) for run_id in ids]
+    assert [one.returncode for one in evaluated] == [0, 0, 0], evaluated
+    assert evaluated[0].stderr == ""
     assert own.run("reproduce", ids[0], "--in-place").returncode == 0
 
 

@@ -80,7 +80,7 @@ def test_it_runs_back_bit_identically_and_is_tested(trained):
     assert 0 <= report["test_macro_f1"] <= 1
 
 
-@pytest.mark.parametrize("epochs", [1, 3])
+@pytest.mark.parametrize("epochs", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_interrupted_in_either_phase_it_goes_on_to_the_same_bits(trained, epochs):
     project, run, _ = trained
     process = project.start("train", *OVERRIDES)
@@ -134,6 +134,7 @@ def test_what_cannot_be_trained_is_one_line_and_leaves_no_run(project):
     assert len(project.runs()) == before
 
 
+@pytest.mark.slow
 def test_networks_are_searched_by_name(project):
     done = project.run(
         *(

@@ -34,7 +34,8 @@ def with_absolute_path(cfg: DictConfig, root: Path) -> DictConfig:
     changed = cfg
     for key in KEYS:
         group, _, name = key.partition(".")
-        part = None if group not in list(cfg) or OmegaConf.is_interpolation(cfg, group) else cfg[group]
+        is_set = group in list(cfg) and not OmegaConf.is_missing(cfg, group)
+        part = cfg[group] if is_set and not OmegaConf.is_interpolation(cfg, group) else None
         if not isinstance(part, DictConfig) or name not in list(part):
             continue
         if OmegaConf.is_interpolation(part, name) or OmegaConf.is_missing(part, name):

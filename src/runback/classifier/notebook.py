@@ -67,11 +67,13 @@ def load_model(run: str) -> "keras.Model":
     """
     from runback.classifier.stored_network import load_network
     from runback.runs.run_reference import find_in
+    from runback.runs.tasks.hydra_app import make_importable
     from runback.system.config import targets
     from runback.tracking.read.run_reader import open_reader
     from runback.tracking.store import open_store
 
     layout = Layout(project_root())
+    make_importable(layout.root)
     with open_reader(layout) as reader:
         run_id = find_in(reader, run, layout)
     return load_network(open_store(layout), run_id, targets.declared_modules(layout.root))

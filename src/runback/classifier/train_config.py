@@ -15,6 +15,7 @@ from runback.runs.objectives import OBJECTIVES
 from runback.system.config import targets
 from runback.system.config.flattening import flatten
 from runback.system.config.written_config import resolved, written
+from runback.system.text.listing import did_you_mean
 from runback.tracking.layout import Layout
 
 WATCHED = ("val_accuracy", "val_loss", "val_macro_f1", "val_top_k_accuracy", "accuracy", "loss")
@@ -128,6 +129,19 @@ def _refuse_unset(config: Mapping[str, Any]) -> None:
             raise InputError(f"{key} must be set: it has no default")
 
 
+def _refuse_unread(cfg: DictConfig) -> None:
+    """Refuse a run-level key that nothing reads, neither a training nor another key: it was mistyped."""
+    raw: dict[str, Any] = OmegaConf.to_container(cfg)  # type: ignore[assignment]
+    schema: dict[str, Any] = OmegaConf.to_container(OmegaConf.structured(TrainConfig))  # type: ignore[assignment]
+    known = [key for key, _ in flatten(schema, branches=True)]
+    leaves = tuple(f"{key}." for key, _ in flatten(schema))  # class_weight may be a mapping
+    texts = " ".join(str(value) for _, value in flatten(raw))
+    parts = {part: raw.get(part) for part in ("training", "tracking")}
+    for key in [*map(str, raw), *(key for key, _ in flatten(parts))]:
+        if key not in known and not key.startswith(leaves) and f"${{{key}" not in texts:
+            raise InputError(f"unknown key '{key}': {did_you_mean(key, known, 'no training reads it')}")
+
+
 def _names(value: Any, key: str) -> list[str]:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
@@ -187,6 +201,7 @@ class TrainingSpec(RunSpec):
         cfg = with_absolute_path(cfg, layout.root)
         config = resolved(cfg)
         _refuse_unset(config)
+        _refuse_unread(cfg)
         options: TrainingConfig = OmegaConf.to_object(cfg.training)  # type: ignore[assignment]
         threads = share if options.threads is None else options.threads
         composed = written(cfg)

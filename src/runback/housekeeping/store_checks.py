@@ -95,7 +95,7 @@ def _study_check(layout: Layout, database: Path) -> tuple[Check, set[str]]:
     if facts.running and not is_held(folder, layout.mlruns):
         trials = ", ".join(facts.running[:NAMED])
         message = f"{_count(facts.running, 'trial')} RUNNING ({trials}) and no process of the sweep lives"
-        advice = f"`runback sweep {folder.name}` takes them up, from their checkpoints"
+        advice = "the command that began it takes them up, from their checkpoints; its note in MLflow has it"
         return Check(printable_path(database), "warning", message, advice), facts.runs
     return check, facts.runs
 

@@ -225,7 +225,8 @@ def _changes(one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
     """Yield the arguments that a layer has lost: name, value and the value once it is loaded."""
     if not _is_own(one):
         then, now = _plain_config(one), _plain_config(other)
-        yield from ((name, then[name], now[name]) for name in then if then[name] != now.get(name, then[name]))
+        both = {name: (then[name], now.get(name, then[name])) for name in then}
+        yield from ((name, *values) for name, values in both.items() if repr(values[0]) != repr(values[1]))
         return
     for name in _missing(one):
         for attribute in (name, f"_{name}"):

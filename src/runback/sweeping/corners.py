@@ -33,7 +33,7 @@ def composed_corners(composer: Composer, searched: Space) -> list[DictConfig]:
     """
     _refuse_ranges(composer, searched)
     try:
-        return [_composed(composer, searched, values) for values in searched.corner_values()]
+        corners = [_composed(composer, searched, values) for values in searched.corner_values()]
     except HydraException as error:
         _refuse_lacking(composer, searched, error)
         wrong = WRONG_VALUE.search(_full_text(error))
@@ -42,6 +42,36 @@ def composed_corners(composer: Composer, searched: Space) -> list[DictConfig]:
         if advised != reason:
             raise InputError(advised) from error
         raise
+    _refuse_like_choices(composer, searched)
+    return corners
+
+
+def _refuse_like_choices(composer: Composer, searched: Space) -> None:
+    """Refuse choices that are one value where the config says its type, as 1 and '1' of a seed."""
+    base = searched.corner_values()[0]
+    for parameter in searched.parameters:
+        found: dict[tuple[type, str], Any] = {}
+        for choice in _like_choices(parameter):
+            config = composer.compose(0, searched.overrides({**base, parameter.name: choice}))
+            key = parameter.name.lstrip("+")
+            value = OmegaConf.select(config, key, throw_on_resolution_failure=False)
+            like = found.setdefault((type(value), repr(value)), choice)
+            if like is not choice:
+                raise InputError(
+                    f"search space of {key}: {like!r} and {choice!r} are the same value there, {value!r}: "
+                    "leave one out"
+                )
+
+
+def _like_choices(parameter: Parameter) -> list[Any]:
+    """Return the choices that differ in their types only, as 1, 1.0, true and '1'."""
+    choices = list(getattr(parameter.distribution, "choices", ()))
+    texts = [str(choice) for choice in choices]
+    return [
+        one
+        for one, text in zip(choices, texts, strict=True)
+        if one in parameter.labels or texts.count(text) > 1
+    ]
 
 
 def with_advice(composer: Composer, searched: Space, reason: str) -> str:

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -70,7 +71,7 @@ from runback.system.files.contained_path import inside, refuse_links_out
 from runback.system.files.folder_lock import alone_in
 from runback.system.text.escape import lines_for_terminal
 from runback.system.text.terminal import say
-from runback.tracking.layout import MLRUNS_VARIABLE, Layout
+from runback.tracking.layout import MLRUNS_VARIABLE, Layout, folder_name
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ def sweep(
     """
     settings.check()
     _refuse_environment(config)
+    if settings.experiment is not None:
+        folder_name(settings.experiment, _experiment_key(config))
     searched = search_space.parse(settings.params, arguments, loader)
     settings = replace(settings, sampler=settings.sampler or _automatic_sampler(settings, searched))
     proposer = Proposer(settings.sampler, searched, settings.seed)
@@ -139,6 +142,7 @@ def sweep(
             if settings.extend or not is_known:  # else they were, before it began
                 _check_corners(composer, searched, engine, slots)
         if not is_known:
+            _refuse_deleted(settings.experiment, _experiment_key(config), layout)
             study = ends.enter_context(_opened(sweep_folder, name, search, settings, slots))
         keep_search(study, search)
         keep_names(study, settings.objectives)
@@ -203,6 +207,21 @@ def _refuse_environment(config: DictConfig) -> None:
                 "written; a value that all trials share stands in the config itself: ${oc.env:NAME}"
             )
     refuse_environment(written(app_config(config)))
+
+
+def _experiment_key(config: DictConfig) -> str:
+    """Return the key that names the sweep's experiment: where it is a reference, the one referred to."""
+    written = OmegaConf.to_container(config.hydra.sweeper).get("experiment")  # type: ignore[union-attr]
+    reference = re.fullmatch(r"\$\{([\w.]+)\}", str(written))
+    return reference[1] if reference else "hydra.sweeper.experiment"
+
+
+def _refuse_deleted(experiment: str | None, key: str, layout: Layout | None) -> None:
+    """Refuse an experiment that was deleted before the study is made. Errors: InputError, StoreError."""
+    if experiment is not None and layout is not None:
+        from runback.tracking.store import find_experiment, open_store
+
+        find_experiment(open_store(layout), experiment, key)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import re
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from runback.system.config.override_text import in_shell, quoted_override, quoted_text, with_quotes
+from runback.system.config.override_text import elements, in_shell, quoted_override, quoted_text, with_quotes
 
 FUNCTIONS = ("bool", "choice", "float", "glob", "int", "interval", "range", "shuffle", "sort", "str", "tag")
 """The functions of Hydra's override grammar."""
@@ -65,9 +65,25 @@ def _reason(override: str, message: str) -> str:
     if _LONE_COMMA.search(value):
         return "a value is missing beside a comma; the empty text is written ''"
     mended = f"{key}={with_quotes(value, lambda text: not _can_be_read(text))}"
+    if odd := _odd_key(value):
+        return (
+            f"no key of a mapping can be {odd!r} on the command line: write the mapping in a file for "
+            "--config, or a list, if order says the same"
+        )
     if _can_be_read(mended.partition("=")[2]) and mended != f"{key}={quoted_text(value)}":
-        return f"quote its texts: {in_shell(mended)}"
+        is_prose = len(elements(value)) > 1 and ", " in value
+        whole = f", or as one text: {quoted_override(key, value)}" if is_prose else ""
+        return f"quote its texts: {in_shell(mended)}{whole}"
     return f"quote its value: {quoted_override(key, value)}"
+
+
+def _odd_key(value: str) -> str | None:
+    """Return the first key of a mapping that the grammar has no way to write; None: there is none."""
+    text = value.strip()
+    if not (text.startswith("{") and text.endswith("}")):
+        return None
+    keys = [one.partition(":")[0].strip().strip("'\"") for one in elements(text[1:-1])]
+    return next((key for key in keys if key and not _can_be_read(f"{{{key}: 1}}")), None)
 
 
 def _can_be_read(value: str) -> bool:

@@ -181,6 +181,12 @@ def check_writable(layout: Layout) -> None:
     Errors also: InputError where a link in it leads out.
     """
     folder = layout.mlruns
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise StoreError(
+            f"MLflow cannot use a folder whose name is no text in UTF-8: {str(folder)!a}; rename it"
+        ) from None
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder} must be a folder; it is a file: move it away")
     layout.refuse_links()

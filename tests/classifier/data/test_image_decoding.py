@@ -36,6 +36,13 @@ def test_many_images_keep_their_order():
     assert np.concatenate(blocks)[:, 0, 0, 0].tolist() == list(range(200))
 
 
+def test_a_broken_jpeg_2000_file_is_a_broken_image_and_no_error_of_the_system(noise):
+    content = saved(Image.fromarray(noise), "JPEG2000")
+    broken = content[:12] + b"\0\0\0\1" + content[16:]
+    with pytest.raises(DataError, match="picture: cannot be decoded"):
+        one(broken)
+
+
 def test_a_grey_image_becomes_colour_and_colour_becomes_grey(noise):
     assert one(saved(Image.new("L", (4, 4), 77)))[0, 0].tolist() == [77, 77, 77]
     assert one(saved(Image.new("RGB", (4, 4), (77, 77, 77))), channels=1).shape == (4, 4, 1)

@@ -146,6 +146,29 @@ def test_a_label_of_the_test_file_that_was_never_trained_is_out_of_range(write, 
         load("test", cache=cache, path=path)
 
 
+def test_a_column_that_says_the_split_of_each_row_is_refused(write, cache):
+    path = write()
+    table = pq.read_table(path)
+    said = pa.array([("train", "test")[row % 2] for row in range(table.num_rows)])
+    pq.write_table(table.append_column("split", said), path)
+    with pytest.raises(DataError, match=r"column 'split' says the split of each row \(test, train\)"):
+        load("train", cache=cache, path=path)
+
+
+def test_labels_that_are_fractions_or_too_large_are_named(write, cache):
+    with pytest.raises(DataError, match="got double: make them integers"):
+        load("train", cache=cache, path=write(labels=pa.array([0.0, 1.0] * 100)))
+    with pytest.raises(DataError, match="expected classes in column 'label'"):
+        load("train", cache=cache, path=write(labels=pa.array([0, 2**63] * 100, pa.uint64())))
+
+
+def test_few_numbers_with_large_gaps_are_classes_and_many_are_none(write, cache):
+    dataset = load("train", cache=cache, path=write(labels=[(3, 17, 999)[i % 3] for i in range(200)]))
+    assert dataset.class_names == ("3", "17", "999")
+    with pytest.raises(DataError, match="got 1990, and 200 different ones in 200 rows"):
+        load("train", cache=cache, path=write("other.parquet", labels=[10 * i for i in range(200)]))
+
+
 @pytest.mark.parametrize("wrong", [-1, 2**62])
 def test_absurd_labels_without_class_names_are_refused(write, cache, wrong):
     with pytest.raises(DataError, match=f"got {wrong}"):

@@ -16,6 +16,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from runback.sweeping.reporting.follow_up_commands import arguments_of
+
 TINY = (
     "data=synthetic",
     "model.dense_width=8",
@@ -358,6 +360,7 @@ def results(project):
 
 TEN_LINES = """
 import hydra
+from runback.sweeping.reporting.follow_up_commands import arguments_of
 from runback.sweeping import report
 
 @hydra.main(version_base="1.3", config_path=".", config_name="app")
@@ -453,6 +456,54 @@ def test_values_reach_the_task_with_the_types_that_were_written(typed):
     assert done.returncode == 0, done.stderr
     written = ["1", "True", "'1'", "1.0", "[1, True]"]
     assert seen == [f"deep {x} {n}" for x in written for n in (16, 32)]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "expected"),
+    [
+        ("1,2", "1,2,true", ["True"]),
+        ("true,false", "true,false,1,0", ["1", "0"]),
+        ("1,a", "1,a,1.0", ["1.0"]),
+    ],
+)
+@pytest.mark.parametrize("sampler", ["grid", "tpe"])
+def test_a_sweep_that_is_extended_by_a_like_choice_tries_it(typed, first, then, expected, sampler):
+    name = f"like-{sampler}-{first.replace(',', '-')}"
+    budget = ("hydra.sweeper.n_trials=6",) if sampler == "tpe" else ()
+    begun, _ = typed(name, f"x={first}", "hydra/sweeper/sampler=grid")
+    assert begun.returncode == 0, begun.stderr
+    extended = (f"hydra/sweeper/sampler={sampler}", "hydra.sweeper.extend=true", *budget)
+    done, seen = typed(name, f"x={then}", *extended)
+    assert done.returncode == 0, done.stderr
+    if sampler == "grid":
+        assert seen == [f"deep {x} 1" for x in expected]
+    assert len(seen) == (len(expected) if sampler == "grid" else 4)
+
+
+def test_the_command_line_wins_over_a_search_whatever_its_prefix(typed):
+    done, seen = typed("prefix", "n=1,2", "x=1,2", "++x=7")
+    assert done.returncode == 0, done.stderr
+    assert seen == ["deep 7 1", "deep 7 2"]
+
+
+def test_glob_searches_the_files_of_a_group(typed):
+    done, seen = typed("glob", "part=glob(*)")
+    assert done.returncode == 0, done.stderr
+    assert seen == ["deep 0 1", "shallow 0 1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("tiny", ["tiny"]),
+        ("tiny-2", ["tiny-2"]),
+        ("mine", ["tiny", "hydra.sweeper.name=mine"]),
+        ("tiny-mine", ["tiny", "hydra.sweeper.name=tiny-mine"]),
+        ("a b", ["tiny", "hydra.sweeper.name='a b'"]),
+    ],
+)
+def test_a_sweep_is_gone_on_with_by_its_file_and_its_name(name, arguments):
+    assert arguments_of("tiny", name) == arguments
 
 
 def test_steps_reach_the_task_as_they_were_written(typed):
@@ -578,6 +629,14 @@ BAD_SWEEPS = {
     ("train", "-m", "optimizer.learning_rate=0.1,true"): "learning_rate: expected a number; got true",
     ("train", "-m", "seed=range(1,10000000)"): "the grid has 9,999,999 points, more than 1,000,000",
     ("train", "seed=1,2", "-m", "training.epochs=0"): "training.epochs must be at least 1",
+    ("train", "-m", "seed=1,2", "++training.epoch=3"): "did you mean 'training.epochs'?",
+    ("train", "-m", 'seed=choice(1,"1")'): "seed: 1 and '1' are the same value there, 1: leave one out",
+    ("train", "-m", "training.macro_f1=choice(1,true)"): "are the same value there, True: leave one out",
+    ("train", "-m", "model.dense_dropout={min: 0, max: 1}"): "or model.dense_dropout=interval(0, 1), where",
+    ("train", "-m", "model=resnet20", "model.widht=4,8"): "did you mean 'model.width'?",
+    ("train", "-m", "seed=1,2", "training.class_weight={a é: 1}"): "no key of a mapping can be 'a é'",
+    ("sweep", "quickstart", "+epochs=1"): "unknown key 'epochs': no training reads it",
+    ("sweep", "quickstart", f"hydra.sweeper.experiment={'a' * 300}"): "hydra.sweeper.experiment must",
 }  # fmt: skip
 
 

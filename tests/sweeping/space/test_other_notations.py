@@ -56,7 +56,9 @@ def test_a_search_in_another_notation_is_told_as_the_same_search(fields, written
 
 
 def test_a_mapping_on_the_command_line_is_told_too():
-    assert several("a", {"min": 1, "max": 4}) == "write a=range(1, 5)"
+    assert several("a", {"min": 1, "max": 4}) == (
+        "write a=range(1, 5) or a=interval(1, 4), where it takes fractions"
+    )
     assert several("a", {"mean": 1}) == "keys in a key are written a.mean=1"
     assert several("a", [1, "x"]) == "to search its elements write a=1,x"
     assert several("a", []) == "it has no elements to search"

@@ -21,6 +21,9 @@ from runback.classifier.data.reading.image_resizing import SAID, Resize, inner_s
 from runback.classifier.data.reading.reading_report import BrokenImage, ImageFacts, SplitReading
 from runback.errors import DataError
 
+COLOUR_CHUNKS = 1024
+"""Bytes at the beginning of a PNG file in which the chunks about its colours are."""
+
 BATCH = 64
 """Images decoded between two writes: few enough that 64 large photographs fit in memory."""
 
@@ -121,9 +124,12 @@ def _image(
     if isinstance(source, BrokenImage):
         return None, source
     try:
+        content = source if isinstance(source, bytes) else source.read_bytes()
+    except OSError as error:  # of the system: it may pass
+        raise DataError(f"{name}: cannot be read: {error.strerror or error}") from error
+    try:
         # Not by its path: Pillow would map a TIFF file's pixels, and turn those wrong.
-        stream = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-        with stream, Image.open(stream, formats=formats_of(name)) as file:
+        with Image.open(io.BytesIO(content), formats=formats_of(name)) as file:
             if (
                 form.size is None
                 and expected is not None
@@ -136,6 +142,7 @@ def _image(
                 background=form.background,
                 depth=form.depth,
                 is_depth_set=form.is_depth_set,
+                has_colour_code=b"cICP" in content[:COLOUR_CHUNKS],
             )
         image = view.image
         size = (image.height, image.width)
@@ -158,8 +165,6 @@ def _image(
     except MemoryError:
         raise
     except UNDECODABLE as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the system: it may pass
-            raise DataError(f"{name}: cannot be read: {error.strerror}") from error
         reason = f"cannot be decoded: {(str(error).splitlines() or [type(error).__name__])[0]}"
     return None, BrokenImage(name, reason)
 

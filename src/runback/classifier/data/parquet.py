@@ -17,6 +17,7 @@ from runback.classifier.data.parquet_columns import (
     check_image_column,
     encoded_images,
     read_class_names,
+    read_column_names,
     read_label_column,
 )
 from runback.classifier.data.reading.class_labels import LabelColumn, positions
@@ -31,9 +32,13 @@ from runback.classifier.data.reading.source_splits import (
     SplitFiles,
     load_split,
 )
-from runback.classifier.data.reading.split_folders import SplitName
+from runback.classifier.data.reading.split_folders import NAMES, SplitName
 from runback.classifier.data.split import TEST_FRACTION, held_out
 from runback.errors import DataError, InputError
+from runback.system.text.listing import listed
+
+SPLIT_COLUMNS = ("split", "set", "subset", "partition", "fold", "usage")
+"""Names of columns in which people say the split of a row."""
 
 Pixels = Annotated[int, Field(ge=1, le=4096)]
 
@@ -94,6 +99,8 @@ def _source(
     stored = _stored_names(found, label_column)
     labels, names, notes = positions(columns, class_names, stored)
     root = path if path.is_dir() else path.parent
+    if len(found.files) == 1:
+        _refuse_split_column(found.files["train"], label_column)
     splits: dict[SplitName, SplitFiles] = {}
     for split, files in found.files.items():
         table = _Table(files, columns[split], labels[split], root, image_column, label_column)
@@ -135,6 +142,20 @@ class _Table:
             key=[fingerprint(self.files), self.image_column, self.label_column, cut],
             batches=partial(_batches, parts, self.image_column),
         )
+
+
+def _refuse_split_column(files: Sequence[Path], label_column: str) -> None:
+    """Refuse a file that says itself, in a column, which split its rows are in. Errors: DataError."""
+    for file in files:
+        for column in read_column_names(file):
+            if column.lower() not in SPLIT_COLUMNS or column == label_column:
+                continue
+            given = sorted({str(one) for one in read_label_column(file, column).tolist()})
+            if any(one.lower() in NAMES for one in given):
+                raise DataError(
+                    f"{file}: its column {column!r} says the split of each row ({listed(given, 5)}), which "
+                    "is not read: write the rows of each split into a file of its own, or drop the column"
+                )
 
 
 def _stored_names(found: ParquetSplits, column: str) -> tuple[str, ...] | None:

@@ -36,7 +36,8 @@ def read_label_column(file: Path, column: str) -> np.ndarray:
             values = values.cast(values.type.value_type)
         is_text = any(test(values.type) for test in TEXTS)
         if not (is_text or pa.types.is_integer(values.type)):
-            raise DataError(f"{file}: expected integers or text in column {column!r}; got {values.type}")
+            what = f"{values.type}: make them integers" if pa.types.is_floating(values.type) else values.type
+            raise DataError(f"{file}: expected integers or text in column {column!r}; got {what}")
         if not len(values):
             raise DataError(f"{file}: expected rows; got none")
         if values.null_count:
@@ -44,7 +45,16 @@ def read_label_column(file: Path, column: str) -> np.ndarray:
             raise DataError(f"{file}: expected a label in column {column!r}; got null at row {row}")
         if is_text:
             return np.array(values.to_pylist(), object)
-        return np.asarray(values.cast(pa.int64()).to_numpy())
+        try:
+            return np.asarray(values.cast(pa.int64()).to_numpy())
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{file}: expected classes in column {column!r}: {error}") from error
+
+
+def read_column_names(file: Path) -> list[str]:
+    """Return the names of a file's columns. Raises DataError for one that is not parquet."""
+    with _opened(file) as table:
+        return list(table.schema_arrow.names)
 
 
 def read_class_names(file: Path, column: str) -> tuple[str, ...] | None:

@@ -31,12 +31,22 @@ def image_network(network: keras.Model, shape: tuple[int, ...], num_classes: int
         network.compiled = False
     if getattr(network, "input_shape", None) != (None, *shape) or not hasattr(network, "output_shape"):
         network = _as_layer(network, shape)
-    if network.output_shape != (None, num_classes):
+    outputs = getattr(network, "output", None)  # Keras knows none of a network that was never called
+    returned = _several(outputs) or network.output_shape
+    if returned != (None, num_classes):
         raise InputError(
             f"model: the network must return {num_classes} numbers for an image, the probability of each "
-            f"class; it returns {network.output_shape}"
+            f"class; it returns {returned}"
         )
+    if not network.trainable_weights:
+        raise InputError("model: none of the network's weights is trainable, so there is nothing to train")
     return network
+
+
+def _several(outputs: object) -> str | None:
+    """Say what a network returns in the place of one tensor; None where it returns one."""
+    is_one = outputs is None or isinstance(outputs, keras.KerasTensor)
+    return None if is_one else f"a {type(outputs).__name__} of tensors"
 
 
 def _as_layer(network: keras.Model, shape: tuple[int, ...]) -> keras.Model:

@@ -17,6 +17,7 @@ from runback.classifier.train_config import SPLIT_KNOBS
 from runback.errors import DataError, InputError
 from runback.runs.run_reference import run_id
 from runback.runs.schema import CONFUSION, EVALUATION, RECORD, read_record
+from runback.runs.tasks.hydra_app import enter_project
 from runback.system.config import targets
 from runback.system.config.written_config import refuse_left_out, resolved
 from runback.system.options import Parser
@@ -49,6 +50,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(argv)
     layout = Layout(project_root())
+    enter_project(layout)
     store = open_store(layout)
     found = find_run(store, run_id(options.run, layout))
     found_id = found.info.run_id
@@ -71,13 +73,12 @@ def _evaluate(store: Store, layout: Layout, run_id: str, tags: Mapping[str, str]
     train, validation = load_data(config["data"], declared, layout.data)
     _refuse_other_data({TRAIN_HASH_TAG: train, VALIDATION_HASH_TAG: validation}, tags)
     _refuse_other_tests(DataSummary.of(train, validation, ""), store, run_id)
-    spec = {key: value for key, value in config["data"].items() if key not in SPLIT_KNOBS}
-    test = targets.build(spec, where="data", declared=declared, split="test", cache=layout.data)
-
     with silenced():
         from runback.classifier.evaluation.classification import evaluate
 
         network = load_network(store, run_id, declared)
+    spec = {key: value for key, value in config["data"].items() if key not in SPLIT_KNOBS}
+    test = targets.build(spec, where="data", declared=declared, split="test", cache=layout.data)
     report = evaluate(network, test, top_k=_top_k(config))
     _log(RunWriter(store, run_id), report)
     return {"run": run_id, **report.as_dict()}

@@ -16,6 +16,7 @@ from runback.classifier.stored_network import read_network
 from runback.errors import Stopped
 from runback.runs.schema import NETWORK
 from runback.runs.stored_run import StoredRun, find_recorded
+from runback.runs.tasks.hydra_app import enter_project
 from runback.system.config import targets
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
@@ -49,6 +50,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--port", type=int, help=f"port on {HOST} (default: {PORT}, or a free one)")
     options = parser.parse_args(argv)
     layout = Layout(project_root())
+    enter_project(layout)
     port = choose_port(options.port, PORT)
     with stop_on_signals(), _listening(port) as listener:
         recorded = find_recorded(options.run, layout)

@@ -11,6 +11,7 @@ from runback.classifier import classifier_app, train
 from runback.errors import InputError, Stopped
 from runback.runs.tasks.script_command import run_task
 from runback.runs.tasks.task_source import NAMED, TaskSource
+from runback.sweeping.reporting.follow_up_commands import arguments_of
 from runback.system.config.override_text import quoted
 from runback.system.options import Parser
 from runback.system.secrecy.config_secrets import masked_override
@@ -36,9 +37,15 @@ def main(argv: list[str]) -> int:
     source = TaskSource.named(options.name) if NAMED.fullmatch(options.name) else None
     file = _file(layout, options.name) if source is None else source.name
     name = _named(overrides) or (options.name if source is None else file)
+
+    def place(name: str) -> list[str]:
+        if source is None:
+            return arguments_of(file, name)
+        return [options.name, *([] if name == file else [f"hydra.sweeper.name={quoted(name)}"])]
+
     if options.new:
         name = _unused(layout, _named(overrides) or file)
-        say(f"sweep {name}")  # what to call it by, to go on with it
+        say(f"sweep {' '.join(place(name))}")  # what to call it by, to go on with it
     arguments = ["--multirun", *overrides, f"hydra.sweeper.name={quoted(name)}"]
     if options.extend:
         arguments.append("hydra.sweeper.extend=true")
@@ -49,9 +56,8 @@ def main(argv: list[str]) -> int:
         else:
             run_task(source, arguments, name=f"runback sweep {options.name}")
     except (KeyboardInterrupt, Stopped):
-        place = [name] if source is None else [options.name, f"hydra.sweeper.name={name}"]
-        others = [masked_override(one) for one in overrides if source is None or not _named([one])]
-        again = shlex.join([*place, *others, *(["--extend"] if options.extend else [])])
+        others = [masked_override(one) for one in overrides if _named([one]) is None]
+        again = shlex.join([*place(name), *others, *(["--extend"] if options.extend else [])])
         say(f"to go on: {_command()} sweep {again}", stream=sys.stderr)
         raise
     _print_next_steps(layout.sweep(name), name)

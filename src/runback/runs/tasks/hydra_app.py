@@ -120,7 +120,7 @@ def run(
         try:
             main()
         except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(_one_line(error, app) + _advice(error, overrides)) from error
+            raise InputError(_one_line(error, app, overrides) + _advice(error, overrides)) from error
         except UnicodeDecodeError as error:
             raise InputError(_no_text(app)) from error
         except (yaml.YAMLError, RecursionError) as error:
@@ -153,7 +153,13 @@ def enter_project(layout: Layout) -> None:
     os.environ[ROOT_VARIABLE] = str(layout.root)
     os.environ[MLRUNS_VARIABLE] = str(layout.mlruns)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.path.append(str(layout.root))
+    make_importable(layout.root)
+
+
+def make_importable(root: Path) -> None:
+    """Let this process import a project's own modules, behind all others."""
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
 
 
 def _single(function: TaskFunction, raised: list[BaseException]) -> TaskFunction:
@@ -219,6 +225,8 @@ def _refuse_climbing(override: str) -> None:
 def _refuse_two_choices(override: str, app: App) -> None:
     """Refuse a list of choices of one part: Hydra would mix them all into one."""
     match = CHOICE.fullmatch(override)
+    if match and match[1] in app.groups and match[2].strip().lower() in ("", "null"):
+        raise InputError(f"{match[1]} must be one of the choices in conf/{match[1]}/; got '{match[2]}'")
     if match and match[1] in app.groups and match[2].strip().startswith("["):
         names = ",".join(NAMES.findall(match[2]))
         raise InputError(
@@ -226,7 +234,7 @@ def _refuse_two_choices(override: str, app: App) -> None:
         )
 
 
-def _one_line(error: Exception, app: App) -> str:
+def _one_line(error: Exception, app: App, overrides: Sequence[str] = ()) -> str:
     """Say in one line what Hydra says in several; it has no fields to read, only text."""
     if isinstance(error, OverrideParseException):
         return override_error(str(error.override), str(error))
@@ -237,9 +245,9 @@ def _one_line(error: Exception, app: App) -> str:
     if match := UNKNOWN_CHOICE.search(text):
         return _unknown_choice(match[1], match[2], app)
     if match := UNKNOWN_OVERRIDE.search(text):
-        return _unknown_key(match[1], app)
+        return _unknown_key(match[1], app, overrides)
     if match := UNKNOWN_KEY.search(text):
-        return _unknown_key(match[1], app)
+        return _unknown_key(match[1], app, overrides)
     if match := WRONG_VALUE.search(text):
         return f"{match[1].lstrip('+')}: {without_parser(match[2][:1].lower() + match[2][1:])}"
     if match := SEVERAL_VALUES.search(text):
@@ -307,6 +315,12 @@ def _composes(override: str, app: App) -> bool:
     return True
 
 
+def _chooses(override: str, app: App) -> bool:
+    """Tell whether an override chooses one part."""
+    match = CHOICE.fullmatch(override)
+    return match is not None and match[1] in app.groups and match[2].isidentifier()
+
+
 def _no_text(app: App) -> str:
     """Say which config file is no text."""
     sweeps = Path(os.environ[ROOT_VARIABLE], "sweeps")
@@ -337,17 +351,19 @@ def _unknown_choice(group: str, name: str, app: App) -> str:
     return f"unknown {group} '{name}': {hint}"
 
 
-def _unknown_key(asked: str, app: App) -> str:
+def _unknown_key(asked: str, app: App, overrides: Sequence[str]) -> str:
     if "@sweeps." in asked:
         return "the sweep's file must begin with the line '# @package _global_'"
     name = asked.lstrip("+~")
-    keys = [key for key in _valid_keys(app) if not f"{name}.".startswith(f"{key}.")]
+    keys = [key for key in _valid_keys(app, overrides) if not f"{name}.".startswith(f"{key}.")]
     hint = did_you_mean(name, keys, "`runback train --cfg job` shows those there are", cutoff=0.7)
     return f"unknown key '{asked}'; {hint}"
 
 
-def _valid_keys(app: App) -> list[str]:
+def _valid_keys(app: App, overrides: Sequence[str]) -> list[str]:
+    """Return the keys of the config with the parts that these overrides choose."""
+    chosen = [one for one in overrides if _chooses(one, app)]
     with app.initialized():
-        config = compose(app.config_name, return_hydra_config=True)
+        config = compose(app.config_name, overrides=chosen, return_hydra_config=True)
     groups = [] if app.conf is None else [path.name for path in app.conf.iterdir() if path.is_dir()]
     return groups + [key for key, _ in flatten(OmegaConf.to_container(config), branches=True)]

@@ -1,5 +1,6 @@
 """The commands that go on from a sweep: a person copies them from its note."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from runback.sweeping.reporting import public_values
 from runback.sweeping.study.attributes import RUN_ID
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import best_trials, finished_count
+from runback.system.config.override_text import quoted
 from runback.system.config.written_config import written_overrides
 
 OWN = (
@@ -56,7 +58,15 @@ def _go_on(study: Study, budget: Budget, config: DictConfig) -> str:
         count = budget.n_trials * (2 if finished_count(study) >= budget.n_trials else 1)
         overrides.append(f"hydra.sweeper.n_trials={count}")
     name = study.study_name
-    verb = ["sweep", name]
-    if "sweeps" not in hydra.runtime.choices:
-        verb = ["train", "--multirun", f"hydra.sweeper.name={name}"]
+    file = hydra.runtime.choices.get("sweeps")
+    if file is None:
+        verb = ["train", "--multirun", f"hydra.sweeper.name={quoted(name)}"]
+    else:
+        verb = ["sweep", *arguments_of(str(file), name)]
     return shlex.join(["runback", *verb, *overrides])
+
+
+def arguments_of(file: str, name: str) -> list[str]:
+    """Return what `runback sweep` is called with for a sweep of this name, by this file of `sweeps/`."""
+    is_own = re.fullmatch(rf"{re.escape(file)}(-\d+)?", name)
+    return [name] if is_own else [file, f"hydra.sweeper.name={quoted(name)}"]

@@ -80,6 +80,8 @@ def _ranges(kind: str, fields: Mapping[str, Any], low: float, high: float) -> li
         return by_exponents or ["tag(log, interval(LOW, HIGH)), whose ends are above 0"]
     step = _number(fields, STEP) or (1 if kind.startswith("q_") else None)
     text = _range(kind, low, high, step)
+    if not is_log and text.startswith("range(") and step is None and "int" not in kind:
+        return [text, f"interval({low}, {high}), where it takes fractions"]
     if not is_log:
         return [text]
     return [f"tag(log, {text})", *(f"{one}, where the ends are exponents of e" for one in by_exponents)]

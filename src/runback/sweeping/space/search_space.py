@@ -20,7 +20,7 @@ from optuna.distributions import (
 from runback.errors import InputError
 from runback.sweeping.hydra_internals import RAISES
 from runback.sweeping.override_error import override_error
-from runback.sweeping.space.other_notations import instead
+from runback.sweeping.space.other_notations import instead, is_search, several
 from runback.system.config.override_text import choices, quoted
 from runback.system.secrecy import secret_key
 from runback.system.secrecy.config_secrets import masked_override
@@ -131,10 +131,11 @@ def parse(params: Mapping[str, Any] | None, arguments: Iterable[str], loader: Co
     # In YAML a string is an expression of the grammar; any other value is a fixed one.
     written = [f"{k}={v if isinstance(v, str) else quoted(v)}" for k, v in _flat_params(params or {})]
     overrides = [_parsed(parser, override) for override in (*written, *arguments)]
-    by_key = {override.get_key_element(): override for override in overrides}
+    by_key = {override.get_key_element().lstrip("+"): override for override in overrides}
     fixed = tuple(str(o.input_line) for o in by_key.values() if not o.is_sweep_override())
     parameters = tuple(_parameter(o) for o in by_key.values() if o.is_sweep_override())
     if not parameters:
+        _refuse_other_notations(by_key)
         raise InputError(
             "the search space is empty: nothing varies; give a choice(), range() or interval() under "
             "hydra.sweeper.params or on the command line, as in training.batch_size=32,64"
@@ -144,9 +145,17 @@ def parse(params: Mapping[str, Any] | None, arguments: Iterable[str], loader: Co
     return Space(parameters, fixed)
 
 
+def _refuse_other_notations(overrides: Mapping[str, Override]) -> None:
+    """Refuse a range that is written as a mapping, where nothing else is searched. Errors: InputError."""
+    for key, override in overrides.items():
+        value = override.value()
+        if isinstance(value, dict) and is_search({str(name): one for name, one in value.items()}):
+            raise InputError(f"search space of {key}: {several(key, value)}")
+
+
 def _parsed(parser: OverridesParser, override: str) -> Override:
     try:
-        return parser.parse_override(override)
+        return parser.parse_overrides([override])[0]  # which lets glob() look for config files
     except HydraException as error:
         raise InputError(f"search space: {override_error(override, str(error))}") from error
     except RAISES as error:

@@ -33,6 +33,13 @@ def database_of(study: Study) -> Engine:
     return engine
 
 
+def forget_cached_trials(study: Study) -> None:
+    """Have a study read its trials from its database again, the finished ones too."""
+    storage: Any = storage_of(study)
+    if hasattr(storage, "_backend"):
+        study._storage = type(storage)(storage._backend)
+
+
 def close_connections(study: Study) -> None:
     """Close the connections of a study's database."""
     database_of(study).dispose()

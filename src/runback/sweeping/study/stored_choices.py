@@ -12,7 +12,7 @@ from optuna.study import Study
 from sqlalchemy import text
 
 from runback.sweeping.space.search_identity import Search, choice_texts
-from runback.sweeping.study.optuna_internals import database_of, study_id
+from runback.sweeping.study.optuna_internals import database_of, forget_cached_trials, study_id
 
 _LISTS = text(
     "SELECT DISTINCT p.param_name, p.distribution_json FROM trial_params p "
@@ -42,3 +42,4 @@ def extend_choices(study: Study, labels: Mapping[str, Collection[str]], search: 
             cases = " ".join(f"WHEN {before} THEN {after}" for before, after in enumerate(places))
             values = {"new": distribution_to_json(new), "old": old, "name": name, "study": key}
             connection.execute(text(_REWRITE.format(cases=f"CAST(param_value AS INTEGER) {cases}")), values)
+    forget_cached_trials(study)

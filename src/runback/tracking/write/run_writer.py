@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -160,7 +161,8 @@ class RunWriter:
 
     def log_figure(self, figure: Any, artifact_file: str) -> None:
         """Store a matplotlib Figure as an artifact; the ending (.png, .svg) decides on the format."""
-        with self._artifact(artifact_file) as file:
+        with self._artifact(artifact_file) as file, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # a class may be called by an emoji
             figure.savefig(file)
 
     def log_image(self, image: Any, artifact_file: str) -> None:

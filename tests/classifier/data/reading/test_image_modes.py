@@ -517,3 +517,24 @@ def test_a_damaged_file_is_named_or_decoded_and_never_another_error(case):
             list(decoded([[(f"file{SUFFIXES.get(kind, '')}", bytes(data))]], size=(4, 4)))
         except DataError as error:
             assert str(error).startswith("file")  # noqa: PT017 - some damage does not show
+
+
+@pytest.mark.parametrize(("gamma", "is_said"), [(100_000, True), (45_455, False), (None, False)])
+def test_a_gamma_that_is_not_applied_is_said(gamma, is_said):
+    chunks = PngImagePlugin.PngInfo()
+    if gamma is not None:
+        chunks.add(b"gAMA", gamma.to_bytes(4, "big"))
+    assert (image_modes.UNREAD_COLOURS in kinds_of(chunks)) is is_said
+
+
+def test_a_colour_space_by_number_is_said():
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add(b"cICP", bytes([12, 13, 0, 1]))
+    assert image_modes.UNREAD_COLOURS in kinds_of(chunks)
+
+
+def kinds_of(chunks):
+    stream, reading = io.BytesIO(), SplitReading()
+    RGB.save(stream, "PNG", pnginfo=chunks)
+    list(decoded([[("picture", stream.getvalue())]], channels=3, size=None, reading=reading))
+    return set(reading.converted)

@@ -10,6 +10,12 @@ from runback.classifier.data.reading.split_folders import SplitName
 from runback.errors import DataError
 from runback.system.text.listing import listed
 
+HIDDEN = -1
+"""The label that data set hubs give images whose labels are kept back."""
+
+HIGHEST = 2**31 - 1
+"""The largest number that stands for a class."""
+
 LISTED = 20
 """Names that a message lists."""
 
@@ -48,6 +54,12 @@ def positions(
     none of the training classes.
     """
     train = columns["train"]
+    for split, column in columns.items():
+        if split != "train" and not column.is_text and (column.values == HIDDEN).all():
+            raise DataError(
+                f"{column.files[0][0]}: all its labels are {HIDDEN}, which stands for hidden ones: move the "
+                f"file out of the folder; data.test_fraction then takes test images from the training ones"
+            )
     if any(one.is_text != train.is_text for one in columns.values()):
         raise DataError(f"{train.files[0][0]}: expected labels of one type in all splits")
     if train.is_text:
@@ -116,10 +128,12 @@ def _check_plausible(column: LabelColumn) -> None:
     if len(negative):
         check_labels(values, int(values.max(initial=0)) + 1, f"{column.where(int(negative[0]))[0]}: ")
     highest = int(values.max(initial=0))
-    if highest >= max(len(values), 2):
+    count = len(np.unique(values))
+    if highest > HIGHEST or (highest >= max(len(values), 2) and 2 * count > len(values)):
         file = column.where(int(values.argmax()))[0]
         raise DataError(
-            f"{file}: expected labels from 0 without large gaps; got {highest} in {len(values)} rows"
+            f"{file}: expected labels that are classes, one number for each; got {highest}, and {count} "
+            f"different ones in {len(values)} rows; data.label_column names another column"
         )
 
 

@@ -18,6 +18,7 @@ SEVERAL = "animated, or of several pages: the first picture is used"
 TURNED = "turned as their EXIF or XMP data says"
 TRANSPARENT = "transparent, laid over the background"
 PROFILE = "colours of an ICC profile converted to sRGB"
+UNREAD_COLOURS = "PNG colours of another gamma or gamut (gAMA, cICP), used as they are"
 PALETTE = "palettes replaced by their colours"
 CMYK = "CMYK converted to RGB"
 OTHER_COLOURS = "Lab, YCbCr or HSV converted to RGB"
@@ -44,6 +45,9 @@ TURNS = {
 
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits that devices measure; their files have 16 in each case."""
+
+USUAL_GAMMA, GAMMA_SLACK = 0.45455, 0.01
+"""The gAMA of sRGB's colours (PNG, third edition, 11.3.2.2), and how much another may differ."""
 
 BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, PLANES, SAMPLE_FORMAT = 258, 259, 262, 277, 284, 339
 """Tags of TIFF files."""
@@ -74,11 +78,13 @@ def displayed(
     background: Colour = WHITE,
     depth: int = 16,
     is_depth_set: bool = False,
+    has_colour_code: bool = False,
 ) -> DisplayedImage:
     """Return an image file as viewers show it: 1 channel is grey, 3 are RGB.
 
     Transparent pixels are laid over `background`. Grey of 16 bits is divided so that 2**`depth` - 1 becomes
-    white; colours of 16 bits are refused where a person has set another depth. Raises whatever Pillow raises
+    white; colours of 16 bits are refused where a person has set another depth. `has_colour_code`: the file
+    has a chunk cICP, which Pillow does not read. Raises whatever Pillow raises
     on a broken file, and ValueError for pixels that have no range of their own (floats, signed and 32-bit
     integers) and for files that Pillow reads wrongly.
     """
@@ -106,6 +112,10 @@ def displayed(
         result.kinds.append(HIGH_BITS)
     alpha = _split_alpha(result)
     _to_rgb_or_grey(result, file.info.get("icc_profile"))
+    if file.format == "PNG" and not file.info.keys() & {"icc_profile", "srgb"}:
+        is_other = abs(file.info.get("gamma", USUAL_GAMMA) - USUAL_GAMMA) > GAMMA_SLACK
+        if is_other or has_colour_code:
+            result.kinds.append(UNREAD_COLOURS)
     if alpha is not None and alpha.getextrema()[0] < 255:  # type: ignore[operator]
         result.kinds.append(TRANSPARENT)
         below = Image.new("RGB", alpha.size, background)
