@@ -31,7 +31,6 @@ from runback.runs.schema import (
     RunResult,
     write_result,
 )
-from runback.sweeping.study.attributes import RUN_ID
 from runback.sweeping.trials.trial import STORE_PATIENCE, TrialClient
 from runback.system import signing_key
 from runback.system.text.escape import for_markdown
@@ -139,7 +138,7 @@ class Recording:
             patience=0.0 if trial is None else STORE_PATIENCE,
         )
         if client is not None:
-            client.attribute(RUN_ID, run.id)
+            client.records(run.id)
         return run
 
     def _log_record(self, record: RunRecord, code: RecordedCode) -> None:

@@ -25,7 +25,6 @@ from runback.runs.live.run_state import packed, unpacked
 from runback.runs.live.seeds import generator_states, restore_generators, seed_imported
 from runback.runs.objectives import higher_is_better
 from runback.runs.schema import RESULT, RESULT_FORMAT, RunRecord, RunResult, write_result
-from runback.sweeping.study.attributes import RUN_ID
 from runback.sweeping.study.objective_value import number, values
 from runback.sweeping.trials.trial import STORE_PATIENCE, TrialClient
 from runback.system import signing_key
@@ -338,7 +337,7 @@ class Run:
             patience=0.0 if trial is None else STORE_PATIENCE,
         )
         if client is not None:
-            client.attribute(RUN_ID, writer.id)
+            client.records(writer.id)
         return writer
 
     def _description(self) -> str:

@@ -11,9 +11,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runback.errors import InputError
+from runback.errors import InputError, TrialPruned
 from runback.sweeping.hydra_internals import RAISES, enter_state, global_state, reading_once, run_trial_job
 from runback.sweeping.hydra_task import HydraTask
+from runback.sweeping.study.objective_value import values
+from runback.sweeping.trials import trial as trials
 from runback.system.config.flattening import flatten
 from runback.system.config.written_config import keep_composed, unresolved, written
 
@@ -94,7 +96,7 @@ def _run(task_function: TaskFunction, config: DictConfig, loader: ConfigLoader, 
             written(cfg)  # its secrets are known from here on
             hydra = HydraConfig.get()
             keep_composed(OmegaConf.merge({"hydra": hydra}, cfg), Path(hydra.runtime.output_dir))  # type: ignore[arg-type]
-            returned.append(task_function(cfg))
+            returned.append(_recorded(task_function, cfg))
         except Exception as error:
             raised.append(error)
 
@@ -102,6 +104,25 @@ def _run(task_function: TaskFunction, config: DictConfig, loader: ConfigLoader, 
     if raised:
         raise raised[0]
     return returned[0]
+
+
+def _recorded(task_function: TaskFunction, cfg: DictConfig) -> Any:
+    """Call a task, and record its trial as a run of a tracked sweep where it does not do that itself."""
+    client = trials.current()
+    if client is None or client.trial.parent is None:
+        return task_function(cfg)
+    from runback.sweeping.trials.trial_run import TrialRun
+
+    client.run = TrialRun(client, cfg)
+    try:
+        returned = task_function(cfg)
+    except TrialPruned:
+        if client.run is not None:
+            client.run.end("KILLED", "pruned")
+        raise
+    if client.run is not None:
+        client.run.complete(values(returned))
+    return returned
 
 
 def _check(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runback.errors import DiskFull, Stopped, TrainingError, TrialPruned
+from runback.sweeping.study.attributes import RUN_ID
 from runback.sweeping.study.objective_value import number
 from runback.sweeping.study.objective_value import step as steps
 from runback.sweeping.study.trial_label import Label
@@ -16,6 +17,8 @@ from runback.system.secrecy import redacted_excerpt
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+
+    from runback.sweeping.trials.trial_run import TrialRun
 
 ATTRIBUTE = 1000
 """Characters of an attribute, and of a line of a notice."""
@@ -86,6 +89,8 @@ class TrialClient:
         self.trial = trial
         self.outcome: messages.Completed | messages.Pruned | None = None
         """The outcome that is written in the trial's folder; None: it has none yet."""
+        self.run: TrialRun | None = None
+        """The run that is recorded for it; None: its task records one itself, or the sweep is not tracked."""
         self._connection = connection
         self._process = os.getpid()
 
@@ -98,12 +103,23 @@ class TrialClient:
         """Set a user attribute of this trial in the study; secrets are left out of the text, which is cut."""
         self._send(messages.Attribute(name, redacted_excerpt(value, ATTRIBUTE)))
 
+    def records(self, run_id: str) -> None:
+        """Say that the task records a run itself, which has this ID."""
+        self.run = None
+        self.note_run(run_id)
+
+    def note_run(self, run_id: str) -> None:
+        """Let the study know the trial's run."""
+        self.attribute(RUN_ID, run_id)
+
     def notice(self, lines: Sequence[str]) -> None:
         """Send lines that the sweep prints once its check has passed: each cut, without secrets."""
         self._send(messages.Notice(tuple(redacted_excerpt(line, ATTRIBUTE) for line in lines)))
 
     def report(self, value: float, step: int) -> None:
         """Report an intermediate value; raises TrialPruned when the pruner has seen enough."""
+        if self.run is not None:
+            self.run.report(number(value), steps(step))
         self._send(messages.Report(steps(step), number(value)))
         try:
             prune = self._connection.recv()

@@ -1,0 +1,77 @@
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+
+from runback.errors import DataError
+from runback.runs.live.run_data import fingerprints
+
+ARRAY = np.arange(12.0).reshape(4, 3)
+
+
+def one(value, name="data"):
+    [found] = fingerprints(value, name)
+    return found
+
+
+def test_arrays_frames_and_their_mixtures_have_a_fingerprint_each():
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
+    found = fingerprints({"x": (ARRAY, [1, 2, 3]), "frame": frame}, "data")
+    assert [(one.name, one.kind, one.shape) for one in found] == [
+        ("data.x.0", "array", [4, 3]),
+        ("data.x.1", "array", [3]),
+        ("data.frame", "frame", [2, 2]),
+    ]
+    assert found[0].line().startswith("  data.x.0: array of 4 x 3 float64, by its values, ")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (ARRAY, ARRAY + np.eye(4, 3) * 1e-12),
+        (ARRAY, ARRAY.astype(np.float32)),
+        (ARRAY, ARRAY.reshape(3, 4)),
+        (np.array(["a", "b"]), np.array(["a", "c"])),
+        (np.array([1, "a", None], object), np.array([1, "b", None], object)),
+        (pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"a": [1, 3]})),
+        (pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"b": [1, 2]})),
+        (pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"a": [1, 2]}, index=[5, 6])),
+        (pd.DataFrame({"a": ["x"]}), pd.DataFrame({"a": ["y"]})),
+        (scipy.sparse.eye(3).tocsr(), scipy.sparse.eye(3).tocsr() * 2),
+        (pd.Series([1, 2]), pd.Series([2, 1])),
+    ],
+)
+def test_another_value_type_shape_or_name_is_another_fingerprint(before, after):
+    assert one(before).sha256 != one(after).sha256
+    assert one(before).sha256 == one(before.copy()).sha256
+
+
+def test_files_and_folders_are_known_by_their_content_and_names(tmp_path):
+    folder = tmp_path / "data"
+    (folder / "in").mkdir(parents=True)
+    (folder / "in" / "a.txt").write_text("one")
+    (folder / "b.txt").write_text("two")
+    before = one(folder)
+    assert (before.kind, before.shape) == ("folder", [2, 6])
+    assert one(str(folder / "b.txt")).kind == "file"
+    os.utime(folder / "b.txt", (0, 0))
+    assert one(folder) == before
+    (folder / "b.txt").rename(folder / "c.txt")
+    renamed = one(folder)
+    (folder / "c.txt").write_text("owt")
+    assert len({before.sha256, renamed.sha256, one(folder).sha256}) == 3
+
+
+@pytest.mark.parametrize(
+    "value", [iter([1]), object(), None, (part for part in "ab"), {1, 2}, np.array([object()])], ids=repr
+)
+def test_what_cannot_be_looked_into_is_refused(value):
+    with pytest.raises(DataError, match="cannot look into"):
+        fingerprints(value, "data")
+
+
+def test_a_path_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(DataError, match="there is no file or folder"):
+        fingerprints(tmp_path / "nope", "data")

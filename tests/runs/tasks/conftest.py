@@ -1,0 +1,74 @@
+"""A folder with somebody's own script, and nothing of runback's."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from runback.tracking.sqlite.sqlite_file import sqlite_uri
+
+
+@dataclass(frozen=True)
+class OwnFolder:
+    """Runs a person's own script, and runback's commands beside it."""
+
+    folder: Path
+
+    def environment(self, **extra: str) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBACK_", "MLFLOW_", "HYDRA_"))}
+        return {**kept, "TF_CPP_MIN_LOG_LEVEL": "3", **extra}
+
+    def _options(self, **env: str) -> dict:
+        return {"cwd": self.folder, "env": self.environment(**env), "text": True}
+
+    def python(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run `python ARGUMENTS`."""
+        return subprocess.run(
+            [sys.executable, *arguments],
+            capture_output=True,
+            check=False,
+            timeout=240,
+            **self._options(**env),
+        )
+
+    def runback(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run the installed command."""
+        command = [Path(sys.executable).with_name("runback"), *arguments]
+        return subprocess.run(command, capture_output=True, check=False, timeout=240, **self._options(**env))
+
+    def killed(self, script: str, at: str, *arguments: str, signum: int = signal.SIGKILL, **env: str) -> str:
+        """Start a script, send it a signal after the line that begins with `at`; return its run's ID."""
+        process = subprocess.Popen(
+            [sys.executable, "-u", script, *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **self._options(**env),
+        )  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(at):
+                process.send_signal(signum)
+                break
+        process.communicate(timeout=120)
+        return self.runs()[0].info.run_id
+
+    def runs(self) -> list:
+        """Return all runs, the newest first."""
+        client = MlflowClient(sqlite_uri(self.folder / "mlruns" / "mlflow.db"))
+        experiments = [one.experiment_id for one in client.search_experiments()]
+        return list(client.search_runs(experiments))
+
+    def params(self, run_id: str) -> dict[str, str]:
+        with sqlite3.connect(self.folder / "mlruns" / "mlflow.db") as connection:
+            return dict(connection.execute("SELECT key, value FROM params WHERE run_uuid = ?", (run_id,)))
+
+
+@pytest.fixture
+def own_folder(tmp_path) -> OwnFolder:
+    folder = tmp_path / "my work"
+    folder.mkdir()
+    return OwnFolder(folder)

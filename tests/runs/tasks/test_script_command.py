@@ -1,0 +1,238 @@
+"""Scripts of a person's own: trained, swept, killed, resumed and reproduced, in an empty folder."""
+
+import json
+import re
+import signal
+
+import pytest
+
+NUMPY = """
+import time
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Interval
+
+import runback
+
+
+@runback.task
+def fit(
+    run: runback.Run,
+    *,
+    learning_rate: Annotated[float, Interval(gt=0, le=1)] = 0.1,
+    epochs: int = 6,
+    wait: float = 0.0,
+) -> float:
+    rng = np.random.default_rng(run.seed)
+    x = rng.normal(size=(64, 3))
+    x, y = run.data((x, x @ np.array([1.0, -2.0, 0.5])))
+    w = np.zeros(3)
+    if run.state:
+        w, rng = run.state["w"], run.state["rng"]
+    for epoch in run.epochs(epochs):
+        noise = 0.01 * (rng.normal(size=3) + np.random.normal(size=3))
+        w = w - learning_rate * (x.T @ (x @ w - y) / len(y) + noise)
+        time.sleep(wait)
+        run.log(loss=np.mean((x @ w - y) ** 2))
+        run.checkpoint({"w": w, "rng": rng})
+    run.result(weights=w, predictions=x @ w)
+    return run.best("loss")
+
+
+if __name__ == "__main__":
+    fit.main()
+"""
+
+SKLEARN = """
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.linear_model import SGDClassifier
+
+import runback
+
+
+@runback.task
+def classify(run: runback.Run, *, alpha: float = 1e-4, epochs: int = 4) -> float:
+    x, y = run.data(load_digits(return_X_y=True))
+    model = SGDClassifier(alpha=alpha, random_state=run.seed)
+    if run.state:
+        model.partial_fit(x[:1], y[:1], classes=np.arange(10))
+        model.coef_, model.intercept_, model.t_ = (run.state[name] for name in ("coef", "intercept", "t"))
+    for epoch in run.epochs(epochs):
+        order = np.random.permutation(1500)
+        model.partial_fit(x[order], y[order], classes=np.arange(10))
+        run.log(val_accuracy=model.score(x[1500:], y[1500:]))
+        run.checkpoint({"coef": model.coef_, "intercept": model.intercept_, "t": model.t_})
+    run.result(weights={"coef": model.coef_, "intercept": model.intercept_})
+    return run.best("val_accuracy")
+
+
+if __name__ == "__main__":
+    classify.main()
+"""
+
+KERAS = """
+import os
+import time
+
+import keras
+import numpy as np
+
+import runback
+
+
+@keras.saving.register_keras_serializable(package="mine")
+def loss_of_mine(y_true, y_pred):
+    return keras.ops.mean(keras.ops.abs(y_true - y_pred) ** 1.5)
+
+
+@runback.task
+def train(run: runback.Run, *, learning_rate: float = 0.01, epochs: int = 5, wait: float = 0.0) -> float:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(96, 3)).astype("float32"), rng.normal(size=(96, 5)).astype("float32")
+    a, b, y = run.data((a, b, (a.sum(1) - b.sum(1))[:, None]))
+    one, two = keras.Input((3,)), keras.Input((5,))
+    x = keras.layers.Dense(8, "relu")(keras.layers.Concatenate()([one, two]))
+    model = keras.Model([one, two], keras.layers.Dense(1)(keras.layers.Dropout(0.2)(x)))
+    model.compile(keras.optimizers.Adam(learning_rate), loss=loss_of_mine, metrics=["mae"])
+    slow = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: time.sleep(wait))
+    stop = keras.callbacks.EarlyStopping(patience=3, restore_best_weights=True)
+    model.fit(
+        [a, b], y, batch_size=16, epochs=epochs, validation_split=0.25, verbose=0,
+        callbacks=[runback.keras.Callback(run), stop, slow],
+    )
+    return run.best("val_loss")
+
+
+if __name__ == "__main__":
+    train.main()
+"""
+
+SCRIPTS = {"fit": NUMPY, "classify": SKLEARN, "train": KERAS}
+
+
+def run_id(out):
+    return re.findall(r"^run ([0-9a-f]{32})$", out, re.MULTILINE)[-1]
+
+
+def test_a_script_is_trained_recorded_and_shows_what_it_does(own_folder):
+    (own_folder.folder / "fit.py").write_text(NUMPY)
+    done = own_folder.python("fit.py", "learning_rate=0.2", "epochs=3")
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("  data.0: array of 64 x 3 float64, by its values, ")
+    assert [line.partition("  ")[0] for line in lines[-4:-1]] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    [run] = own_folder.runs()
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "fit lr=0.2 epochs=3")
+    assert run.info.run_id == run_id(done.stdout)
+    assert own_folder.params(run.info.run_id)["learning_rate"] == "0.2"
+    assert run.data.metrics["best_epoch"] == 3
+    assert run.data.metrics["best_loss"] == run.data.metrics["loss"]
+    assert run.data.tags["runback.kind"] == "train"
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_killed_script_goes_on_and_is_reproduced_bit_for_bit(own_folder, name):
+    (own_folder.folder / f"{name}.py").write_text(SCRIPTS[name])
+    slow = ["epochs=60"] if name == "classify" else ["wait=0.3"]
+    killed = own_folder.killed(f"{name}.py", "epoch 3", *slow)
+    assert own_folder.runs()[0].info.status == "RUNNING"
+    resumed = own_folder.runback("train", f"resume={killed}")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "going on from epoch " in resumed.stdout
+    assert "going on from epoch 0" not in resumed.stdout
+    again = own_folder.runback("reproduce", killed, "--in-place", "--json")
+    assert again.returncode == 0, again.stderr
+    verdict = json.loads(again.stdout)
+    assert verdict["verdict"] == "bit-identical"
+    assert "tensors" in " ".join(verdict["compared"])
+    assert {run.info.status for run in own_folder.runs()} == {"FINISHED"}
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_script_says_so_in_its_run(own_folder, signum):
+    (own_folder.folder / "fit.py").write_text(NUMPY)
+    own_folder.killed("fit.py", "epoch 2", "wait=0.3", signum=signum)
+    [run] = own_folder.runs()
+    assert run.info.status == "KILLED"
+    assert run.data.tags["runback.reason"].startswith("interrupted: ")
+
+
+def test_a_script_is_swept_pruned_and_its_trials_are_runs(own_folder):
+    (own_folder.folder / "fit.py").write_text(NUMPY)
+    space = ["learning_rate=tag(log,interval(0.001,1))", "hydra.sweeper.n_trials=8"]
+    done = own_folder.runback("sweep", "fit.py", *space, "hydra/sweeper/pruner=asha", "epochs=4")
+    assert done.returncode == 0, done.stderr
+    assert "lowest so far" in done.stdout
+    parent, *trials = sorted(own_folder.runs(), key=lambda run: run.info.start_time)
+    assert parent.info.run_name == "fit"
+    assert {trial.data.tags["mlflow.parentRunId"] for trial in trials} == {parent.info.run_id}
+    assert len(trials) == 8
+    assert {trial.info.status for trial in trials} == {"FINISHED", "KILLED"}
+    assert all("loss" in trial.data.metrics for trial in trials)
+    best = own_folder.runback("best", "fit").stdout.strip()
+    assert own_folder.runback("reproduce", best, "--in-place").returncode == 0
+    same = own_folder.runback("sweep", "fit.py", *space, "hydra/sweeper/pruner=asha", "epochs=4")
+    assert "finished" in same.stdout
+
+
+def test_the_three_ways_to_start_a_script_are_one(own_folder):
+    (own_folder.folder / "fit.py").write_text(NUMPY)
+    for command in (own_folder.python, lambda *a: own_folder.runback("train", *a)):
+        assert command("fit.py", "epochs=2").returncode == 0
+    module = own_folder.python("-m", "fit", "epochs=2")
+    assert module.returncode == 0, module.stderr
+    found = [run.data.metrics["loss"] for run in own_folder.runs()]
+    assert len(found) == 3
+    assert len(set(found)) == 1
+    assert len({run.data.tags["runback.config_hash"] for run in own_folder.runs()}) == 1
+
+
+OTHER = "@runback.task\ndef other(run) -> float:\n    return 1.0\n\n\n"
+
+RATE = "learning_rate: Annotated[float, Interval(gt=0, le=1)] = 0.1"
+
+REFUSED = {
+    ("fit.py", "learning_rate=2"): "learning_rate: input should be less than or equal to 1; got 2.0",
+    ("fit.py", "learning_rat=0.2"): "unknown key 'learning_rat'; did you mean 'learning_rate'?",
+    ("fit.py", "epochs=many"): "epochs: value 'many' of type 'str' could not be converted to Integer",
+    ("fit.py", "run.seed=-1"): "run.seed must be a whole number in [0, 4294967295]; got -1",
+    ("fit.py", "run.experiment=a/b"): "run.experiment must be usable as a folder's name",
+    ("nothing.py",): "task fit returns nothing: it must return its objective's value",
+    ("untyped.py",): "parameter learning_rate has no type: write learning_rate: float = 0.1",
+    ("two.py",): "two.py has 2 tasks, fit, other: name one, as two.py:fit",
+    ("none.py",): "none.py has no task: write @runback.task above its training function",
+    ("gone.py",): "there is no script",
+    ("fit.py:other",): "fit.py has no task 'other': it has fit",
+}
+
+
+def test_bad_input_is_one_line_and_leaves_no_run(own_folder):
+    write = {
+        "fit": NUMPY,
+        "nothing": NUMPY.replace('    return run.best("loss")\n', ""),
+        "untyped": NUMPY.replace(RATE, "learning_rate=0.1"),
+        "two": NUMPY.replace("if __name__", f"{OTHER}if __name__"),
+        "none": "x = 1\n",
+    }
+    for name, text in write.items():
+        (own_folder.folder / f"{name}.py").write_text(text)
+    for arguments, message in REFUSED.items():
+        done = own_folder.runback("train", *arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), (arguments, done.stderr)
+        assert message in done.stderr
+    assert own_folder.runback("train", "two.py:other").returncode == 0
+    assert len(own_folder.runs()) == 1
+
+
+def test_an_unknown_parameter_in_a_space_is_refused_before_its_first_trial(own_folder):
+    (own_folder.folder / "fit.py").write_text(NUMPY)
+    done = own_folder.runback("sweep", "fit.py", "rate=0.1,0.2")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "rate" in done.stderr
+    space = ["learning_rate=interval(0.1,5)", "hydra.sweeper.n_trials=2"]
+    beyond = own_folder.runback("sweep", "fit.py", *space)
+    assert (beyond.returncode, beyond.stderr.count("\n")) == (2, 1), beyond.stderr
+    assert "learning_rate: input should be less than or equal to 1; got 5.0" in beyond.stderr
+    assert not (own_folder.folder / "mlruns" / "sweeps").exists()
