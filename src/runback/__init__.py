@@ -4,21 +4,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runback.classifier.notebook import Sweep, load, load_model
+    from runback.notebook import Sweep, load, load_model, sweep
     from runback.runs.live.run import Run
     from runback.runs.tasks.task import task
     from runback.sweeping.trials.trial import report
 
 _FACE = {
     "Run": "runback.runs.live.run",
-    "Sweep": "runback.classifier.notebook",
-    "load": "runback.classifier.notebook",
-    "load_model": "runback.classifier.notebook",
+    "Sweep": "runback.notebook",
+    "load": "runback.notebook",
+    "load_model": "runback.notebook",
     "report": "runback.sweeping.trials.trial",
+    "sweep": "runback.notebook",
     "task": "runback.runs.tasks.task",
 }
 
-__all__ = ["Run", "Sweep", "load", "load_model", "report", "task"]
+__all__ = ["Run", "Sweep", "load", "load_model", "report", "sweep", "task"]
 
 
 def __getattr__(name: str) -> Any:

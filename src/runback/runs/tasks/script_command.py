@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from runback.runs.live.run_spec import RunSpec
 from runback.runs.run_folder import continued, fresh_folder
@@ -53,6 +53,20 @@ PRELOAD = (
 """Modules whose import costs a trial seconds; the last one imports the task's own."""
 
 
+class Source(Protocol):
+    """The place of a task, in a file or not."""
+
+    @property
+    def file(self) -> Path | None:
+        """Its file; None: it is in none."""
+
+    def load(self) -> Task:
+        """Return the task."""
+
+    def as_dict(self, root: Path) -> dict[str, str]:
+        """Return it as a run's record has it."""
+
+
 @dataclass
 class RunConfig:
     """The keys of a task's config that every run has, `run`."""
@@ -78,15 +92,18 @@ def run_task(source: TaskSource, arguments: list[str], *, name: str | None = Non
 
     `name` is the command's. Errors: InputError; whatever the task raises.
     """
-    task = source.load()
-    layout = Layout(project_root())
     os.environ[TASK_VARIABLE] = f"{source.script or source.module}:{source.name}"
+    run(source, arguments, name=name or f"python {Path(source.script or '').name}")
+    return 0
+
+
+def run(source: Source, arguments: list[str], *, name: str) -> None:
+    """Compose a task's config with overrides, and train it, or sweep it with --multirun."""
+    task = source.load()
     conf = _conf(source)
     store_config(task, conf)
     job = HydraTask(partial(train_task, source), check=partial(check, source), preload=PRELOAD)
-    app = hydra_app.App(conf, CONFIG_NAME)
-    hydra_app.run(job, arguments, layout, app, name=name or f"python {Path(source.script or '').name}")
-    return 0
+    hydra_app.run(job, arguments, Layout(project_root()), hydra_app.App(conf, CONFIG_NAME), name=name)
 
 
 def store_config(task: Task, conf: Path | None) -> None:
@@ -103,6 +120,7 @@ def store_config(task: Task, conf: Path | None) -> None:
         "experiment": "${run.experiment}",
         "seed": "${run.seed}",
     }
+    sweeper["direction"] = MISSING  # nobody can guess the better one of a value without a name
     if objectives:
         names, directions = [*objectives], [*objectives.values()]
         sweeper["objective"] = names[0] if len(names) == 1 else names
@@ -127,7 +145,7 @@ def store_config(task: Task, conf: Path | None) -> None:
     store.store(name=CONFIG_NAME, node=OmegaConf.create(node))
 
 
-def train_task(source: TaskSource, cfg: DictConfig) -> Any:
+def train_task(source: Source, cfg: DictConfig) -> Any:
     """Train a task by a config that Hydra has composed, as a trial or as a single run; return its values."""
     from runback.runs.live.run import RunContext, train
 
@@ -182,12 +200,12 @@ def _name(task: Task, cfg: DictConfig, overrides: Sequence[str]) -> str:
     return run_name({"task": task.name, **numbers})
 
 
-def check(source: TaskSource, cfg: DictConfig, _threads: int) -> None:
+def check(source: Source, cfg: DictConfig, _threads: int) -> None:
     """Refuse a config whose values the task's parameters do not take. Errors: InputError."""
     source.load().parameters.arguments(resolved(cfg))
 
 
-def _conf(source: TaskSource) -> Path | None:
+def _conf(source: Source) -> Path | None:
     """Return the folder `conf` beside a task's file; None where there is none."""
     file = source.file
     folder = None if file is None else file.parent / "conf"

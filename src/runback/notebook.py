@@ -1,8 +1,10 @@
-"""Loads a sweep as pandas frames and a run's network as a Keras model, for notebooks."""
+"""For notebooks: sweeps a function, loads a sweep as pandas frames and a run's network as a Keras model."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from runback.errors import InputError
 from runback.tracking.layout import Layout, project_root
 
 if TYPE_CHECKING:
@@ -16,6 +18,38 @@ class Sweep:
 
     trials: "pd.DataFrame"
     curves: "pd.DataFrame"
+
+
+def sweep(
+    train: Callable[..., Any],
+    space: Mapping[str, Any],
+    *,
+    n_trials: int | None = None,
+    name: str | None = None,
+    **settings: Any,
+) -> Sweep:
+    """Search for the parameters of a task, and return the sweep as `load` does.
+
+    `train` is a task, or a function that could be one; it may be defined in a notebook's cell. `space` has,
+    for each parameter that is searched, an expression of the override grammar, as "interval(0, 1)" or
+    "tag(log, interval(1e-4, 1e-1))", a list of choices, or a range; any other value is the same for all
+    trials. `n_trials` may be left out where all is choices. `name`, by default the function's, is the sweep's:
+    the same call goes on with one that was interrupted. Other `settings` are those of hydra.sweeper, as
+    n_workers=2, and sampler="tpe", pruner="asha".
+
+    Trials run in processes of their own, asynchronously, and are runs in MLflow; what a function refers to is
+    copied to them. An interrupt ends them cleanly. Errors: InputError, TrainingError.
+    """
+    from runback.runs.tasks.notebook_command import overrides, sweep_cell
+    from runback.runs.tasks.task import Task
+
+    if not space:
+        raise InputError("runback.sweep: the space is empty; give a parameter and its values")
+    task = train if isinstance(train, Task) else Task(train)
+    called = name or task.name
+    given = {"n_trials": n_trials, "name": called, **settings}
+    sweep_cell(task, overrides(space, {key: value for key, value in given.items() if value is not None}))
+    return load(called)
 
 
 def load(sweep: str) -> Sweep:

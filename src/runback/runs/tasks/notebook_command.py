@@ -1,0 +1,64 @@
+"""Sweeps a task of a notebook's cell, by the same overrides as on a command line."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runback.runs.tasks import script_command
+from runback.runs.tasks.script_preload import TASK_VARIABLE
+from runback.runs.tasks.task import Task
+from runback.system.config.override_text import quoted
+
+PARTS = ("sampler", "pruner")
+"""Settings that are choices of a config group."""
+
+
+@dataclass(frozen=True, eq=False)
+class CellSource:
+    """A task that is in no file: it travels to its trials by value."""
+
+    task: Task
+    file: None = None
+
+    def load(self) -> Task:
+        """Return the task."""
+        return self.task
+
+    def as_dict(self, _root: Path) -> dict[str, str]:
+        """Return it as a run's record has it."""
+        return {"cell": "", "name": self.task.name}
+
+
+def sweep_cell(task: Task, arguments: Sequence[str]) -> None:
+    """Run a sweep of a task by these overrides."""
+    os.environ.pop(TASK_VARIABLE, None)
+    script_command.run(CellSource(task), ["--multirun", *arguments], name="runback.sweep")
+
+
+def overrides(space: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    """Return the overrides of a space and a sweep's settings."""
+    searched = [f"{key}={_expression(value)}" for key, value in space.items()]
+    chosen = [f"hydra/sweeper/{key}={value}" for key, value in settings.items() if key in PARTS]
+    others = [f"hydra.sweeper.{key}={_value(value)}" for key, value in settings.items() if key not in PARTS]
+    return [*searched, *chosen, *others]
+
+
+def _expression(value: Any) -> str:
+    """Return a part of a space in the override grammar."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, range):
+        return f"range({value.start}, {value.stop}, {value.step})"
+    if isinstance(value, list | tuple | set):
+        return f"choice({', '.join(map(_value, value))})"
+    return quoted(value)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_value(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    return quoted(value)
