@@ -110,6 +110,11 @@ class SweeperSettings:
                 raise InputError(f"hydra.sweeper.{name} must be auto or a number from 1; got {value}")
         if self.trials_per_gpu < 1:
             raise InputError(f"hydra.sweeper.trials_per_gpu must be at least 1; got {self.trials_per_gpu}")
+        if self.direction is None:
+            raise InputError(
+                "hydra.sweeper.direction must be set to maximize or minimize: what the task returns has no name "
+                "that says it; or name it, as in @runback.task(objective='val_loss')"
+            )
         if not self.directions or not set(self.directions) <= {"maximize", "minimize"}:
             raise InputError(f"hydra.sweeper.direction must be maximize or minimize; got {self.direction}")
         if self.start_method not in ("forkserver", "spawn"):

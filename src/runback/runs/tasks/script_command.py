@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from runback.runs.live.run_spec import RunSpec
 from runback.runs.run_folder import continued, fresh_folder
@@ -120,7 +120,7 @@ def store_config(task: Task, conf: Path | None) -> None:
         "experiment": "${run.experiment}",
         "seed": "${run.seed}",
     }
-    sweeper["direction"] = MISSING  # nobody can guess the better one of a value without a name
+    sweeper["direction"] = None  # nobody can guess the better one of a value without a name
     if objectives:
         names, directions = [*objectives], [*objectives.values()]
         sweeper["objective"] = names[0] if len(names) == 1 else names
