@@ -34,8 +34,8 @@ def sweep(
     for each parameter that is searched, an expression of the override grammar, as "interval(0, 1)" or
     "tag(log, interval(1e-4, 1e-1))", a list of choices, or a range; any other value is the same for all
     trials. `n_trials` may be left out where all is choices. `name`, by default the function's, is the
-    sweep's: the same call goes on with one that was interrupted. Other `settings` are those of hydra.sweeper, as
-    n_workers=2, and sampler="tpe", pruner="asha".
+    sweep's: the same call goes on with one that was interrupted. Other `settings` are those of hydra.sweeper,
+    as n_workers=2, and sampler="tpe", pruner="asha".
 
     Trials run in processes of their own, asynchronously, and are runs in MLflow; what a function refers to is
     copied to them. An interrupt ends them cleanly. Errors: InputError, TrainingError.

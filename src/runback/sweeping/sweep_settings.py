@@ -112,8 +112,8 @@ class SweeperSettings:
             raise InputError(f"hydra.sweeper.trials_per_gpu must be at least 1; got {self.trials_per_gpu}")
         if self.direction is None:
             raise InputError(
-                "hydra.sweeper.direction must be set to maximize or minimize: what the task returns has no name "
-                "that says it; or name it, as in @runback.task(objective='val_loss')"
+                "hydra.sweeper.direction must be set to maximize or minimize: what the task returns has no "
+                "name that says it; or name it, as in @runback.task(objective='val_loss')"
             )
         if not self.directions or not set(self.directions) <= {"maximize", "minimize"}:
             raise InputError(f"hydra.sweeper.direction must be maximize or minimize; got {self.direction}")
