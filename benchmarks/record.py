@@ -29,8 +29,9 @@ from omegaconf import DictConfig
 
 from command_line import parsed, parser
 from project import cifar10, temporary_project
-from runback.classifier import classifier_app, train
+from runback.classifier import train
 from runback.classifier.build import prepare
+from runback.cli import classifier_app
 from runback.system.cores import available_cores
 from runback.system.text.quiet_stderr import silenced
 from runback.tracking.layout import Layout, project_root

@@ -15,8 +15,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from runback.classifier import classifier_app, train
+from runback.classifier import train
 from runback.classifier.build import prepare
+from runback.cli import classifier_app
 from runback.system.text.quiet_stderr import silenced
 from runback.tracking.layout import Layout, project_root
 

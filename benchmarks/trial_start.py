@@ -17,7 +17,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from runback.classifier import classifier_app, train
+from runback.classifier import train
+from runback.cli import classifier_app
 from runback.sweeping.trials import trial as trials
 from runback.tracking.layout import Layout, project_root
 

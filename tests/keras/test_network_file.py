@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from runback.classifier.models.resnet20 import resnet20
-from runback.classifier.stored_network import read_network
 from runback.errors import InputError
+from runback.keras.stored_network import read_network
 
 FACTORY = "runback.classifier.models.resnet20.resnet20"
 

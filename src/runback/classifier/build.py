@@ -12,12 +12,8 @@ from runback.classifier.training.class_weights import class_weights
 from runback.errors import DataError, InputError
 from runback.keras import seeding
 from runback.system.config import targets
-from runback.system.config.flattening import flatten
-from runback.system.config.written_config import refuse_environment, refuse_left_out
 from runback.system.files.full_disk import refuse_full_disk
 from runback.system.text.quiet_stderr import silenced
-from runback.tracking.layout import Layout, folder_name
-from runback.tracking.mlflow_limits import refuse_param_names
 
 if TYPE_CHECKING:
     import keras
@@ -53,7 +49,7 @@ def prepare(spec: TrainingSpec, data: "tuple[Dataset, Dataset] | None" = None) -
     """
     train, validation = data or checked_data(spec)
     seed_process(spec)
-    declared = targets.declared_modules(spec.layout.root)
+    declared = targets.declared_modules(spec.root)
     network, augmentation, optimizer = _parts(spec, train, declared)
     criterion = _criterion(spec, train)
     fine_tuning, notes = _fine_tuning(spec, network, len(train), declared)
@@ -65,7 +61,7 @@ def checked_data(spec: TrainingSpec) -> "tuple[Dataset, Dataset]":
 
     Errors: InputError for a config that nothing can be built from; DataError.
     """
-    train, validation = load_data(spec.config["data"], _checked_modules(spec), spec.layout.data)
+    train, validation = load_data(spec.config["data"], _checked_modules(spec), spec.cache)
     _check_classes(spec.options, train)
     return train, validation
 
@@ -84,9 +80,7 @@ def _check_classes(options: TrainingConfig, train: "Dataset") -> None:
 def _checked_modules(spec: TrainingSpec) -> tuple[str, ...]:
     """Return the project's own modules that configs may name. Errors: InputError for a wrong config."""
     config = spec.config
-    refuse_left_out(config)
-    refuse_environment(spec.written)
-    declared = targets.declared_modules(spec.layout.root)
+    declared = targets.declared_modules(spec.root)
     for group in GROUPS:
         if not isinstance(config.get(group), dict):
             raise InputError(f"{group} must be set to one of the choices in conf/{group}/")
@@ -95,8 +89,6 @@ def _checked_modules(spec: TrainingSpec) -> tuple[str, ...]:
         raise InputError("augmentation.layers must be a list of Keras layers; [] for none")
     if "learning_rate" not in config["optimizer"]:
         raise InputError("optimizer.learning_rate must be set")
-    folder_name(spec.experiment, "tracking.experiment")
-    refuse_param_names(key for key, _ in flatten(spec.written.tree, skip=("_target_", "layers")))
     return declared
 
 
@@ -150,7 +142,7 @@ def _parts(
     frozen = 0 if transfer is None else transfer.frozen_epochs
     epochs = min(frozen, spec.options.epochs) or spec.options.epochs
     optimizer = _optimizer(spec, len(train), declared, epochs, config["optimizer"]["learning_rate"])
-    _check_storable(network, optimizer, train.images, declared, late, spec.layout)
+    _check_storable(network, optimizer, train.images, declared, late, spec.room)
     return network, augmentation, optimizer
 
 
@@ -239,7 +231,7 @@ def _check_storable(
     images: "np.ndarray",
     declared: tuple[str, ...],
     late: set[str],
-    layout: Layout,
+    room: Path,
 ) -> None:
     """Refuse what could not be stored when it is trained. Errors: InputError."""
     import keras
@@ -254,7 +246,7 @@ def _check_storable(
             "optimizer, or its schedule, cannot be stored with the network: a class of your own needs a "
             f"get_config(): {keras_message(error)}"
         ) from error
-    refuse_full_disk(check_storable(network, images, declared, late), layout.mlruns)
+    refuse_full_disk(check_storable(network, images, declared, late), room)
 
 
 def _criterion(spec: TrainingSpec, train: "Dataset") -> "Criterion":

@@ -1,22 +1,33 @@
 """Declares a run's config: run-level keys here, a part's own as parameters of what its `_target_` names."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from runback.classifier.data_path import with_absolute_path
 from runback.errors import InputError
-from runback.runs.live.run_spec import RunSpec
-from runback.runs.objectives import OBJECTIVES
 from runback.system.config import targets
 from runback.system.config.flattening import flatten
-from runback.system.config.written_config import resolved, written
 from runback.system.text.listing import did_you_mean
-from runback.tracking.layout import Layout
+
+OBJECTIVES = {
+    "val_accuracy": "maximize",
+    "val_loss": "minimize",
+    "val_macro_f1": "maximize",
+    "val_top_k_accuracy": "maximize",
+    "accuracy": "maximize",
+    "loss": "minimize",
+    "epoch_seconds": "minimize",
+    "images_per_second": "maximize",
+    "parameters": "minimize",
+}
+"""The better direction of each objective: of an epoch's metrics, and of the network's size."""
+
+RUN = {"seed": "${seed}", "threads": "${training.threads}", "experiment": "${tracking.experiment}"}
+"""The keys that every run has, which have names of their own here."""
 
 WATCHED = ("val_accuracy", "val_loss", "val_macro_f1", "val_top_k_accuracy", "accuracy", "loss")
 """The objectives that early stopping can watch."""
@@ -119,7 +130,7 @@ class TrainingConfig:
         return _names(self.direction, "training.direction")
 
 
-def _refuse_unset(config: Mapping[str, Any]) -> None:
+def refuse_unset(config: Mapping[str, Any]) -> None:
     """Refuse a run-level key that is missing or has no value; a part's own are refused when that is built."""
     deleted = [key.name for key in fields(TrainConfig) if key.name not in config]
     if deleted:
@@ -129,7 +140,7 @@ def _refuse_unset(config: Mapping[str, Any]) -> None:
             raise InputError(f"{key} must be set: it has no default")
 
 
-def _refuse_unread(cfg: DictConfig) -> None:
+def refuse_unread(cfg: DictConfig) -> None:
     """Refuse a run-level key that nothing reads, neither a training nor another key: it was mistyped."""
     raw: dict[str, Any] = OmegaConf.to_container(cfg)  # type: ignore[assignment]
     schema: dict[str, Any] = OmegaConf.to_container(OmegaConf.structured(TrainConfig))  # type: ignore[assignment]
@@ -168,65 +179,32 @@ class TrainConfig:
     schedule: Any = MISSING
     augmentation: Any = MISSING
     data: Any = MISSING
+    run: Any = field(default_factory=lambda: dict(RUN))
+    """Refers to seed, training.threads and tracking.experiment."""
 
 
 GROUPS = ("model", "optimizer", "schedule", "augmentation", "data")
 """The parts of a config that are a choice each."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingSpec(RunSpec):
-    """One training of the classifier to do; its choices are those in `GROUPS`."""
+@dataclass(frozen=True)
+class TrainingSpec:
+    """One training of the classifier: its config, and what the run that it is part of says."""
 
+    config: Mapping[str, Any]
+    """Every key's value: to be used, and never to be written."""
     options: TrainingConfig
-
-    @classmethod
-    def of(
-        cls,
-        cfg: DictConfig,
-        *,
-        share: int,
-        folder: Path,
-        layout: Layout,
-        name: str = "",
-        choices: Mapping[str, str] | None = None,
-        overrides: Sequence[str] = (),
-    ) -> Self:
-        """Return a training by this config; `share` are its CPU threads where the config names none.
-
-        A relative data.path is one of the project's folder.
-
-        Errors: InputError for what cannot be resolved, and for values that a `TrainingConfig` cannot have.
-        """
-        cfg = with_absolute_path(cfg, layout.root)
-        config = resolved(cfg)
-        _refuse_unset(config)
-        _refuse_unread(cfg)
-        options: TrainingConfig = OmegaConf.to_object(cfg.training)  # type: ignore[assignment]
-        threads = share if options.threads is None else options.threads
-        composed = written(cfg)
-        tree = {**composed.tree, "training": {**composed.tree["training"], "threads": threads}}
-        return cls(
-            name=name,
-            config=config,
-            written=replace(composed, tree=tree),
-            options=options,
-            threads=threads,
-            choices=choices or {},
-            overrides=overrides,
-            folder=folder,
-            layout=layout,
-        )
-
-    @property
-    def seed(self) -> int:
-        """The seed of all that is random in it but the split of the data."""
-        return int(self.config["seed"])
-
-    @property
-    def experiment(self) -> str:
-        """The name of its experiment in MLflow."""
-        return str(self.config["tracking"]["experiment"])
+    seed: int
+    """The seed of all that is random in it but the split of the data."""
+    threads: int
+    choices: Mapping[str, str]
+    """The names of the files chosen in `GROUPS`."""
+    root: Path
+    """The project's folder."""
+    cache: Path
+    """The folder of decoded images."""
+    room: Path
+    """The folder in whose file system the network is stored."""
 
 
 SPLIT_KNOBS = ("limit", "validation_fraction", "validation_split", "validation_seed")

@@ -8,7 +8,8 @@ import keras
 
 from runback.errors import InputError
 from runback.keras.keras_internals import build_metrics
-from runback.runs.checkpoint import Checkpoint, Variable
+from runback.runs.checkpoint import Checkpoint as Checkpoint
+from runback.runs.checkpoint import Variable
 
 
 def build_optimizer(model: keras.Model) -> None:

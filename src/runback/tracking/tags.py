@@ -14,6 +14,9 @@ TRAININGS: Final = ("train", "confirm")
 CONFIG_HASH_TAG: Final = "runback.config_hash"
 """The SHA-256 of the config, without what leaves the experiment the same."""
 
+DATA_HASH_TAGS: Final = "runback.data_hash."
+"""The beginning of the tags with the SHA-256 of each part of a run's data, by its name."""
+
 TRAIN_HASH_TAG: Final = "runback.data_hash.train"
 """The SHA-256 of the training images and labels."""
 

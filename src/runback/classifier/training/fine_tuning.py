@@ -7,8 +7,7 @@ import keras
 
 from runback.classifier.training.criterion import Criterion
 from runback.keras.keras_internals import build_metrics
-from runback.keras.training_state import build_optimizer, values
-from runback.runs.checkpoint import Checkpoint
+from runback.keras.training_state import Checkpoint, build_optimizer, values
 
 
 @dataclass(frozen=True, eq=False)

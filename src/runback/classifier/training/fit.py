@@ -18,8 +18,7 @@ from runback.errors import InputError
 from runback.keras.checkpointing import CheckpointPlan, checkpointing
 from runback.keras.epoch_report import EpochReport, OnBatch, OnEpoch
 from runback.keras.resumption import Resumption, has_stopped
-from runback.keras.training_state import build_optimizer, restore
-from runback.runs.checkpoint import Checkpoint
+from runback.keras.training_state import Checkpoint, build_optimizer, restore
 
 
 @dataclass(frozen=True)

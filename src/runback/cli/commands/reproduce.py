@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from omegaconf import OmegaConf
 
-from runback.classifier import record
-from runback.classifier.recorded_spec import recorded_spec
-from runback.classifier.train import TASK, train
 from runback.cli import consent
+from runback.cli.classifier_app import classifier_task
 from runback.comparison.difference_table import print_differences
 from runback.errors import InputError, StoreError
 from runback.provenance.code.changed_files import code_differences
@@ -55,7 +53,6 @@ from runback.tracking.store import Store
 from runback.tracking.tags import REPRODUCED_BY_TAG, REPRODUCES_TAG, VERDICT_TAG
 
 if TYPE_CHECKING:  # it imports TensorFlow
-    from runback.classifier.recording import TrainedNetwork
     from runback.runs.live.run import Trained
 
 COMPARED = ("code", "packages", "python", "hardware", "threads", "data")
@@ -111,7 +108,7 @@ def _is_agreed_already(recorded: StoredRun) -> bool:
 def _agree(recorded: StoredRun, layout: Layout, console: Screen, *, in_place: bool, agreed: bool) -> None:
     """Ask about what somebody else's run brings, if it brings anything. Errors: InputError."""
     refuse_harmful(recorded)
-    found = foreign_parts(recorded, layout, TASK, in_place=in_place)
+    found = foreign_parts(recorded, layout, classifier_task(), in_place=in_place)
     if found:
         texts = [] if in_place else _first_lines(recorded)
         what = "bundle" if recorded.is_bundle else "run, which you did not record,"
@@ -129,7 +126,7 @@ def _show(recorded: StoredRun, layout: Layout, options: argparse.Namespace) -> N
     """Print all that others' run brings: every name, the changes and the untracked files line by line."""
     if recorded.is_own:
         raise InputError(f"--show is for a bundle, or a run of others; {recorded.id} is a run of yours")
-    found = foreign_parts(recorded, layout, TASK, in_place=options.in_place, most=sys.maxsize)
+    found = foreign_parts(recorded, layout, classifier_task(), in_place=options.in_place, most=sys.maxsize)
     texts: Iterable[str] = [] if options.in_place else reproduce_in_checkout.texts(recorded)
     for line in itertools.chain(consent.lines(found), texts):
         say(line)
@@ -210,17 +207,20 @@ def _train(
     options: argparse.Namespace,
     stream: TextIO,
     compare: Callable[[RunRecord], None],
-) -> "TrainedNetwork | Trained":
+) -> "Trained":
     """Train a run again, the classifier's or another task's; `compare` is given its record before that."""
-    name, tags = f"reproduction of {recorded.name}", {REPRODUCES_TAG: recorded.id}
-    # One that ended by itself does so again: only then early stopping goes back to the best weights.
-    last_epoch = None if recorded.result["finished"] else recorded.last_epoch
-    if "task" in recorded.record:
-        again = {"threads": options.threads, "last_epoch": last_epoch, "tags": tags, "stream": stream}
-        return train_again(recorded, folder, name, layout, on_record=compare, **again)
-    spec = recorded_spec(recorded, folder, name, layout, options.threads)
-    compare(record.record_now(spec))
-    return train(spec, last_epoch=last_epoch, tags=tags, stream=stream)
+    return train_again(
+        recorded,
+        folder,
+        f"reproduction of {recorded.name}",
+        layout,
+        on_record=compare,
+        threads=options.threads,
+        # One that ended by itself does so again: only then early stopping goes back to the best weights.
+        last_epoch=None if recorded.result["finished"] else recorded.last_epoch,
+        tags={REPRODUCES_TAG: recorded.id},
+        stream=stream,
+    )
 
 
 def _span(recorded: StoredRun) -> str:
@@ -239,7 +239,7 @@ def _compared(then: RunRecord, now: RunRecord, *, is_same: bool) -> list[str]:
 
 
 def _facts(
-    recorded: StoredRun, trained: "TrainedNetwork | Trained", found: Sequence[Difference], verdict: Verdict
+    recorded: StoredRun, trained: "Trained", found: Sequence[Difference], verdict: Verdict
 ) -> dict[str, Any]:
     facts = {
         "format": REPRODUCTION_FORMAT,

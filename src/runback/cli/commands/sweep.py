@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from runback.classifier import classifier_app, train
+from runback.cli import classifier_app
 from runback.errors import InputError, Stopped
 from runback.runs.tasks.script_command import run_task
 from runback.runs.tasks.task_source import NAMED, TaskSource
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
     try:
         if source is None:
             arguments.insert(1, f"+sweeps={file}")
-            classifier_app.run(train.TASK, arguments, layout, name="runback sweep")
+            classifier_app.run(arguments, layout, name="runback sweep")
         else:
             run_task(source, arguments, name=f"runback sweep {options.name}")
     except (KeyboardInterrupt, Stopped):

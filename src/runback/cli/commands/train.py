@@ -18,14 +18,13 @@ def main(argv: list[str]) -> int:
         from runback.runs.tasks.script_command import run_task
 
         return run_task(TaskSource.named(argv[0]), argv[1:], name=f"runback train {argv[0]}")
-    from runback.classifier import classifier_app
-    from runback.classifier.train import TASK
+    from runback.cli import classifier_app
 
     parser = Parser(prog="runback train", add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path)  # as a sweep writes it: best_config.yaml
     options, others = parser.parse_known_args(argv)
     layout = Layout(project_root())
-    classifier_app.run(TASK, others, layout, name="runback train", config=options.config)
+    classifier_app.run(others, layout, name="runback train", config=options.config)
     return 0
 
 
@@ -57,18 +56,13 @@ def resume(reference: str, layout: Layout) -> str:
 
     with unfinished(reference, layout) as run:
         recorded = run.recorded
-        if "task" in recorded.record:
-            train_again(
-                recorded,
-                run.folder,
-                recorded.name,
-                layout,
-                on_record=compare_now(recorded),
-                reopened=lambda: run.reopened().run,
-                checkpoint=run.checkpoint,
-            )
-        else:
-            from runback.classifier.resumed_training import resume_training
-
-            resume_training(run)
+        train_again(
+            recorded,
+            run.folder,
+            recorded.name,
+            layout,
+            on_record=compare_now(recorded),
+            reopened=lambda: run.reopened().run,
+            checkpoint=run.checkpoint,
+        )
     return recorded.id

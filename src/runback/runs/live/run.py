@@ -4,6 +4,7 @@ Nothing of MLflow is imported before the first thing is recorded.
 """
 
 import contextlib
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,6 +35,8 @@ from runback.tracking.tags import SIGNATURE_TAG
 
 if TYPE_CHECKING:
     from runback.tracking.write.run_writer import RunWriter
+
+_logger = logging.getLogger(__name__)
 
 STATE = "state"
 """The group of a checkpoint's variables that a task's own state is in."""
@@ -73,6 +76,11 @@ class Run:
         self._hashes: dict[str, str] = {}
         self._predictions: str | None = None
         self._claimed: str | None = None
+        self._facts: dict[str, Any] = {}
+        self._params: dict[str, object] = {}
+        self._tags: dict[str, str] = {}
+        self._description: str | None = None
+        self._kept: int | None = None
         self._at_end: list[Callable[[], None]] = []
         self._epoch: int | None = None
         self._n_epochs: int | None = None
@@ -116,6 +124,46 @@ class Run:
         return None if client is None else client.trial.number
 
     @property
+    def choices(self) -> Mapping[str, str]:
+        """The choice in each config group."""
+        return self._spec.choices
+
+    @property
+    def threads(self) -> int:
+        """The number of CPU threads that it trains with."""
+        return self._spec.threads
+
+    @property
+    def project(self) -> Path:
+        """The project's folder."""
+        return self._spec.layout.root
+
+    @property
+    def cache(self) -> Path:
+        """A folder for what is read from data once and may be made again; it may not exist yet."""
+        return self._spec.layout.data
+
+    @property
+    def start(self) -> Checkpoint | None:
+        """The checkpoint that it goes on from, None: it begins."""
+        return self._start
+
+    @property
+    def writer(self) -> "RunWriter":
+        """The run in MLflow, for the library's own parts; asking for it begins the run."""
+        return self._begun()
+
+    @property
+    def stream(self) -> TextIO | None:
+        """Where progress is shown; None: on stdout."""
+        return self._context.stream
+
+    @property
+    def notices(self) -> list[str]:
+        """Lines that say that no code is recorded; none where some is."""
+        return self._code.result().notices
+
+    @property
     def epoch(self) -> int:
         """The number of completed epochs."""
         return len(self._history)
@@ -124,6 +172,14 @@ class Run:
     def history(self) -> Sequence[Mapping[str, float]]:
         """The metrics of each completed epoch, or other step, those before a resume included."""
         return self._history
+
+    def say(self, *lines: str) -> None:
+        """Print lines about the training where its progress is shown; a sweep prints them once, before it."""
+        say(*lines, stream=self._context.stream)
+
+    def record(self, **facts: Any) -> None:
+        """Add facts, of JSON values, to the record of what the run is made from, before it begins."""
+        self._facts |= facts
 
     def data(self, value: Any, name: str = "data") -> Any:
         """Fingerprint what the task trains on, and return it unchanged.
@@ -139,7 +195,7 @@ class Run:
         self._seed()
         found = fingerprints(value, name)
         self._data += found
-        say(*(one.line() for one in found), stream=self._context.stream)
+        self.say(*(one.line() for one in found))
         return value
 
     def epochs(self, n: int) -> Iterator[int]:
@@ -185,13 +241,19 @@ class Run:
             restore_generators(self._state()["generators"])
 
     def log(
-        self, metrics: Mapping[str, Any] | None = None, /, *, step: int | None = None, **named: Any
+        self,
+        metrics: Mapping[str, Any] | None = None,
+        /,
+        *,
+        step: int | None = None,
+        show: bool = True,
+        **named: Any,
     ) -> None:
         """Record metrics, durably, before it returns; in a sweep the objective among them is reported.
 
         Within `epochs` they are the epoch's, elsewhere those of the next step, or of `step`, counted from 1.
-        Values are numbers, or arrays and tensors without dimensions. Raises TrialPruned where the sweep's
-        pruner ends the trial: let it propagate.
+        Values are numbers, or arrays and tensors without dimensions; `show` prints them. Raises
+        TrialPruned where the sweep's pruner ends the trial: let it propagate.
         """
         measured = {name: number(_plain(value)) for name, value in {**(metrics or {}), **named}.items()}
         writer = self._begun()
@@ -200,7 +262,8 @@ class Run:
             self._history.append({})
         self._history[at - 1] |= measured
         writer.log_epoch(at, measured)
-        self._show(at, measured)
+        if show:
+            self._show(at, measured)
         client, objectives = self._context.client, self._context.objectives
         if client is not None and len(objectives) == 1 and objectives[0] in measured:
             client.report(measured[objectives[0]], at)
@@ -235,7 +298,7 @@ class Run:
             if name == "predictions" and [*hashes] == ["predictions"]:
                 self._predictions = hashes["predictions"]
             else:
-                self._hashes |= hashes
+                self._hashes |= {key.removeprefix("weights."): hash_ for key, hash_ in hashes.items()}
 
     def best(self, metric: str, mode: str | None = None) -> float:
         """Return the best value of a metric so far; `mode` is max or min, by default what its name says.
@@ -248,9 +311,27 @@ class Run:
             raise TrainingError(f"run.best({metric!r}): nothing was logged by that name")
         return (max if self._is_max(metric, mode) else min)(found.values())
 
+    def keep(self, epoch: int) -> None:
+        """Say which epoch's result the task returns, counted from 1; by default the one with that value."""
+        self._kept = epoch
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Log params besides the config's, as sizes that follow from it."""
+        self._params |= params
+        if self._writer is not None:
+            self._writer.log_params(params)
+
+    def describe(self, markdown: str) -> None:
+        """Replace the run's description in MLflow."""
+        self._description = markdown
+        if self._writer is not None:
+            self._writer.describe(markdown)
+
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags on the run in MLflow."""
-        self._begun().set_tags({name: str(value) for name, value in tags.items()})
+        self._tags |= {name: str(value) for name, value in tags.items()}
+        if self._writer is not None:
+            self._writer.set_tags(self._tags)
 
     def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
         """Store a file as an artifact, under its own name, in a folder of the run's artifacts."""
@@ -269,7 +350,7 @@ class Run:
         self._begun().log_image(image, artifact)
 
     def _seed(self) -> None:
-        say(*seed_imported(self._spec.seed, self._spec.threads, self._seeded), stream=self._context.stream)
+        self.say(*seed_imported(self._spec.seed, self._spec.threads, self._seeded))
 
     def _state(self) -> Mapping[str, Any]:
         assert self._start is not None  # noqa: S101 - its callers have looked
@@ -309,9 +390,9 @@ class Run:
 
         self._seed()
         code, context = self._code.result(), self._context
-        record = task_record(self._spec, context.task, self._data, code)
+        record = task_record(self._spec, context.task, self._data, code, self._facts)
         context.on_record(record)
-        say(*code.notices, stream=context.stream)
+        self.say(*code.notices)
         writer = self._created(record) if context.reopened is None else context.reopened()
         self._ends.enter_context(recording(writer))
         self._ends.enter_context(system_metrics(writer))
@@ -330,9 +411,9 @@ class Run:
             experiment=self._spec.experiment,
             name=self._spec.name,
             folder=self._spec.folder,
-            params=config_params(self._spec),
-            tags={**record_tags(self._spec, record, trial), **self._context.tags},
-            description=self._description(),
+            params={**config_params(self._spec), **self._params},
+            tags={**record_tags(self._spec, record, trial), **self._tags, **self._context.tags},
+            description=self._described() if self._description is None else self._description,
             parent=None if trial is None else trial.parent,
             patience=0.0 if trial is None else STORE_PATIENCE,
         )
@@ -340,7 +421,7 @@ class Run:
             client.records(writer.id)
         return writer
 
-    def _description(self) -> str:
+    def _described(self) -> str:
         name = self._context.task.get("name", "task")
         data = "\n".join(f"- {one.line().strip()}" for one in self._data)
         return f"Task **{name}**." + (f"\n\nTrained on:\n{data}" if data else "")
@@ -353,6 +434,12 @@ class Run:
         if signature is not None:
             writer.set_tags({SIGNATURE_TAG: signature})
         code.warn()
+        if self._spec.written.left_out:
+            _logger.warning(
+                "secrets are left out of the record, which cannot be trained again: %s; write ${oc.env:NAME} "
+                "for them and set the variable NAME",
+                ", ".join(self._spec.written.left_out),
+            )
 
     def _log_result(self, *, finished: bool) -> RunResult:
         for function in self._at_end:
@@ -381,7 +468,8 @@ class Run:
                 f"the task returned {len(found)} values for the objectives {', '.join(names)}"
             )
         kept = dict(zip(map(best, names), found, strict=True))
-        at = next((at for at, value in self._values(names[0]).items() if value == found[0]), None)
+        best_at = (at for at, value in self._values(names[0]).items() if value == found[0])
+        at = self._kept or next(best_at, None)
         writer.log_metrics(kept if at is None else {BEST_EPOCH: float(at), **kept})
         if self._context.client is not None:
             self._context.client.completed(found)
@@ -396,6 +484,35 @@ class Trained:
     values: tuple[float, ...]
     """The values of the objectives."""
     result: RunResult
+
+
+class HasBegun(BaseException):
+    """A task that is only tried has come to its first epoch: it would train."""
+
+
+class Rehearsal(Run):
+    """A run that is not recorded: a task that comes to its first epoch with it has refused nothing."""
+
+    def __init__(self, spec: RunSpec, ends: contextlib.ExitStack) -> None:
+        self.lines: list[str] = []
+        """What was said."""
+        super().__init__(spec, RunContext({}), ends)
+
+    def say(self, *lines: str) -> None:
+        """Keep the lines."""
+        self.lines += lines
+
+    def _begin(self) -> "RunWriter":
+        raise HasBegun
+
+
+def rehearse(function: Callable[[Run], Any], spec: RunSpec) -> list[str]:
+    """Call a task's function up to its first epoch, and return the lines that it says before that."""
+    with contextlib.ExitStack() as ends:
+        run = Rehearsal(spec, ends)
+        with contextlib.suppress(HasBegun):
+            function(run)
+        return [*run.lines, *run.notices]
 
 
 def train(function: Callable[[Run], Any], spec: RunSpec, context: RunContext) -> Trained:

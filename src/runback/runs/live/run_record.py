@@ -1,7 +1,7 @@
 """A run's record, params and tags, whatever it trains."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runback.provenance.config_hash import text_hash
 from runback.runs.live.record_files import config_yaml
@@ -10,20 +10,31 @@ from runback.runs.live.run_data import Fingerprint
 from runback.runs.live.run_spec import RunSpec
 from runback.runs.schema import RECORD_FORMAT, RunRecord
 from runback.system.config.flattening import flatten
-from runback.tracking.tags import COMMIT_TAG, CONFIG_HASH_TAG, DEVICE_TAG, DIRTY_TAG, KIND_TAG, SWEEP_TAG
+from runback.tracking.tags import (
+    COMMIT_TAG,
+    CONFIG_HASH_TAG,
+    DATA_HASH_TAGS,
+    DEVICE_TAG,
+    DIRTY_TAG,
+    KIND_TAG,
+    SWEEP_TAG,
+)
 
 if TYPE_CHECKING:
     from runback.sweeping.trials.trial import Trial
 
-SAME_EXPERIMENT = ("threads", "experiment")
-"""Keys of a config's `run` that leave the experiment the same."""
-
 
 def task_record(
-    spec: RunSpec, task: Mapping[str, str], data: Sequence[Fingerprint], code: RecordedCode
+    spec: RunSpec,
+    task: Mapping[str, str],
+    data: Sequence[Fingerprint],
+    code: RecordedCode,
+    facts: Mapping[str, Any],
 ) -> RunRecord:
-    """Return the record of a task's run: enough to train it again, and to explain another result."""
-    run = {key: value for key, value in spec.written.tree["run"].items() if key not in SAME_EXPERIMENT}
+    """Return the record of a task's run: enough to train it again, and to explain another result.
+
+    `facts` are the task's own, in the place of others or besides them.
+    """
     return {
         "format": RECORD_FORMAT,
         "task": dict(task),
@@ -33,18 +44,44 @@ def task_record(
         "seeds": {"seed": spec.seed},
         "data": {one.name: one.as_dict() for one in data},  # type: ignore[misc]
         "choices": dict(spec.choices),
-        "config_sha256": text_hash(config_yaml({**spec.written.tree, "run": run})),
+        "config_sha256": text_hash(config_yaml(_experiment(spec))),
         "variables": spec.written.environment,
         "secrets": spec.written.left_out,
+        **facts,  # type: ignore[typeddict-item]
     }
+
+
+def _experiment(spec: RunSpec) -> dict[str, Any]:
+    """Return the config without the keys that leave the experiment the same, and what repeats others."""
+    repeated = [f"run.{key}" for key in spec.references]
+    return without(
+        spec.written.tree,
+        [*spec.immaterial, *repeated, "run.threads", "run.experiment", spec.references.get("threads", "")],
+    )
+
+
+def without(tree: Mapping[str, Any], keys: Sequence[str], prefix: str = "") -> dict[str, Any]:
+    """Return a config without the parts at these dotted keys, and without what is empty then."""
+    found = {}
+    for key, value in tree.items():
+        if f"{prefix}{key}" in keys:
+            continue
+        if isinstance(value, Mapping) and value:
+            value = without(value, keys, f"{prefix}{key}.")
+            if not value:
+                continue
+        found[key] = value
+    return found
 
 
 def config_params(spec: RunSpec) -> dict[str, object]:
     """Return a run's params: choices by group, and scalars of the config by dotted key."""
     params: dict[str, object] = {f"{group}.name": name for group, name in spec.choices.items()}
-    config = {**spec.written.tree, "run": {**spec.written.tree["run"]}}
-    config["run"].pop("experiment", None)
-    scalars = flatten(config, skip=("_target_",))
+    repeated = [f"run.{key}" for key in spec.references]
+    place = spec.references.get("experiment", "run.experiment")
+    scalars = flatten(
+        without(spec.written.tree, [*spec.immaterial, *repeated, place]), skip=("_target_", "layers")
+    )
     return params | {key: value for key, value in scalars if not isinstance(value, Mapping)}
 
 
@@ -55,6 +92,7 @@ def record_tags(spec: RunSpec, record: RunRecord, trial: "Trial | None") -> dict
         KIND_TAG: "train",
         CONFIG_HASH_TAG: record["config_sha256"],
         DIRTY_TAG: str(code["dirty"]).lower(),
+        **{f"{DATA_HASH_TAGS}{name}": one["sha256"] for name, one in record["data"].items()},
         **spec.layout.folder_tags(spec.folder),
     }
     if code["commit"]:

@@ -26,6 +26,10 @@ class RunSpec:
     overrides: Sequence[str]
     folder: Path
     layout: Layout
+    references: Mapping[str, str]
+    """The app's own keys that keys of `run` are references to: `seed` for run.seed, for instance."""
+    immaterial: Sequence[str] = ()
+    """Dotted keys of the config that change nothing of the result, as how often a checkpoint is made."""
 
     @property
     def seed(self) -> int:

@@ -1,9 +1,10 @@
 """A task on the command line, for one run or for a sweep: `python train.py KEY=VALUE… [--multirun]`."""
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from runback.errors import StoreError
 from runback.runs.live.run_spec import RunSpec
 from runback.runs.run_folder import continued, fresh_folder
 from runback.runs.tasks import hydra_app
@@ -102,16 +104,26 @@ def run(source: Source, arguments: list[str], *, name: str) -> None:
     task = source.load()
     conf = _conf(source)
     store_config(task, conf)
-    job = HydraTask(partial(train_task, source), check=partial(check, source), preload=PRELOAD)
-    hydra_app.run(job, arguments, Layout(project_root()), hydra_app.App(conf, CONFIG_NAME), name=name)
+    hydra_app.run(
+        hydra_task(source), arguments, Layout(project_root()), hydra_app.App(conf, CONFIG_NAME), name=name
+    )
+
+
+def hydra_task(source: Source) -> HydraTask:
+    """Return a task as Hydra and a sweep call it."""
+    options = source.load().options
+    return HydraTask(
+        partial(train_task, source),
+        check=partial(check, source),
+        warm_up=partial(warm_up, source),
+        preload=(*PRELOAD, *options.preload),
+    )
 
 
 def store_config(task: Task, conf: Path | None) -> None:
     """Put the config of a task into Hydra's store. Errors: InputError for a function that is no task's."""
     store = ConfigStore.instance()
-    keys = [("run", RunConfig, dataclasses.field(default_factory=RunConfig))]
-    schema = dataclasses.make_dataclass(task.name, keys, bases=(task.parameters.schema,))
-    store.store(name=f"{CONFIG_NAME}_schema", node=schema)
+    store.store(name=f"{CONFIG_NAME}_schema", node=config_schema(task))
     has_file = conf is not None and (conf / f"{CONFIG_FILE}.yaml").is_file()
     seed = "${seed}" if "seed" in task.parameters.types else 0
     objectives = task.objectives
@@ -145,12 +157,21 @@ def store_config(task: Task, conf: Path | None) -> None:
     store.store(name=CONFIG_NAME, node=OmegaConf.create(node))
 
 
+def config_schema(task: Task) -> type:
+    """Return the dataclass that a task's config is checked against: its parameters, and `run`."""
+    run = RunConfig(**task.options.run)  # type: ignore[arg-type]
+    keys = [("run", RunConfig, dataclasses.field(default_factory=lambda: run))]
+    return dataclasses.make_dataclass(task.name, keys, bases=(task.parameters.schema,))
+
+
 def train_task(source: Source, cfg: DictConfig) -> Any:
     """Train a task by a config that Hydra has composed, as a trial or as a single run; return its values."""
     from runback.runs.live.run import RunContext, train
 
     task, client = source.load(), trials.current()
     spec = composed_spec(task, cfg)
+    if client is None:
+        _refuse_deleted_experiment(spec)
     arguments = task.parameters.arguments(spec.config)
     if client is not None and client.trial.previous_run_id is not None:
         holding: Any = continued(spec.folder, client.trial, spec.layout)
@@ -160,7 +181,7 @@ def train_task(source: Source, cfg: DictConfig) -> Any:
         continuation, tags = before or (None, {})
         context = RunContext(
             source.as_dict(spec.layout.root),
-            [*task.objectives],
+            task.objectives_in(spec.config),
             client,
             None if continuation is None else lambda: continuation.run,
             None if continuation is None else continuation.checkpoint,
@@ -178,15 +199,35 @@ def composed_spec(task: Task, cfg: DictConfig) -> RunSpec:
     refuse_changed_text(OmegaConf.to_container(hydra.overrides.task), cfg)  # type: ignore[arg-type]
     choices = {str(key): str(value) for key, value in hydra.runtime.choices.items()}
     overrides = written_overrides(hydra.overrides.task)
+    layout = Layout(project_root())
     return task_spec(
-        cfg,
+        resolved_config(task, cfg, layout),
         share=available_cores() if client is None else client.trial.threads,
         name=_name(task, cfg, overrides) if client is None else client.trial.label.name,
         choices={group: choice for group, choice in choices.items() if not group.startswith("hydra/")},
         overrides=overrides,
         folder=Path(hydra.runtime.output_dir),
-        layout=Layout(project_root()),
+        layout=layout,
+        immaterial=task.options.immaterial,
     )
+
+
+def resolved_config(task: Task, cfg: DictConfig, layout: Layout) -> DictConfig:
+    """Return a config as the task has it used and recorded."""
+    resolve = task.options.resolve
+    return cfg if resolve is None else resolve(cfg, layout.root)
+
+
+def _refuse_deleted_experiment(spec: RunSpec) -> None:
+    """Refuse an experiment that was deleted, before the data is read, in a store that exists. StoreError."""
+    if os.environ.get("MLFLOW_TRACKING_URI") or spec.layout.database.exists():
+        from runback.tracking.store import find_experiment, open_store
+
+        find_experiment(open_store(spec.layout), spec.experiment, _experiment_key(spec))
+
+
+def _experiment_key(spec: RunSpec) -> str:
+    return spec.references.get("experiment", "run.experiment")
 
 
 def _name(task: Task, cfg: DictConfig, overrides: Sequence[str]) -> str:
@@ -200,9 +241,60 @@ def _name(task: Task, cfg: DictConfig, overrides: Sequence[str]) -> str:
     return run_name({"task": task.name, **numbers})
 
 
-def check(source: Source, cfg: DictConfig, _threads: int) -> None:
-    """Refuse a config whose values the task's parameters do not take. Errors: InputError."""
-    source.load().parameters.arguments(resolved(cfg))
+def check(source: Source, cfg: DictConfig, threads: int) -> None:
+    """Refuse a config whose values the task does not take, as far as it can tell: see `HydraTask`."""
+    from runback.tracking.store import find_experiment, open_store
+
+    task, spec = source.load(), _spec_ahead(source, cfg, threads)
+    arguments = task.parameters.arguments(spec.config)
+    if not task.options.check:
+        return
+    from runback.runs.live.run import rehearse
+
+    notices = rehearse(lambda run: task.function(run, **arguments), spec)
+    find_experiment(open_store(spec.layout), spec.experiment, _experiment_key(spec))
+    client = trials.current()
+    if client is not None:
+        client.notice(notices)
+
+
+def warm_up(source: Source, cfg: DictConfig, threads: int) -> None:
+    """Do ahead what takes long the first time: see `HydraTask`."""
+    from runback.runs.live.recorded_code import code_here
+    from runback.tracking.store import open_store
+
+    layout = Layout(project_root())
+    code_here(layout.root)
+    if layout.database.exists():
+        with contextlib.suppress(StoreError):
+            open_store(layout, is_prepared=True)  # MLflow keeps it open
+    task = source.load()
+    own = task.options.warm_up
+    if own is not None:
+        from runback.runs.live.run import rehearse
+
+        spec = _spec_ahead(source, cfg, threads)
+        arguments = task.parameters.arguments(spec.config)
+        rehearse(lambda run: own(run, **arguments), spec)
+
+
+def _spec_ahead(source: Source, cfg: DictConfig, threads: int) -> RunSpec:
+    """Return a training by a config that is not trained; it has so many threads, whatever the config says.
+
+    Frameworks fix their threads once a process, and one process checks several configs.
+    """
+    layout, task = Layout(project_root()), source.load()
+    spec = task_spec(
+        resolved_config(task, cfg, layout),
+        share=threads,
+        name=task.name,
+        choices={str(key): str(value) for key, value in HydraConfig.get().runtime.choices.items()},
+        overrides=(),
+        folder=layout.runs,
+        layout=layout,
+        immaterial=task.options.immaterial,
+    )
+    return replace(spec, threads=threads)
 
 
 def _conf(source: Source) -> Path | None:

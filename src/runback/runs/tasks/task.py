@@ -3,26 +3,49 @@
 import ast
 import functools
 import inspect
+import re
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, overload
 
 from runback.errors import InputError
 from runback.runs.objectives import higher_is_better
 from runback.runs.tasks.parameters import Parameters
 
+REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+"""An objective that a parameter names."""
+
 DIRECTIONS = {"max": "maximize", "min": "minimize", "maximize": "maximize", "minimize": "minimize"}
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """What a task can say of itself besides its parameters; see `task`."""
+
+    check: bool = False
+    warm_up: Callable[..., None] | None = None
+    preload: tuple[str, ...] = ()
+    resolve: Callable[[Any, Path], Any] | None = None
+    immaterial: tuple[str, ...] = ()
+    run: Mapping[str, str] = field(default_factory=dict)
 
 
 class Task:
     """A function of a run and keyword parameters; called, it is that function."""
 
     def __init__(
-        self, function: Callable[..., Any], objective: Sequence[str] = (), direction: Sequence[str] = ()
+        self,
+        function: Callable[..., Any],
+        objective: Sequence[str] = (),
+        direction: Sequence[str] = (),
+        options: "TaskOptions | None" = None,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
+        self.options = options or TaskOptions()
         self._given = (objective, direction)
 
     @functools.cached_property
@@ -44,13 +67,23 @@ class Task:
             )
         names, given = self._given
         modes = given or ["max" if higher_is_better(name) else "min" for name in names]
-        if len(modes) != len(names) or not set(modes) <= set(DIRECTIONS):
+        named = [mode for mode in modes if not REFERENCE.fullmatch(mode)]
+        if len(modes) != len(names) or not set(named) <= set(DIRECTIONS):
             raise InputError(
                 f"task {self.name}: direction must be maximize or minimize, one for each objective; got "
                 f"{', '.join(map(str, given))}"
             )
         found = dict(zip(names, modes, strict=True)) or _bests(returned or [])
-        return {name: DIRECTIONS[mode] for name, mode in found.items()}
+        return {name: DIRECTIONS.get(mode, mode) for name, mode in found.items()}
+
+    def objectives_in(self, config: Mapping[str, Any]) -> list[str]:
+        """Return the names of the objectives in a run with this config."""
+        found = []
+        for name in self.objectives:
+            reference = REFERENCE.fullmatch(name)
+            value = name if reference is None else _at(config, reference[1])
+            found += [value] if isinstance(value, str) else list(value)
+        return found
 
     @property
     def name(self) -> str:
@@ -77,7 +110,10 @@ def task(function: Callable[..., Any], /) -> Task: ...
 
 @overload
 def task(
-    *, objective: str | Sequence[str] | None = None, direction: str | Sequence[str] | None = None
+    *,
+    objective: str | Sequence[str] | None = None,
+    direction: str | Sequence[str] | None = None,
+    **options: Any,
 ) -> Callable[[Callable[..., Any]], Task]: ...
 
 
@@ -87,6 +123,7 @@ def task(
     *,
     objective: str | Sequence[str] | None = None,
     direction: str | Sequence[str] | None = None,
+    **options: Any,
 ) -> Task | Callable[[Callable[..., Any]], Task]:
     """Make a function a task.
 
@@ -94,13 +131,29 @@ def task(
     It returns its objective's value. `objective` names the metric that this is the best or the last value of,
     which a sweep's pruner watches, and `direction` (maximize or minimize) the better one: by default those of
     `return run.best('val_loss')`, else none and what the name says. Sequences name several objectives.
+    They may be references to parameters: "${metric}".
+
+    Other options: `check=True` has a sweep call the function, up to its first epoch, on the corners of its
+    space before its first trial; `warm_up`, a function like the task's, does ahead what takes a process long
+    the first time; `preload` names modules that are imported once for all trials; `resolve` is called with
+    the composed config and the project's folder, and returns the config that is used and recorded;
+    `immaterial` are keys that change nothing of the result; `run` gives run.seed, run.threads and
+    run.experiment as references to parameters, as {"seed": "${seed}"}.
+
     What is wrong with a function is said when it is first used as a task.
     """
     if function is not None:
         return Task(function)
     names = [objective] if isinstance(objective, str) else list(objective or ())
     given = [direction] if isinstance(direction, str) else list(direction or ())
-    return lambda made: Task(made, names, given)
+    return lambda made: Task(made, names, given, TaskOptions(**options))
+
+
+def _at(config: Mapping[str, Any], key: str) -> Any:
+    value: Any = config
+    for name in key.split("."):
+        value = value[name]
+    return value
 
 
 def _returned(function: Callable[..., Any]) -> list[ast.expr] | None:

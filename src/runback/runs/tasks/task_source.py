@@ -13,6 +13,7 @@ from typing import Self
 
 from runback.errors import InputError
 from runback.runs.tasks.task import Task
+from runback.system.files.contained_path import inside
 from runback.system.text.listing import listed
 
 SCRIPT_MODULE = "__mp_main__"
@@ -104,10 +105,25 @@ class TaskSource:
     @classmethod
     def recorded(cls, task: Mapping[str, str], root: Path) -> Self:
         """Return the task of a run's record, in the project's folder. Errors: InputError."""
-        script = task.get("script")
-        if script is None:
-            return cls(None, task["module"], task["name"])
-        return cls(str(root / script), None, task["name"])
+        script, module, name = task.get("script"), str(task.get("module")), str(task.get("name"))
+        if script is not None:
+            return cls(str(inside(root, root / script, "the script of a run's task")), None, name)
+        if module != CLASSIFIER.module and not _is_within(module, root):
+            raise InputError(f"the task's module {module!a:.200} is none of the project's in {root}")
+        return cls(None, module, name)
+
+
+CLASSIFIER = TaskSource(None, "runback.classifier.train", "train")
+"""The image classifier's training, which is the task of a run whose record names none."""
+
+
+def _is_within(module: str, root: Path) -> bool:
+    """Tell whether a module is one of a project's own, without importing anything."""
+    parts = module.split(".")
+    if not all(part.isidentifier() for part in parts):
+        return False
+    places = [folder.joinpath(*parts) for folder in (root, root / "src")]
+    return any(place.with_suffix(".py").is_file() or (place / "__init__.py").is_file() for place in places)
 
 
 def _module(script: str | None, module: str | None) -> ModuleType:

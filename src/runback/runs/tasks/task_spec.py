@@ -1,5 +1,6 @@
 """The training that a task's config describes, composed now or recorded before."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,17 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from runback.errors import InputError
+from runback.runs.live.run_record import config_params
 from runback.runs.live.run_spec import RunSpec
 from runback.runs.schema import CONFIG
 from runback.runs.stored_run import StoredRun
-from runback.system.config.written_config import refuse_left_out, resolved, written
+from runback.system.config.written_config import refuse_environment, refuse_left_out, resolved, written
 from runback.system.cores import available_cores
 from runback.tracking.layout import Layout, folder_name
+from runback.tracking.mlflow_limits import refuse_param_names
+
+REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+"""A value that is another key's."""
 
 
 def task_spec(
@@ -24,6 +30,7 @@ def task_spec(
     overrides: Sequence[str],
     folder: Path,
     layout: Layout,
+    immaterial: Sequence[str] = (),
 ) -> RunSpec:
     """Return the training by this config; `share` are its CPU threads where that names none.
 
@@ -33,11 +40,16 @@ def task_spec(
     run = config.get("run")
     if not isinstance(run, dict) or not {"seed", "threads", "experiment"} <= set(run):
         raise InputError("the config must have run.seed, run.threads and run.experiment")
+    references = _references(cfg)
     threads = share if run["threads"] is None else int(run["threads"])
-    _check(run, threads)
+    _check(run, threads, references)
+    refuse_left_out(config)
     composed = written(cfg)
-    composed.tree["run"]["threads"] = threads
-    return RunSpec(
+    for key in ("run.threads", *([references["threads"]] if "threads" in references else [])):
+        _set(composed.tree, key, threads)
+    refuse_environment(composed)
+    folder_name(str(run["experiment"]), references.get("experiment", "run.experiment"))
+    spec = RunSpec(
         name=name,
         config=config,
         written=composed,
@@ -46,17 +58,41 @@ def task_spec(
         overrides=overrides,
         folder=folder,
         layout=layout,
+        references=references,
+        immaterial=immaterial,
     )
+    refuse_param_names(config_params(spec))
+    return spec
+
+
+def _references(cfg: DictConfig) -> dict[str, str]:
+    """Return the keys that keys of `run` are references to."""
+    raw: dict[str, Any] = OmegaConf.to_container(cfg.run)  # type: ignore[assignment]
+    matches = {key: REFERENCE.fullmatch(str(value)) for key, value in raw.items()}
+    return {key: match[1] for key, match in matches.items() if match}
+
+
+def _set(tree: dict[str, Any], key: str, value: Any) -> None:
+    *parents, name = key.split(".")
+    for parent in parents:
+        tree = tree[parent]
+    tree[name] = value
 
 
 def recorded_task_spec(
-    recorded: StoredRun, folder: Path, name: str, layout: Layout, threads: int | None = None
+    recorded: StoredRun,
+    config: DictConfig,
+    folder: Path,
+    name: str,
+    layout: Layout,
+    threads: int | None = None,
+    immaterial: Sequence[str] = (),
 ) -> RunSpec:
     """Return the training of a task's run as one to do again: as `name`, writing into `folder`.
 
-    It has as many CPU threads as the run had, or `threads`. Errors: InputError.
+    `config` is its recorded one, as the task has it now. It has as many CPU threads as the run had, or
+    `threads`. Errors: InputError.
     """
-    config = recorded.config.copy()
     refuse_left_out(OmegaConf.to_container(config))  # type: ignore[arg-type]
     if threads is not None:
         if OmegaConf.select(config, "run") is None:
@@ -70,13 +106,13 @@ def recorded_task_spec(
         overrides=recorded.overrides,
         folder=folder,
         layout=layout,
+        immaterial=immaterial,
     )
 
 
-def _check(run: Mapping[str, Any], threads: int) -> None:
-    seed = run["seed"]
+def _check(run: Mapping[str, Any], threads: int, references: Mapping[str, str]) -> None:
+    seed, key = run["seed"], references.get("seed", "run.seed")
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
-        raise InputError(f"run.seed must be a whole number in [0, 4294967295]; got {seed!r:.100}")
+        raise InputError(f"{key} must be a whole number in [0, 4294967295]; got {seed!r:.100}")
     if threads < 1:
-        raise InputError(f"run.threads must be at least 1; got {threads}")
-    folder_name(str(run["experiment"]), "run.experiment")
+        raise InputError(f"{references.get('threads', 'run.threads')} must be at least 1; got {threads}")

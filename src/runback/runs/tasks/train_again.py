@@ -4,16 +4,31 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runback.errors import InputError
 from runback.runs.live.run import RunContext, Trained, train
-from runback.runs.schema import RunRecord
+from runback.runs.schema import CONFIG, RunRecord
 from runback.runs.stored_run import StoredRun
-from runback.runs.tasks.task_source import TaskSource
+from runback.runs.tasks.script_command import config_schema, resolved_config
+from runback.runs.tasks.task import Task
+from runback.runs.tasks.task_source import CLASSIFIER, TaskSource
 from runback.runs.tasks.task_spec import recorded_task_spec
 from runback.tracking.layout import Layout
 
 if TYPE_CHECKING:
     from runback.runs.checkpoint import Checkpoint
     from runback.tracking.write.run_writer import RunWriter
+
+
+def _on_schema(task: Task, recorded: StoredRun) -> DictConfig:
+    """Return a run's config with what the task's parameters have become since. Errors: InputError."""
+    try:
+        return OmegaConf.merge(OmegaConf.structured(config_schema(task)), recorded.config)  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{CONFIG} of run {recorded.id} cannot be used: {reason}") from error
 
 
 def train_again(
@@ -34,14 +49,15 @@ def train_again(
 
     The caller holds the folder. Errors: InputError where the task is not here any more.
     """
-    spec = recorded_task_spec(recorded, folder, name, layout, threads)
-    place = recorded.record["task"]
-    source = TaskSource.recorded(place, layout.root)
-    task = source.load()
+    place = recorded.record.get("task") or CLASSIFIER.as_dict(layout.root)
+    task = TaskSource.recorded(place, layout.root).load()
+    config = resolved_config(task, _on_schema(task, recorded), layout)
+    immaterial = task.options.immaterial
+    spec = recorded_task_spec(recorded, config, folder, name, layout, threads, immaterial)
     arguments = task.parameters.arguments(spec.config)
     context = RunContext(
         place,
-        [*task.objectives],
+        task.objectives_in(spec.config),
         reopened=reopened,
         checkpoint=checkpoint,
         last_epoch=last_epoch,

@@ -84,7 +84,7 @@ def keep_composed(config: DictConfig, folder: Path) -> None:
 def refuse_environment(config: WrittenConfig) -> None:
     """Raise InputError where the name of an experiment, which is written, comes from the environment."""
     for key, names in config.environment.items():
-        if key.split(".")[0] == "tracking":
+        if key.split(".")[0] in ("tracking", "run"):
             raise InputError(
                 f"{key} must not come from the environment (here {', '.join(names)}): it names a folder; "
                 "give its value"
