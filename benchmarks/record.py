@@ -27,11 +27,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+import classifier_job
 from command_line import parsed, parser
 from project import cifar10, temporary_project
-from runback.classifier import train
-from runback.classifier.build import prepare
-from runback.cli import classifier_app
 from runback.system.cores import available_cores
 from runback.system.text.quiet_stderr import silenced
 from runback.tracking.layout import Layout, project_root
@@ -138,14 +136,15 @@ def _run(job: Callable[[DictConfig], Any], overrides: Sequence[str]) -> str:
     """Run `job` on the composed config; return what it printed."""
     screen = io.StringIO()
     with silenced(), contextlib.redirect_stdout(screen):
-        classifier_app.run(job, list(overrides), Layout(project_root()), name="runback train")
+        classifier_job.run(job, list(overrides))
     return screen.getvalue()
 
 
 def _recording(overrides: Sequence[str]) -> dict[str, float]:
     """Train and return what each part of the record took, in seconds."""
     with silenced():
-        from runback.classifier import recording
+        from runback.classifier import train
+        from runback.runs.live import run as live
     ends: dict[str, float] = {}
     taken: dict[str, float] = {}
 
@@ -166,11 +165,11 @@ def _recording(overrides: Sequence[str]) -> dict[str, float]:
         setattr(owner, name, timing)
 
     timed(train, "prepare", "prepare")
-    timed(recording, "run_record", "data, packages, ...")
-    timed(recording.Recording, "_log_record", "written")
-    timed(recording.Recording, "log_result", "result")
+    timed(live, "task_record", "data, packages, ...")
+    timed(live.Run, "_log_record", "written")
+    timed(live.Run, "_log_result", "result")
     _train_one_step_an_epoch()
-    _run(train.job, overrides)
+    _run(classifier_job.job, overrides)
     return taken
 
 
@@ -189,7 +188,7 @@ def _speed(overrides: Sequence[str]) -> float:
     """Train and return the median epoch's images per second, without the first, which builds the graph."""
     from runback.tracking.store import open_store
 
-    run_id = _run(train.job, overrides).split()[-1]
+    run_id = _run(classifier_job.job, overrides).split()[-1]
     client = open_store(Layout(project_root())).client
     points = sorted(client.get_metric_history(run_id, "images_per_second"), key=lambda point: point.step)
     return statistics.median(point.value for point in points[1:])
@@ -205,8 +204,7 @@ def _checkpoints(overrides: Sequence[str]) -> tuple[list[float], int]:
         from runback.keras.training_state import build_optimizer, model_state
         from runback.runs.checkpoint import Checkpoint, save
 
-        spec = train.training_spec(cfg, None)
-        prepared = prepare(spec)
+        spec, prepared = classifier_job.prepared(cfg)
         model = compile_model(prepared.network, prepared.augmentation, prepared.optimizer)
         build_optimizer(model)
         newest = None

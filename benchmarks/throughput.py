@@ -15,9 +15,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from runback.classifier import train
-from runback.classifier.build import prepare
-from runback.cli import classifier_app
+import classifier_job
 from runback.system.text.quiet_stderr import silenced
 from runback.tracking.layout import Layout, project_root
 
@@ -56,8 +54,7 @@ def _bare(overrides: Sequence[str]) -> float:
         from runback.classifier.training.batches import validation_batch
         from runback.classifier.training.fit import compile_model
 
-        spec = train.training_spec(cfg, None)
-        prepared = prepare(spec)
+        spec, prepared = classifier_job.prepared(cfg)
         epochs, batch_size = spec.options.epochs, spec.options.batch_size
         ends: list[float] = []
         compile_model(prepared.network, prepared.augmentation, prepared.optimizer).fit(
@@ -81,7 +78,7 @@ def _tracked(overrides: Sequence[str]) -> float:
     """Run what `runback train` runs; its run in the store knows when each epoch ended, in milliseconds."""
     from runback.tracking.store import open_store
 
-    run_id = _run(train.job, overrides).split()[-1]
+    run_id = _run(classifier_job.job, overrides).split()[-1]
     client = open_store(Layout(project_root())).client
     n_train = int(client.get_run(run_id).data.params["data.n_train"])
     points = sorted(client.get_metric_history(run_id, "loss"), key=lambda point: point.step)
@@ -96,7 +93,7 @@ def _run(job: Callable[[DictConfig], Any], overrides: Sequence[str]) -> str:
 
         keras.backend.clear_session()
         gc.collect()
-        classifier_app.run(job, list(overrides), Layout(project_root()), name="runback train")
+        classifier_job.run(job, list(overrides))
     return screen.getvalue()
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from runback.classifier import train
+import classifier_job
 from runback.cli import classifier_app
 from runback.sweeping.trials import trial as trials
 from runback.tracking.layout import Layout, project_root
@@ -49,9 +49,8 @@ def measure(start_method: str, trials: int) -> list[Start]:
         f"hydra.sweeper.start_method={start_method}",
     ]
     with contextlib.redirect_stdout(io.StringIO()):
-        classifier_app.run(
-            replace(train.TASK, run=job), overrides, Layout(project_root()), name="runback train"
-        )
+        task = replace(classifier_app.classifier_task(), run=job)
+        classifier_app.run(overrides, Layout(project_root()), name="runback train", task=task)
     return _starts(start_method)
 
 
@@ -62,7 +61,7 @@ def job(cfg: DictConfig) -> Any:
     _note_batches(batches)
     pipelines: list[float] = []
     _note_pipelines(pipelines)
-    value = train.job(cfg)
+    value = classifier_job.job(cfg)
     steps = [end - start for start, end in itertools.pairwise(batches)]
     facts = {
         "began": began,

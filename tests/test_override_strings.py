@@ -6,6 +6,7 @@ import shutil
 import string
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig
 
-from runback.classifier import train
-from runback.cli import command_line
+from runback.cli import classifier_app, command_line
+from runback.runs.run_folder import fresh_folder
+from runback.runs.tasks.script_command import check as check_task
+from runback.runs.tasks.script_command import composed_spec
+from runback.runs.tasks.task_source import CLASSIFIER
 from runback.sweeping import optimize
 from runback.sweeping.hydra_task import HydraTask
 from runback.sweeping.trials import messages
@@ -182,9 +186,9 @@ class InlineEngine:
 
 def check(cfg: DictConfig) -> float:
     """Build all that a training needs, as the classifier's own job does, and train nothing."""
-    with train.fresh_folder(Path(HydraConfig.get().runtime.output_dir)):
-        train.training_spec(cfg, None)
-        train.check(cfg, 1)
+    with fresh_folder(Path(HydraConfig.get().runtime.output_dir)):
+        composed_spec(CLASSIFIER.load(), cfg)
+        check_task(CLASSIFIER, cfg, 1)
     return 0.0
 
 
@@ -193,7 +197,8 @@ def here(project, monkeypatch) -> Path:
     """Enter a project whose commands run in this process as far as to the training."""
     project.own_sweeps(tiny=SWEEP)
     monkeypatch.chdir(project.folder)
-    monkeypatch.setattr(train, "TASK", HydraTask(check, check=train.check))
+    task = HydraTask(check, check=partial(check_task, CLASSIFIER))
+    monkeypatch.setattr(classifier_app, "classifier_task", lambda: task)
     monkeypatch.setattr(optimize, "LocalEngine", InlineEngine)
     monkeypatch.setattr(sys, "path", [*sys.path])
     return project.folder

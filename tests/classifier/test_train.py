@@ -12,7 +12,9 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from runback.classifier import train
+from runback.classifier.train_config import GROUPS, TrainConfig
+from runback.runs.tasks.script_command import warm_up
+from runback.runs.tasks.task_source import CLASSIFIER
 
 CIFAR10 = Path(os.environ.get("RUNBACK_CIFAR10", Path(__file__).parents[3] / "shared" / "cifar10")).absolute()
 
@@ -501,6 +503,7 @@ def test_warming_up_leaves_the_users_own_modules_alone(project, monkeypatch):
     (project.folder / "mine_to_warm.py").write_text("raise AssertionError('imported before its trial')")
     monkeypatch.syspath_prepend(str(project.folder))
     monkeypatch.setenv("RUNBACK_ROOT", str(project.folder))
-    config = {"model": {"_target_": "mine_to_warm.network"}, "training": {"threads": None}}
-    train.warm_up(OmegaConf.create(config), threads=1)
+    parts = {"model": {"_target_": "mine_to_warm.network"}, **{group: {} for group in GROUPS[1:]}}
+    config = OmegaConf.merge(OmegaConf.structured(TrainConfig), parts)
+    warm_up(CLASSIFIER, config, threads=1)
     assert "mine_to_warm" not in sys.modules

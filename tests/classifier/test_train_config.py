@@ -1,8 +1,10 @@
 import pytest
 from omegaconf import OmegaConf
 
-from runback.classifier.train_config import TrainConfig, TrainingSpec
+from runback.classifier.train import resolve, train
+from runback.classifier.train_config import TrainConfig
 from runback.errors import InputError
+from runback.runs.tasks.task_spec import task_spec
 from runback.tracking.layout import Layout
 
 PARTS = {name: {} for name in ("model", "optimizer", "schedule", "augmentation")}
@@ -11,7 +13,19 @@ PARTS = {name: {} for name in ("model", "optimizer", "schedule", "augmentation")
 def spec(tmp_path, **training):
     given = {**PARTS, "training": training, "data": {"token": "${oc.env:MY_TOKEN}", "seed": "${seed}"}}
     config = OmegaConf.merge(OmegaConf.structured(TrainConfig), given)
-    return TrainingSpec.of(config, share=3, folder=tmp_path / "run", layout=Layout(tmp_path))
+    return task_spec(
+        resolve(config, tmp_path),
+        share=3,
+        name="",
+        choices={},
+        overrides=(),
+        folder=tmp_path / "run",
+        layout=Layout(tmp_path),
+    )
+
+
+def options(tmp_path, **training):
+    return train.parameters.arguments(spec(tmp_path, **training).config)["training"]
 
 
 def test_a_training_has_its_share_of_threads_unless_its_config_names_some(tmp_path, monkeypatch):
@@ -48,18 +62,18 @@ def test_a_training_without_a_variable_that_it_reads_is_refused(tmp_path, monkey
 def test_options_of_the_criterion_that_cannot_be_are_refused(tmp_path, monkeypatch, training, message):
     monkeypatch.setenv("MY_TOKEN", "hunter2hunter2")
     with pytest.raises(InputError, match=message):
-        spec(tmp_path, **training)
+        options(tmp_path, **training)
 
 
 def test_macro_f1_is_measured_where_it_is_an_objective_or_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_TOKEN", "hunter2hunter2")
-    assert not spec(tmp_path).options.measures_macro_f1
-    assert spec(tmp_path, macro_f1=True).options.measures_macro_f1
+    assert not options(tmp_path).measures_macro_f1
+    assert options(tmp_path, macro_f1=True).measures_macro_f1
     both = {"objective": ["val_loss", "val_macro_f1"], "direction": ["minimize", "maximize"]}
-    assert spec(tmp_path, **both).options.measures_macro_f1
+    assert options(tmp_path, **both).measures_macro_f1
 
 
 @pytest.mark.parametrize("watched", ["val_macro_f1", "val_top_k_accuracy"])
 def test_patience_watches_the_new_scores_too(tmp_path, monkeypatch, watched):
     monkeypatch.setenv("MY_TOKEN", "hunter2hunter2")
-    assert spec(tmp_path, patience=2, objective=watched, top_k=2).options.patience == 2
+    assert options(tmp_path, patience=2, objective=watched, top_k=2).patience == 2

@@ -43,7 +43,7 @@ def warm_up(run: runback.Run, **config: Any) -> None:
         return
     from runback.classifier.training.batches import training_batches
 
-    spec = _spec(run, config)
+    spec = training_spec(run, config)
     next(iter(training_batches(prepare(spec).train, spec.options.batch_size, seed=0, epochs=1)))
 
 
@@ -72,7 +72,7 @@ def train(
     """Train what the config says, and return its objectives' values."""
     groups = {"model": model, "optimizer": optimizer, "schedule": schedule}
     config = {**groups, "augmentation": augmentation, "data": data, "seed": seed, "training": training}
-    spec = _spec(run, config)
+    spec = training_spec(run, config)
     images = checked_data(spec)  # before TensorFlow, which takes seconds to import
     summary = record.data_summary(spec, *images)
     run.say(*summary.lines())
@@ -83,7 +83,7 @@ def train(
     return recorded_fit(run, spec, prepared)
 
 
-def _spec(run: runback.Run, config: dict[str, Any]) -> TrainingSpec:
+def training_spec(run: runback.Run, config: dict[str, Any]) -> TrainingSpec:
     """Return the training that a run is to be."""
     return TrainingSpec(
         config={**run.params, **{group: config[group] for group in GROUPS}},

@@ -197,19 +197,24 @@ def composed_spec(task: Task, cfg: DictConfig) -> RunSpec:
     """Return the training that Hydra has composed. Errors: InputError."""
     hydra, client = HydraConfig.get(), trials.current()
     refuse_changed_text(OmegaConf.to_container(hydra.overrides.task), cfg)  # type: ignore[arg-type]
-    choices = {str(key): str(value) for key, value in hydra.runtime.choices.items()}
     overrides = written_overrides(hydra.overrides.task)
     layout = Layout(project_root())
     return task_spec(
         resolved_config(task, cfg, layout),
         share=available_cores() if client is None else client.trial.threads,
         name=_name(task, cfg, overrides) if client is None else client.trial.label.name,
-        choices={group: choice for group, choice in choices.items() if not group.startswith("hydra/")},
+        choices=_choices(),
         overrides=overrides,
         folder=Path(hydra.runtime.output_dir),
         layout=layout,
         immaterial=task.options.immaterial,
     )
+
+
+def _choices() -> dict[str, str]:
+    """Return the choice in each of the app's config groups."""
+    chosen = HydraConfig.get().runtime.choices.items()
+    return {str(group): str(choice) for group, choice in chosen if not str(group).startswith("hydra/")}
 
 
 def resolved_config(task: Task, cfg: DictConfig, layout: Layout) -> DictConfig:
@@ -288,7 +293,7 @@ def _spec_ahead(source: Source, cfg: DictConfig, threads: int) -> RunSpec:
         resolved_config(task, cfg, layout),
         share=threads,
         name=task.name,
-        choices={str(key): str(value) for key, value in HydraConfig.get().runtime.choices.items()},
+        choices=_choices() if HydraConfig.initialized() else {},
         overrides=(),
         folder=layout.runs,
         layout=layout,
