@@ -7,8 +7,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from runback.classifier.build import Prepared, prepare
-from runback.classifier.train import train, training_spec
 from runback.classifier.train_config import TrainingSpec
+from runback.classifier.training_task import train, training_spec
 from runback.cli import classifier_app
 from runback.runs.live.run import rehearse
 from runback.runs.tasks.script_command import composed_spec, train_task

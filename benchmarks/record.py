@@ -143,7 +143,7 @@ def _run(job: Callable[[DictConfig], Any], overrides: Sequence[str]) -> str:
 def _recording(overrides: Sequence[str]) -> dict[str, float]:
     """Train and return what each part of the record took, in seconds."""
     with silenced():
-        from runback.classifier import train
+        from runback.classifier import training_task as train
         from runback.runs.live import run as live
     ends: dict[str, float] = {}
     taken: dict[str, float] = {}

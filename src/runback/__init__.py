@@ -4,18 +4,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runback.notebook import Sweep, load, load_model, sweep
+    from runback.cli.notebook import Sweep, load, load_model, sweep
     from runback.runs.live.run import Run
     from runback.runs.tasks.task import task
     from runback.sweeping.trials.trial import report
 
 _FACE = {
     "Run": "runback.runs.live.run",
-    "Sweep": "runback.notebook",
-    "load": "runback.notebook",
-    "load_model": "runback.notebook",
+    "Sweep": "runback.cli.notebook",
+    "load": "runback.cli.notebook",
+    "load_model": "runback.cli.notebook",
     "report": "runback.sweeping.trials.trial",
-    "sweep": "runback.notebook",
+    "sweep": "runback.cli.notebook",
     "task": "runback.runs.tasks.task",
 }
 

@@ -1,8 +1,8 @@
 import pytest
 from omegaconf import OmegaConf
 
-from runback.classifier.train import resolve, train
 from runback.classifier.train_config import TrainConfig
+from runback.classifier.training_task import resolve, train
 from runback.errors import InputError
 from runback.runs.tasks.task_spec import task_spec
 from runback.tracking.layout import Layout

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import pytest
 
-from runback.keras import network_file
 from runback.keras.keras_internals import (
     STOPPING_STATE,
     all_layers,
@@ -23,6 +22,7 @@ from runback.keras.keras_internals import (
     skip_steps,
     stopping_state,
 )
+from runback.keras.networks import network_file
 
 IMAGES = np.arange(64.0, dtype=np.float32).reshape(8, 8)
 LABELS = np.arange(8) % 2

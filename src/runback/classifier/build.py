@@ -237,7 +237,7 @@ def _check_storable(
     import keras
 
     from runback.keras.keras_message import keras_message
-    from runback.keras.storable_network import check_storable
+    from runback.keras.networks.storable_network import check_storable
 
     try:
         keras.saving.serialize_keras_object(optimizer)

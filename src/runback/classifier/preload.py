@@ -7,7 +7,7 @@ PRELOAD = (
     "rich.live",
     "rich.progress",
     "rich._emoji_codes",
-    "runback.classifier.train",
+    "runback.classifier.training_task",
     "runback.classifier.record",
     "runback.classifier.augmentation.stack",
     "runback.classifier.augmentation.preview",

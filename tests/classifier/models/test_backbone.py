@@ -14,7 +14,7 @@ from runback.classifier.models import weights_file
 from runback.classifier.models.backbone import backbone, preprocessing, weights_of
 from runback.classifier.models.transfer import transfer_of
 from runback.errors import InputError
-from runback.keras.stored_network import read_network
+from runback.keras.networks.stored_network import read_network
 
 SMALL = {"alpha": 0.35}
 COLOUR = (32, 32, 3)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runback.errors import InputError
 from runback.keras.keras_internals import keras_cache
-from runback.keras.network_file import UNREADABLE, WEIGHTS, checked_weights
+from runback.keras.networks.network_file import UNREADABLE, WEIGHTS, checked_weights
 from runback.system.home_folder import followed
 
 IMAGENET = "imagenet"

@@ -10,7 +10,7 @@ from runback.classifier.training.fit import compile_model, fit, restore_training
 from runback.classifier.training.predictions import ValidationPredictions
 from runback.classifier.training.progress import TrainingProgress
 from runback.keras.checkpointing import CheckpointPlan
-from runback.keras.logged_network import log_network
+from runback.keras.networks.logged_network import log_network
 from runback.system.text.escape import for_markdown
 from runback.system.text.lasting_output import output_troubles
 

@@ -14,7 +14,7 @@ from runback.classifier.data.dataset_hash import content_hash
 from runback.classifier.data.reading.data_summary import DataSummary
 from runback.classifier.train_config import SPLIT_KNOBS
 from runback.errors import DataError, InputError
-from runback.keras.stored_network import load_network, stored_config
+from runback.keras.networks.stored_network import load_network, stored_config
 from runback.runs.run_reference import run_id
 from runback.runs.schema import CONFUSION, EVALUATION, RECORD, read_record
 from runback.runs.tasks.hydra_app import enter_project

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from omegaconf import DictConfig
 
 from runback.errors import Stopped
-from runback.keras.stored_network import read_network
+from runback.keras.networks.stored_network import read_network
 from runback.runs.schema import NETWORK
 from runback.runs.stored_run import StoredRun, find_recorded
 from runback.runs.tasks.hydra_app import enter_project

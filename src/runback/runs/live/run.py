@@ -486,7 +486,7 @@ class Trained:
     result: RunResult
 
 
-class HasBegun(BaseException):
+class FirstEpoch(BaseException):
     """A task that is only tried has come to its first epoch: it would train."""
 
 
@@ -503,14 +503,14 @@ class Rehearsal(Run):
         self.lines += lines
 
     def _begin(self) -> "RunWriter":
-        raise HasBegun
+        raise FirstEpoch
 
 
 def rehearse(function: Callable[[Run], Any], spec: RunSpec) -> list[str]:
     """Call a task's function up to its first epoch, and return the lines that it says before that."""
     with contextlib.ExitStack() as ends:
         run = Rehearsal(spec, ends)
-        with contextlib.suppress(HasBegun):
+        with contextlib.suppress(FirstEpoch):
             function(run)
         return [*run.lines, *run.notices]
 

@@ -113,7 +113,7 @@ class TaskSource:
         return cls(None, module, name)
 
 
-CLASSIFIER = TaskSource(None, "runback.classifier.train", "train")
+CLASSIFIER = TaskSource(None, "runback.classifier.training_task", "train")
 """The image classifier's training, which is the task of a run whose record names none."""
 
 

@@ -111,7 +111,7 @@ def _recorded(task_function: TaskFunction, cfg: DictConfig) -> Any:
     client = trials.current()
     if client is None or client.trial.parent is None:
         return task_function(cfg)
-    from runback.sweeping.trials.trial_run import TrialRun
+    from runback.sweeping.trial_run import TrialRun
 
     client.run = TrialRun(client, cfg)
     try:

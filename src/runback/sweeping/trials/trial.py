@@ -18,7 +18,7 @@ from runback.system.secrecy import redacted_excerpt
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from runback.sweeping.trials.trial_run import TrialRun
+    from runback.sweeping.trial_run import TrialRun
 
 ATTRIBUTE = 1000
 """Characters of an attribute, and of a line of a notice."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from runback.errors import InputError
-from runback.keras.network_file import read_network_file
+from runback.keras.networks.network_file import read_network_file
 from runback.runs.schema import CONFIG, NETWORK
 from runback.system.config import targets
 from runback.system.text.quiet_stderr import silenced

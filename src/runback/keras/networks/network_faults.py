@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 
 from runback.keras.keras_internals import all_layers
-from runback.keras.network_file import CONFIG, is_allowed, registered
+from runback.keras.networks.network_file import CONFIG, is_allowed, registered
 from runback.system.config import allowed
 
 PLAIN = (bool, int, float, str, type(None))

@@ -13,7 +13,7 @@ from runback.classifier.models.deep_cnn import deep_cnn
 from runback.classifier.models.resnet20 import resnet20
 from runback.classifier.models.shallow_cnn import shallow_cnn
 from runback.errors import InputError
-from runback.keras.storable_network import check_storable
+from runback.keras.networks.storable_network import check_storable
 
 SHAPE = (8, 8, 1)
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, *SHAPE)).astype("uint8")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from runback.errors import InputError
 from runback.keras.keras_message import keras_message
-from runback.keras.network_limit import limited_network
+from runback.keras.networks.network_limit import limited_network
 from runback.system.config import allowed
 from runback.system.config.targets import unsafe_layer
 

@@ -99,7 +99,7 @@ def load_model(run: str) -> "keras.Model":
     network takes raw images of shape (n, height, width, channels), values from 0 to 255, and returns
     probabilities of shape (n, classes). Keras' safe mode is on. Errors: InputError, StoreError.
     """
-    from runback.keras.stored_network import load_network
+    from runback.keras.networks.stored_network import load_network
     from runback.runs.run_reference import find_in
     from runback.runs.tasks.hydra_app import make_importable
     from runback.system.config import targets

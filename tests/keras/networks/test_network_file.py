@@ -16,7 +16,7 @@ import pytest
 
 from runback.classifier.models.resnet20 import resnet20
 from runback.errors import InputError
-from runback.keras.stored_network import read_network
+from runback.keras.networks.stored_network import read_network
 
 FACTORY = "runback.classifier.models.resnet20.resnet20"
 

@@ -14,8 +14,13 @@ import numpy as np
 
 from runback.errors import InputError
 from runback.keras.keras_message import keras_message
-from runback.keras.network_faults import differing_layer, layers_of_its_own, unloadable_part, unsavable_part
-from runback.keras.network_file import UNLOADABLE, read_network_file
+from runback.keras.networks.network_faults import (
+    differing_layer,
+    layers_of_its_own,
+    unloadable_part,
+    unsavable_part,
+)
+from runback.keras.networks.network_file import UNLOADABLE, read_network_file
 from runback.system.files.full_disk import is_full
 
 SLACK = 0.05

@@ -1,0 +1,1 @@
+"""Networks as files: what may be in one, and whether one can be stored and loaded again."""
