@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 import runback
 from runback.classifier import record
@@ -21,7 +21,6 @@ from runback.classifier.train_config import (
 from runback.errors import InputError
 from runback.provenance.machine.hardware import hardware
 from runback.system.config import targets
-from runback.system.config.written_config import resolved
 from runback.system.text.quiet_stderr import silenced
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 def resolve(cfg: DictConfig, root: "Path") -> DictConfig:
     """Return a config with absolute paths. Errors: InputError for keys that nobody reads, or that lack."""
     cfg = with_absolute_path(cfg, root)
-    refuse_unset(resolved(cfg))
+    refuse_unset(OmegaConf.to_container(cfg))  # type: ignore[arg-type]
     refuse_unread(cfg)
     return cfg
 

@@ -197,7 +197,7 @@ REFUSED = {
     ("fit.py", "learning_rate=2"): "learning_rate: input should be less than or equal to 1; got 2.0",
     ("fit.py", "learning_rat=0.2"): "unknown key 'learning_rat'; did you mean 'learning_rate'?",
     ("fit.py", "epochs=many"): "epochs: value 'many' of type 'str' could not be converted to Integer",
-    ("fit.py", "run.seed=-1"): "run.seed must be a whole number in [0, 4294967295]; got -1",
+    ("fit.py", "run.seed=-1"): "run.seed must lie in [0, 4294967295]; got -1",
     ("fit.py", "run.experiment=a/b"): "run.experiment must be usable as a folder's name",
     ("nothing.py",): "task fit returns nothing: it must return its objective's value",
     ("untyped.py",): "parameter learning_rate has no type: write learning_rate: float = 0.1",

@@ -169,18 +169,19 @@ def train_task(source: Source, cfg: DictConfig) -> Any:
     from runback.runs.live.run import RunContext, train
 
     task, client = source.load(), trials.current()
-    spec = composed_spec(task, cfg)
-    if client is None:
-        _refuse_deleted_experiment(spec)
-    arguments = task.parameters.arguments(spec.config)
+    folder, layout = Path(HydraConfig.get().runtime.output_dir), Layout(project_root())
     if client is not None and client.trial.previous_run_id is not None:
-        holding: Any = continued(spec.folder, client.trial, spec.layout)
+        holding: Any = continued(folder, client.trial, layout)
     else:
-        holding = fresh_folder(spec.folder, is_own=client is None)
+        holding = fresh_folder(folder, is_own=client is None)
     with holding as before:
+        spec = composed_spec(task, cfg)
+        arguments = task.parameters.arguments(spec.config)
+        if client is None:
+            _refuse_deleted_experiment(spec)
         continuation, tags = before or (None, {})
         context = RunContext(
-            source.as_dict(spec.layout.root),
+            source.as_dict(layout.root),
             task.objectives_in(spec.config),
             client,
             None if continuation is None else lambda: continuation.run,

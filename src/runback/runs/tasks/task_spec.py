@@ -97,7 +97,7 @@ def recorded_task_spec(
     if threads is not None:
         if OmegaConf.select(config, "run") is None:
             raise InputError(f"{CONFIG} of run {recorded.id} cannot be used: it has no run.threads")
-        config.run.threads = threads
+        OmegaConf.update(config, _references(config).get("threads", "run.threads"), threads)
     return task_spec(
         config,
         share=available_cores(),
@@ -112,7 +112,9 @@ def recorded_task_spec(
 
 def _check(run: Mapping[str, Any], threads: int, references: Mapping[str, str]) -> None:
     seed, key = run["seed"], references.get("seed", "run.seed")
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
-        raise InputError(f"{key} must be a whole number in [0, 4294967295]; got {seed!r:.100}")
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise InputError(f"{key} must be a whole number; got {seed!r:.100}")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"{key} must lie in [0, 4294967295]; got {seed}")
     if threads < 1:
         raise InputError(f"{references.get('threads', 'run.threads')} must be at least 1; got {threads}")

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 def _on_schema(task: Task, recorded: StoredRun) -> DictConfig:
     """Return a run's config with what the task's parameters have become since. Errors: InputError."""
+    config = recorded.config.copy()
+    for key in task.options.run:  # these were references, and are again
+        if OmegaConf.select(config, f"run.{key}") is not None:
+            del config.run[key]
     try:
-        return OmegaConf.merge(OmegaConf.structured(config_schema(task)), recorded.config)  # type: ignore[return-value]
+        return OmegaConf.merge(OmegaConf.structured(config_schema(task)), config)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{CONFIG} of run {recorded.id} cannot be used: {reason}") from error
