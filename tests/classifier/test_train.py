@@ -288,7 +288,7 @@ BAD_OVERRIDES = {
     "training.batch_size=99999999999999999999999": "training.batch_size must be at most 2147483647",
     "tracking.experiment=" + "x" * 201: "tracking.experiment must be a name of at most 200 bytes; got 201",
     "tracking.experiment=a/b": "tracking.experiment must be usable",
-    "model=null": "Config group override must be a string",
+    "model=null": "model must be one of the choices in conf/model/; got 'null'",
     "~augmentation": "augmentation must be set",
     "augmentation.layers=null": "augmentation.layers must be a list",
     "optimizer.learning_rate=inf": "optimizer.learning_rate: input should be a finite number",
