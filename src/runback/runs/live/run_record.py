@@ -1,9 +1,10 @@
 """A run's record, params and tags, whatever it trains."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runback.provenance.config_hash import text_hash
+from runback.runs.live.frameworks import keras_backend
 from runback.runs.live.record_files import config_yaml
 from runback.runs.live.recorded_code import RecordedCode, machine
 from runback.runs.live.run_data import Fingerprint
@@ -20,15 +21,24 @@ SAME_EXPERIMENT = ("threads", "experiment")
 
 
 def task_record(
-    spec: RunSpec, task: Mapping[str, str], data: Sequence[Fingerprint], code: RecordedCode
+    spec: RunSpec,
+    task: Mapping[str, str],
+    data: Sequence[Fingerprint],
+    code: RecordedCode,
+    facts: Mapping[str, Any],
 ) -> RunRecord:
-    """Return the record of a task's run: enough to train it again, and to explain another result."""
+    """Return the record of a task's run: enough to train it again, and to explain another result.
+
+    `facts` are the task's own, in the place of others or besides them.
+    """
+    here = machine()
     run = {key: value for key, value in spec.written.tree["run"].items() if key not in SAME_EXPERIMENT}
     return {
         "format": RECORD_FORMAT,
         "task": dict(task),
         "code": code.as_dict(),
-        **machine(),  # type: ignore[typeddict-item]
+        **here,  # type: ignore[typeddict-item]
+        "environment": {**here["environment"], **keras_backend()},
         "threads": {"training": spec.threads},
         "seeds": {"seed": spec.seed},
         "data": {one.name: one.as_dict() for one in data},  # type: ignore[misc]
@@ -36,6 +46,7 @@ def task_record(
         "config_sha256": text_hash(config_yaml({**spec.written.tree, "run": run})),
         "variables": spec.written.environment,
         "secrets": spec.written.left_out,
+        **facts,  # type: ignore[typeddict-item]
     }
 
 

@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from runback.runs.live.frameworks import use_recorded_backend
 from runback.runs.live.run import RunContext, Trained, train
 from runback.runs.schema import RunRecord
 from runback.runs.stored_run import StoredRun
 from runback.runs.tasks.task_source import TaskSource
 from runback.runs.tasks.task_spec import recorded_task_spec
+from runback.system.text.terminal import say
 from runback.tracking.layout import Layout
 
 if TYPE_CHECKING:
@@ -37,6 +39,9 @@ def train_again(
     spec = recorded_task_spec(recorded, folder, name, layout, threads)
     place = recorded.record["task"]
     source = TaskSource.recorded(place, layout.root)
+    chosen = use_recorded_backend(recorded.record["environment"])
+    if chosen is not None:
+        say(chosen, stream=stream)
     task = source.load()
     arguments = task.parameters.arguments(spec.config)
     context = RunContext(
