@@ -24,6 +24,6 @@ def recorded_objectives(param: str | None) -> list[str]:
 
 
 def higher_is_better(metric: str) -> bool:
-    """Return whether more of this is better; of what is no objective, for accuracies and F1 scores only."""
-    is_score = "accuracy" in metric or "macro_f1" in metric
+    """Return whether more of this is better: of what is no objective, for accuracies, F1 scores and AUC."""
+    is_score = any(word in metric for word in ("accuracy", "f1", "auc"))
     return OBJECTIVES.get(metric.removeprefix("best_"), "maximize" if is_score else "minimize") == "maximize"
