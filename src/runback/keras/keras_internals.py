@@ -12,6 +12,11 @@ from typing import Any
 import keras
 import numpy as np
 from keras.src.backend.config import keras_home
+from keras.src.random.seed_generator import global_seed_generator
+from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
+from keras.src.trainers.data_adapters.tf_dataset_adapter import TFDatasetAdapter
+from keras.src.trainers.data_adapters.torch_data_loader_adapter import TorchDataLoaderAdapter
+from keras.src.trainers.epoch_iterator import EpochIterator
 from keras.src.utils import file_utils
 
 STOPPING_STATE = ("wait", "best", "best_epoch", "stopped_epoch")
@@ -66,23 +71,85 @@ def _after(steps: int, model: keras.Model) -> Callable[[Any], Any]:
     return train_or_skip
 
 
-def begin_at(model: keras.Model, epoch: int) -> None:
-    """Have a `fit` whose training has just begun go on with an epoch, counted from 0.
+def begin_at(model: keras.Model, epoch: int | None) -> None:
+    """Have a `fit` whose training has just begun go on with an epoch, counted from 0; None: as it says.
 
-    keras.callbacks.BackupAndRestore does it the same way.
+    keras.callbacks.BackupAndRestore does it the same way. It holds for later ones too, until it is None.
     """
     model._initial_epoch = epoch
 
 
-def callbacks_beside() -> list[keras.callbacks.Callback]:
-    """Return the callbacks of the `fit` that calls the `on_train_begin` which calls this."""
+def running_callbacks() -> keras.callbacks.CallbackList | None:
+    """Return the list of callbacks that calls the hook which calls this; None where none does."""
+    return _local("self", keras.callbacks.CallbackList)
+
+
+def running_data() -> EpochIterator | None:
+    """Return what the innermost running `fit` or `evaluate` takes its batches from; None outside one."""
+    return _local("epoch_iterator", EpochIterator)
+
+
+def _local(name: str, kind: type) -> Any:
+    """Return a local variable of the innermost caller that has one of this name and type, or None."""
     frame = inspect.currentframe()
     while frame is not None:
-        caller = frame.f_locals.get("self")
-        if isinstance(caller, keras.callbacks.CallbackList):
-            return list(caller.callbacks)
+        found = frame.f_locals.get(name)
+        if isinstance(found, kind):
+            return found
         frame = frame.f_back
-    return []
+    return None
+
+
+def is_seeded(data: EpochIterator) -> bool:
+    """Tell whether an epoch's batches and their order are functions of the random generators alone.
+
+    So it is for arrays, and for a DataLoader of PyTorch.
+    """
+    return isinstance(data.data_adapter, ArrayDataAdapter | TorchDataLoaderAdapter)
+
+
+def runs_python(data: EpochIterator) -> bool:
+    """Tell whether the batches come out of Python code, which may draw from the global generators."""
+    return not (is_seeded(data) or isinstance(data.data_adapter, TFDatasetAdapter))
+
+
+def pass_over(data: EpochIterator, epochs: int, *, anew: bool = False) -> None:
+    """Take the batches of so many epochs, and drop them; `anew`: each begins anew, as `evaluate` does."""
+    for _ in range(epochs):
+        with data.catch_stop_iteration():
+            for begin, end, batches in data:
+                if not isinstance(batches, list | tuple):  # TensorFlow's: an iterator
+                    for _ in range(begin, end + 1):
+                        next(batches)
+        if anew:
+            data.reset()
+
+
+def make_variables(model: keras.Model, data: EpochIterator) -> None:
+    """Make the variables that a model makes in its first step: its layers', its optimizers'.
+
+    TensorFlow traces that step; where steps are not traced, one is done, and its effect is the caller's.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        spec = data._get_iterator().element_spec
+        tf.function(model.train_step).get_concrete_function(spec)
+    elif keras.backend.backend() == "torch":
+        for _, _, batches in data:
+            model.train_step(batches[0])
+            break
+        data.reset()
+
+
+def has_own_step(model: keras.Model) -> bool:
+    """Tell whether a model's training step is its own."""
+    return type(model).train_step is not keras.Model.train_step
+
+
+def global_seeds() -> list[Any]:
+    """Return the variable of the generator that keras.random takes its seeds from where it is given none."""
+    return [global_seed_generator().state]
 
 
 def keras_cache() -> Path:

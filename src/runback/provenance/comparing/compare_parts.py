@@ -9,7 +9,7 @@ Part = Mapping[str, Any]
 Found = Iterator[tuple[str, str, str, bool]]
 
 NUMERIC_PACKAGES = (
-    *("keras", "ml-dtypes", "numpy", "tensorflow"),
+    *("jax", "jaxlib", "keras", "ml-dtypes", "numpy", "scikit-learn", "scipy", "tensorflow", "torch"),
     *("tensorflow-cpu", "tensorflow-intel", "tensorflow-macos", "tensorflow-metal"),
 )
 """Packages whose versions decide how floats are added up; with them go NVIDIA's libraries."""
@@ -17,9 +17,11 @@ NUMERIC_PACKAGES = (
 NVIDIA_LIBRARIES = ("nvidia-cu", "nvidia-nccl")
 
 NUMERIC_VARIABLES = (
-    *("CUBLAS_", "CUDA_", "DNNL_", "MKL_", "NVIDIA_TF32_OVERRIDE", "NVIDIA_VISIBLE_DEVICES", "OMP_"),
-    *("ONEDNN_", "OPENBLAS_", "TF_CUBLAS_", "TF_CUDNN_", "TF_DETERMINISTIC_OPS", "TF_DISABLE_MKL"),
+    *("CUBLAS_", "CUDA_", "DNNL_", "JAX_", "KERAS_BACKEND", "MKL_", "NVIDIA_TF32_OVERRIDE"),
+    *("NVIDIA_VISIBLE_DEVICES", "OMP_", "ONEDNN_", "OPENBLAS_", "TF_CUBLAS_", "TF_CUDNN_"),
+    *("TF_DETERMINISTIC_OPS", "TF_DISABLE_MKL"),
     *("TF_ENABLE_", "TF_NUM_", "TF_USE_CUBLAS", "TF_USE_CUDNN", "TF_XLA_FLAGS", "XLA_FLAGS"),
+    *("PYTORCH_", "TORCH_"),
 )
 """Beginnings of environment variables that choose devices, threads or kernels, and nothing else."""
 

@@ -9,7 +9,8 @@ from runback.system.secrecy import redacted, secret_variable
 
 VARIABLES = (
     *("CUBLAS_WORKSPACE_CONFIG", "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "PYTHONHASHSEED", "XLA_FLAGS"),
-    *("DNNL_", "KERAS_", "MKL_", "NVIDIA_", "OMP_", "ONEDNN_", "OPENBLAS_", "TF_"),
+    *("DNNL_", "JAX_", "KERAS_", "MKL_", "NVIDIA_", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTORCH_", "TF_"),
+    *("TORCH_",),
 )
 """Environment variables that can change a result; those that end in `_` stand for all that begin so."""
 

@@ -6,6 +6,8 @@ Nothing of MLflow is imported before the first thing is recorded.
 import contextlib
 import logging
 import math
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from runback.errors import InputError, TrainingError, TrialPruned
+from runback.errors import DiskFull, InputError, TrainingError, TrialPruned
 from runback.runs.checkpoint import Checkpoint, discard, save
 from runback.runs.epoch_results import epoch_results
 from runback.runs.live.record_files import run_files
@@ -29,6 +31,7 @@ from runback.runs.schema import RESULT, RESULT_FORMAT, RunRecord, RunResult, wri
 from runback.sweeping.study.objective_value import number, values
 from runback.sweeping.trials.trial import STORE_PATIENCE, TrialClient
 from runback.system import signing_key
+from runback.system.files.full_disk import is_full
 from runback.system.text.terminal import say
 from runback.tracking.metric_names import BEST_EPOCH, best
 from runback.tracking.tags import SIGNATURE_TAG
@@ -40,6 +43,9 @@ _logger = logging.getLogger(__name__)
 
 STATE = "state"
 """The group of a checkpoint's variables that a task's own state is in."""
+
+LAST_STEP = 1_000_000
+"""The highest step of a run's curves: more epochs than anything is trained for."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +88,14 @@ class Run:
         self._description: str | None = None
         self._kept: int | None = None
         self._at_end: list[Callable[[], None]] = []
+        self._lock = threading.RLock()  # a training may log from several threads
+        self._process = os.getpid()
+        self._is_over = False
         self._epoch: int | None = None
         self._n_epochs: int | None = None
         self._start = start = context.checkpoint
         self._history: list[dict[str, float]] = [] if start is None else [dict(row) for row in start.history]
+        self._restored_at = len(self._history)
         self._code: Future[RecordedCode] = ends.enter_context(ThreadPoolExecutor(1)).submit(
             code_here, spec.layout.root
         )
@@ -190,6 +200,7 @@ class Run:
         """
         if self._writer is not None:
             raise TrainingError("run.data comes before the first epoch: the record is written then")
+        self._refuse_other_process()
         if any(one.name.partition(".")[0] == name for one in self._data):
             raise InputError(f"run.data has {name!r} already: give it another name, run.data(…, name='test')")
         self._seed()
@@ -202,27 +213,40 @@ class Run:
         """Yield the epochs that are left to train, 0 to `n - 1`, and count what `log` is given by them.
 
         A run that goes on from a checkpoint begins behind the epoch of that, with the global generators of
-        Python, NumPy and PyTorch as they were.
+        Python, NumPy and PyTorch as they were. Behind a second loop's `n`, of a training in two phases, lie
+        the epochs of the first. Errors: InputError where a `runback.keras.Callback` counts the epochs.
         """
+        if not isinstance(n, int | np.integer) or isinstance(n, bool):
+            raise InputError(f"run.epochs takes the number of epochs; got {n!r:.100}")
+        self.claim("run.epochs, which counts them: log what each fit returns", once=False)
+        return self._epochs(int(n))
+
+    def _epochs(self, n: int) -> Iterator[int]:
         self.begin(epochs=n)
-        self.restore_generators()
-        for epoch in range(len(self._history), n):
-            if epoch == self._context.last_epoch:
-                return
-            self._epoch = epoch
-            yield epoch
-            if len(self._history) == epoch:  # nothing was logged
-                self._history.append({})
-        self._epoch = None
+        if len(self._history) == self._restored_at:
+            self.restore_generators()
+        try:
+            for epoch in range(len(self._history), n):
+                if epoch == self._context.last_epoch:
+                    return
+                self._epoch = epoch
+                yield epoch
+                if len(self._history) == epoch:  # nothing was logged
+                    self._history.append({})
+        finally:  # also where the loop was left by a break
+            self._epoch = None
 
     def begin(self, *, epochs: int | None = None) -> None:
         """Begin the run now, of so many epochs if that is known; `epochs`, `log` and others do it too."""
         self._n_epochs = epochs
         self._begun()
 
-    def claim(self, what: str) -> None:
-        """Say that one thing alone records this run's epochs. Errors: InputError where another one does."""
-        if self._claimed is not None:
+    def claim(self, what: str, *, once: bool = True) -> None:
+        """Say that one thing alone records this run's epochs, only once where that is said.
+
+        Errors: InputError where another one does.
+        """
+        if self._claimed is not None and (once or self._claimed != what):
             raise InputError(f"the run has {self._claimed}")
         self._claimed = what
 
@@ -252,21 +276,23 @@ class Run:
         """Record metrics, durably, before it returns; in a sweep the objective among them is reported.
 
         Within `epochs` they are the epoch's, elsewhere those of the next step, or of `step`, counted from 1.
-        Values are numbers, or arrays and tensors without dimensions; `show` prints them. Raises
-        TrialPruned where the sweep's pruner ends the trial: let it propagate.
+        Values are numbers, or arrays and tensors without dimensions; `show` prints them. Errors:
+        TrainingError for anything else. Raises TrialPruned where the sweep's pruner ends the trial: let it
+        propagate.
         """
-        measured = {name: number(_plain(value)) for name, value in {**(metrics or {}), **named}.items()}
-        writer = self._begun()
-        at = self._step(step)
-        while len(self._history) < at:
-            self._history.append({})
-        self._history[at - 1] |= measured
-        writer.log_epoch(at, measured)
-        if show:
-            self._show(at, measured)
-        client, objectives = self._context.client, self._context.objectives
-        if client is not None and len(objectives) == 1 and objectives[0] in measured:
-            client.report(measured[objectives[0]], at)
+        measured = _measured({**(metrics or {}), **named})
+        with self._lock:
+            at = self._step(step)
+            writer = self._begun()
+            while len(self._history) < at:
+                self._history.append({})
+            self._history[at - 1] |= measured
+            writer.log_epoch(at, measured)
+            if show:
+                self._show(at, measured)
+            client, objectives = self._context.client, self._context.objectives
+            if client is not None and len(objectives) == 1 and objectives[0] in measured:
+                client.report(measured[objectives[0]], at)
 
     def checkpoint(self, state: Mapping[str, Any]) -> None:
         """Keep a state, from which the run goes on if it is stopped or killed, in the place of the last one.
@@ -275,10 +301,13 @@ class Run:
         tuples of them; it is in the run's folder, flushed to the disk, when this returns. The states of the
         global generators are kept too. Errors: TrainingError for a state of anything else; DiskFull.
         """
-        self._begun()
-        tree, arrays = packed({"task": state, "generators": generator_states()})
-        checkpoint = Checkpoint(len(self._history), 0, list(self._history), {STATE: arrays}, state=tree)
-        save(self._spec.folder, checkpoint)
+        if not isinstance(state, Mapping):
+            raise TrainingError(f"run.checkpoint keeps a mapping, as {{'w': w}}; got {type(state).__name__}")
+        with self._lock:
+            self._begun()
+            tree, arrays = packed({"task": state, "generators": generator_states()})
+            checkpoint = Checkpoint(len(self._history), 0, list(self._history), {STATE: arrays}, state=tree)
+            save_checkpoint(self._spec.folder, checkpoint)
 
     @property
     def state(self) -> Mapping[str, Any]:
@@ -358,9 +387,9 @@ class Run:
 
     def _step(self, step: int | None) -> int:
         if step is not None:
-            if step < 1:
-                raise TrainingError(f"run.log: step counts from 1; got {step}")
-            return step
+            if not isinstance(step, int | np.integer) or isinstance(step, bool) or not 1 <= step <= LAST_STEP:
+                raise TrainingError(f"run.log: step counts from 1 to {LAST_STEP:,}; got {step!r:.100}")
+            return int(step)
         return len(self._history) + 1 if self._epoch is None else self._epoch + 1
 
     def _values(self, metric: str) -> dict[int, float]:
@@ -380,9 +409,17 @@ class Run:
 
     def _begun(self) -> "RunWriter":
         """Return the run in MLflow, which begins with this: what it is made from is recorded."""
-        if self._writer is None:
-            self._writer = self._begin()
-        return self._writer
+        self._refuse_other_process()
+        with self._lock:
+            if self._writer is None:
+                self._writer = self._begin()
+            return self._writer
+
+    def _refuse_other_process(self) -> None:
+        if os.getpid() != self._process:
+            raise TrainingError("a process that a training has forked cannot record in its run")
+        if self._is_over:
+            raise TrainingError("the run has ended: nothing is recorded in it any more")
 
     def _begin(self) -> "RunWriter":
         from runback.tracking.write.run_writer import recording
@@ -440,6 +477,10 @@ class Run:
                 "for them and set the variable NAME",
                 ", ".join(self._spec.written.left_out),
             )
+
+    def _end(self) -> None:
+        """Record nothing from now on."""
+        self._is_over = True
 
     def _log_result(self, *, finished: bool) -> RunResult:
         for function in self._at_end:
@@ -525,6 +566,7 @@ def train(function: Callable[[Run], Any], spec: RunSpec, context: RunContext) ->
     with contextlib.ExitStack() as ends:
         ends.callback(say_what_waits, [spec.folder])
         run = Run(spec, context, ends)
+        ends.callback(run._end)
         try:
             trained = run._complete(function(run))
         except TrialPruned:
@@ -537,6 +579,30 @@ def train(function: Callable[[Run], Any], spec: RunSpec, context: RunContext) ->
             raise
     discard(spec.folder)
     return trained
+
+
+def _measured(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return metrics as floats. Errors: TrainingError, which names the one that is no number."""
+    measured = {}
+    for name, value in metrics.items():
+        if not isinstance(name, str) or not name:
+            raise TrainingError(f"run.log: a metric's name must be a text; got {name!r:.100}")
+        try:
+            measured[name] = number(_plain(value))
+        except (TypeError, OverflowError) as error:
+            raise TrainingError(f"run.log: {name}: {error}") from error
+    return measured
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; one that cannot be written is a warning. Errors: DiskFull."""
+    try:
+        save(folder, checkpoint)
+    except OSError as error:
+        if is_full(error):
+            raise DiskFull(f"the disk is full: cannot write a checkpoint in {folder}") from error
+        reason = error.strerror or error
+        _logger.warning("cannot write the checkpoint of epoch %d in %s: %s", checkpoint.epoch, folder, reason)
 
 
 def _names(count: int) -> list[str]:

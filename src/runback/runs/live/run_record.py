@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runback.provenance.config_hash import text_hash
+from runback.runs.live.frameworks import keras_backend
 from runback.runs.live.record_files import config_yaml
 from runback.runs.live.recorded_code import RecordedCode, machine
 from runback.runs.live.run_data import Fingerprint
@@ -35,11 +36,13 @@ def task_record(
 
     `facts` are the task's own, in the place of others or besides them.
     """
+    here = machine()
     return {
         "format": RECORD_FORMAT,
         "task": dict(task),
         "code": code.as_dict(),
-        **machine(),  # type: ignore[typeddict-item]
+        **here,  # type: ignore[typeddict-item]
+        "environment": {**here["environment"], **keras_backend()},
         "threads": {"training": spec.threads},
         "seeds": {"seed": spec.seed},
         "data": {one.name: one.as_dict() for one in data},  # type: ignore[misc]

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runback.errors import InputError
+from runback.runs.live.frameworks import use_recorded_backend
 from runback.runs.live.run import RunContext, Trained, train
 from runback.runs.schema import CONFIG, RunRecord
 from runback.runs.stored_run import StoredRun
@@ -15,6 +16,7 @@ from runback.runs.tasks.script_command import config_schema, resolved_config
 from runback.runs.tasks.task import Task
 from runback.runs.tasks.task_source import CLASSIFIER, TaskSource
 from runback.runs.tasks.task_spec import recorded_task_spec
+from runback.system.text.terminal import say
 from runback.tracking.layout import Layout
 
 if TYPE_CHECKING:
@@ -54,7 +56,11 @@ def train_again(
     The caller holds the folder. Errors: InputError where the task is not here any more.
     """
     place = recorded.record.get("task") or CLASSIFIER.as_dict(layout.root)
-    task = TaskSource.recorded(place, layout.root).load()
+    source = TaskSource.recorded(place, layout.root)
+    chosen = use_recorded_backend(recorded.record["environment"])
+    if chosen is not None:
+        say(chosen, stream=stream)
+    task = source.load()
     config = resolved_config(task, _on_schema(task, recorded), layout)
     immaterial = task.options.immaterial
     spec = recorded_task_spec(recorded, config, folder, name, layout, threads, immaterial)
