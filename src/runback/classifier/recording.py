@@ -146,6 +146,7 @@ class Recording:
         files = run_files(self._spec, record, code)
         for name, content in files.items():  # the record last: it says that all are there
             self._run.log_bytes(content, name)
+        self._run.log_inputs(record["data"])
         signature = signing_key.signature(files)
         if signature is not None:
             self._run.set_tags({SIGNATURE_TAG: signature})

@@ -200,5 +200,13 @@ def _names_only_our_own(cfg: DictConfig) -> bool:
     return True
 
 
-TASK = HydraTask(job, check=check, warm_up=warm_up, preload=PRELOAD, check_parts=check_parts)
+TASK = HydraTask(
+    job,
+    check=check,
+    warm_up=warm_up,
+    preload=PRELOAD,
+    check_parts=check_parts,
+    command=("runback", "train"),
+    is_evaluated=True,
+)
 """The classifier's training."""

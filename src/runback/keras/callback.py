@@ -1,5 +1,6 @@
 """`runback.keras.Callback`: records a training by `fit`, so that it can go on and come out again."""
 
+import json
 import math
 import time
 from collections.abc import Mapping
@@ -9,7 +10,9 @@ import keras
 import numpy as np
 
 from runback.errors import Diverged, InputError
-from runback.keras.keras_internals import begin_at, callbacks_beside
+from runback.keras.keras_internals import begin_at, callbacks_beside, data_adapter
+from runback.provenance.config_hash import text_hash
+from runback.provenance.fingerprint import tensor_hashes
 from runback.runs.live.run import Run
 
 SHARE = 0.05
@@ -49,6 +52,7 @@ class Callback(keras.callbacks.Callback):
         self._run.begin(epochs=self.params.get("epochs"))
         self._others = [one for one in callbacks_beside() if one is not self]
         self._run.at_end(self._result)
+        self._run.trace("begin", {"variables": _hash(self.model.variables), "data": data_adapter()})
         self._state = self._run.state
         self._written = time.perf_counter()
         if self._state:
@@ -128,6 +132,12 @@ def _restore(here: list[Any], saved: list[list[Any]]) -> None:
         )
     for variable, (_, value) in zip(here, saved, strict=True):
         variable.assign(value)
+
+
+def _hash(these: list[Any]) -> str:
+    """Return one hash of all these variables."""
+    named = {f"{index:03d}": _value(one) for index, one in enumerate(these)}
+    return text_hash(json.dumps(tensor_hashes(named)))
 
 
 def _value(variable: Any) -> np.ndarray:

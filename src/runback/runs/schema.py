@@ -131,6 +131,8 @@ class RunResult(TypedDict):
     predictions: str | None
     finished: bool
     """Whether training ended by itself."""
+    trace: NotRequired[dict[str, dict[str, str]]]
+    """What stood how at its begin and its end, by which the cause of another result is looked for."""
 
 
 class BundleRun(TypedDict):

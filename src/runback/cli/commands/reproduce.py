@@ -1,6 +1,7 @@
 """`runback reproduce RUN`: trains a recorded run again and says whether it came out the same, bit for bit."""
 
 import argparse
+import contextlib
 import itertools
 import json
 import logging
@@ -16,7 +17,8 @@ from omegaconf import OmegaConf
 
 from runback.classifier import record
 from runback.classifier.recorded_spec import recorded_spec
-from runback.classifier.train import TASK, train
+from runback.classifier.train import TASK
+from runback.classifier.train import train as train_classifier
 from runback.cli import consent
 from runback.comparison.difference_table import print_differences
 from runback.errors import InputError, StoreError
@@ -34,6 +36,8 @@ from runback.runs.foreign_code import foreign_parts
 from runback.runs.live.recorded_code import code_here
 from runback.runs.run_folder import fresh_folder
 from runback.runs.schema import RECORD, REPRODUCTION, REPRODUCTION_FORMAT, REPRODUCTION_PAGE, RunRecord
+from runback.runs.started.start_again import reproduce_started
+from runback.runs.started.started_task import is_started
 from runback.runs.stored_run import (
     StoredRun,
     find_recorded,
@@ -186,7 +190,8 @@ def _reproduce(
         refuse_other_data(found)
         console.say(f"training {_span(recorded)} of {recorded.id}")
 
-    with fresh_folder(folder):
+    # The script of a run that `runback.start` gave holds the folder itself.
+    with contextlib.nullcontext() if is_started(recorded.record) else fresh_folder(folder):
         trained = _train(recorded, folder, layout, options, stream, compare)
     splits = recorded.record["data"]
     n_validation = splits["validation"]["shape"][0] if "validation" in splits else 0
@@ -217,10 +222,11 @@ def _train(
     last_epoch = None if recorded.result["finished"] else recorded.last_epoch
     if "task" in recorded.record:
         again = {"threads": options.threads, "last_epoch": last_epoch, "tags": tags, "stream": stream}
-        return train_again(recorded, folder, name, layout, on_record=compare, **again)
+        train = reproduce_started if is_started(recorded.record) else train_again
+        return train(recorded, folder, name, layout, on_record=compare, **again)
     spec = recorded_spec(recorded, folder, name, layout, options.threads)
     compare(record.record_now(spec))
-    return train(spec, last_epoch=last_epoch, tags=tags, stream=stream)
+    return train_classifier(spec, last_epoch=last_epoch, tags=tags, stream=stream)
 
 
 def _span(recorded: StoredRun) -> str:

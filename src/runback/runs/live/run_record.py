@@ -10,7 +10,15 @@ from runback.runs.live.run_data import Fingerprint
 from runback.runs.live.run_spec import RunSpec
 from runback.runs.schema import RECORD_FORMAT, RunRecord
 from runback.system.config.flattening import flatten
-from runback.tracking.tags import COMMIT_TAG, CONFIG_HASH_TAG, DEVICE_TAG, DIRTY_TAG, KIND_TAG, SWEEP_TAG
+from runback.tracking.tags import (
+    COMMIT_TAG,
+    CONFIG_HASH_TAG,
+    DEVICE_TAG,
+    DIRTY_TAG,
+    KIND_TAG,
+    SWEEP_TAG,
+    TASK_TAG,
+)
 
 if TYPE_CHECKING:
     from runback.sweeping.trials.trial import Trial
@@ -53,6 +61,7 @@ def record_tags(spec: RunSpec, record: RunRecord, trial: "Trial | None") -> dict
     code = record["code"]
     tags = {
         KIND_TAG: "train",
+        TASK_TAG: record["task"].get("name", ""),
         CONFIG_HASH_TAG: record["config_sha256"],
         DIRTY_TAG: str(code["dirty"]).lower(),
         **spec.layout.folder_tags(spec.folder),

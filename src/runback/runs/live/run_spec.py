@@ -25,7 +25,10 @@ class RunSpec:
     """The names of the files chosen in the config's groups."""
     overrides: Sequence[str]
     folder: Path
+    """It has what goes on with the run, and what the store has not taken yet."""
     layout: Layout
+    output: Path | None = None
+    """The folder of its output; None: the same."""
 
     @property
     def seed(self) -> int:

@@ -16,6 +16,7 @@ from runback.runs.live.run_spec import RunSpec
 from runback.runs.run_folder import continued, fresh_folder
 from runback.runs.tasks import hydra_app
 from runback.runs.tasks.script_preload import TASK_VARIABLE
+from runback.runs.tasks.swept_objectives import swept_objectives
 from runback.runs.tasks.task import Task
 from runback.runs.tasks.task_source import TaskSource
 from runback.runs.tasks.task_spec import task_spec
@@ -60,6 +61,10 @@ class Source(Protocol):
     def file(self) -> Path | None:
         """Its file; None: it is in none."""
 
+    @property
+    def words(self) -> list[str]:
+        """The words that name it after `runback train`; none: it cannot be named."""
+
     def load(self) -> Task:
         """Return the task."""
 
@@ -102,7 +107,10 @@ def run(source: Source, arguments: list[str], *, name: str) -> None:
     task = source.load()
     conf = _conf(source)
     store_config(task, conf)
-    job = HydraTask(partial(train_task, source), check=partial(check, source), preload=PRELOAD)
+    command = ("runback", "train", *source.words) if source.words else ()
+    job = HydraTask(
+        partial(train_task, source), check=partial(check, source), preload=PRELOAD, command=command
+    )
     hydra_app.run(job, arguments, Layout(project_root()), hydra_app.App(conf, CONFIG_NAME), name=name)
 
 
@@ -160,7 +168,7 @@ def train_task(source: Source, cfg: DictConfig) -> Any:
         continuation, tags = before or (None, {})
         context = RunContext(
             source.as_dict(spec.layout.root),
-            [*task.objectives],
+            swept_objectives(task.objectives),
             client,
             None if continuation is None else lambda: continuation.run,
             None if continuation is None else continuation.checkpoint,

@@ -9,10 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from runback.errors import InputError
-from runback.runs.objectives import higher_is_better
+from runback.runs.objectives import DIRECTIONS, directed, higher_is_better
 from runback.runs.tasks.parameters import Parameters
-
-DIRECTIONS = {"max": "maximize", "min": "minimize", "maximize": "maximize", "minimize": "minimize"}
 
 
 class Task:
@@ -43,14 +41,9 @@ class Task:
                 "return run.best('val_loss')"
             )
         names, given = self._given
-        modes = given or ["max" if higher_is_better(name) else "min" for name in names]
-        if len(modes) != len(names) or not set(modes) <= set(DIRECTIONS):
-            raise InputError(
-                f"task {self.name}: direction must be maximize or minimize, one for each objective; got "
-                f"{', '.join(map(str, given))}"
-            )
-        found = dict(zip(names, modes, strict=True)) or _bests(returned or [])
-        return {name: DIRECTIONS[mode] for name, mode in found.items()}
+        if names or given:
+            return directed(names, given, f"task {self.name}")
+        return {name: DIRECTIONS[mode] for name, mode in _bests(returned or []).items()}
 
     @property
     def name(self) -> str:

@@ -24,6 +24,7 @@ def task_spec(
     overrides: Sequence[str],
     folder: Path,
     layout: Layout,
+    output: Path | None = None,
 ) -> RunSpec:
     """Return the training by this config; `share` are its CPU threads where that names none.
 
@@ -46,6 +47,7 @@ def task_spec(
         overrides=overrides,
         folder=folder,
         layout=layout,
+        output=output,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 from runback.runs.live.run import RunContext, Trained, train
 from runback.runs.schema import RunRecord
 from runback.runs.stored_run import StoredRun
-from runback.runs.tasks.task_source import TaskSource
+from runback.runs.tasks.task_source import TaskSource, refuse_outside
 from runback.runs.tasks.task_spec import recorded_task_spec
 from runback.tracking.layout import Layout
 
@@ -37,11 +37,13 @@ def train_again(
     spec = recorded_task_spec(recorded, folder, name, layout, threads)
     place = recorded.record["task"]
     source = TaskSource.recorded(place, layout.root)
+    if not recorded.is_own:
+        refuse_outside(place, layout.root, recorded.id)
     task = source.load()
     arguments = task.parameters.arguments(spec.config)
     context = RunContext(
         place,
-        [*task.objectives],
+        task.objectives,
         reopened=reopened,
         checkpoint=checkpoint,
         last_epoch=last_epoch,
