@@ -82,7 +82,9 @@ def _kept(name: str, rows: pd.DataFrame) -> str:
 
 def _objectives(found: RunFrame) -> list[str]:
     """Return the objectives that there are values of; without any, a classifier's default, or nothing's."""
-    names = [*found.objectives] or recorded_objectives(None)
+    recorded = found.rows.get("training.objective", pd.Series()).dropna()
+    default = recorded_objectives(None if recorded.empty else str(recorded.iloc[0]))
+    names = [*found.objectives] or default
     return [name for name in names if name in found.rows or best(name) in found.rows] or ["run"]
 
 

@@ -104,7 +104,7 @@ def sweep(
     settings.check()
     program = MainProgram.here()
     if program is not None:
-        program.tell_trials()
+        program.pass_on()
     _refuse_environment(config)
     if settings.experiment is not None:
         folder_name(settings.experiment, _experiment_key(config))

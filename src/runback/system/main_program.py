@@ -45,8 +45,8 @@ class MainProgram:
         except (KeyError, ValueError, TypeError):
             return None
 
-    def tell_trials(self) -> None:
-        """Let the processes that this one starts know it."""
+    def pass_on(self) -> None:
+        """Let the trials of a sweep that this process begins know it."""
         facts = {"script": self.script, "module": self.module, "flags": list(self.flags)}
         os.environ[VARIABLE] = json.dumps(facts)
 
