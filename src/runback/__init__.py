@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runback.cli.notebook import Sweep, load, load_model, sweep
     from runback.runs.live.run import Run
+    from runback.runs.started.start import start
     from runback.runs.tasks.task import task
     from runback.sweeping.trials.trial import report
 
@@ -15,11 +16,12 @@ _FACE = {
     "load": "runback.cli.notebook",
     "load_model": "runback.cli.notebook",
     "report": "runback.sweeping.trials.trial",
+    "start": "runback.runs.started.start",
     "sweep": "runback.cli.notebook",
     "task": "runback.runs.tasks.task",
 }
 
-__all__ = ["Run", "Sweep", "load", "load_model", "report", "sweep", "task"]
+__all__ = ["Run", "Sweep", "load", "load_model", "report", "start", "sweep", "task"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ import pytest
 
 from runback.tracking.layout import Layout
 from runback.tracking.store import Store, open_store
-from runback.tracking.write.run_writer import Run, start_run
+from runback.tracking.write.run_writer import RunWriter, start_run
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def store(tmp_path, fresh_database) -> Store:
 
 
 @pytest.fixture
-def run(store) -> Run:
+def run(store) -> RunWriter:
     folder = store.layout.runs / "one"
     return start_run(
         store, experiment="digits", name="one", folder=folder, params={}, tags={}, description="A **run**."

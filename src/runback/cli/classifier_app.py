@@ -17,7 +17,8 @@ from runback.tracking.layout import Layout
 
 def classifier_task() -> HydraTask:
     """Return the classifier's training as Hydra and a sweep call it."""
-    return replace(hydra_task(CLASSIFIER), check_parts=check_parts)
+    own = {"check_parts": check_parts, "command": ("runback", "train"), "is_evaluated": True}
+    return replace(hydra_task(CLASSIFIER), **own)  # type: ignore[arg-type]
 
 
 def run(

@@ -1,7 +1,7 @@
 """Runs as pandas frames: a row for each run, and a row for each of their epochs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -9,15 +9,19 @@ import pandas as pd
 from runback.comparison.columns import curve_columns, typed, whole
 from runback.comparison.run_metrics import results
 from runback.errors import InputError
+from runback.runs.objectives import better_direction, recorded_objectives
 from runback.system.files.contained_path import inside
 from runback.tracking.artifact_names import NETWORK
+from runback.tracking.objective_tags import tagged_objectives
 from runback.tracking.read.rows import Runs
 from runback.tracking.read.run_reader import Reader
 from runback.tracking.tags import (
     COMMIT_TAG,
+    DIRECTION_TAG,
     DIRTY_TAG,
     FAILURE_TAG,
     KIND_TAG,
+    OBJECTIVE_TAG,
     REASON_TAG,
     SWEEP_TAG,
     TRAIN_HASH_TAG,
@@ -48,6 +52,8 @@ class RunFrame:
     rows: pd.DataFrame
     causes: list[str]
     metrics: list[str]
+    objectives: Mapping[str, str] = field(default_factory=dict)
+    """The metrics that they are judged by, and the better direction of each."""
 
 
 def read_runs(reader: Reader, ids: list[str]) -> RunFrame:
@@ -66,12 +72,26 @@ def read_runs(reader: Reader, ids: list[str]) -> RunFrame:
     causes |= {name: _cut(runs.tag(tag)) for name, tag in CODE_AND_DATA.items()}
     rows = pd.DataFrame({**facts, **causes}).dropna(axis="columns", how="all")
     metrics = [name for name in outcome if name in rows and name != "epoch"]
-    return RunFrame(rows, [name for name in causes if name in rows], metrics)
+    return RunFrame(rows, [name for name in causes if name in rows], metrics, _objectives(runs))
 
 
 def read_curves(reader: Reader, runs: Sequence[str]) -> pd.DataFrame:
     """Read the metrics of each epoch of these runs: run, epoch (from 1), then each metric. StoreError."""
     return curve_columns(reader.curves(list(runs)), runs)
+
+
+def _objectives(runs: Runs) -> dict[str, str]:
+    """Return the objectives of all runs, the first run's first: a task's by its tags, else by a param."""
+    tags = zip(
+        runs.tag(OBJECTIVE_TAG), runs.tag(DIRECTION_TAG), runs.param("training.objective"), strict=True
+    )
+    found: dict[str, str] = {}
+    for objective, direction, param in tags:
+        named = tagged_objectives(objective, direction)
+        if not named and param is not None:
+            named = {name: better_direction(name) for name in recorded_objectives(param)}
+        found = {**found, **{name: one for name, one in named.items() if name not in found}}
+    return found
 
 
 def _params(runs: Runs) -> dict[str, list[str | None]]:

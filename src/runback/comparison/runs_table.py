@@ -1,5 +1,6 @@
 """Selects the runs of a table, their order, and their columns."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -40,10 +41,14 @@ def make_table(
     highest first, of everything else the lowest. `top` is how many runs to show, `columns` which columns,
     separated by commas; each goes by its name or the last part of it. Errors: InputError.
     """
-    objectives = _objectives(found.rows)
+    objectives = _objectives(found)
     by = _kept(objectives[0], found.rows) if sort is None else _named(sort, found)
-    values = found.rows[by] if sort is not None else found.rows[by].fillna(found.rows[objectives[0]])
-    rows = found.rows.loc[_order(found.rows, by, values, is_finished_first=sort is None)]
+    values = found.rows[by]
+    if sort is None and objectives[0] in found.rows:
+        values = values.fillna(found.rows[objectives[0]])
+    is_higher_better = _is_higher_better(by, found.objectives)
+    order = _order(found.rows, values, is_finished_first=sort is None, is_higher_better=is_higher_better)
+    rows = found.rows.loc[order]
     varying = varying_columns(found)
     shown = _default(found, objectives, varying) if columns is None else _list(columns, found)
     chosen = [name for name in shown if name in varying]
@@ -75,25 +80,34 @@ def _kept(name: str, rows: pd.DataFrame) -> str:
     return best(name) if best(name) in rows else name
 
 
-def _objectives(rows: pd.DataFrame) -> list[str]:
-    recorded = rows.get("training.objective", pd.Series()).dropna()
-    names = recorded_objectives(None if recorded.empty else str(recorded.iloc[0]))
-    return [name for name in names if name in rows] or ["run"]
+def _objectives(found: RunFrame) -> list[str]:
+    """Return the objectives that there are values of; without any, a classifier's default, or nothing's."""
+    recorded = found.rows.get("training.objective", pd.Series()).dropna()
+    default = recorded_objectives(None if recorded.empty else str(recorded.iloc[0]))
+    names = [*found.objectives] or default
+    return [name for name in names if name in found.rows or best(name) in found.rows] or ["run"]
 
 
-def _order(rows: pd.DataFrame, by: str, values: pd.Series, *, is_finished_first: bool) -> pd.Index:
+def _is_higher_better(column: str, objectives: Mapping[str, str]) -> bool:
+    named = {**objectives, **{best(name): direction for name, direction in objectives.items()}}
+    return named[column] == "maximize" if column in named else higher_is_better(column)
+
+
+def _order(
+    rows: pd.DataFrame, values: pd.Series, *, is_finished_first: bool, is_higher_better: bool
+) -> pd.Index:
     """Return the rows' labels in the order of a column's values; those without one come last."""
     keys = pd.DataFrame({"value": values})
     keys["unfinished"] = is_finished_first & (rows["status"] != "FINISHED")
     keys["trial"] = rows.get("trial", 0)
     return keys.sort_values(
-        ["unfinished", "value", "trial"], ascending=[True, not higher_is_better(by), True]
+        ["unfinished", "value", "trial"], ascending=[True, not is_higher_better, True]
     ).index
 
 
 def _default(found: RunFrame, objectives: list[str], varying: list[str]) -> list[str]:
     measured = [name for name in found.metrics if name in found.rows]
-    wanted = [name for name in dict.fromkeys([*objectives, *RESULTS]) if name in measured]
+    wanted = [name for name in dict.fromkeys([*objectives, *RESULTS]) if {name, best(name)} & {*measured}]
     results = {_kept(name, found.rows) for name in wanted}
     results |= {name for name in wanted if found.rows[_kept(name, found.rows)].isna().any()}
     intervals = {f"{name}_{end}" for name in results for end in ("low", "high")}

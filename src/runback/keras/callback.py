@@ -1,5 +1,6 @@
 """`runback.keras.Callback`: records a training by `fit`, so that it can go on and come out again."""
 
+import json
 import math
 import re
 import time
@@ -12,6 +13,8 @@ import numpy as np
 from runback.errors import Diverged, InputError
 from runback.keras import keras_internals
 from runback.keras.tensorflow_build import tensorflow_build
+from runback.provenance.config_hash import text_hash
+from runback.provenance.fingerprint import tensor_hashes
 from runback.runs.live.run import Run
 from runback.runs.live.seeds import generator_states, restore_generators
 
@@ -86,6 +89,8 @@ class _Recorder(keras.callbacks.Callback):
         self._run.begin(epochs=self.params.get("epochs"))
         self._run.at_end(self._result)
         _build(self.model)
+        data = keras_internals.data_adapter()
+        self._run.trace("begin", {"variables": _hash(self.model.variables), "data": data})
         state = self._run.state
         self._began = state["began"] if state else generator_states()
         if state:
@@ -221,6 +226,12 @@ def _restore(here: list[Any], saved: list[list[Any]]) -> None:
 def _path(variable: Any) -> str:
     """Return a variable's path without the numbers that count what the process has built before."""
     return re.sub(r"_\d+(?=/|_|:|$)", "", str(getattr(variable, "path", variable.name)))
+
+
+def _hash(these: list[Any]) -> str:
+    """Return one hash of all these variables."""
+    named = {f"{index:03d}": _value(one) for index, one in enumerate(these)}
+    return text_hash(json.dumps(tensor_hashes(named)))
 
 
 def _value(variable: Any) -> np.ndarray:

@@ -152,6 +152,21 @@ def global_seeds() -> list[Any]:
     return [global_seed_generator().state]
 
 
+def data_adapter() -> str:
+    """Return the class that the `fit` around this gives its data by; empty where it cannot be seen.
+
+    ArrayDataAdapter for arrays, whose order Keras makes itself; GeneratorDataAdapter, PyDatasetAdapter,
+    TFDatasetAdapter, TorchDataLoaderAdapter and others for what makes its own.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        adapter = getattr(frame.f_locals.get("epoch_iterator"), "data_adapter", None)
+        if adapter is not None:
+            return type(adapter).__name__
+        frame = frame.f_back
+    return ""
+
+
 def keras_cache() -> Path:
     """Return the folder in which Keras keeps what it has downloaded."""
     return Path(keras_home()).expanduser()

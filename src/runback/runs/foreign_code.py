@@ -17,6 +17,7 @@ from runback.provenance.machine.environment import python
 from runback.provenance.machine.locked_environment import refuse_version
 from runback.runs import foreign_config
 from runback.runs.schema import CODE, CONFIG, LOCK, PATCH, UNTRACKED
+from runback.runs.started.started_task import STARTED
 from runback.runs.stored_run import StoredRun
 from runback.sweeping.hydra_task import HydraTask
 from runback.system.config import targets
@@ -56,6 +57,7 @@ def foreign_parts(
         parts += [("code", code.commit), ("changes", code.changes), ("untracked", code.untracked)]
         parts += [("packages", code.packages), ("Python", code.python)]
     parts.append(("config", lambda: _config(recorded, layout, most, task, in_place=in_place)))
+    parts.append(("command", lambda: _command(recorded, most)))
     brought = [ForeignPart(kind, tuple(lines())) for kind, lines in parts]
     return [one for one in brought if one.lines]
 
@@ -149,7 +151,7 @@ def _config(
 ) -> Iterator[str]:
     reach = foreign_config.reach(recorded.config, f"{CONFIG} of run {recorded.id}")
     declared = targets.declared_modules(layout.root) if in_place else _declared(recorded, layout)
-    if task.check_parts is not None:
+    if task.check_parts is not None and "task" not in recorded.record:
         task.check_parts(recorded.config, f"{CONFIG} of run {recorded.id}", declared)
     for what, pairs in (
         ("reads of the environment", reach.variables),
@@ -158,6 +160,19 @@ def _config(
     ):
         if pairs:
             yield f"{what}: {_listed([f'{name} ({key})' for name, key in pairs], most)}"
+
+
+def _command(recorded: StoredRun, most: int) -> Iterator[str]:
+    """Tell what is started: a task's function, or a script with its arguments, one a line."""
+    task = recorded.record.get("task")
+    if task is None:
+        return
+    place = task.get("script") or task.get("module") or "nothing"
+    if STARTED not in task:
+        yield f"calls {task.get('name')} of {place}, a file of this project"
+        return
+    yield f"starts {place}, a file of this project, with these arguments:"
+    yield from _each(recorded.overrides, most)
 
 
 def _declared(recorded: StoredRun, layout: Layout) -> tuple[str, ...] | None:

@@ -1,6 +1,11 @@
 """The objectives that a run can be judged by."""
 
 import ast
+from collections.abc import Sequence
+
+from runback.errors import InputError
+
+DIRECTIONS = {"max": "maximize", "min": "minimize", "maximize": "maximize", "minimize": "minimize"}
 
 OBJECTIVES = {
     "val_accuracy": "maximize",
@@ -21,6 +26,29 @@ def recorded_objectives(param: str | None) -> list[str]:
     if param is None or not param.startswith("["):
         return [param or "val_accuracy"]
     return [str(name) for name in ast.literal_eval(param)]
+
+
+def directed(
+    objective: str | Sequence[str] | None, direction: str | Sequence[str] | None, what: str
+) -> dict[str, str]:
+    """Return the better direction of each objective: the one that is given, else what its name says.
+
+    Errors: InputError for directions that do not fit; `what` opens the message.
+    """
+    names = [objective] if isinstance(objective, str) else list(objective or ())
+    given = [direction] if isinstance(direction, str) else list(direction or ())
+    found = given or ["max" if higher_is_better(name) else "min" for name in names]
+    if len(found) != len(names) or not set(found) <= set(DIRECTIONS):
+        raise InputError(
+            f"{what}: direction must be maximize or minimize, one for each objective; got "
+            f"{', '.join(map(str, given))}"
+        )
+    return {name: DIRECTIONS[one] for name, one in zip(names, found, strict=True)}
+
+
+def better_direction(metric: str) -> str:
+    """Return maximize or minimize, see `higher_is_better`."""
+    return "maximize" if higher_is_better(metric) else "minimize"
 
 
 def higher_is_better(metric: str) -> bool:

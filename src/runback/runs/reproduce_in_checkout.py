@@ -4,27 +4,23 @@ import contextlib
 import os
 import secrets
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from runback.errors import InputError, Stopped, TrainingError
+from runback.errors import InputError, TrainingError
 from runback.provenance.code.tree_zip import tree_entries, tree_files
 from runback.provenance.code.working_tree import knows_commit, toplevel, unpacked, worktree
 from runback.provenance.machine.locked_environment import Terms, locked_python
 from runback.runs.foreign_code import is_code_ours, is_lock_ours
 from runback.runs.schema import CODE, LOCK, PATCH, UNTRACKED
 from runback.runs.stored_run import StoredRun
+from runback.system.child_process import run_child
 from runback.system.text.escape import for_terminal
 from runback.system.text.screen import Screen
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, folder_name
-
-GRACE = 60.0
-"""Seconds that a training gets to end after a signal; it needs those of one step and one checkpoint."""
-
 
 SHORT = 2**15
 """Bytes of changes that may fit on a screen."""
@@ -184,23 +180,8 @@ def _search_path(project: Path, folder: Path, layout: Layout) -> list[str]:
 
 
 def _run(command: Sequence[str], folder: Path, variables: dict[str, str]) -> int:
-    """Run a command to its end, or to the one that a signal asks for; return its exit code."""
-    # In a group of its own it hears of a signal once, from here.
-    with subprocess.Popen(  # noqa: S603 - this Python, or the run's
-        command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, process_group=0
-    ) as child:
-        try:
-            code = child.wait()
-        except (KeyboardInterrupt, Stopped) as stop:
-            child.send_signal(signal.SIGTERM if isinstance(stop, Stopped) else signal.SIGINT)
-            try:
-                code = child.wait(GRACE)
-            except subprocess.TimeoutExpired:
-                raise stop from None
-            if code < 0:
-                raise
-        finally:
-            child.kill()
+    """Run a command to its end; return its exit code. Errors: TrainingError where a signal has ended it."""
+    code = run_child(command, folder, variables)
     if code < 0:
         raise TrainingError(f"the training in the checkout was ended by {signal.Signals(-code).name}")
     return code

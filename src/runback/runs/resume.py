@@ -55,7 +55,7 @@ def unfinished(reference: str, layout: Layout) -> Iterator[Unfinished]:
     from runback.tracking.write.outbox import waiting
 
     before = find_recorded(reference, layout)
-    folder = _folder(before, layout)
+    folder = refuse_unresumable(before, layout)
     with alone_in(folder, f"run {before.id}"):
         if waiting([folder]):
             deliver_folder(open_store(layout), folder)  # what its record lacks may be there
@@ -81,7 +81,8 @@ def compare_now(recorded: StoredRun) -> Callable[[Mapping[str, Any]], None]:
     return compare
 
 
-def _folder(recorded: StoredRun, layout: Layout) -> Path:
+def refuse_unresumable(recorded: StoredRun, layout: Layout) -> Path:
+    """Return the folder of a run that may go on. Errors: InputError for one that cannot."""
     if recorded.is_bundle:
         raise InputError("a bundle cannot be resumed: only a run in mlruns/ has checkpoints")
     _refuse_finished(recorded)

@@ -34,6 +34,9 @@ RECORD_FOLDER: Final = "record/"
 MADE_FROM: Final = (CONFIG, OVERRIDES, PATCH, UNTRACKED, LOCK, RECORD)
 """The artifacts that a run is trained again from; not every run has all of them."""
 
+CLASSIFIER: Final = "runback.classifier.training_task"
+"""The module of the image classifier's task; a run whose record names no task is of it."""
+
 NETWORK: Final = artifact_names.NETWORK
 ARCHITECTURE: Final = artifact_names.ARCHITECTURE
 CURVES: Final = "curves.png"
@@ -131,6 +134,8 @@ class RunResult(TypedDict):
     predictions: str | None
     finished: bool
     """Whether training ended by itself."""
+    trace: NotRequired[dict[str, dict[str, str]]]
+    """What stood how at its begin and its end, by which the cause of another result is looked for."""
 
 
 class BundleRun(TypedDict):

@@ -38,6 +38,11 @@ class HydraTask:
     """The modules that are imported once, before the first trial, by the server that forks trials."""
     check_parts: CheckParts | None = None
     """Looks at the config of somebody else's run before that is trained again."""
+    command: tuple[str, ...] | None = None
+    """The words that its command line begins with, before the overrides; none: no command can name it; None:
+    those of the program that this process is."""
+    is_evaluated: bool = False
+    """Whether `runback evaluate` measures its runs, and `runback train --config` takes their configs."""
     single: TaskFunction | None = None
     """Called in the place of `run` where Hydra itself runs the task, outside a sweep's trials."""
 

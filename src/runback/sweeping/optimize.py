@@ -32,6 +32,7 @@ from runback.sweeping.deciding.proposer import Proposer
 from runback.sweeping.ending import ending, has_ended, has_result, refuse_without_result
 from runback.sweeping.hydra_task import HydraTask
 from runback.sweeping.reporting.best_config import best_config
+from runback.sweeping.reporting.follow_up_commands import AppCommands
 from runback.sweeping.reporting.reporter import Reporter
 from runback.sweeping.reporting.sweep_note import RunLinks
 from runback.sweeping.space import search_space
@@ -69,6 +70,7 @@ from runback.system.config.written_config import refuse_environment, written
 from runback.system.cores import available_cores
 from runback.system.files.contained_path import inside, refuse_links_out
 from runback.system.files.folder_lock import alone_in
+from runback.system.main_program import MainProgram
 from runback.system.text.escape import lines_for_terminal
 from runback.system.text.terminal import say
 from runback.tracking.layout import MLRUNS_VARIABLE, Layout, folder_name
@@ -100,6 +102,9 @@ def sweep(
     Errors: InputError before anything is stored; TrainingError when no trial has completed.
     """
     settings.check()
+    program = MainProgram.here()
+    if program is not None:
+        program.pass_on()
     _refuse_environment(config)
     if settings.experiment is not None:
         folder_name(settings.experiment, _experiment_key(config))
@@ -166,7 +171,8 @@ def sweep(
         reporter = None
         if parent.run is not None:
             place = RunLinks(parent.run.experiment_id(), parent.run.id)
-            reporter = Reporter(study, parent.run, place, budget, config, sweep_folder, best_config_of)
+            app = _app_commands(task, program, searched)
+            reporter = Reporter(study, parent.run, place, budget, config, sweep_folder, best_config_of, app)
         gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
         table = LiveTable(study, budget, searched)
         observers: list[Observer] = [parent.observe, table.observe]
@@ -196,6 +202,14 @@ def sweep(
                 stage.run(study, Resources(*where, settings.policy, parent, sweep_folder))
             is_closed = parent.close_ended()
             refuse_without_result(study, sweep_folder)
+
+
+def _app_commands(task: HydraTask, program: MainProgram | None, searched: Space) -> AppCommands:
+    """Return how a task is started: as it says itself, else as this process was."""
+    words = task.command
+    if words is None:
+        words = () if program is None else tuple(program.words)
+    return AppCommands(words, task.is_evaluated, searched.written, is_of_runback=task.command is not None)
 
 
 def _refuse_environment(config: DictConfig) -> None:

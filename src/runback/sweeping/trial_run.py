@@ -2,17 +2,20 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from runback.errors import RunbackError
+from runback.sweeping.sweep_settings import SweeperSettings
 from runback.system.config.flattening import flatten
 from runback.system.config.written_config import written
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.metric_names import best
-from runback.tracking.tags import SWEEP_TAG
+from runback.tracking.objective_tags import objective_tags
+from runback.tracking.tags import SWEEP_TAG, TASK_TAG
 
 if TYPE_CHECKING:
     from runback.sweeping.trials.trial import TrialClient
@@ -35,11 +38,15 @@ class TrialRun:
     """
 
     def __init__(self, client: "TrialClient", cfg: DictConfig) -> None:
-        sweeper = HydraConfig.get().sweeper
-        objective = sweeper.objective
+        hydra = HydraConfig.get()
+        sweeper = hydra.sweeper
+        settings = SweeperSettings(objective=sweeper.objective, direction=sweeper.direction)
         self._client, self._cfg = client, cfg
-        self._names = [objective] if isinstance(objective, str) else list(objective)
+        self._names = settings.objectives
+        named = objective_tags(dict(zip(self._names, settings.directions, strict=False)))
+        self._tags = {TASK_TAG: str(hydra.job.name), **named}
         self._experiment = str(sweeper.experiment)
+        self._layout = Layout(project_root(Path(hydra.runtime.cwd)))  # a job may change its own folder
         self._run: RunWriter | None = None
 
     def report(self, value: float, step: int) -> None:
@@ -76,14 +83,19 @@ class TrialRun:
 
         trial = self._client.trial
         scalars = flatten(written(self._cfg).tree)
-        layout = Layout(project_root())
+        layout = self._layout
         run = start_run(
             open_store(layout, is_prepared=True),
             experiment=self._experiment,
             name=trial.label.name,
             folder=trial.folder,
             params={key: value for key, value in scalars if not isinstance(value, dict)},
-            tags={SWEEP_TAG: trial.sweep, **trial.label.tags, **layout.folder_tags(trial.folder)},
+            tags={
+                SWEEP_TAG: trial.sweep,
+                **trial.label.tags,
+                **layout.folder_tags(trial.folder),
+                **self._tags,
+            },
             description="Its task records no run itself: these are its config, its reports and its values.",
             parent=trial.parent,
         )

@@ -11,6 +11,9 @@ KIND_TAG: Final = "runback.kind"
 TRAININGS: Final = ("train", "confirm")
 """The kinds of runs that trained a network."""
 
+TASK_TAG: Final = "runback.task"
+"""The name of a run's task, or of its app; no tag where it is the classifier's."""
+
 CONFIG_HASH_TAG: Final = "runback.config_hash"
 """The SHA-256 of the config, without what leaves the experiment the same."""
 
@@ -93,10 +96,10 @@ SEEDS_TAG: Final = "runback.seeds"
 """On a model's version: the fresh seeds, with commas between them."""
 
 DIRECTION_TAG: Final = "runback.direction"
-"""On a model's version: `maximize` or `minimize`."""
+"""On a task's run, and on a model's version: `maximize` or `minimize`; of several objectives a JSON list."""
 
 OBJECTIVE_TAG: Final = "runback.objective"
-"""On a model's version: the metric that its finalist was judged by."""
+"""On a task's run, and on a model's version: the metric that it is judged by; of several a JSON list."""
 
 VALIDATION_DATA_TAG: Final = "runback.validation_data"
 """On a model's version: the SHA-256 of the validation images and labels."""

@@ -233,6 +233,8 @@ def test_what_an_older_record_lacks_is_no_difference(kind):
             continue
         if "class_counts" in path[:-1]:
             continue
+        if kind == "missing" and path[0] == "data" and len(path) == 2:
+            continue  # data that one run alone was trained on
         older = changed(*path, to=None)
         if kind == "missing":
             inner = older
@@ -270,3 +272,21 @@ def test_a_difference_as_json():
         "now": "1",
         "numeric": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "shown"),
+    [
+        ({"train": {"sha256": "a" * 64, "shape": [2]}}, {}, ("train", "a" * 12, "not there")),
+        ({}, {"train": {"sha256": "a" * 64, "shape": [2]}}, ("train", "not there", "a" * 12)),
+        (
+            {"data.0": {"sha256": "a" * 64, "shape": [2]}},
+            {"data.0": {"sha256": "a" * 64, "shape": [2]}, "data.1": {"sha256": "b" * 64, "shape": [2]}},
+            ("data.1", "not there", "b" * 12),
+        ),
+    ],
+)
+def test_data_that_only_one_run_has_is_a_difference(then, now, shown):
+    [found] = differences({"data": then}, {"data": now})
+    assert (found.part, found.what, found.then, found.now) == ("data", *shown)
+    assert not found.numeric

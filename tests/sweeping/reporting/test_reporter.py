@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from runback.errors import StoreError
 from runback.sweeping.reporting import reporter as module
+from runback.sweeping.reporting.follow_up_commands import AppCommands
 from runback.sweeping.reporting.reporter import Reporter
 from runback.sweeping.reporting.sweep_note import RunLinks
 from runback.sweeping.space.search_identity import Search
@@ -55,7 +56,9 @@ def make_reporter(place, make_study):
         )
         where = RunLinks(run.experiment_id(), run.id)
         made = Reporter(
-            study, run, where, Budget(20, None, 2), config, folder, lambda params, about: f"# {about}\n"
+            *(study, run, where, Budget(20, None, 2), config, folder),
+            lambda params, about: f"# {about}\n",
+            AppCommands(("runback", "train"), is_evaluated=True, overrides=lambda params: []),
         )
         return made, run
 

@@ -13,6 +13,7 @@ from runback.classifier.data.dataset import Dataset
 from runback.classifier.data.dataset_hash import content_hash
 from runback.classifier.data.reading.data_summary import DataSummary
 from runback.classifier.train_config import SPLIT_KNOBS
+from runback.cli.classifier_only import refuse_task
 from runback.errors import DataError, InputError
 from runback.keras.networks.stored_network import load_network, stored_config
 from runback.runs.run_reference import run_id
@@ -54,6 +55,7 @@ def main(argv: list[str]) -> int:
     store = open_store(layout)
     found = find_run(store, run_id(options.run, layout))
     found_id = found.info.run_id
+    refuse_task(found.data.tags, found_id, "evaluate")
     if found.info.status != "FINISHED":
         raise InputError(f"only a FINISHED run can be evaluated; run {found_id} is {found.info.status}")
     if "test_accuracy" in found.data.metrics:

@@ -1,6 +1,7 @@
 """`runback reproduce RUN`: trains a recorded run again and says whether it came out the same, bit for bit."""
 
 import argparse
+import contextlib
 import itertools
 import json
 import logging
@@ -32,6 +33,8 @@ from runback.runs.foreign_code import foreign_parts
 from runback.runs.live.recorded_code import code_here
 from runback.runs.run_folder import fresh_folder
 from runback.runs.schema import RECORD, REPRODUCTION, REPRODUCTION_FORMAT, REPRODUCTION_PAGE, RunRecord
+from runback.runs.started.start_again import reproduce_started
+from runback.runs.started.started_task import is_started
 from runback.runs.stored_run import (
     StoredRun,
     find_recorded,
@@ -183,7 +186,8 @@ def _reproduce(
         refuse_other_data(found)
         console.say(f"training {_span(recorded)} of {recorded.id}")
 
-    with fresh_folder(folder):
+    # The script of a run that `runback.start` gave holds the folder itself.
+    with contextlib.nullcontext() if is_started(recorded.record) else fresh_folder(folder):
         trained = _train(recorded, folder, layout, options, stream, compare)
     splits = recorded.record["data"]
     n_validation = splits["validation"]["shape"][0] if "validation" in splits else 0
@@ -209,7 +213,8 @@ def _train(
     compare: Callable[[RunRecord], None],
 ) -> "Trained":
     """Train a run again, the classifier's or another task's; `compare` is given its record before that."""
-    return train_again(
+    train = reproduce_started if is_started(recorded.record) else train_again
+    return train(
         recorded,
         folder,
         f"reproduction of {recorded.name}",

@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
         again = shlex.join([*place(name), *others, *(["--extend"] if options.extend else [])])
         say(f"to go on: {_command()} sweep {again}", stream=sys.stderr)
         raise
-    _print_next_steps(layout.sweep(name), name)
+    _print_next_steps(layout.sweep(name), name, is_evaluated=source is None)
     return 0
 
 
@@ -90,7 +90,7 @@ def _named(overrides: list[str]) -> str | None:
     return named[-1].split("=", 1)[1].strip("'\"") if named else None
 
 
-def _print_next_steps(folder: Path, name: str) -> None:
+def _print_next_steps(folder: Path, name: str, *, is_evaluated: bool) -> None:
     from runback.sweeping.confirm.winner import winners_run
     from runback.sweeping.study.attributes import RUN_ID
     from runback.sweeping.study.study_store import best_trials, read_study
@@ -103,7 +103,7 @@ def _print_next_steps(folder: Path, name: str) -> None:
     named = shlex.quote(str(run_id))
     lines = [
         f"best run {run_id}" if winner is None else f"winner's run {run_id}, on a fresh seed",
-        f"  measure it on the test split   {_command()} evaluate {named}",
+        *([f"  measure it on the test split   {_command()} evaluate {named}"] if is_evaluated else []),
         f"  run it back, and prove it      {_command()} reproduce {named}",
         f"  see all runs                   {_command()} ui",
     ]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from runback.errors import InputError
+from runback.runs.schema import RECORD
 from runback.runs.tasks.task_source import NAMED, TaskSource
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
@@ -52,8 +53,15 @@ def resume(reference: str, layout: Layout) -> str:
     running, was made elsewhere, has other data now or a checkpoint that does not fit it.
     """
     from runback.runs.resume import compare_now, unfinished
+    from runback.runs.started.start_again import resume_started
+    from runback.runs.started.started_task import is_started
+    from runback.runs.stored_run import find_recorded
     from runback.runs.tasks.train_again import train_again
 
+    found = find_recorded(reference, layout)
+    if RECORD in found.files.names and is_started(found.record):
+        resume_started(found, layout)
+        return found.id
     with unfinished(reference, layout) as run:
         recorded = run.recorded
         train_again(

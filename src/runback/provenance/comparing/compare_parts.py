@@ -30,7 +30,13 @@ SHOWN = 6
 
 
 def data(then: Part, now: Part) -> Found:
-    """Compare the splits: what a person can see of them first, then their whole content."""
+    """Compare the splits: what a person can see of them first, then their whole content.
+
+    One that only one of the records has is a difference.
+    """
+    for split in sorted({*then} ^ {*now}):
+        before, after = (_short(one[split]["sha256"]) if split in one else "not there" for one in (then, now))
+        yield split, before, after, False
     for split in _both(then, now):
         before, after = then[split], now[split]
         for key in _differing(before, after):

@@ -136,6 +136,7 @@ class ResultForm(Strict):
     weights: Annotated[dict[Line, Line], Field(max_length=MANY)] | None
     predictions: Line | None
     finished: bool
+    trace: Annotated[dict[Line, dict[Line, Line]], Field(max_length=1000)] | None = None
 
 
 class HistoryForm(RootModel[Annotated[list[Metrics], Field(max_length=MANY)]]):

@@ -7,6 +7,7 @@ from typing import Any
 
 from runback.errors import InputError
 from runback.provenance.comparing.difference import Difference
+from runback.provenance.comparing.missing_seeds import missing_seeds
 from runback.statistics.wilson_interval import wilson
 from runback.system.text.listing import first_lines
 
@@ -59,6 +60,8 @@ class Verdict:
     bands: tuple[Band, ...] = ()
     rule: str = ""
     causes: tuple[Difference, ...] = ()
+    missing: tuple[str, ...] = ()
+    """What the training lacks to come out the same; empty where the causes may be others."""
 
     @property
     def exit_code(self) -> int:
@@ -83,7 +86,7 @@ class Verdict:
         if self.predictions_differ:
             lines.append("the validation predictions differ")
         lines += [_band_line(band, self.rule) for band in self.bands]
-        return lines if self.name == IDENTICAL else [*lines, *_cause_lines(self.causes)]
+        return lines if self.name == IDENTICAL else [*lines, *_cause_lines(self.causes), *self.missing]
 
 
 def judge(
@@ -130,6 +133,7 @@ def judge(
         bands=bands,
         rule=f"95 % Wilson interval, n = {n_validation:,}" if tolerance is None else f"± {tolerance:g}",
         causes=_causes(differences),
+        missing=() if _likely(differences) else tuple(missing_seeds(then, now)),
     )
 
 
@@ -200,8 +204,11 @@ def _bands(
 
 def _causes(differences: Sequence[Difference]) -> tuple[Difference, ...]:
     """Return the differences that are known to change results; where there are none, all there are."""
-    likely = [one for one in differences if one.numeric or one.part in ANOTHER_EXPERIMENT]
-    return tuple(likely or differences)
+    return tuple(_likely(differences) or differences)
+
+
+def _likely(differences: Sequence[Difference]) -> list[Difference]:
+    return [one for one in differences if one.numeric or one.part in ANOTHER_EXPERIMENT]
 
 
 def _band_line(band: Band, rule: str) -> str:

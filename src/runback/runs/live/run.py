@@ -19,13 +19,14 @@ import numpy as np
 from runback.errors import DiskFull, InputError, TrainingError, TrialPruned
 from runback.runs.checkpoint import Checkpoint, discard, save
 from runback.runs.epoch_results import epoch_results
+from runback.runs.live.random_internals import noticing_unseeded
 from runback.runs.live.record_files import run_files
 from runback.runs.live.recorded_code import RecordedCode, code_here
 from runback.runs.live.run_data import Fingerprint, as_array, fingerprints
 from runback.runs.live.run_record import config_params, record_tags, task_record
 from runback.runs.live.run_spec import RunSpec
 from runback.runs.live.run_state import packed, unpacked
-from runback.runs.live.seeds import generator_states, restore_generators, seed_imported
+from runback.runs.live.seeds import generator_hashes, generator_states, restore_generators, seed_imported
 from runback.runs.objectives import higher_is_better
 from runback.runs.schema import RESULT, RESULT_FORMAT, RunRecord, RunResult, write_result
 from runback.sweeping.study.objective_value import number, values
@@ -34,12 +35,15 @@ from runback.system import signing_key
 from runback.system.files.full_disk import is_full
 from runback.system.text.terminal import say
 from runback.tracking.metric_names import BEST_EPOCH, best
+from runback.tracking.objective_tags import objective_tags
 from runback.tracking.tags import SIGNATURE_TAG
 
 if TYPE_CHECKING:
     from runback.tracking.write.run_writer import RunWriter
 
 _logger = logging.getLogger(__name__)
+
+MODES = {"maximize": "max", "minimize": "min"}
 
 STATE = "state"
 """The group of a checkpoint's variables that a task's own state is in."""
@@ -54,8 +58,8 @@ class RunContext:
 
     task: Mapping[str, str]
     """The name by which the task is started again."""
-    objectives: Sequence[str] = ()
-    """The metrics that the task returns; none: they are not known by name."""
+    objectives: Mapping[str, str] = field(default_factory=dict)
+    """The metrics that it is judged by, and the better direction of each; empty: none is known by name."""
     client: TrialClient | None = None
     """The trial that it is; None outside a sweep."""
     reopened: "Callable[[], RunWriter] | None" = None
@@ -91,6 +95,9 @@ class Run:
         self._lock = threading.RLock()  # a training may log from several threads
         self._process = os.getpid()
         self._is_over = False
+        self._trace: dict[str, dict[str, str]] = {}
+        self._unseeded: list[str] = []
+        ends.enter_context(noticing_unseeded(spec.layout.root, self._unseeded))
         self._epoch: int | None = None
         self._n_epochs: int | None = None
         self._start = start = context.checkpoint
@@ -113,8 +120,8 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """The folder of its checkpoints and its output."""
-        return self._spec.folder
+        """The folder of its output."""
+        return self._spec.output or self._spec.folder
 
     @property
     def seed(self) -> int:
@@ -254,6 +261,13 @@ class Run:
         """Have a function called before the result is recorded, also where the run is pruned."""
         self._at_end.append(function)
 
+    def trace(self, when: str, facts: Mapping[str, str]) -> None:
+        """Keep facts by which `reproduce` tells what of a training came out differently first.
+
+        `when` is begin, before the first epoch, or end; the facts are hashes of what stood so then.
+        """
+        self._trace.setdefault(when, {}).update(facts)
+
     @property
     def last_epoch(self) -> int | None:
         """The epoch after which the run is to end before its time; None: it ends by itself."""
@@ -290,7 +304,7 @@ class Run:
             writer.log_epoch(at, measured)
             if show:
                 self._show(at, measured)
-            client, objectives = self._context.client, self._context.objectives
+            client, objectives = self._context.client, [*self._context.objectives]
             if client is not None and len(objectives) == 1 and objectives[0] in measured:
                 client.report(measured[objectives[0]], at)
 
@@ -370,6 +384,19 @@ class Run:
         """Store a text as an artifact."""
         self._begun().log_text(text, artifact)
 
+    def log_model(
+        self, model: Any, name: str = "model", *, flavor: str | None = None, **options: Any
+    ) -> None:
+        """Store a trained model as an MLflow model of this run; of one name the last one stays.
+
+        Keras' models and scikit-learn's are known; of others `flavor` names the module of MLflow that saves
+        them, as xgboost, which gets the `options` too. Keras' are stored without code, as model.keras, and
+        scikit-learn's in skops' format: neither is a pickle. Errors: InputError for what cannot be stored.
+        """
+        from runback.tracking.write.model_flavors import log_model
+
+        log_model(self._begun(), model, name, flavor, options)
+
     def log_figure(self, figure: Any, artifact: str) -> None:
         """Store a matplotlib figure as an artifact; the ending (.png, .svg) decides on the format."""
         self._begun().log_figure(figure, artifact)
@@ -426,10 +453,11 @@ class Run:
         from runback.tracking.write.system_metrics import system_metrics
 
         self._seed()
+        self.trace("begin", generator_hashes())
         code, context = self._code.result(), self._context
         record = task_record(self._spec, context.task, self._data, code, self._facts)
         context.on_record(record)
-        self.say(*code.notices)
+        self.say(*code.notices, *map(_unseeded, self._unseeded))
         writer = self._created(record) if context.reopened is None else context.reopened()
         self._ends.enter_context(recording(writer))
         self._ends.enter_context(system_metrics(writer))
@@ -449,7 +477,12 @@ class Run:
             name=self._spec.name,
             folder=self._spec.folder,
             params={**config_params(self._spec), **self._params},
-            tags={**record_tags(self._spec, record, trial), **self._tags, **self._context.tags},
+            tags={
+                **record_tags(self._spec, record, trial),
+                **objective_tags(self._context.objectives),
+                **self._tags,
+                **self._context.tags,
+            },
             description=self._described() if self._description is None else self._description,
             parent=None if trial is None else trial.parent,
             patience=0.0 if trial is None else STORE_PATIENCE,
@@ -467,6 +500,7 @@ class Run:
         files = run_files(self._spec, record, code)
         for name, content in files.items():  # the record last: it says that all are there
             writer.log_bytes(content, name)
+        writer.log_inputs(record["data"])
         signature = signing_key.signature(files)
         if signature is not None:
             writer.set_tags({SIGNATURE_TAG: signature})
@@ -485,36 +519,49 @@ class Run:
     def _log_result(self, *, finished: bool) -> RunResult:
         for function in self._at_end:
             function()
+        self.trace("end", generator_hashes())
+        self._trace["unseeded"] = dict.fromkeys(self._unseeded, "")
         result: RunResult = {
             "format": RESULT_FORMAT,
             "epochs": epoch_results(self._history),
             "weights": self._hashes or None,
             "predictions": self._predictions,
             "finished": finished,
+            "trace": self._trace,
         }
         self._begun().log_bytes(write_result(result), RESULT)
         return result
 
-    def _complete(self, returned: Any) -> "Trained":
-        """Record a task's end; `returned` are the values of its objectives. Errors: TrainingError."""
-        try:
-            found = values(returned)
-        except TypeError as error:
-            raise TrainingError(str(error)) from error
-        writer = self._begun()
+    def complete(self, returned: Sequence[float] | None = None) -> "Trained":
+        """Record the end: `returned` are the objectives' values; None: the best of each that was logged.
+
+        Errors: TrainingError for too few values, or an objective that was never logged.
+        """
         result = self._log_result(finished=self._context.last_epoch is None)
-        names = self._context.objectives or _names(len(found))
+        found = self._bests() if returned is None else self._named(returned)
+        writer = self._begun()
+        if found:
+            name, first = next(iter(found.items()))
+            best_at = (at for at, value in self._values(name).items() if value == first)
+            at = self._kept or next(best_at, None)
+            kept = {best(name): value for name, value in found.items()}
+            writer.log_metrics(kept if at is None else {BEST_EPOCH: float(at), **kept})
+        if self._context.client is not None and returned is not None:
+            self._context.client.completed(tuple(found.values()))
+        return Trained(writer.id, tuple(found.values()), result)
+
+    def _bests(self) -> dict[str, float]:
+        objectives = self._context.objectives
+        return {name: self.best(name, MODES[direction]) for name, direction in objectives.items()}
+
+    def _named(self, found: Sequence[float]) -> dict[str, float]:
+        """Return the values that a task has returned by their objectives' names. Errors: TrainingError."""
+        names = [*self._context.objectives] or _names(len(found))
         if len(names) != len(found):
             raise TrainingError(
                 f"the task returned {len(found)} values for the objectives {', '.join(names)}"
             )
-        kept = dict(zip(map(best, names), found, strict=True))
-        best_at = (at for at, value in self._values(names[0]).items() if value == found[0])
-        at = self._kept or next(best_at, None)
-        writer.log_metrics(kept if at is None else {BEST_EPOCH: float(at), **kept})
-        if self._context.client is not None:
-            self._context.client.completed(found)
-        return Trained(writer.id, found, result)
+        return dict(zip(names, found, strict=True))
 
 
 @dataclass(frozen=True)
@@ -561,6 +608,15 @@ def train(function: Callable[[Run], Any], spec: RunSpec, context: RunContext) ->
 
     The run's status stays true, however the function ends; one that is pruned gets its result.
     """
+    with recorded_run(spec, context) as run:
+        trained = run.complete(_values(function(run)))
+    discard(spec.folder)
+    return trained
+
+
+@contextlib.contextmanager
+def recorded_run(spec: RunSpec, context: RunContext) -> Iterator[Run]:
+    """Give a run whose status stays true, however the block ends; in there it is completed."""
     from runback.tracking.write.outbox import say_what_waits
 
     with contextlib.ExitStack() as ends:
@@ -568,7 +624,7 @@ def train(function: Callable[[Run], Any], spec: RunSpec, context: RunContext) ->
         run = Run(spec, context, ends)
         ends.callback(run._end)
         try:
-            trained = run._complete(function(run))
+            yield run
         except TrialPruned:
             run._log_result(finished=False)
             raise
@@ -577,8 +633,18 @@ def train(function: Callable[[Run], Any], spec: RunSpec, context: RunContext) ->
         except Exception:
             run._begun()  # its failure is recorded
             raise
-    discard(spec.folder)
-    return trained
+
+
+def _values(returned: Any) -> tuple[float, ...]:
+    """Return the values that a task has returned. Errors: TrainingError for what is none."""
+    try:
+        return values(returned)
+    except TypeError as error:
+        raise TrainingError(str(error)) from error
+
+
+def _unseeded(place: str) -> str:
+    return f"  note: {place} makes a generator without a seed: what it draws cannot come out again"
 
 
 def _measured(metrics: Mapping[str, Any]) -> dict[str, float]:

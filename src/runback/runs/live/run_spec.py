@@ -25,11 +25,14 @@ class RunSpec:
     """The names of the files chosen in the config's groups."""
     overrides: Sequence[str]
     folder: Path
+    """It has what goes on with the run, and what the store has not taken yet."""
     layout: Layout
     references: Mapping[str, str]
     """The app's own keys that keys of `run` are references to: `seed` for run.seed, for instance."""
     immaterial: Sequence[str] = ()
     """Dotted keys of the config that change nothing of the result, as how often a checkpoint is made."""
+    output: Path | None = None
+    """The folder of its output; None: the same."""
 
     @property
     def seed(self) -> int:

@@ -1,6 +1,7 @@
 """One seed for the random generators of Python, NumPy and the frameworks that a process has imported."""
 
 import contextlib
+import hashlib
 import random
 import sys
 from collections.abc import Callable, Mapping
@@ -92,6 +93,19 @@ def generator_states() -> dict[str, Any]:
         if torch.cuda.is_available():
             states["cuda"] = torch.cuda.get_rng_state_all()
     return states
+
+
+def generator_hashes() -> dict[str, str]:
+    """Return a hash of the state of each global generator, by its library's name."""
+    states = generator_states()
+    kind, keys, *rest = states["numpy"]
+    contents = {
+        "Python": repr(states["random"]).encode(),
+        "NumPy": repr((kind, keys.tolist(), rest)).encode(),
+    }
+    if "torch" in states:
+        contents["PyTorch"] = states["torch"].numpy().tobytes()
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
 
 def restore_generators(states: Mapping[str, Any]) -> None:

@@ -22,6 +22,11 @@ class CellSource:
     task: Task
     file: None = None
 
+    @property
+    def words(self) -> list[str]:
+        """None: no command can name it."""
+        return []
+
     def load(self) -> Task:
         """Return the task."""
         return self.task

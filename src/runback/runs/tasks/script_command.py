@@ -18,6 +18,7 @@ from runback.runs.live.run_spec import RunSpec
 from runback.runs.run_folder import continued, fresh_folder
 from runback.runs.tasks import hydra_app
 from runback.runs.tasks.script_preload import TASK_VARIABLE
+from runback.runs.tasks.swept_objectives import swept_objectives
 from runback.runs.tasks.task import Task
 from runback.runs.tasks.task_source import TaskSource
 from runback.runs.tasks.task_spec import task_spec
@@ -61,6 +62,10 @@ class Source(Protocol):
     @property
     def file(self) -> Path | None:
         """Its file; None: it is in none."""
+
+    @property
+    def words(self) -> list[str]:
+        """The words that name it after `runback train`; none: it cannot be named."""
 
     def load(self) -> Task:
         """Return the task."""
@@ -117,6 +122,7 @@ def hydra_task(source: Source) -> HydraTask:
         check=partial(check, source),
         warm_up=partial(warm_up, source),
         preload=(*PRELOAD, *options.preload),
+        command=("runback", "train", *source.words) if source.words else (),
     )
 
 
@@ -182,7 +188,7 @@ def train_task(source: Source, cfg: DictConfig) -> Any:
         continuation, tags = before or (None, {})
         context = RunContext(
             source.as_dict(layout.root),
-            task.objectives_in(spec.config),
+            swept_objectives(task.objectives_in(spec.config)),
             client,
             None if continuation is None else lambda: continuation.run,
             None if continuation is None else continuation.checkpoint,

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any, overload
 
 from runback.errors import InputError
-from runback.runs.objectives import higher_is_better
+from runback.runs.objectives import DIRECTIONS, directed, higher_is_better
 from runback.runs.tasks.parameters import Parameters
 
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 """An objective that a parameter names."""
-
-DIRECTIONS = {"max": "maximize", "min": "minimize", "maximize": "maximize", "minimize": "minimize"}
 
 
 @dataclass(frozen=True)
@@ -66,23 +64,18 @@ class Task:
                 "return run.best('val_loss')"
             )
         names, given = self._given
-        modes = given or ["max" if higher_is_better(name) else "min" for name in names]
-        named = [mode for mode in modes if not REFERENCE.fullmatch(mode)]
-        if len(modes) != len(names) or not set(named) <= set(DIRECTIONS):
-            raise InputError(
-                f"task {self.name}: direction must be maximize or minimize, one for each objective; got "
-                f"{', '.join(map(str, given))}"
-            )
-        found = dict(zip(names, modes, strict=True)) or _bests(returned or [])
-        return {name: DIRECTIONS.get(mode, mode) for name, mode in found.items()}
+        if any(REFERENCE.fullmatch(name) for name in names):
+            return dict(zip(names, given, strict=True))
+        if names or given:
+            return directed(names, given, f"task {self.name}")
+        return {name: DIRECTIONS[mode] for name, mode in _bests(returned or []).items()}
 
-    def objectives_in(self, config: Mapping[str, Any]) -> list[str]:
-        """Return the names of the objectives in a run with this config."""
-        found = []
-        for name in self.objectives:
-            reference = REFERENCE.fullmatch(name)
-            value = name if reference is None else _at(config, reference[1])
-            found += [value] if isinstance(value, str) else list(value)
+    def objectives_in(self, config: Mapping[str, Any]) -> dict[str, str]:
+        """Return the objectives of a run with this config, and the better direction of each."""
+        found: dict[str, str] = {}
+        for name, direction in self.objectives.items():
+            names, directions = _named(config, name), _named(config, direction)
+            found |= dict(zip(names, directions, strict=True))
         return found
 
     @property
@@ -149,11 +142,15 @@ def task(
     return lambda made: Task(made, names, given, TaskOptions(**options))
 
 
-def _at(config: Mapping[str, Any], key: str) -> Any:
-    value: Any = config
-    for name in key.split("."):
-        value = value[name]
-    return value
+def _named(config: Mapping[str, Any], text: str) -> list[str]:
+    """Return the names that a text stands for: its own, or what the key has that it refers to."""
+    reference = REFERENCE.fullmatch(text)
+    value: Any = text
+    if reference is not None:
+        value = config
+        for name in reference[1].split("."):
+            value = value[name]
+    return [value] if isinstance(value, str) else list(value)
 
 
 def _returned(function: Callable[..., Any]) -> list[ast.expr] | None:

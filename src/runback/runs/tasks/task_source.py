@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Self
 
 from runback.errors import InputError
+from runback.runs import schema
 from runback.runs.tasks.task import Task
 from runback.system.files.contained_path import inside
 from runback.system.text.listing import listed
@@ -94,6 +95,14 @@ class TaskSource:
         spec = importlib.util.find_spec(str(self.module))
         return None if spec is None or spec.origin is None else Path(spec.origin)
 
+    @property
+    def words(self) -> list[str]:
+        """The words that name it after `runback train`, from the working directory."""
+        if self.script is None:
+            return [f"{self.module}:{self.name}"]
+        path, here = Path(self.script), Path.cwd()
+        return [f"{path.relative_to(here) if path.is_relative_to(here) else path}:{self.name}"]
+
     def as_dict(self, root: Path) -> dict[str, str]:
         """Return it as a run's record has it: a script by its path from the project's folder."""
         if self.script is None:
@@ -105,25 +114,34 @@ class TaskSource:
     @classmethod
     def recorded(cls, task: Mapping[str, str], root: Path) -> Self:
         """Return the task of a run's record, in the project's folder. Errors: InputError."""
-        script, module, name = task.get("script"), str(task.get("module")), str(task.get("name"))
-        if script is not None:
-            return cls(str(inside(root, root / script, "the script of a run's task")), None, name)
-        if module != CLASSIFIER.module and not _is_within(module, root):
-            raise InputError(f"the task's module {module!a:.200} is none of the project's in {root}")
-        return cls(None, module, name)
+        script, module, name = task.get("script"), task.get("module"), task.get("name", "")
+        if script is None and module is None:
+            raise InputError(
+                f"the run is of {name!a:.100}, of a notebook's cell: there is no file to find it in"
+            )
+        return cls(None if script is None else str(root / script), module, name)
 
 
-CLASSIFIER = TaskSource(None, "runback.classifier.training_task", "train")
+CLASSIFIER = TaskSource(None, schema.CLASSIFIER, "train")
 """The image classifier's training, which is the task of a run whose record names none."""
 
 
-def _is_within(module: str, root: Path) -> bool:
-    """Tell whether a module is one of a project's own, without importing anything."""
-    parts = module.split(".")
-    if not all(part.isidentifier() for part in parts):
-        return False
-    places = [folder.joinpath(*parts) for folder in (root, root / "src")]
-    return any(place.with_suffix(".py").is_file() or (place / "__init__.py").is_file() for place in places)
+def refuse_outside(task: Mapping[str, str], root: Path, run_id: str) -> None:
+    """Raise InputError where the task of somebody else's run lies outside the project's folder."""
+    script, module = task.get("script"), task.get("module", "")
+    if module == CLASSIFIER.module:
+        return
+    if script is not None:
+        inside(root, script, f"the script of run {run_id}")
+        return
+    path = Path(*module.split("."))
+    files = [
+        top / one
+        for top in (root, root / "src")
+        for one in (f"{path}.py", path / "__main__.py", path / "__init__.py")
+    ]
+    if not module.replace(".", "").isidentifier() or not any(one.is_file() for one in files):
+        raise InputError(f"run {run_id} is of the module {module!a:.100}, which this project has not")
 
 
 def _module(script: str | None, module: str | None) -> ModuleType:

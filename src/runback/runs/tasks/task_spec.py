@@ -31,6 +31,7 @@ def task_spec(
     folder: Path,
     layout: Layout,
     immaterial: Sequence[str] = (),
+    output: Path | None = None,
 ) -> RunSpec:
     """Return the training by this config; `share` are its CPU threads where that names none.
 
@@ -60,6 +61,7 @@ def task_spec(
         layout=layout,
         references=references,
         immaterial=immaterial,
+        output=output,
     )
     refuse_param_names(config_params(spec))
     return spec

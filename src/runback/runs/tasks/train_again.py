@@ -14,7 +14,7 @@ from runback.runs.schema import CONFIG, RunRecord
 from runback.runs.stored_run import StoredRun
 from runback.runs.tasks.script_command import config_schema, resolved_config
 from runback.runs.tasks.task import Task
-from runback.runs.tasks.task_source import CLASSIFIER, TaskSource
+from runback.runs.tasks.task_source import CLASSIFIER, TaskSource, refuse_outside
 from runback.runs.tasks.task_spec import recorded_task_spec
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout
@@ -57,6 +57,8 @@ def train_again(
     """
     place = recorded.record.get("task") or CLASSIFIER.as_dict(layout.root)
     source = TaskSource.recorded(place, layout.root)
+    if not recorded.is_own:
+        refuse_outside(place, layout.root, recorded.id)
     chosen = use_recorded_backend(recorded.record["environment"])
     if chosen is not None:
         say(chosen, stream=stream)

@@ -1,7 +1,7 @@
 """The settings of the confirm stage, `hydra.sweeper.confirm`."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -22,8 +22,18 @@ class ConfirmSettings:
     """Finalists: the best completed trials that differ in more than their seed."""
     seeds: int = 5
     """Fresh seeds that each of them is trained on, the same ones for all; at least 2."""
-    seed_key: str = "seed"
-    """The key of the app's config that a seed is put into."""
+    seed_key: str | None = None
+    """The key of the app's config that a seed is put into; None: `seed` where it has one, else `run.seed`."""
+
+    @property
+    def key(self) -> str:
+        """The key that a seed is put into, once it is known."""
+        return self.seed_key or "seed"
+
+    def within(self, keys: Collection[str]) -> "ConfirmSettings":
+        """Return the settings for an app whose config has these keys."""
+        default = "seed" if "seed" in keys else "run.seed"
+        return dataclasses.replace(self, seed_key=self.seed_key or default)
 
     @classmethod
     def of(cls, spec: Any) -> Self:
@@ -44,7 +54,7 @@ class ConfirmSettings:
             raise InputError(f"{KEY}.top must be a whole number from 1; got {self.top}")
         if not _is_whole(self.seeds) or not 2 <= self.seeds <= MOST_SEEDS:
             raise InputError(f"{KEY}.seeds must be a whole number from 2 to {MOST_SEEDS}; got {self.seeds}")
-        if not isinstance(self.seed_key, str) or not self.seed_key:
+        if self.seed_key is not None and (not isinstance(self.seed_key, str) or not self.seed_key):
             raise InputError(f"{KEY}.seed_key must be a key of the config, as seed; got {self.seed_key}")
 
 

@@ -64,10 +64,10 @@ def make_plan(
     """
     chosen = finalists(study, settings)
     completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    taken = {str(used), *(str(trial.params.get(settings.seed_key)) for trial in completed)}
+    taken = {str(used), *(str(trial.params.get(settings.key)) for trial in completed)}
     fresh = (one for one in _drawn(seed) if str(one) not in taken)
     seeds = list(itertools.islice(fresh, settings.seeds))
-    return ConfirmPlan(chosen, seeds, settings.seed_key, requested(settings, budget))
+    return ConfirmPlan(chosen, seeds, settings.key, requested(settings, budget))
 
 
 def requested(settings: ConfirmSettings, budget: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def finalists(study: Study, settings: ConfirmSettings) -> list[Finalist]:
     """Return the best completed trials, the best first; of those that differ in their seed alone one."""
     alike: dict[str, list[Any]] = {}
     for trial in best_trials(study, len(study.get_trials(deepcopy=False))):
-        key = {name: value for name, value in trial.params.items() if name != settings.seed_key}
+        key = {name: value for name, value in trial.params.items() if name != settings.key}
         alike.setdefault(repr(sorted(key.items())), []).append(trial)
     return [
         Finalist(first.number, float(first.value), dict(first.params), [twin.number for twin in twins])

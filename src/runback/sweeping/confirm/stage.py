@@ -75,9 +75,9 @@ class Stage:
 
         Errors: InputError where the app's config has no such key for a seed.
         """
-        confirming = settings.confirming
-        if confirming is None:
+        if settings.confirming is None:
             return None
+        confirming = settings.confirming.within(composer.base)
         budget = {"n_trials": settings.n_trials, "timeout": settings.timeout}
         stage = cls(sweep, confirming, settings.seed, budget, composer, searched)
         try:
@@ -86,7 +86,7 @@ class Stage:
             reason = str(error).splitlines()[0]
             raise InputError(
                 f"{KEY}.seed_key must be a key of the config that takes a seed; "
-                f"got {confirming.seed_key}: {reason}"
+                f"got {confirming.key}: {reason}"
             ) from error
         return stage
 
@@ -97,7 +97,7 @@ class Stage:
         not begin anew.
         """
         if is_search_over:
-            used = self.composer.base.get(self.settings.seed_key)
+            used = self.composer.base.get(self.settings.key)
             return make_plan(study, self.settings, seed=self.seed, used=used, budget=self.budget)
         own = find_confirm_study(study)
         stored = None if own is None else stored_plan(own)
@@ -171,7 +171,7 @@ class Stage:
 
     def _overrides(self, params: dict[str, Any], seed: int) -> list[str]:
         """Return the overrides of a finalist, with another seed."""
-        key = self.settings.seed_key
+        key = self.settings.key
         overrides = self.searched.overrides({**params, key: seed})
         return overrides if key in params else [*overrides, f"{key}={seed}"]
 

@@ -114,7 +114,7 @@ def _tags(store: "Store", result: Confirmed, run_id: str) -> dict[str, str]:
         INTERVAL_TAG: f"{best.mean.low} to {best.mean.high}",
         SEEDS_TAG: ",".join(map(str, result.plan.seeds)),
         DIRECTION_TAG: "maximize" if result.maximize else "minimize",
-        OBJECTIVE_TAG: run.params.get("training.objective", ""),
+        OBJECTIVE_TAG: run.params.get("training.objective") or run.tags.get(OBJECTIVE_TAG, ""),
         VALIDATION_DATA_TAG: run.tags.get(VALIDATION_HASH_TAG, ""),
     }
 

@@ -2,18 +2,22 @@
 
 import re
 import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 from optuna.study import Study
 
 from runback.sweeping.confirm.winner import winners_run
 from runback.sweeping.reporting import public_values
-from runback.sweeping.study.attributes import RUN_ID
+from runback.sweeping.study.attributes import RECORDED, RUN_ID
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import best_trials, finished_count
 from runback.system.config.override_text import quoted
 from runback.system.config.written_config import written_overrides
+from runback.system.secrecy.config_secrets import masked_override
 
 OWN = (
     "+sweeps",
@@ -27,7 +31,32 @@ OWN = (
 """Overrides that commands give another way."""
 
 
-def commands(study: Study, budget: Budget, config: DictConfig, best_config: Path) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class AppCommands:
+    """How the app of a sweep is started, and what else can be done with its runs."""
+
+    words: tuple[str, ...]
+    """The words that its command line begins with, before the overrides; none: no command starts it."""
+    is_evaluated: bool
+    """Whether `runback evaluate` measures its runs, and `runback train --config` takes their configs."""
+    overrides: Callable[[Mapping[str, Any]], Sequence[str]]
+    """Returns the overrides of a trial with these params."""
+    is_of_runback: bool = True
+    """Whether runback starts it, so that all its runs can be run back, and its name leads to its folder."""
+
+    def train(self, params: Mapping[str, Any], best_config: Path) -> str:
+        """Return the command that trains once, as the trial with these params; empty where none does."""
+        if self.is_evaluated:
+            return f"runback train --config {shlex.quote(public_values.path(best_config))}"
+        if not self.words:
+            return ""
+        given = map(masked_override, self.overrides(params))
+        return shlex.join([*self.words, *(one for one in given if not _is_own(one))])
+
+
+def commands(
+    study: Study, budget: Budget, config: DictConfig, best_config: Path, app: AppCommands
+) -> list[tuple[str, str]]:
     """Return pairs of what a command does and the command; none for trials without runs of their own.
 
     `config` is the sweep's, with Hydra's part; `best_config` the file with the best trial's.
@@ -38,32 +67,40 @@ def commands(study: Study, budget: Budget, config: DictConfig, best_config: Path
         return []
     which = "best trial" if winner is None else "winner"
     name, named = shlex.quote(study.study_name), shlex.quote(str(run_id))
-    return [
-        ("go on", _go_on(study, budget, config)),
+    found = [
+        *([("go on", _go_on(study, budget, config, app))] if app.words else []),
         ("all trials in one table", f"runback compare --sweep {name}"),
-        (f"the {which}: on the test split, trained again and compared", f"runback evaluate {named}"),
-        ("", f"runback reproduce {named}"),
-        (
-            "the config of the search's best trial",
-            f"runback train --config {shlex.quote(public_values.path(best_config))}",
-        ),
     ]
+    if app.is_evaluated:
+        found.append(
+            (f"the {which}: on the test split, trained again and compared", f"runback evaluate {named}")
+        )
+        found.append(("", f"runback reproduce {named}"))
+    elif app.is_of_runback or RECORDED in best[0].user_attrs:
+        found.append((f"the {which}: trained again and compared", f"runback reproduce {named}"))
+    again = app.train(best[0].params, best_config)
+    return [*found, ("the config of the search's best trial", again)] if again else found
 
 
-def _go_on(study: Study, budget: Budget, config: DictConfig) -> str:
+def _go_on(study: Study, budget: Budget, config: DictConfig, app: AppCommands) -> str:
     hydra = config.hydra
     given = [*written_overrides(hydra.overrides.hydra), *written_overrides(hydra.overrides.task)]
-    overrides = [override for override in given if override.partition("=")[0] not in OWN]
+    file = hydra.runtime.choices.get("sweeps") if app.is_evaluated else None
+    overrides = [one for one in given if not _is_own(one) or (file is None and one.startswith("+sweeps"))]
     if budget.n_trials is not None:
         count = budget.n_trials * (2 if finished_count(study) >= budget.n_trials else 1)
         overrides.append(f"hydra.sweeper.n_trials={count}")
     name = study.study_name
-    file = hydra.runtime.choices.get("sweeps")
-    if file is None:
-        verb = ["train", "--multirun", f"hydra.sweeper.name={quoted(name)}"]
-    else:
-        verb = ["sweep", *arguments_of(str(file), name)]
-    return shlex.join(["runback", *verb, *overrides])
+    if file is not None:
+        return shlex.join(["runback", "sweep", *arguments_of(str(file), name), *overrides])
+    if not app.is_of_runback:  # its folder may have the time in its name
+        overrides = [one for one in overrides if not one.startswith("hydra.sweep.dir=")]
+        overrides.append(f"hydra.sweep.dir={quoted(public_values.path(Path(hydra.sweep.dir).absolute()))}")
+    return shlex.join([*app.words, "--multirun", f"hydra.sweeper.name={quoted(name)}", *overrides])
+
+
+def _is_own(override: str) -> bool:
+    return override.partition("=")[0] in OWN
 
 
 def arguments_of(file: str, name: str) -> list[str]:

@@ -16,7 +16,7 @@ from runback.errors import Stopped
 from runback.sweeping.confirm.confirm_files import SECTION
 from runback.sweeping.reporting import public_values
 from runback.sweeping.reporting.best_config import BEST_CONFIG
-from runback.sweeping.reporting.follow_up_commands import commands
+from runback.sweeping.reporting.follow_up_commands import AppCommands, commands
 from runback.sweeping.reporting.plots.colours import PAGE
 from runback.sweeping.reporting.plots.drawing_process import Artist
 from runback.sweeping.reporting.plots.plot_selection import WORTH_DRAWING
@@ -60,6 +60,7 @@ class Reporter:
     folder: Path
     best_config: Callable[[dict[str, Any], str], str]
     """Makes the best trial's config, as YAML, from its params and a text about it."""
+    app: AppCommands
     is_written: bool = False
     """Whether the report at the sweep's end has been written."""
     _written: float = 0.0
@@ -138,7 +139,7 @@ class Reporter:
             self.place,
             self.budget,
             elapsed=time.monotonic() - self._began,
-            commands=commands(self.study, self.budget, self.config, self.folder / BEST_CONFIG),
+            commands=commands(self.study, self.budget, self.config, self.folder / BEST_CONFIG, self.app),
             artifacts=[
                 *([PAGE] if self._has_page else []),
                 *("trials.csv", *([BEST_CONFIG] if self._best is not None else [])),
@@ -163,7 +164,8 @@ class Reporter:
         results = ", ".join(f"{name} {value:.4f}" for name, value in values)
         run = f", run {trial.user_attrs[RUN_ID]}" if RUN_ID in trial.user_attrs else ""
         about = f"The best of sweep {self.study.study_name}: trial {trial.number}, {results}{run}."
-        about += f"\n  runback train --config {public_values.path(file)}"
+        again = self.app.train(trial.params, file)
+        about += f"\n  {again}" if again else ""
         write_whole(file, self.best_config(trial.params, about).encode())
         self.run.log_file(file)
         self._best = trial.number

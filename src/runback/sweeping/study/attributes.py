@@ -30,6 +30,9 @@ REPORTED = "runback:reported"
 RUN_ID = "run_id"
 """The ID of its run in MLflow: of the latest, where it was tried again."""
 
+RECORDED = "recorded"
+"""`true` where its task records that run itself, so that it can be run back."""
+
 PROCESS = "process"
 """The process that runs it, or ran it last, see `process_owner`."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runback.errors import DiskFull, Stopped, TrainingError, TrialPruned
-from runback.sweeping.study.attributes import RUN_ID
+from runback.sweeping.study.attributes import RECORDED, RUN_ID
 from runback.sweeping.study.objective_value import number
 from runback.sweeping.study.objective_value import step as steps
 from runback.sweeping.study.trial_label import Label
@@ -107,6 +107,7 @@ class TrialClient:
         """Say that the task records a run itself, which has this ID."""
         self.run = None
         self.note_run(run_id)
+        self.attribute(RECORDED, "true")
 
     def note_run(self, run_id: str) -> None:
         """Let the study know the trial's run."""

@@ -14,6 +14,7 @@ from mlflow.entities import Param, RunTag
 from runback.errors import DiskFull, InputError, RunbackError, StoreAway, StoreError
 from runback.tracking.write import logged_model
 from runback.tracking.artifact_place import of_run
+from runback.tracking.write.dataset_inputs import send_inputs
 from runback.tracking.write.pending_metrics import PendingMetrics
 from runback.system.files.contained_path import refuse_links_out
 from runback.tracking.layout import MIRROR
@@ -24,6 +25,9 @@ from runback.tracking.mlflow_limits import first_line
 
 BATCH_LIMIT = 100
 """Params or tags that MLflow takes in one call (mlflow.utils.validation.MAX_PARAMS_TAGS_PER_BATCH)."""
+
+INPUT_FACTS = ("name", "digest", "source", "profile", "context")
+"""The facts of a dataset that waits, see `dataset_facts`."""
 
 END = "end"
 """The kind of entry with a run's status: the last to be delivered."""
@@ -149,6 +153,8 @@ def _send(store: Store, run_id: str, entry: OutboxEntry) -> None:
             for file in entry.files:
                 parent = file.parent.relative_to(entry.path).as_posix()
                 client.log_artifact(run_id, str(file), None if parent == "." else parent)
+        case "inputs":
+            send_inputs(client, run_id, _inputs(entry))
         case "model":
             _refuse_full(store, entry)
             logged_model.send(store, run_id, entry.path)
@@ -163,6 +169,12 @@ def _texts(entry: OutboxEntry) -> dict[str, str]:
     """Return the params or tags that wait. Raises StoreError where they are damaged."""
     with legible(entry.path):
         return {name: _text(value) for name, value in entry.content.items()}
+
+
+def _inputs(entry: OutboxEntry) -> list[dict[str, str]]:
+    """Return the datasets that wait. Raises StoreError where they are damaged."""
+    with legible(entry.path):
+        return [{name: _text(one[name]) for name in INPUT_FACTS} for one in entry.content["datasets"]]
 
 
 def _end(entry: OutboxEntry) -> dict[str, Any]:

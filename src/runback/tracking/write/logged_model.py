@@ -1,4 +1,4 @@
-"""Brings a model's folder to the store, as the one logged model of its run."""
+"""Brings a model's folder to the store, as the logged model of its run by that name."""
 
 import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
@@ -21,7 +21,7 @@ MODEL_NAME = "model"
 """The logged model's name in MLflow, and its folder within what waits."""
 
 ABOUT = "about.json"
-"""Beside the model's folder: the step of its weights."""
+"""Beside the model's folder: the step of its weights, and its name."""
 
 
 def send(store: Store, run_id: str, folder: Path) -> None:
@@ -29,16 +29,17 @@ def send(store: Store, run_id: str, folder: Path) -> None:
 
     Errors: InputError for a place outside mlruns/, MLflow's, OSError.
 
-    A run that has one already, perhaps half of it, gets no second one: it is written again.
+    A run that has one of its name already, perhaps half of it, gets no second one: it is written again.
     """
     client = store.client
     with legible(folder):
-        step = int(json.loads(read_regular(folder / ABOUT))["step"])
+        about = json.loads(read_regular(folder / ABOUT))
+        step, name = int(about["step"]), str(about.get("name", MODEL_NAME))
         read_regular(folder / MODEL_NAME / "MLmodel")  # or it is refused
         described = Model.load(str(folder / MODEL_NAME))
         if not all(path.is_file() or path.is_dir() for path in folder.rglob("*")):
             raise StoreError(f"{folder} holds what is no ordinary file: remove it to give it up")
-    logged = _logged(client, client.get_run(run_id), step)
+    logged = _logged(client, client.get_run(run_id), step, name)
     store.place(logged.artifact_location, f"the folder of model {logged.model_id} of run {run_id}")
     described.artifact_path = logged.artifact_location
     described.run_id = run_id
@@ -50,18 +51,21 @@ def send(store: Store, run_id: str, folder: Path) -> None:
     client.finalize_logged_model(logged.model_id, "READY")
 
 
-def _logged(client: MlflowClient, run: MlflowRun, step: int) -> LoggedModel:
-    """Return the run's logged model, empty where it had none."""
+def _logged(client: MlflowClient, run: MlflowRun, step: int, name: str) -> LoggedModel:
+    """Return the run's logged model of this name, empty where it had none."""
     run_id = run.info.run_id
-    if run.outputs and run.outputs.model_outputs:
-        return client.get_logged_model(run.outputs.model_outputs[-1].model_id)
+    for output in run.outputs.model_outputs if run.outputs else []:
+        linked = client.get_logged_model(output.model_id)
+        if linked.name == name:
+            return linked
     unlinked = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
-    if unlinked:
-        logged = unlinked[0]
+    same = [one for one in unlinked if one.name == name]
+    if same:
+        logged = same[0]
     else:
         with one_try():
             logged = client.create_logged_model(
-                run.info.experiment_id, MODEL_NAME, source_run_id=run_id, params=dict(run.data.params)
+                run.info.experiment_id, name, source_run_id=run_id, params=dict(run.data.params)
             )
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=step)])
     return logged

@@ -61,7 +61,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class OutboxEntry:
-    """One thing that waits: `params`, `tags`, `end` (JSON files), an `artifact` or a `model` (folders)."""
+    """One thing that waits: `params`, `tags`, `inputs`, `end` (JSON), `artifact` or `model` (folders)."""
 
     path: Path
     kind: str

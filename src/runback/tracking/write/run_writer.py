@@ -31,6 +31,7 @@ from runback.system.secrecy.config_secrets import masked
 from runback.system.secrecy.secret_values import without_secret_values
 from runback.tracking.write.background_delivery import BackgroundDelivery
 from runback.tracking.write.pending_metrics import PendingMetrics
+from runback.tracking.write.dataset_inputs import dataset_facts
 from runback.tracking.write.delivery import END, deliver, send_end, send_params
 from runback.tracking.mlflow_settings import one_try
 from runback.tracking.write.logged_model import ABOUT, MODEL_NAME
@@ -114,6 +115,12 @@ class RunWriter:
         with self._putting("tags") as outbox:
             outbox.put("tags", _texts(tags, TAG_LIMIT))
 
+    def log_inputs(self, data: Mapping[str, Mapping[str, Any]]) -> None:
+        """Log what a run trains on, by its record's `data`, as MLflow's datasets."""
+        if data:
+            with self._putting("inputs") as outbox:
+                outbox.put("inputs", {"datasets": dataset_facts(data)})
+
     def log_epoch(self, step: int, metrics: Mapping[str, float]) -> None:
         """Log the metrics of an epoch; `step` counts completed epochs.
 
@@ -176,11 +183,14 @@ class RunWriter:
             shutil.copyfile(path, file)
 
     @contextlib.contextmanager
-    def logging_model(self) -> Iterator[Path]:
-        """Give a path for an MLflow model's folder, which is the run's logged model when the body ends."""
+    def logging_model(self, name: str = MODEL_NAME) -> Iterator[Path]:
+        """Give a path for an MLflow model's folder, which is the run's logged model when the body ends.
+
+        One that the run has by this name is replaced.
+        """
         with self._putting("the network") as outbox, outbox.putting("model") as folder:
             yield folder / MODEL_NAME
-            (folder / ABOUT).write_text(json.dumps({"step": self.last_step or 0}))
+            (folder / ABOUT).write_text(json.dumps({"step": self.last_step or 0, "name": name}))
 
     def take_over(self) -> None:
         """Deliver what an earlier process of this run has left. Raises StoreAway."""
