@@ -103,7 +103,8 @@ def run(source: Source, arguments: list[str], *, name: str) -> None:
     conf = _conf(source)
     store_config(task, conf)
     job = HydraTask(partial(train_task, source), check=partial(check, source), preload=PRELOAD)
-    hydra_app.run(job, arguments, Layout(project_root()), hydra_app.App(conf, CONFIG_NAME), name=name)
+    app = hydra_app.App(conf, CONFIG_NAME, parameters=task.parameters.types)
+    hydra_app.run(job, arguments, Layout(project_root()), app, name=name)
 
 
 def store_config(task: Task, conf: Path | None) -> None:
