@@ -1,7 +1,7 @@
 """Rewrites calls, names and imports of Keras 1 and 2 as Keras 3 has them, and notes each."""
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from runback.runs.importing import keras_api_internals
@@ -128,9 +128,17 @@ def {CLASSES}(probabilities):
 class KerasChanges(ast.NodeTransformer):
     """Rewrites the code of a cell for Keras 3."""
 
-    def __init__(self, names: KerasNames, notes: ImportNotes, *, has_accuracy: bool, is_old: bool) -> None:
+    def __init__(
+        self,
+        names: KerasNames,
+        notes: ImportNotes,
+        used: Collection[str],
+        *,
+        has_accuracy: bool,
+        is_old: bool,
+    ) -> None:
         self.names, self._notes = names, notes
-        self._has_accuracy, self._is_old = has_accuracy, is_old
+        self._used, self._has_accuracy, self._is_old = used, has_accuracy, is_old
         self._renamed = _renamed(names)
         self._needs: set[str] = set()
         self.cell = 0
@@ -170,7 +178,12 @@ class KerasChanges(ast.NodeTransformer):
             written = node.module if one.name == "*" else f"{node.module}.{one.name}"
             found = in_keras3(written)
             if found.name is None:
-                self._by_hand(written, found.advice)
+                if (one.asname or one.name) in self._used:
+                    self._by_hand(written, found.advice)
+                else:
+                    self._notes.add(
+                        "left out", self.cell, f"{written}: Keras 3 has none, and nothing uses it"
+                    )
                 continue
             if one.name == "*":
                 module, name = found.name, "*"
@@ -305,6 +318,12 @@ class KerasChanges(ast.NodeTransformer):
         self._rename(node, last, {"lr": "learning_rate"})
         words = {word.arg: word for word in node.keywords}
         has_rate = bool(node.args) or "learning_rate" in words
+        if not has_rate and last in RATES and not self._is_old:
+            self._notes.add(
+                "note",
+                self.cell,
+                f"{last}() learns at Keras 3's default rate, 0.001; Keras 2's was {RATES[last]}",
+            )
         if not has_rate and last in RATES and self._is_old:
             node.keywords.insert(0, ast.keyword("learning_rate", ast.Constant(RATES[last])))
             self._changed(
@@ -477,7 +496,8 @@ class KerasChanges(ast.NodeTransformer):
         text = (
             f"Keras 3 has no {what}" if not what.startswith("tensorflow") else f"TensorFlow 2 has no {what}"
         )
-        self._notes.add("by hand", self.cell, f"{text}; instead: {advice}" if advice else text)
+        instead = f"; instead: {advice}" if not advice.startswith("nothing") else f", and needs {advice}"
+        self._notes.add("by hand", self.cell, text + instead if advice else text)
 
 
 def _renamed(names: KerasNames) -> dict[str, str]:

@@ -162,9 +162,24 @@ class TaskParameters:
                 one.cell,
                 f"{ast.unparse(call)}: the run seeds Python, NumPy and Keras, by the parameter seed",
             )
-            value = _number(call.args[0]) if call.args else None
-            if isinstance(value, int) and "seed" not in all_names(statements):
-                self.add("seed", value)
+            if call.args:
+                self._take_seed(call.args[0], statements)
+
+    def _take_seed(self, seed: ast.expr, statements: list[Statement]) -> None:
+        """Make a seed, which stands there or has a name, the parameter `seed`."""
+        named = [one for one in statements if isinstance(seed, ast.Name) and _is_constant(one.node, seed.id)]
+        value = _number(seed)
+        if isinstance(seed, ast.Name) and len(named) == 1 and _is_assigned_once(seed.id, statements):
+            found = _constant(named[0].node)
+            value = None if found is None else found[1]
+        is_free = "seed" not in all_names(statements) or (isinstance(seed, ast.Name) and seed.id == "seed")
+        if type(value) is not int or not is_free:
+            return
+        self.add("seed", value)
+        if isinstance(seed, ast.Name):
+            statements.remove(named[0])
+            for one in statements:
+                one.node = _Renamed({seed.id: "seed"}).visit(one.node)
 
 
 def all_names(statements: Iterable[Statement]) -> set[str]:
@@ -182,6 +197,11 @@ def _constant(node: ast.stmt) -> tuple[str, Any] | None:
             found = _literal(value)
             return None if found is None else (name, found)
     return None
+
+
+def _is_constant(node: ast.stmt, name: str) -> bool:
+    found = _constant(node)
+    return found is not None and found[0] == name
 
 
 def _literal(value: ast.expr) -> Any:

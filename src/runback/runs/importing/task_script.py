@@ -30,6 +30,7 @@ from runback.runs.importing.recorded_fit import (
 )
 from runback.runs.importing.saved_files import move_files
 from runback.runs.importing.task_parameters import TaskParameters, all_names
+from runback.runs.importing.tensorflow_sessions import drop_sessions
 
 TASK = "train"
 """The name of the task's function."""
@@ -59,6 +60,7 @@ def import_notebook(path: Path) -> ImportedTask:
     names = KerasNames.of(cell.tree for cell in cells)
     statements = statements_of(cells)
     _refuse_asynchronous(statements)
+    drop_sessions(statements, names, notes)
     changes = _for_keras3(cells, statements, names, notes)
     imports, statements = _divided(statements)
     parameters = TaskParameters(notes, names)
@@ -104,8 +106,11 @@ def _for_keras3(
     changes = KerasChanges(
         names,
         notes,
+        set().union(*(loaded_names(one.node) for one in statements), set()),
         has_accuracy=has_accuracy(trees),
-        is_old=any(in_keras3(name).name != name for name in names.aliases.values()),
+        is_old=any(
+            in_keras3(one).name != one or one.startswith("__future__") for one in names.aliases.values()
+        ),
     )
     for one in list(statements):
         changes.cell = one.cell
