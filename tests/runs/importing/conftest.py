@@ -1,7 +1,10 @@
 """Notebooks as people wrote them for Keras 2, and a writer of such files."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 DEEP = [
     "%matplotlib inline\n!pip install keras",
@@ -164,7 +167,7 @@ model.save_weights('augmented.h5')""",
 """A shallow network, Adam, random rotations, shifts, zooms and flips."""
 
 
-def write_notebook(path: Path, cells: list[str], **facts: object) -> Path:
+def written(path: Path, cells: list[str], **facts: object) -> Path:
     """Write a notebook with these cells of code."""
     written = [
         {
@@ -179,3 +182,15 @@ def write_notebook(path: Path, cells: list[str], **facts: object) -> Path:
     content = {"cells": written, "metadata": {}, "nbformat": 4, "nbformat_minor": 2, **facts}
     path.write_text(json.dumps(content), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def keras2_notebooks() -> dict[str, list[str]]:
+    """The cells of the notebooks that this project began with, by their experiments."""
+    return {"notebook_deep": DEEP, "notebook_augmented": AUGMENTED}
+
+
+@pytest.fixture(scope="session")
+def write_notebook() -> Callable[..., Path]:
+    """Write a notebook with cells of code."""
+    return written
