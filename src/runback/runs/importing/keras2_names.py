@@ -147,9 +147,9 @@ class Renamed:
 
 def in_keras3(name: str) -> Renamed:
     """Return a dotted name of Keras or TensorFlow as the installed Keras has it; others as they are."""
-    if (missing := _missing(name)) is not None:
-        return Renamed(None, missing)
     plain = _with_prefix(name)
+    if (missing := _missing(plain)) is not None:
+        return Renamed(None, missing)
     package = "tensorflow.keras" if plain.startswith("tensorflow.keras") else "keras"
     if not (plain == package or plain.startswith(f"{package}.")):
         return Renamed(plain)
