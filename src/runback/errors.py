@@ -19,6 +19,18 @@ class RunbackError(Exception):
 
     exit_code = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows below a notebook's cell: the line, without the way to it.
+
+        https://ipython.readthedocs.io/en/stable/config/integrating.html#custom-exception-tracebacks
+        """
+        return _one_line(f"{type(self).__name__}: {self}")
+
+
+def _one_line(text: str) -> list[str]:
+    """Return a text as lines of which nothing does anything to a terminal."""
+    return ["".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)]
+
 
 class InputError(RunbackError):
     """The request cannot be carried out as it was made; nothing was started."""
@@ -65,3 +77,7 @@ class Stopped(BaseException):
         super().__init__(reason)
         self.reason = reason
         self.exit_code = exit_code
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows below a notebook's cell."""
+        return _one_line(self.reason)

@@ -24,11 +24,14 @@ VERBS = {
     "evaluate": "measure a run's model on the test split, once",
     "sync": "deliver what runs have recorded while their store was away",
     "serve": "answer images with a run's network, over HTTP, on this machine",
+    "import": "turn a notebook that trains a Keras model into a script with a task",
     "ui": "open the MLflow UI on this machine",
     "doctor": "check this machine and the stores, and mend what can be mended",
     "clean": "show what is not needed any more, and delete it",
 }
 
+MODULES = {"import": "runback.cli.import_notebook"}
+"""The modules of commands that cannot be called like their verb."""
 
 HELP = ("-h", "--help", "help")
 
@@ -71,7 +74,7 @@ def _run(verb: str, arguments: list[str]) -> int:
     if verb not in VERBS:
         hint = did_you_mean(verb, VERBS, f"expected one of {', '.join(VERBS)}")
         raise InputError(f"unknown command '{verb}': {hint}")
-    module = f"runback.cli.commands.{verb}"
+    module = MODULES.get(verb, f"runback.cli.commands.{verb}")
     code: int = importlib.import_module(module).main(arguments)
     return code
 

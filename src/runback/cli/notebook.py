@@ -1,10 +1,12 @@
 """For notebooks: sweeps a function, loads a sweep as pandas frames and a run's network as a Keras model."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runback.errors import InputError
+from runback.errors import InputError, Stopped
+from runback.system.text.escape import for_html, for_terminal
 from runback.tracking.layout import Layout, project_root
 
 if TYPE_CHECKING:
@@ -12,12 +14,41 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, eq=False)
+SHOWN = 30
+"""Trials that a sweep shows of itself, half of them from each end."""
+
+HIDDEN = ("name", "sweep", "start", "commit", "uncommitted", "training_data", "validation_data", "best_epoch")
+"""Columns of a sweep's trials that it does not show of itself."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Sweep:
     """A sweep's trials and their curves, see `load`."""
 
     trials: "pd.DataFrame"
     curves: "pd.DataFrame"
+
+    def __repr__(self) -> str:
+        """Return its trials as a table, without the columns that are the same for all."""
+        return f"{self._title()}\n{self._table().to_string(index=False, max_rows=SHOWN)}"
+
+    def _repr_html_(self) -> str:
+        """Return the same for a notebook."""
+        table = self._table().to_html(index=False, max_rows=SHOWN, border=0, na_rep="")
+        return f"<div>{for_html(self._title())}</div>{table}"
+
+    def _title(self) -> str:
+        names = ", ".join(self.trials["sweep"].dropna().unique()) if "sweep" in self.trials else ""
+        counts = self.trials["status"].value_counts()
+        states = ", ".join(f"{count} {status.lower()}" for status, count in counts.items())
+        return f"sweep {names}: {len(self.trials)} trials, {states}; .trials and .curves are pandas frames"
+
+    def _table(self) -> "pd.DataFrame":
+        frame = self.trials.drop(columns=[name for name in HIDDEN if name in self.trials])
+        fixed = [name for name in frame if len(frame) > 1 and name != "status" and frame[name].nunique() < 2]
+        frame = frame.drop(columns=fixed)
+        texts = frame.select_dtypes(exclude="number").columns
+        return frame.assign(**{name: frame[name].map(_text) for name in texts}).rename(columns=for_terminal)
 
 
 def sweep(
@@ -38,17 +69,24 @@ def sweep(
     as n_workers=2, and sampler="tpe", pruner="asha".
 
     Trials run in processes of their own, asynchronously, and are runs in MLflow; what a function refers to is
-    copied to them. An interrupt ends them cleanly. Errors: InputError, TrainingError.
+    copied to them. In a notebook a table below the cell shows them. An interrupt ends them cleanly, and
+    raises Stopped. Errors: InputError, TrainingError.
     """
-    from runback.runs.tasks.notebook_command import overrides, sweep_cell
-    from runback.runs.tasks.task import Task
-
     if not space:
         raise InputError("runback.sweep: the space is empty; give a parameter and its values")
-    task = train if isinstance(train, Task) else Task(train)
-    called = name or task.name
-    given = {"n_trials": n_trials, "name": called, **settings}
-    sweep_cell(task, overrides(space, {key: value for key, value in given.items() if value is not None}))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")  # no bar of tqdm is shown
+        from runback.runs.tasks.notebook_command import overrides, sweep_cell
+        from runback.runs.tasks.task import Task
+
+        task = train if isinstance(train, Task) else Task(train)
+        called = name or task.name
+        given = {"n_trials": n_trials, "name": called, **settings}
+        arguments = overrides(space, {key: value for key, value in given.items() if value is not None})
+        try:
+            sweep_cell(task, arguments)
+        except KeyboardInterrupt:
+            raise Stopped(f"sweep {called} interrupted: the same call goes on with it") from None
     return load(called)
 
 
@@ -111,3 +149,8 @@ def load_model(run: str) -> "keras.Model":
     with open_reader(layout) as reader:
         run_id = find_in(reader, run, layout)
     return load_network(open_store(layout), run_id, targets.declared_modules(layout.root))
+
+
+def _text(value: Any) -> str:
+    """Return what a cell of a frame shows."""
+    return "" if value is None or value != value else for_terminal(str(value))

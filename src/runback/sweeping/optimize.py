@@ -72,6 +72,7 @@ from runback.system.files.contained_path import inside, refuse_links_out
 from runback.system.files.folder_lock import alone_in
 from runback.system.main_program import MainProgram
 from runback.system.text.escape import lines_for_terminal
+from runback.system.text.screen import is_in_notebook
 from runback.system.text.terminal import say
 from runback.tracking.layout import MLRUNS_VARIABLE, Layout, folder_name
 
@@ -133,7 +134,7 @@ def sweep(
             study = ends.enter_context(_opened(sweep_folder, name, search, settings, slots))
         is_over, is_done = _progress(study, budget, stage) if is_known else (False, False)
         if not is_done:
-            if sys.stdout.isatty():  # what is imported and checked now takes seconds
+            if sys.stdout.isatty() or is_in_notebook():  # what is imported and checked now takes seconds
                 say(f"sweep {name}: getting ready, {slots.n_workers} trials at once")
             engine = ends.enter_context(
                 closing(

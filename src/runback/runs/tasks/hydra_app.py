@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,8 @@ class App:
     """The config groups of which each is one part, and cannot be a list."""
     prepared: Callable[[str], str] = str
     """Returns an override of the command line as it is meant where it was typed."""
+    parameters: Collection[str] = ()
+    """The keys that are a task's parameters, and no config groups: their values may be any paths."""
 
     def files(self, group: str) -> list[str]:
         """Return the choices of a config group that have a file."""
@@ -207,7 +209,7 @@ def _divided(arguments: list[str], name: str, app: App) -> tuple[list[str], list
             raise InputError(f"expected an override in UTF-8; got {override!r}")
         if ("=" not in override and not override.startswith("~")) or override.startswith("="):
             raise InputError(f"expected KEY=VALUE; got '{override}'")
-        _refuse_climbing(override)
+        _refuse_climbing(override, app)
         _refuse_two_choices(override, app)
     flags = [(f"--{key.replace('_', '-')}", value) for key, value in options.items() if value]
     return [
@@ -215,9 +217,11 @@ def _divided(arguments: list[str], name: str, app: App) -> tuple[list[str], list
     ], overrides
 
 
-def _refuse_climbing(override: str) -> None:
+def _refuse_climbing(override: str, app: App) -> None:
     """Refuse a choice of a config group that Hydra would take from outside the group's folder."""
     match = CHOICE.fullmatch(override)
+    if match and match[1] in app.parameters:
+        return
     if match and any(path.startswith("/") or ".." in path.split("/") for path in NAMES.findall(match[2])):
         raise InputError(f"{match[1]} must be a choice of conf/{match[1]}/; got '{match[2]}'")
 

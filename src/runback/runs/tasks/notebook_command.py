@@ -9,6 +9,7 @@ from typing import Any
 from runback.runs.tasks import script_command
 from runback.runs.tasks.script_preload import TASK_VARIABLE
 from runback.runs.tasks.task import Task
+from runback.sweeping.trials.engines import fork_server
 from runback.system.config.override_text import quoted
 
 PARTS = ("sampler", "pruner")
@@ -37,9 +38,16 @@ class CellSource:
 
 
 def sweep_cell(task: Task, arguments: Sequence[str]) -> None:
-    """Run a sweep of a task by these overrides."""
+    """Run a sweep of a task by these overrides.
+
+    The server that forks trials ends with it: the kernel lives on, and would give the next sweep's trials the
+    modules and the environment of this one.
+    """
     os.environ.pop(TASK_VARIABLE, None)
-    script_command.run(CellSource(task), ["--multirun", *arguments], name="runback.sweep")
+    try:
+        script_command.run(CellSource(task), ["--multirun", *arguments], name="runback.sweep")
+    finally:
+        fork_server.kill()
 
 
 def overrides(space: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:

@@ -109,9 +109,8 @@ def run(source: Source, arguments: list[str], *, name: str) -> None:
     task = source.load()
     conf = _conf(source)
     store_config(task, conf)
-    hydra_app.run(
-        hydra_task(source), arguments, Layout(project_root()), hydra_app.App(conf, CONFIG_NAME), name=name
-    )
+    app = hydra_app.App(conf, CONFIG_NAME, parameters=task.parameters.types)
+    hydra_app.run(hydra_task(source), arguments, Layout(project_root()), app, name=name)
 
 
 def hydra_task(source: Source) -> HydraTask:

@@ -91,10 +91,11 @@ def refuse_other(known: Search | None, asked: Search, name: str, *, extend: bool
     if can_extend and extend:
         return
     only = "; --extend takes wider ranges and more choices only" if extend else ""
-    accept = "; to search what was added: --extend (hydra.sweeper.extend=true)" if can_extend else only
+    added = "; to search what was added: --extend (hydra.sweeper.extend=true; in a notebook extend=True)"
+    accept = added if can_extend else only
     raise InputError(
         f"sweep {name} was begun with another config: {listed(changes, SHOWN, '; ')}{accept}; "
-        "to start a fresh study: --new (or hydra.sweeper.name=NAME)"
+        "to start a fresh study: --new (or hydra.sweeper.name=NAME; in a notebook name='NAME')"
     )
 
 

@@ -1,4 +1,4 @@
-"""A sweep as a person sees it: a live table on a terminal, a line per trial elsewhere, then a summary."""
+"""A sweep as a person sees it: a live table on a terminal or in a notebook, else lines; then a summary."""
 
 import contextlib
 import sys
@@ -28,12 +28,15 @@ from runback.sweeping.trials.events import (
     TrialStarted,
 )
 from runback.sweeping.trials.failures import KINDS
+from runback.sweeping.watching.notebook_table import NotebookTable
 from runback.system.text.escape import for_terminal
 from runback.system.text.formatting import duration, short_names, short_value
-from runback.system.text.screen import Screen
+from runback.system.text.screen import Screen, is_in_notebook
 
 BEST_COUNT = 5
 """Best trials that the table and the summary list."""
+
+HEAD = ("trial", "state", "step", "value", "parameters")
 
 REDRAW_SECONDS = 0.25
 """Seconds between two drawings at least: each one reads the study."""
@@ -55,6 +58,7 @@ class LiveTable:
         self._budget = budget
         self._names = short_names(space.distributions)
         self._console = Screen(stream or sys.stdout)
+        self._notebook = NotebookTable() if stream is None and is_in_notebook() else None
         self._running: dict[int, _RunningRow] = {}
         self._first: dict[tuple[str, str], int] = {}
         """The first trial that its params made fail, by the failure's kind and reason."""
@@ -65,7 +69,16 @@ class LiveTable:
 
     @contextlib.contextmanager
     def live(self) -> Iterator[None]:
-        """Show the table while the sweep runs, where the output is a terminal."""
+        """Show the table while the sweep runs, where the output is a terminal or a notebook."""
+        if self._notebook is not None:
+            with self._notebook:
+                self._draw()
+                try:
+                    yield
+                finally:
+                    self._running.clear()
+                    self._notebook.draw(HEAD, [row for row, _ in self._rows()], self._counts_line())
+            return
         if not self._console.is_terminal:
             yield
             return
@@ -96,14 +109,14 @@ class LiveTable:
     def _print_requeued(self, number: int, failure: messages.Failed) -> None:
         again = "to go on" if failure.kind == "stopped" else "to be tried again"
         line = f"trial {number:>3}  {failure.kind}: {failure.reason}; {again}"
-        if self._live is None:
-            self._print(line)
-        else:
+        if self._is_live:
             self._console.say(line, style="yellow")
+        else:
+            self._print(line)
 
     def _print_ended(self, number: int, row: _RunningRow | None, outcome: messages.Outcome) -> None:
-        """Print a trial's result as a line; on a terminal the table shows it, and only failures are."""
-        if self._live is not None:
+        """Print a trial's result as a line; where there is a table that shows it, and only failures are."""
+        if self._is_live:
             if isinstance(outcome, messages.Failed) and self._like(number, outcome) is None:
                 self._console.say(f"trial {number}: {outcome_text(outcome)}", style="red")
             self._draw()
@@ -144,23 +157,34 @@ class LiveTable:
 
     def _draw(self) -> None:
         now = time.monotonic()
-        if self._live is not None and now - self._drawn >= REDRAW_SECONDS:
-            self._drawn = now
+        if not self._is_live or now - self._drawn < REDRAW_SECONDS:
+            return
+        self._drawn = now
+        if self._live is not None:
             self._live.update(self._render(), refresh=True)
+        if self._notebook is not None:
+            self._notebook.draw(HEAD, [row for row, _ in self._rows()], self._counts_line())
+
+    @property
+    def _is_live(self) -> bool:
+        return self._live is not None or self._notebook is not None
 
     def _render(self) -> Group:
-        table = RichTable("trial", "state", "step", "value", "parameters", box=None)
+        table = RichTable(*HEAD, box=None)
+        for row, style in self._rows():
+            table.add_row(*row, style=style)
+        return Group(table, self._counts_line())
+
+    def _rows(self) -> Iterator[tuple[list[str], str | None]]:
+        """Yield the table's rows, each with its style: the running trials, then the best ones."""
         for number, running in sorted(self._running.items()):
             value = "" if running.value is None else f"{running.value:.4f}"
             seconds = time.monotonic() - running.started
             params = " ".join(self._params(running.params))
-            table.add_row(
-                str(number), f"running {seconds:.0f} s", str(running.step), value, params, style="cyan"
-            )
+            yield [str(number), f"running {seconds:.0f} s", str(running.step), value, params], "cyan"
         for trial in best_trials(self._study, BEST_COUNT):
             values = ", ".join(f"{value:.4f}" for value in trial.values)
-            table.add_row(str(trial.number), "done", "", values, " ".join(self._params(trial.params)))
-        return Group(table, self._counts_line())
+            yield [str(trial.number), "done", "", values, " ".join(self._params(trial.params))], None
 
     def _counts_line(self) -> str:
         parts = [f"{len(self._running)} running"] if self._running else []
