@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hydra.types import TaskFunction
 
+from runback.classifier import packaged
 from runback.classifier.config_file import read_config
 from runback.classifier.data_path import with_absolute_override
 from runback.classifier.train_config import GROUPS
@@ -16,8 +17,10 @@ def run(
 ) -> None:
     """Compose `conf/train.yaml` with the command line's overrides and run `task` on it.
 
-    `config` is a file like those of conf/experiment. Errors: those of `hydra_app.run`.
+    What the project's own `conf/` and `sweeps/` lack is this package's. `config` is a file like those of
+    conf/experiment. Errors: those of `hydra_app.run`.
     """
-    app = hydra_app.App(layout.root / "conf", "train", GROUPS, with_absolute_override)
+    conf = layout.root / "conf"
+    app = hydra_app.App(conf, "train", GROUPS, with_absolute_override, packaged=packaged.FOLDER)
     given = None if config is None else read_config(config)
     hydra_app.run(task, arguments, layout, app, name=name, given=given)  # type: ignore[arg-type]
