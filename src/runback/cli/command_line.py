@@ -13,6 +13,7 @@ from runback.system.text.redacted_output import redacted_output
 from runback.system.text.terminal import guard, say
 
 VERBS = {
+    "init": "make a project that runs at once, or copy a group of configs into one to change them",
     "train": "train one model, or sweep over overrides with --multirun, or go on with resume=RUN",
     "sweep": "start or continue a sweep of sweeps/",
     "best": "print the run ID of a sweep's best trial",
@@ -29,6 +30,8 @@ VERBS = {
     "clean": "show what is not needed any more, and delete it",
 }
 
+PROJECT_VERBS = ("init",)
+"""Commands that make a project; their modules have a folder of their own."""
 
 HELP = ("-h", "--help", "help")
 
@@ -71,7 +74,7 @@ def _run(verb: str, arguments: list[str]) -> int:
     if verb not in VERBS:
         hint = did_you_mean(verb, VERBS, f"expected one of {', '.join(VERBS)}")
         raise InputError(f"unknown command '{verb}': {hint}")
-    module = f"runback.cli.commands.{verb}"
+    module = f"runback.cli.{'projects' if verb in PROJECT_VERBS else 'commands'}.{verb}"
     code: int = importlib.import_module(module).main(arguments)
     return code
 
