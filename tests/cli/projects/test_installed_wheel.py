@@ -5,9 +5,12 @@ import re
 import zipfile
 from pathlib import Path
 
+import pytest
 from mlflow import MlflowClient
 
 from runback.tracking.sqlite.sqlite_file import sqlite_uri
+
+pytestmark = pytest.mark.timeout(900)
 
 ROOT = Path(__file__).parents[3]
 
@@ -87,9 +90,9 @@ def test_the_environment_does_not_see_this_checkout(installed):
 def test_the_classifier_trains_and_sweeps_in_an_empty_folder(installed):
     printed = fine(installed.runback("train", "data=synthetic", "training.epochs=1", "model.widths=[4,4]"))
     assert "val_accuracy" in printed
-    small = ["hydra.sweeper.n_trials=2", "training.epochs=2", "data=synthetic"]
+    small = ["hydra.sweeper.n_trials=1", "training.epochs=1", "data.limit=100", "model.dense_width=8"]
     assert "best run" in fine(installed.runback("sweep", "quickstart", *small))
-    assert len(runs(installed.folder)) == 4
+    assert len(runs(installed.folder)) == 3
     assert sorted(path.name for path in installed.folder.iterdir()) == ["mlruns"]
 
 
@@ -99,6 +102,7 @@ def test_what_is_not_there_is_one_line_with_what_there_is(installed):
         ("sweep", "quikstart"): "unknown sweep 'quikstart': did you mean 'quickstart'?",
         ("train", "model=deep_cn"): "unknown model 'deep_cn': did you mean 'deep_cnn'?",
         ("train", "model=zzz"): "unknown model 'zzz': expected one of backbone, deep_cnn, resnet20",
+        ("train", "model=../x"): "model must be a choice of the group model (backbone, deep_cnn, resnet20, ",
         ("train", "optimiser=sgd"): "unknown key 'optimiser'; did you mean 'optimizer'?",
         ("train", "+sweeps=quikstart"): "unknown sweeps 'quikstart': did you mean 'quickstart'?",
         ("best", "quickstart"): "unknown sweep 'quickstart': there are no sweeps yet",
@@ -140,10 +144,12 @@ def test_a_project_of_the_classifier_runs_at_once(installed):
     assert sorted(path.name for path in project.folder.iterdir()) == [
         *(".gitignore", "Makefile", "README.md", "pyproject.toml", "sweeps", "tests"),
     ]
-    assert "best run" in fine(project.make("sweep", "ARGS=hydra.sweeper.n_trials=2 training.epochs=1"))
+    assert "best run" in fine(
+        project.make("sweep", "ARGS=hydra.sweeper.n_trials=1 training.epochs=1 data.limit=100")
+    )
     assert re.fullmatch(r"[0-9a-f]{32}\n", fine(project.make("best")))
     assert "OK" in project.make("test").stderr
-    assert len(runs(project.folder)) == 3
+    assert len(runs(project.folder)) == 2
     below = project.folder / "conf" / "deep"
     below.mkdir(parents=True)
     fine(installed.at(below).runback("init", "--eject", "optimizer"))
@@ -167,7 +173,11 @@ def test_an_own_script_goes_all_the_way(installed):
     project = installed.at(installed.folder / "loop")
 
     assert "best run" in fine(project.make("sweep"))
-    _, *trials = sorted(runs(project.folder), key=lambda run: run.info.start_time)
+    sweep, *trials = sorted(runs(project.folder), key=lambda run: run.info.start_time)
+    assert (
+        "\nrunback sweep fit.py:fit +sweeps=quickstart hydra.sweeper"
+        in sweep.data.tags["mlflow.note.content"]
+    )
     assert len(trials) == 16
     assert {trial.info.status for trial in trials} == {"FINISHED", "KILLED"}
     assert "finished" in fine(project.make("sweep"))

@@ -4,9 +4,11 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 PAGE = (Path(__file__).parents[3] / "docs" / "own-project.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SHORT = "hydra.sweeper.n_trials=2"
+SHORT = "hydra.sweeper.n_trials=1"
 
 
 def script() -> str:
@@ -22,6 +24,7 @@ def script() -> str:
     return "\n".join(parts)
 
 
+@pytest.mark.timeout(900)
 def test_every_block_works(installed):
     variables = installed.variables(VIRTUAL_ENV=str(installed.environment), ARGS=SHORT)
     done = subprocess.run(
@@ -34,7 +37,7 @@ def test_every_block_works(installed):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("best run") == 3
-    assert done.stderr.count("OK") == 2
+    assert done.stderr.count("OK") == 1
     assert (installed.folder / "digits" / "conf" / "model" / "narrow.yaml").exists()
     assert (installed.folder / "digits" / "rows" / "mlruns").exists()
 

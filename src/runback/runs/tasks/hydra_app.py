@@ -86,6 +86,13 @@ class App:
         """Return the choices of a config group that have a file."""
         return sorted({file.stem for folder in self.folders for file in (folder / group).glob("*.yaml")})
 
+    def place(self, group: str) -> str:
+        """Return the place of a group's choices, for a person: their folder, else their names."""
+        if self.packaged is None or (self.conf is not None and (self.conf / group).is_dir()):
+            return f"conf/{group}/"
+        names = [name for name in self.files(group) if not name.startswith("_")]
+        return f"the group {group} ({', '.join(names)})"
+
     def sweeps(self) -> list[str]:
         """Return the names of the sweeps that there are; `enter_project` has set the variable."""
         return sweep_names(Path(os.environ[ROOT_VARIABLE]), self.packaged)
@@ -224,7 +231,7 @@ def _divided(arguments: list[str], name: str, app: App) -> tuple[list[str], list
             raise InputError(f"expected an override in UTF-8; got {override!r}")
         if ("=" not in override and not override.startswith("~")) or override.startswith("="):
             raise InputError(f"expected KEY=VALUE; got '{override}'")
-        _refuse_climbing(override)
+        _refuse_climbing(override, app)
         _refuse_two_choices(override, app)
     flags = [(f"--{key.replace('_', '-')}", value) for key, value in options.items() if value]
     return [
@@ -232,22 +239,22 @@ def _divided(arguments: list[str], name: str, app: App) -> tuple[list[str], list
     ], overrides
 
 
-def _refuse_climbing(override: str) -> None:
+def _refuse_climbing(override: str, app: App) -> None:
     """Refuse a choice of a config group that Hydra would take from outside the group's folder."""
     match = CHOICE.fullmatch(override)
     if match and any(path.startswith("/") or ".." in path.split("/") for path in NAMES.findall(match[2])):
-        raise InputError(f"{match[1]} must be a choice of conf/{match[1]}/; got '{match[2]}'")
+        raise InputError(f"{match[1]} must be a choice of {app.place(match[1])}; got '{match[2]}'")
 
 
 def _refuse_two_choices(override: str, app: App) -> None:
     """Refuse a list of choices of one part: Hydra would mix them all into one."""
     match = CHOICE.fullmatch(override)
     if match and match[1] in app.groups and match[2].strip().lower() in ("", "null"):
-        raise InputError(f"{match[1]} must be one of the choices in conf/{match[1]}/; got '{match[2]}'")
+        raise InputError(f"{match[1]} must be one of the choices in {app.place(match[1])}; got '{match[2]}'")
     if match and match[1] in app.groups and match[2].strip().startswith("["):
         names = ",".join(NAMES.findall(match[2]))
         raise InputError(
-            f"{match[1]} is one choice of conf/{match[1]}/; to search several write {match[1]}={names}"
+            f"{match[1]} is one choice of {app.place(match[1])}; to search several write {match[1]}={names}"
         )
 
 

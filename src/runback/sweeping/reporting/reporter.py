@@ -16,7 +16,7 @@ from runback.errors import Stopped
 from runback.sweeping.confirm.confirm_files import SECTION
 from runback.sweeping.reporting import public_values
 from runback.sweeping.reporting.best_config import BEST_CONFIG
-from runback.sweeping.reporting.follow_up_commands import commands
+from runback.sweeping.reporting.follow_up_commands import commands, is_classifier, script_swept
 from runback.sweeping.reporting.plots.colours import PAGE
 from runback.sweeping.reporting.plots.drawing_process import Artist
 from runback.sweeping.reporting.plots.plot_selection import WORTH_DRAWING
@@ -163,7 +163,8 @@ class Reporter:
         results = ", ".join(f"{name} {value:.4f}" for name, value in values)
         run = f", run {trial.user_attrs[RUN_ID]}" if RUN_ID in trial.user_attrs else ""
         about = f"The best of sweep {self.study.study_name}: trial {trial.number}, {results}{run}."
-        about += f"\n  runback train --config {public_values.path(file)}"
+        if script_swept() is None and is_classifier(self.config):
+            about += f"\n  runback train --config {public_values.path(file)}"
         write_whole(file, self.best_config(trial.params, about).encode())
         self.run.log_file(file)
         self._best = trial.number
