@@ -39,6 +39,9 @@ NOT_SEARCHED = (
 LOG_RATIO = 50
 """The ratio of a range's ends from which on it is searched by its logarithm."""
 
+VALUES, DECLARED, GUESSED = "its values", "its declared range", "a guess around the default"
+"""Where the values of a parameter are from."""
+
 SEEDS = "choice(0, 1, 2, 3)"
 
 
@@ -145,10 +148,8 @@ def _parts(key: str, kind: Any, default: Any) -> Iterator[Searched | str]:
         for one in dataclasses.fields(inner):
             yield from _parts(f"{key}.{one.name}", hints[one.name], getattr(default, one.name, None))
         return
-    expression, origin = None, "a guess around the default"
-    if key.rpartition(".")[2] not in NOT_SEARCHED:
-        expression, is_declared = _expression(inner, default, bounds)
-        origin = "its declared range" if is_declared else origin
+    is_fixed = key.rpartition(".")[2] in NOT_SEARCHED
+    expression, origin = (None, "") if is_fixed else _expression(inner, default, bounds)
     yield key if expression is None else Searched(key, expression, origin)
 
 
@@ -168,25 +169,25 @@ def _plain(kind: Any) -> tuple[Any, Bounds]:
         return kind, Bounds.of(metadata)
 
 
-def _expression(kind: Any, default: Any, bounds: Bounds) -> tuple[str | None, bool]:
-    """Return the values to search, as an expression or None, and whether they are declared ones."""
+def _expression(kind: Any, default: Any, bounds: Bounds) -> tuple[str | None, str]:
+    """Return the values to search, as an expression or None, and where they are from."""
     if kind is bool:
-        return "choice(false, true)", True
+        return "choice(false, true)", VALUES
     if get_origin(kind) is Literal:
-        return _choice(get_args(kind)), True
+        return _choice(get_args(kind)), VALUES
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return _choice([one.name for one in kind]), True
+        return _choice([one.name for one in kind]), VALUES
     known = default if is_number(default) else None
     if kind is int and (whole := whole_range(known, bounds)):
-        return f"int(interval({whole[0]}, {whole[1]}))", True
+        return f"int(interval({whole[0]}, {whole[1]}))", DECLARED
     if kind is int:
         near = nearby(known, bounds)
-        return (_choice(near) if len(near) > 1 else None), False
+        return (_choice(near) if len(near) > 1 else None), GUESSED
     if kind is not float:
-        return None, False
+        return None, ""
     is_declared = bounds.is_range and not bounds.is_far(known)
     ends = inner_range(known, bounds) if is_declared else guessed_range(known, bounds)
-    return (None if ends is None else _interval(*ends)), is_declared
+    return (None if ends is None else _interval(*ends)), DECLARED if is_declared else GUESSED
 
 
 def _interval(low: float, high: float) -> str:
