@@ -1,5 +1,6 @@
 """`runback init` refuses in one line what it cannot make, and leaves what exists as it is."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -177,8 +178,11 @@ def test_every_group_can_be_copied_and_is_what_the_package_has(folder, capsys):
     ("group", "message"),
     [
         ("modle", "unknown group 'modle': did you mean 'model'?"),
-        ("../conf", "unknown group '../conf': expected one of augmentation, data"),
+        ("../conf", "unknown group '..': expected one of augmentation, data"),
         ("", "unknown group '': expected one of augmentation, data"),
+        ("model/deep", "unknown model 'deep': did you mean 'deep_cnn'?"),
+        ("model/", "unknown model '': expected one of backbone, deep_cnn"),
+        ("model/../data/digits", "unknown model '../data/digits': expected one of backbone, deep_cnn"),
     ],
 )
 def test_a_group_that_there_is_not_is_one_line(folder, capsys, group, message):
@@ -198,6 +202,21 @@ def test_one_file_that_exists_keeps_the_others_from_being_copied(folder, capsys)
     capsys.readouterr()
     assert "conf/model/deep_cnn.yaml exists already" in refused(capsys, "--eject", "model")
     assert [path.name for path in (folder / "conf" / "model").iterdir()] == ["deep_cnn.yaml"]
+
+
+def test_one_choice_is_copied_beside_what_is_there(folder, capsys):
+    assert main(["init", "mine"]) == 0
+    project = folder / "mine"
+    os.chdir(project)
+    capsys.readouterr()
+    message = "sweeps/quickstart.yaml exists already, and nothing was copied: move it away, or copy one other"
+    assert f"{message}, as --eject sweeps/cifar10_cpu\n" in refused(capsys, "--eject", "sweeps")
+    for name in ("sweeps/cifar10_cpu", "model/deep_cnn"):
+        assert main(["init", "--eject", name]) == 0
+    assert {path.name for path in (project / "sweeps").iterdir()} == {"quickstart.yaml", "cifar10_cpu.yaml"}
+    assert [path.name for path in (project / "conf" / "model").iterdir()] == ["deep_cnn.yaml"]
+    capsys.readouterr()
+    assert refused(capsys, "--eject", "model/deep_cnn").endswith("nothing was copied: move it away\n")
 
 
 def test_a_file_in_the_place_of_a_folder_is_one_line(folder, capsys):

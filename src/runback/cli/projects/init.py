@@ -20,8 +20,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("name", metavar="NAME", nargs="?", help="the folder to make")
     script = "a script with a task, which is copied; one that is not there is written, as an example"
     parser.add_argument("--script", metavar="FILE", help=script)
-    group = "copy the files of a config group into this project, to change them: model, data, sweeps, ..."
-    parser.add_argument("--eject", metavar="GROUP", help=group)
+    group = "copy the files of a config group, or one of them, into this project, to change them"
+    parser.add_argument("--eject", metavar="GROUP[/CHOICE]", help=group)
     options = parser.parse_args(argv)
     if options.eject is not None:
         if options.name is not None or options.script is not None:
