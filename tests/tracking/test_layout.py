@@ -1,7 +1,7 @@
 import pytest
 
 from runback.errors import InputError
-from runback.tracking.layout import Layout, folder_name, project_root
+from runback.tracking.layout import Layout, find_project, folder_name, project_root
 
 
 @pytest.fixture
@@ -31,10 +31,22 @@ def test_a_root_that_does_not_exist_is_refused(project, monkeypatch):
         project_root()
 
 
-def test_outside_a_project_the_message_says_what_is_missing(tmp_path, monkeypatch):
+def test_a_table_in_pyproject_makes_a_folder_a_project(tmp_path, monkeypatch):
     monkeypatch.delenv("RUNBACK_ROOT", raising=False)
-    with pytest.raises(InputError, match=r"no conf/train.yaml in .* or above it: run inside .* RUNBACK_ROOT"):
-        project_root(tmp_path)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'mine'\n")
+    assert find_project(tmp_path / "src") is None
+    (tmp_path / "pyproject.toml").write_text("[tool.runback]\n")
+    assert find_project(tmp_path / "src") == project_root(tmp_path / "src") == tmp_path
+
+
+def test_outside_a_project_the_root_is_the_repositorys_top_or_the_folder_itself(tmp_path, monkeypatch):
+    monkeypatch.delenv("RUNBACK_ROOT", raising=False)
+    deep = tmp_path / "src" / "deep"
+    deep.mkdir(parents=True)
+    assert (find_project(deep), project_root(deep)) == (None, deep)
+    (tmp_path / ".git").mkdir()
+    assert (find_project(deep), project_root(deep)) == (None, tmp_path)
 
 
 def test_everything_lies_under_mlruns(tmp_path):

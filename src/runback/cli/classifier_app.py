@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from runback.classifier import packaged
 from runback.classifier.config_file import read_config
 from runback.classifier.data_path import with_absolute_override
 from runback.classifier.train_config import GROUPS, check_parts
@@ -31,10 +32,13 @@ def run(
 ) -> None:
     """Compose `conf/train.yaml` with the command line's overrides and train, or sweep with --multirun.
 
-    `config` is a file like those of conf/experiment; `task` is called in the classifier's place. Errors:
-    those of `hydra_app.run`.
+    What the project's own `conf/` and `sweeps/` lack is the package's. `config` is a file like those of
+    conf/experiment; `task` is called in the classifier's place.
+
+    Errors: those of `hydra_app.run`.
     """
     os.environ.pop(TASK_VARIABLE, None)
-    app = hydra_app.App(layout.root / "conf", "train", GROUPS, with_absolute_override)
+    conf = layout.root / "conf"
+    app = hydra_app.App(conf, "train", GROUPS, with_absolute_override, packaged=packaged.FOLDER)
     given = None if config is None else read_config(config)
     hydra_app.run(task or classifier_task(), arguments, layout, app, name=name, given=given)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from runback.system.text.redacted_output import redacted_output
 from runback.system.text.terminal import guard, say
 
 VERBS = {
+    "init": "make a project that runs at once, or copy a group of configs into one to change them",
     "train": "train one model, or sweep over overrides with --multirun, or go on with resume=RUN",
     "sweep": "start or continue a sweep of sweeps/",
     "best": "print the run ID of a sweep's best trial",
@@ -30,8 +31,8 @@ VERBS = {
     "clean": "show what is not needed any more, and delete it",
 }
 
-MODULES = {"import": "runback.cli.import_notebook"}
-"""The modules of commands that cannot be called like their verb."""
+MODULES = {"import": "runback.cli.import_notebook", "init": "runback.cli.projects.init"}
+"""The modules of commands that cannot be called like their verb, or have a folder of their own."""
 
 HELP = ("-h", "--help", "help")
 

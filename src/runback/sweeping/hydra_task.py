@@ -7,6 +7,9 @@ from typing import Any, Self
 from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
+TASK_VARIABLE = "RUNBACK_TASK"
+"""The environment variable that names the task of a script that is swept: `SCRIPT or MODULE:NAME`."""
+
 CheckParts = Callable[[DictConfig, str, tuple[str, ...] | None], None]
 """Raises InputError for a config, named by the text, whose parts the modules declared cannot build."""
 

@@ -39,9 +39,22 @@ SAMPLES = "system.jsonl"
 def project_root(start: Path | None = None) -> Path:
     """Return the project's folder, absolute, links resolved.
 
-    That is `$RUNBACK_ROOT` when it is set, else the nearest folder at or above `start` (default: the
-    working directory) whose pyproject.toml has [tool.runback], or which holds conf/train.yaml; else the top
-    of its Git repository; else `start` itself. Raises InputError where the variable names no folder.
+    That is the one that `find_project` returns; else the top of the Git repository that `start` (default: the
+    working directory) is in; else `start` itself. Raises InputError as `find_project` does.
+    """
+    found = find_project(start)
+    if found is not None:
+        return found
+    here = (start or Path.cwd()).resolve()
+    return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+
+
+def find_project(start: Path | None = None) -> Path | None:
+    """Return the folder of the project that `start` (default: the working directory) is in, links resolved.
+
+    That is `$RUNBACK_ROOT` when it is set, else the nearest folder at or above `start` whose pyproject.toml
+    has [tool.runback], or which holds conf/train.yaml; None where none does. Raises InputError where the
+    variable names no folder.
     """
     named = os.environ.get(ROOT_VARIABLE)
     if named:
@@ -50,9 +63,7 @@ def project_root(start: Path | None = None) -> Path:
             raise InputError(f"{ROOT_VARIABLE} must name a folder; got {named!r}")
         return root
     here = (start or Path.cwd()).resolve()
-    folders = (here, *here.parents)
-    top = next((folder for folder in folders if (folder / ".git").exists()), here)
-    return next((folder for folder in folders if _is_project(folder)), top)
+    return next((folder for folder in (here, *here.parents) if _is_project(folder)), None)
 
 
 def _is_project(folder: Path) -> bool:

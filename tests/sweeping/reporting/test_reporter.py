@@ -32,6 +32,7 @@ def place(tmp_path, fresh_database, monkeypatch):
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "RUNBACK_ROOT"):
         monkeypatch.delenv(name, raising=False)
     layout = Layout(tmp_path / "project")
+    monkeypatch.setenv("RUNBACK_ROOT", str(layout.root))
     layout.mlruns.mkdir(parents=True)
     shutil.copy(fresh_database, layout.database)
     folder = layout.sweep("digits")
@@ -51,9 +52,8 @@ def make_reporter(place, make_study):
         run = start_run(
             store, experiment="e", name="digits", folder=folder, params={}, tags={}, description="begun"
         )
-        config = OmegaConf.create(
-            {"hydra": {"overrides": {"hydra": [], "task": []}, "runtime": {"choices": {"sweeps": "digits"}}}}
-        )
+        hydra = {"overrides": {"hydra": [], "task": []}, "runtime": {"choices": {"sweeps": "digits"}}}
+        config = OmegaConf.create({"hydra": {**hydra, "job": {"config_name": "train"}}})
         where = RunLinks(run.experiment_id(), run.id)
         made = Reporter(
             *(study, run, where, Budget(20, None, 2), config, folder),

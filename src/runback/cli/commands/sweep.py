@@ -7,9 +7,11 @@ import shutil
 import sys
 from pathlib import Path
 
+from runback.classifier import packaged
 from runback.cli import classifier_app
 from runback.errors import InputError, Stopped
 from runback.runs.tasks.script_command import run_task
+from runback.runs.tasks.sweep_files import sweep_names
 from runback.runs.tasks.task_source import NAMED, TaskSource
 from runback.sweeping.reporting.follow_up_commands import arguments_of
 from runback.system.config.override_text import quoted
@@ -35,7 +37,7 @@ def main(argv: list[str]) -> int:
     layout = Layout(project_root())
     overrides: list[str] = options.overrides
     source = TaskSource.named(options.name) if NAMED.fullmatch(options.name) else None
-    file = _file(layout, options.name) if source is None else source.name
+    file = _file(layout, options.name) if source is None else _chosen(overrides) or source.name
     name = _named(overrides) or (options.name if source is None else file)
 
     def place(name: str) -> list[str]:
@@ -66,7 +68,7 @@ def main(argv: list[str]) -> int:
 
 def _file(layout: Layout, name: str) -> str:
     """Return which file of `sweeps/` a sweep is from: NAME's own; for NAME-2, a fresh study, that of NAME."""
-    known = sorted(path.stem for path in (layout.root / "sweeps").glob("*.yaml"))
+    known = sweep_names(layout.root, packaged.FOLDER)
     stem = re.sub(r"-\d+$", "", name)
     if name in known:
         return name
@@ -90,6 +92,12 @@ def _named(overrides: list[str]) -> str | None:
     return named[-1].split("=", 1)[1].strip("'\"") if named else None
 
 
+def _chosen(overrides: list[str]) -> str | None:
+    """Return the file of `sweeps/` that overrides choose for a script, if they do."""
+    chosen = [override for override in overrides if override.startswith("+sweeps=")]
+    return chosen[-1].split("=", 1)[1].strip("'\"") if chosen else None
+
+
 def _print_next_steps(folder: Path, name: str, *, is_evaluated: bool) -> None:
     from runback.sweeping.confirm.winner import winners_run
     from runback.sweeping.study.attributes import RUN_ID
@@ -101,9 +109,10 @@ def _print_next_steps(folder: Path, name: str, *, is_evaluated: bool) -> None:
     if run_id is None:
         return
     named = shlex.quote(str(run_id))
+    measure = [f"  measure it on the test split   {_command()} evaluate {named}"]
     lines = [
         f"best run {run_id}" if winner is None else f"winner's run {run_id}, on a fresh seed",
-        *([f"  measure it on the test split   {_command()} evaluate {named}"] if is_evaluated else []),
+        *(measure if is_evaluated else []),
         f"  run it back, and prove it      {_command()} reproduce {named}",
         f"  see all runs                   {_command()} ui",
     ]

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runback.errors import InputError
-from runback.runs.tasks.sweep_files import add_sweep_files
+from runback.runs.tasks.sweep_files import add_sweep_files, sweep_names
 from runback.sweeping.hydra_internals import (
     MISSING_VALUE,
     RAISES,
@@ -60,7 +60,7 @@ class App:
     """What Hydra composes a config from."""
 
     conf: Path | None
-    """The folder of its config files; None: it has none."""
+    """The folder of its config files, which need not be there; None: it has none."""
     config_name: str
     """The primary config, in that folder or in Hydra's store."""
     groups: Sequence[str] = ()
@@ -70,15 +70,39 @@ class App:
     parameters: Collection[str] = ()
     """The keys that are a task's parameters, and no config groups: their values may be any paths."""
 
+    packaged: Path | None = None
+    """A package's folder whose `conf/` and `sweeps/` come behind the project's own; None: there is none."""
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders of its config files; a file in one hides those of its name in the folders behind."""
+        behind = None if self.packaged is None else self.packaged / "conf"
+        return [folder for folder in (self.conf, behind) if folder is not None and folder.is_dir()]
+
+    @property
+    def groups_with_files(self) -> list[str]:
+        """The names of its config groups that are folders."""
+        return sorted({path.name for folder in self.folders for path in folder.iterdir() if path.is_dir()})
+
     def files(self, group: str) -> list[str]:
         """Return the choices of a config group that have a file."""
-        folder = Path() if self.conf is None else self.conf / group
-        return [] if self.conf is None else sorted(file.stem for file in folder.glob("*.yaml"))
+        return sorted({file.stem for folder in self.folders for file in (folder / group).glob("*.yaml")})
+
+    def place(self, group: str) -> str:
+        """Return the place of a group's choices, for a person: their folder, else their names."""
+        if self.packaged is None or (self.conf is not None and (self.conf / group).is_dir()):
+            return f"conf/{group}/"
+        names = [name for name in self.files(group) if not name.startswith("_")]
+        return f"the group {group} ({', '.join(names)})"
+
+    def sweeps(self) -> list[str]:
+        """Return the names of the sweeps that there are; `enter_project` has set the variable."""
+        return sweep_names(Path(os.environ[ROOT_VARIABLE]), self.packaged)
 
     @property
     def search_folder(self) -> str:
         """The folder that Hydra is given; it insists on one, and this package's has no config file."""
-        return str(Path(__file__).parent if self.conf is None else self.conf)
+        return str(next(iter(self.folders), Path(__file__).parent))
 
     @contextlib.contextmanager
     def initialized(self) -> Iterator[None]:
@@ -117,7 +141,7 @@ def run(
         config_path=app.search_folder,
         config_name=app.config_name,
     )(replace(whole, single=_single(whole.run, raised)))
-    add_sweep_files()
+    add_sweep_files(app.packaged)
     with _argv([name, *flags, *added, *overrides, without_files]), stop_on_signals():
         try:
             main()
@@ -223,18 +247,18 @@ def _refuse_climbing(override: str, app: App) -> None:
     if match and match[1] in app.parameters:
         return
     if match and any(path.startswith("/") or ".." in path.split("/") for path in NAMES.findall(match[2])):
-        raise InputError(f"{match[1]} must be a choice of conf/{match[1]}/; got '{match[2]}'")
+        raise InputError(f"{match[1]} must be a choice of {app.place(match[1])}; got '{match[2]}'")
 
 
 def _refuse_two_choices(override: str, app: App) -> None:
     """Refuse a list of choices of one part: Hydra would mix them all into one."""
     match = CHOICE.fullmatch(override)
     if match and match[1] in app.groups and match[2].strip().lower() in ("", "null"):
-        raise InputError(f"{match[1]} must be one of the choices in conf/{match[1]}/; got '{match[2]}'")
+        raise InputError(f"{match[1]} must be one of the choices in {app.place(match[1])}; got '{match[2]}'")
     if match and match[1] in app.groups and match[2].strip().startswith("["):
         names = ",".join(NAMES.findall(match[2]))
         raise InputError(
-            f"{match[1]} is one choice of conf/{match[1]}/; to search several write {match[1]}={names}"
+            f"{match[1]} is one choice of {app.place(match[1])}; to search several write {match[1]}={names}"
         )
 
 
@@ -327,8 +351,7 @@ def _chooses(override: str, app: App) -> bool:
 
 def _no_text(app: App) -> str:
     """Say which config file is no text."""
-    sweeps = Path(os.environ[ROOT_VARIABLE], "sweeps")
-    folders = [sweeps] if app.conf is None else [app.conf, sweeps]
+    folders = [*app.folders, Path(os.environ[ROOT_VARIABLE], "sweeps")]
     files = [file for folder in folders for file in sorted(folder.rglob("*.yaml"))]
     named = next((str(file) for file in files if not _is_text(file)), "a config file")
     return f"{named} is no text in UTF-8"
@@ -343,8 +366,7 @@ def _is_text(file: Path) -> bool:
 
 
 def _unknown_choice(group: str, name: str, app: App) -> str:
-    sweeps = Path(os.environ[ROOT_VARIABLE], "sweeps")
-    options = sorted(path.stem for path in sweeps.glob("*.yaml")) if group == "sweeps" else app.files(group)
+    options = app.sweeps() if group == "sweeps" else app.files(group)
     options = [option for option in options if not option.startswith("_")]
     if not options:
         with contextlib.suppress(OSError):
@@ -369,5 +391,4 @@ def _valid_keys(app: App, overrides: Sequence[str]) -> list[str]:
     chosen = [one for one in overrides if _chooses(one, app)]
     with app.initialized():
         config = compose(app.config_name, overrides=chosen, return_hydra_config=True)
-    groups = [] if app.conf is None else [path.name for path in app.conf.iterdir() if path.is_dir()]
-    return groups + [key for key, _ in flatten(OmegaConf.to_container(config), branches=True)]
+    return app.groups_with_files + [key for key, _ in flatten(OmegaConf.to_container(config), branches=True)]

@@ -3,9 +3,7 @@
 import os
 
 from runback.runs.tasks.task_source import TaskSource
-
-TASK_VARIABLE = "RUNBACK_TASK"
-"""The environment variable that names the task: `SCRIPT or MODULE:NAME`."""
+from runback.sweeping.hydra_task import TASK_VARIABLE as TASK_VARIABLE
 
 if TASK_VARIABLE in os.environ:
     TaskSource.named(os.environ[TASK_VARIABLE])

@@ -1,7 +1,8 @@
-"""Lets Hydra find the files of a project's `sweeps/`, and nothing else that lies in its folder."""
+"""Lets Hydra find the files of a project's `sweeps/`, and behind them those that a package brings."""
 
 import os
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
@@ -16,7 +17,7 @@ GROUP = "sweeps"
 
 
 class SweepFiles(FileConfigSource):  # type: ignore[misc]
-    """The config group `sweeps` of the folder that a path `sweeps://FOLDER` names."""
+    """The config group `sweeps` of the folder that a path `sweeps://FOLDER` names, and nothing else there."""
 
     @staticmethod
     def scheme() -> str:
@@ -47,17 +48,29 @@ class SweepFiles(FileConfigSource):  # type: ignore[misc]
 
 
 class SweepFilesPath(SearchPathPlugin):  # type: ignore[misc]
-    """Adds the project's `sweeps/` to where Hydra searches."""
+    """Adds the project's `sweeps/` to where Hydra searches, and then `conf/` and `sweeps/` of a package."""
+
+    packaged: ClassVar[Path | None] = None
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Add it behind conf/; `hydra_app.enter_project` has set the variable."""
+        """Add them behind the app's own conf/; `hydra_app.enter_project` has set the variable."""
         search_path.append("runback", f"{GROUP}://{os.environ[ROOT_VARIABLE]}")
+        if self.packaged is not None:
+            search_path.append("runback", f"file://{self.packaged / 'conf'}")
+            search_path.append("runback", f"{GROUP}://{self.packaged}")
 
 
-def add_sweep_files() -> None:
-    """Make Hydra search this project's `sweeps/` too, from now on."""
+def add_sweep_files(packaged: Path | None = None) -> None:
+    """Make Hydra search this project's `sweeps/` too, from now on, and what lies in a package's folder."""
+    SweepFilesPath.packaged = packaged
     for plugin in (SweepFiles, SweepFilesPath):
         Plugins.instance().register(plugin)
+
+
+def sweep_names(root: Path, packaged: Path | None = None) -> list[str]:
+    """Return the names of the sweeps that a project has, with those of a package that come behind them."""
+    folders = [root] if packaged is None else [root, packaged]
+    return sorted({file.stem for folder in folders for file in (folder / GROUP).glob("*.yaml")})
 
 
 def _is_of_group(path: str) -> bool:

@@ -59,7 +59,8 @@ def commands(
 ) -> list[tuple[str, str]]:
     """Return pairs of what a command does and the command; none for trials without runs of their own.
 
-    `config` is the sweep's, with Hydra's part; `best_config` the file with the best trial's.
+    Of an app that is neither the classifier nor a script, nobody knows how it is started again. `config` is
+    the sweep's, with Hydra's part; `best_config` the file with the best trial's.
     """
     best, winner = best_trials(study, 1), winners_run(study)
     run_id = winner or (best[0].user_attrs.get(RUN_ID) if best else None)
