@@ -38,7 +38,7 @@ import keras, tensorflow
 import runback.classifier.augmentation.preview, runback.classifier.augmentation.stack
 import runback.runs.resume, runback.tracking.write.network_artifacts
 import runback.tracking.write.system_metrics, runback.classifier.training.curves_figure
-from runback.classifier.training import recorded_fit as fit
+from runback.classifier.training import recorded_training as fit
 from runback.__main__ import main
 
 def signal_self(phase, call, signum, note):

@@ -23,7 +23,7 @@ PRELOAD = (
     "runback.tracking.write.network_artifacts",
     "runback.classifier.training.curves_figure",
     "runback.classifier.training.fit",
-    "runback.classifier.training.recorded_fit",
+    "runback.classifier.training.recorded_training",
     "runback.classifier.training.progress",
     "runback.classifier.training.schedule",
 )

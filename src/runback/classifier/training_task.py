@@ -76,7 +76,7 @@ def train(
     summary = record.data_summary(spec, *images)
     run.say(*summary.lines())
     with silenced():
-        from runback.classifier.training.recorded_fit import recorded_fit
+        from runback.classifier.training.recorded_training import recorded_fit
     prepared = prepare(spec, images)  # seed, network
     run.say(*(f"  note: {note}" for note in prepared.notes))
     return recorded_fit(run, spec, prepared)
