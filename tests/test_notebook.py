@@ -1,7 +1,11 @@
-"""`runback.sweep` and what it returns, in a real Jupyter kernel."""
+"""`runback.sweep` and what it returns, in a real Jupyter kernel; docs/notebook.md is true."""
 
+import json
 import os
 import re
+import shlex
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +19,11 @@ from jupyter_client.manager import KernelManager
 from mlflow import MlflowClient
 
 from runback.tracking.sqlite.sqlite_file import sqlite_uri
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "notebook.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"(?:^<!-- ([^\n]*) -->\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = [(file, language, text) for file, language, text in BLOCK.findall(PAGE)]
 
 TASK = """
 import runback
@@ -96,11 +105,15 @@ class Kernel:
         return [one for one in alive if "resource_tracker" not in " ".join(one.cmdline())]
 
 
+def environment() -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBACK_", "MLFLOW_", "HYDRA_"))}
+    return {**kept, "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
 @pytest.fixture
 def kernel(tmp_path) -> Iterator[Kernel]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBACK_", "MLFLOW_", "HYDRA_"))}
     manager = KernelManager(kernel_name="python3")
-    manager.start_kernel(cwd=str(tmp_path), env={**kept, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    manager.start_kernel(cwd=str(tmp_path), env=environment())
     client = manager.blocking_client()
     client.start_channels()
     try:
@@ -183,3 +196,62 @@ def test_bad_input_in_a_cell_is_one_line_and_leaves_nothing_behind(kernel) -> No
         assert set(refused.text.splitlines()) <= {"sweep train: getting ready, 2 trials at once"}, call
     assert not list((kernel.folder / "mlruns").glob("sweeps/*/study.db"))
     assert not (kernel.folder / "mlruns" / "mlflow.db").exists()
+
+
+def named(file: str) -> str:
+    """Return the block below a comment with the name of a file."""
+    return next(text for name, _, text in BLOCKS if name == file)
+
+
+def cells(text: str) -> list[str]:
+    """Return the cells of a notebook that is written as `# In [1]:` and its code."""
+    return [cell.strip("\n") for cell in re.split(r"^# In \[\d+\]:\n", text, flags=re.MULTILINE)[1:]]
+
+
+def test_every_block_is_run_or_compared() -> None:
+    assert [(file, language) for file, language, _ in BLOCKS] == [
+        *[("", "python")] * 4,
+        ("digits.ipynb", "python"),
+        ("", "sh"),
+        ("", "text"),
+        ("digits.py", "python"),
+        ("", "sh"),
+    ]
+
+
+def test_its_cells_run_in_a_kernel(kernel) -> None:
+    run = [text for file, language, text in BLOCKS if language == "python" and not file]
+    outputs = [kernel.run(cell) for cell in run]
+    assert [output.error for output in outputs] == [""] * 4
+    assert "6 done" in outputs[1].updates[-1]["text/plain"]
+    trials, curves = (output.shown[0]["text/plain"].splitlines() for output in outputs[2:])
+    assert trials[0].split() == ["trial", "alpha", "best_val_accuracy", "status"]
+    assert len(trials) == 1 + 6
+    assert [line.split()[0] for line in curves[2:]] == ["1", "2", "3", "4", "5"]
+
+
+@pytest.fixture
+def notebook(tmp_path) -> Path:
+    written = [{"cell_type": "code", "source": cell} for cell in cells(named("digits.ipynb"))]
+    (tmp_path / "digits.ipynb").write_text(json.dumps({"cells": written, "nbformat": 4}), encoding="utf-8")
+    return tmp_path / "digits.ipynb"
+
+
+def test_its_notebook_becomes_its_script_which_its_commands_run(notebook) -> None:
+    (importing, training) = [text for _, language, text in BLOCKS if language == "sh"]
+    (report,) = [text for _, language, text in BLOCKS if language == "text"]
+
+    def run(line: str) -> str:
+        program, *arguments = shlex.split(line)
+        command = [sys.executable, *(["-m", "runback"] if program == "runback" else []), *arguments]
+        done = subprocess.run(
+            command, cwd=notebook.parent, env=environment(), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert run(importing) == report
+    assert (notebook.parent / "digits.py").read_text(encoding="utf-8") == named("digits.py")
+    single, sweep = (run(line) for line in training.splitlines())
+    assert re.search(r"^run [0-9a-f]{32}$", single, re.MULTILINE)
+    assert "2 done" in sweep

@@ -135,3 +135,17 @@ def test_text_of_a_notebook_reaches_no_terminal_raw(tmp_path) -> None:
     assert done.returncode == 0
     assert "\x1b" not in done.stdout
     assert "\x1b" not in (tmp_path / "train.py").read_text("utf-8")
+
+
+def test_old_forms_of_notebooks_are_read_and_all_cells_are_counted(tmp_path) -> None:
+    cells = [
+        {"cell_type": "markdown", "source": ["# A title"]},
+        {"cell_type": "code", "language": "python", "input": ["x = y = [1.0]\r\n", "%matplotlib inline"]},
+        {"cell_type": "code", "language": "python", "input": FIT},
+    ]
+    content = {"worksheets": [{"cells": cells}], "nbformat": 3, "metadata": {"name": ""}}
+    (tmp_path / "n.ipynb").write_text(json.dumps(content), encoding="utf-8-sig")
+    done = run_import(tmp_path, "n.ipynb")
+    assert done.returncode == 0, done.stderr
+    assert "  cell 2: %matplotlib inline: a magic of IPython" in done.stdout.splitlines()
+    assert "    # cell 3\n" in (tmp_path / "train.py").read_text("utf-8")

@@ -27,7 +27,10 @@ def main(argv: list[str]) -> int:
         raise InputError(f"--output must name a script, as train.py; got {str(output)!a:.300}")
     if os.path.lexists(output):
         raise InputError(f"{str(output)!a:.300} is there already: name another script, with --output")
-    imported = import_notebook(options.notebook)
+    try:
+        imported = import_notebook(options.notebook)
+    except RecursionError as error:
+        raise InputError(f"{str(options.notebook)!a:.300} nests its code too deeply") from error
     try:
         with output.open("x", encoding="utf-8") as stream:
             stream.write(imported.script)

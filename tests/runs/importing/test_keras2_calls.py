@@ -179,8 +179,8 @@ def test_print_statements_and_sessions_of_other_times(code) -> None:
 
 
 def test_what_cannot_be_parsed_is_left_out_and_named(code) -> None:
-    script, notes = code("a = 1", "if True print 'x'", "exec 'x = 1'")
+    script, notes = code("a = 1", "if True print 'x'", "exec 'x = 1'", "return 1")
     assert "    exec" not in script
     by_hand = [line for line in notes if "no Python 3, left out" in line]
-    assert [line.split(":")[0] for line in by_hand] == ["  cell 3", "  cell 4"]
+    assert [line.split(":")[0] for line in by_hand] == ["  cell 3", "  cell 4", "  cell 5"]
     assert "To be done by hand:" in script

@@ -236,3 +236,18 @@ def test_an_unknown_parameter_in_a_space_is_refused_before_its_first_trial(own_f
     assert (beyond.returncode, beyond.stderr.count("\n")) == (2, 1), beyond.stderr
     assert "learning_rate: input should be less than or equal to 1; got 5.0" in beyond.stderr
     assert not (own_folder.folder / "mlruns" / "sweeps").exists()
+
+
+def test_a_parameters_value_may_be_any_path(own_folder) -> None:
+    (own_folder.folder / "paths.py").write_text(
+        "import runback\n\n\n@runback.task\n"
+        "def train(run: runback.Run, *, data_path: str | None = None) -> float:\n"
+        "    run.log(loss=float(len(str(data_path))))\n    return run.best('loss')\n\n\n"
+        "if __name__ == '__main__':\n    train.main()\n"
+    )
+    for value in ("../images", "a/../b"):
+        done = own_folder.python("paths.py", f"data_path={value}")
+        assert done.returncode == 0, done.stderr
+        assert own_folder.params(own_folder.runs()[0].info.run_id)["data_path"] == value
+    refused = own_folder.python("paths.py", "hydra/sweeper/sampler=../../secret")
+    assert refused.returncode == 2

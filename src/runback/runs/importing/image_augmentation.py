@@ -1,6 +1,7 @@
 """Turns the random images of a Keras 2 `ImageDataGenerator` into layers of Keras 3."""
 
 import ast
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,6 +64,9 @@ LAYERED = {
     "zca_epsilon",
 }
 """Those that layers of Keras 3 do as well, and one that does nothing alone."""
+
+ONE_PASS = re.compile(r"(float\()?(len\([\w.]+\)|[\w.]+\.shape\[0\])\)?")
+"""The number of all images."""
 
 NETWORK = "network"
 """The name of the model without the layers in front of it."""
@@ -355,8 +359,7 @@ def _is_one_pass(steps: ast.expr) -> bool:
         return name in ("int", "ceil", "floor", "round") and _is_one_pass(steps.args[0])
     if not (isinstance(steps, ast.BinOp) and isinstance(steps.op, ast.Div | ast.FloorDiv)):
         return False
-    count = ast.unparse(steps.left)
-    return count.startswith("len(") or ".shape[0]" in count
+    return ONE_PASS.fullmatch(ast.unparse(steps.left)) is not None
 
 
 def _is_preview(node: ast.For) -> bool:

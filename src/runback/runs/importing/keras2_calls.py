@@ -264,6 +264,8 @@ class KerasChanges(ast.NodeTransformer):
             self._rename(node, last, {"nb_classes": "num_classes"})
         elif last == "set_image_data_format":
             node.args = [_value(one) for one in node.args]
+            if node.args and ast.unparse(node.args[0]) == "'channels_first'":
+                self._note_channels()
         self._refuse_unknown(node, name, last)
         return node
 
@@ -280,6 +282,8 @@ class KerasChanges(ast.NodeTransformer):
         for word in node.keywords:
             if word.arg == "data_format" or (word.arg or "").endswith("_initializer"):
                 word.value = _value(word.value)
+            if word.arg == "data_format" and ast.unparse(word.value) == "'channels_first'":
+                self._note_channels()
         if last == "BatchNormalization":
             self._drop(node, last, "mode", 0)
         if last in ("LSTM", "GRU") and "CuDNN" not in written and self._is_old:
@@ -291,6 +295,11 @@ class KerasChanges(ast.NodeTransformer):
                     f"{last}: recurrent_activation is sigmoid by default; Keras 2's was "
                     "hard_sigmoid, which Keras 3 computes by another formula",
                 )
+
+    def _note_channels(self) -> None:
+        self._notes.add(
+            "note", self.cell, "channels_first: TensorFlow trains such convolutions on a GPU alone"
+        )
 
     def _kernel(self, node: ast.Call, last: str, written: str) -> None:
         """Write the sides of a kernel as one argument, where they are two: Conv2D(64, 3, 3)."""
@@ -407,9 +416,22 @@ class KerasChanges(ast.NodeTransformer):
             node.keywords.remove(word)
             node.args = [word.value]
         self._drop_queue(node, new)
+        self._round_steps(node)
         for word in [word for word in node.keywords if word.arg == "show_accuracy"]:
             node.keywords.remove(word)
             self._by_hand("fit(show_accuracy=…)", "compile(metrics=['accuracy'])")
+
+    def _round_steps(self, node: ast.Call) -> None:
+        """Round numbers of batches up, as Keras 2 did: Keras 3 takes whole numbers alone."""
+        for word in node.keywords:
+            if word.arg in ("steps_per_epoch", "validation_steps", "steps") and not _is_surely_whole(
+                word.value
+            ):
+                word.value = ast.Call(dotted("math.ceil"), [word.value], [])
+                self._needs.add("math")
+                self._changed(
+                    f"{word.arg}={ast.unparse(word.value.args[0]):.60}", "rounded up to a whole number"
+                )
 
     def _samples(self, node: ast.Call) -> None:
         """Note the arguments of Keras 1 that counted images where batches are counted now."""
@@ -544,6 +566,15 @@ def _each(value: ast.expr, change: Any) -> ast.expr:
         value.elts = [change(one) for one in value.elts]
         return value
     return change(value)  # type: ignore[no-any-return]
+
+
+def _is_surely_whole(value: ast.expr) -> bool:
+    """Tell whether a number of batches is None, or one that stands there or comes out of a whole division."""
+    if isinstance(value, ast.Call):
+        return ast.unparse(value.func).rpartition(".")[2] in ("int", "len", "ceil", "floor", "round")
+    return isinstance(value, ast.Constant) or (
+        isinstance(value, ast.BinOp) and isinstance(value.op, ast.FloorDiv)
+    )
 
 
 def _is_whole(value: ast.expr) -> bool:

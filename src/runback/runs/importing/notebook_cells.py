@@ -134,6 +134,7 @@ def _parsed(code: str) -> ast.Module | SyntaxError:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # "\d" in a text that is no raw one
+            compile(code, "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
             return ast.parse(code)
     except SyntaxError as error:
         return error
@@ -168,12 +169,13 @@ def _without_magics(number: int, source: str, notes: ImportNotes) -> str:
         is_magic = MAGIC.match(line) or SHELL.match(line) or ASKED.match(line)
         if not is_continued and (at in within or not is_magic):
             continue
+        if not is_continued and (timed := TIMED.match(line)):
+            lines[at] = timed[1] + line[timed.end() :]
+            notes.add("left out", number, f"{timed[0].strip()}: a magic of IPython; its line stays")
+            continue
         if not is_continued:
             what = "a command of the shell" if "!" in line else "a magic of IPython"
             notes.add("left out", number, f"{line.strip():.80}: {what}")
-        if not is_continued and (timed := TIMED.match(line)):
-            lines[at] = timed[1] + line[timed.end() :]
-            continue
         is_continued = line.rstrip().endswith("\\")
         indent = line[: len(line) - len(line.lstrip())]
         lines[at] = f"{indent}pass" if indent and not is_continued else ""

@@ -3,7 +3,7 @@
 import ast
 import builtins
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def import_notebook(path: Path) -> ImportedTask:
     _note_objective(metric, is_test=is_on_test_data(fit, statements), cell=fit.statement.cell, notes=notes)
     record_fit(fit, statements, run, notes)
     move_files(statements, names, run, notes)
-    statements = [one for one in statements if not _is_text(one.node)]
+    statements = [one for one in statements if not _does_nothing(one.node)]
     header = _imports(imports, statements, changes, reader)
     _note_undefined(header, statements, parameters, changes, notes)
     body = [one for one in statements if not isinstance(one.node, ast.Pass)]
@@ -85,8 +85,17 @@ def import_notebook(path: Path) -> ImportedTask:
     functions += [reader.function] if reader.function else []
     written = [one.written() for one in parameters.found.values()]
     script = _script(path, header, functions, body, written, metric, run, notes)
-    compile(script, "script", "exec", dont_inherit=True)
+    _refuse_broken(script, path)
     return ImportedTask(script, written, metric, len(cells), notes)
+
+
+def _refuse_broken(script: str, path: Path) -> None:
+    """Refuse a script that is no Python: what stood on its own in a cell may not stand in a function."""
+    try:
+        compile(script, "script", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise InputError(f"{str(path)!a:.300} cannot be turned into one function: {reason}") from error
 
 
 def _refuse_asynchronous(statements: Iterable[Statement]) -> None:
@@ -183,8 +192,11 @@ def _note_objective(metric: str, *, is_test: bool, cell: int, notes: ImportNotes
         )
 
 
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+def _does_nothing(node: ast.stmt) -> bool:
+    """Tell whether a statement is a text on its own, or a `global` outside a function."""
+    return isinstance(node, ast.Global) or (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    )
 
 
 def _imports(
@@ -273,12 +285,13 @@ def _script(
         lines = [f"    {part}," for part in arguments]
         signature = "\n".join([f"def {TASK}(", *lines, ") -> float:"])
     parts: list[str] = []
+    bound = set().union(*(bound_names(one.node) for one in body), set())
     cell = 0
     for one in body:
         if one.cell != cell:
             parts.append(f"\n# cell {one.cell}" if parts else f"# cell {one.cell}")
             cell = one.cell
-        parts.append(_scoped(one))
+        parts.append(_scoped(one, bound))
     parts.append(f"\nreturn {run}.best({metric!r})".replace("'", '"'))
     code = textwrap.indent("\n".join(parts), "    ")
     left = notes.of("by hand")
@@ -312,12 +325,12 @@ def _plain(text: str) -> str:
     return safe.replace("\\", "/").replace('"""', "'''").rstrip('"')
 
 
-def _scoped(statement: Statement) -> str:
+def _scoped(statement: Statement, bound: Collection[str]) -> str:
     """Return a statement's text, in which functions reach the task's variables instead of global ones."""
     for node in ast.walk(statement.node):
         for field in ("body", "orelse", "finalbody"):
             block = getattr(node, field, None)
             for at, one in enumerate(block if isinstance(block, list) else []):
-                if isinstance(one, ast.Global) and isinstance(block, list):
+                if isinstance(one, ast.Global) and isinstance(block, list) and set(one.names) <= set(bound):
                     block[at] = ast.copy_location(ast.Nonlocal(one.names), one)
     return statement.lines()
