@@ -109,7 +109,7 @@ def test_each_command_works_on_a_tasks_runs_or_says_why_not(own_folder, tmp_path
     assert runback("clean").returncode == 0
     assert runback("sync").stdout == "nothing waits\n"
     doctor = json.loads(runback("doctor", "--json").stdout)
-    assert [one for one in doctor if one["check"] == "runs"][0]["state"] == "ok"
+    assert next(one for one in doctor["checks"] if one["check"] == "runs")["state"] == "ok"
 
 
 @pytest.mark.parametrize(
@@ -127,5 +127,5 @@ def test_a_task_of_somebody_elses_run_lies_in_the_project(task, tmp_path):
     (tmp_path / "mine.py").write_text("")
     with pytest.raises(InputError):
         refuse_outside(task, tmp_path, "0" * 32)
-    refuse_outside({"module": "mine", "name": "x"}, tmp_path, "0" * 32)
-    refuse_outside({"script": "mine.py", "name": "x"}, tmp_path, "0" * 32)
+    refuse_outside({"module": "mine"}, tmp_path, "0" * 32)
+    refuse_outside({"script": "mine.py"}, tmp_path, "0" * 32)
