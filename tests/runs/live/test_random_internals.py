@@ -29,6 +29,7 @@ def test_seeded_generators_and_those_of_others_are_not(tmp_path):
     places = []
     with noticing_unseeded(HERE, places):
         np.random.default_rng(3).normal()
+        np.random.RandomState(3).normal()
     with noticing_unseeded(tmp_path, places):
         np.random.default_rng()
     assert places == []
