@@ -1,6 +1,7 @@
 """Says which private part of Keras is no longer what runback takes it for."""
 
 import inspect
+import itertools
 import json
 import re
 import zipfile
@@ -175,6 +176,12 @@ def test_what_fit_takes_its_data_from_is_seen_from_its_callbacks():
     model.compile("sgd", "mse")
     x, y = np.zeros((4, 2), "float32"), np.zeros((4, 1), "float32")
     model.fit(x, y, verbose=0, callbacks=[Looks()])
-    model.fit(iter([(x, y)]), steps_per_epoch=1, verbose=0, callbacks=[Looks()])
+    model.fit(
+        (one for one in itertools.repeat((x, y))),
+        shuffle=False,
+        steps_per_epoch=1,
+        verbose=0,
+        callbacks=[Looks()],
+    )
     assert seen == ["ArrayDataAdapter", "GeneratorDataAdapter"]
     assert data_adapter() == ""
