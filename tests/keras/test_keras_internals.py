@@ -1,6 +1,7 @@
 """Says which private part of Keras is no longer what runback takes it for."""
 
 import inspect
+import itertools
 import json
 import re
 import zipfile
@@ -16,6 +17,7 @@ from runback.keras.keras_internals import (
     all_layers,
     best_weights,
     build_metrics,
+    data_adapter,
     keras_cache,
     published_weights_from,
     restore_stopping,
@@ -161,3 +163,25 @@ def test_all_layers_are_those_at_every_depth() -> None:
     wrapped = keras.layers.TimeDistributed(keras.layers.Dense(2, name="within"), name="around")
     network = keras.Sequential([keras.Input((3, 2)), inner, wrapped])
     assert {"inner", "deep", "around", "within"} <= {layer.name for layer in all_layers(network)}
+
+
+def test_what_fit_takes_its_data_from_is_seen_from_its_callbacks():
+    seen = []
+
+    class Looks(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            seen.append(data_adapter())
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = np.zeros((4, 2), "float32"), np.zeros((4, 1), "float32")
+    model.fit(x, y, verbose=0, callbacks=[Looks()])
+    model.fit(
+        (one for one in itertools.repeat((x, y))),
+        shuffle=False,
+        steps_per_epoch=1,
+        verbose=0,
+        callbacks=[Looks()],
+    )
+    assert seen == ["ArrayDataAdapter", "GeneratorDataAdapter"]
+    assert data_adapter() == ""

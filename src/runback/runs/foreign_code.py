@@ -169,9 +169,9 @@ def _command(recorded: StoredRun, most: int) -> Iterator[str]:
         return
     place = task.get("script") or task.get("module") or "nothing"
     if STARTED not in task:
-        yield f"calls {task.get('name')} of {place}, a file of this project"
+        yield f"calls {task.get('name')} of {place}"
         return
-    yield f"starts {place}, a file of this project, with these arguments:"
+    yield f"starts {place} with {_count(len(recorded.overrides), 'argument')}"
     yield from _each(recorded.overrides, most)
 
 

@@ -21,6 +21,10 @@ OBJECTIVES = {
 """The better direction of each objective: of an epoch's metrics, and of the network's size."""
 
 
+SCORES = frozenset({"accuracy", "acc", "auc", "f1", "precision", "recall", "r2", "iou", "score"})
+"""Words in the names of metrics that are better when higher, as in `val_f1_score`; all others are losses."""
+
+
 def recorded_objectives(param: str | None) -> list[str]:
     """Return the objectives in a run's param training.objective: a name, or several in []."""
     if param is None or not param.startswith("["):
@@ -52,6 +56,7 @@ def better_direction(metric: str) -> str:
 
 
 def higher_is_better(metric: str) -> bool:
-    """Return whether more of this is better: of what is no objective, for accuracies, F1 scores and AUC."""
-    is_score = any(word in metric for word in ("accuracy", "f1", "auc"))
-    return OBJECTIVES.get(metric.removeprefix("best_"), "maximize" if is_score else "minimize") == "maximize"
+    """Return whether more of this is better; of what is no objective, by its name's words: see SCORES."""
+    name = metric.removeprefix("best_")
+    is_score = any(word in SCORES for word in name.split("_"))
+    return OBJECTIVES.get(name, "maximize" if is_score else "minimize") == "maximize"

@@ -346,8 +346,8 @@ class Run:
     def best(self, metric: str, mode: str | None = None) -> float:
         """Return the best value of a metric so far; `mode` is max or min, by default what its name says.
 
-        Names with accuracy, f1 or auc in them are better when higher, others when lower. Errors:
-        TrainingError where nothing was logged by that name.
+        Names with accuracy, auc, f1, precision, recall, r2, iou or score in them are better when higher,
+        others when lower. Errors: TrainingError where nothing was logged by that name.
         """
         found = self._values(metric)
         if not found:

@@ -60,7 +60,7 @@ def _container(config: DictConfig) -> dict[str, Any]:
 
 def _plain(value: Any, key: str) -> Any:
     """Return a value as a config holds it. Errors: InputError, which names its key."""
-    if value is None or isinstance(value, bool | int | float | str | bytes | Path | Enum):
+    if value is None or isinstance(value, bool | int | float | str | Path | Enum):
         return value
     if isinstance(value, np.generic):
         return value.item()

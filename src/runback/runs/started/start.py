@@ -146,7 +146,7 @@ def _spec(config: Any, name: str | None, again: Again | None, client: TrialClien
     stem = "runback" if program is None else program.name
     threads = None if again is None else again.threads
     cfg = given_config(config, _experiment(hydra, stem), threads)
-    arguments = arguments_here(program, hydra)
+    arguments = [] if program is None else arguments_here(program, hydra)
     output = None if hydra is None else Path(hydra.runtime.output_dir)
     choices = {} if hydra is None else {str(key): str(one) for key, one in hydra.runtime.choices.items()}
     if again is not None:

@@ -49,7 +49,7 @@ def started_task(count: int, spec: RunSpec, program: MainProgram | None) -> dict
     return {**task, "name": program.name}
 
 
-def arguments_here(program: MainProgram | None, hydra: Any) -> list[str]:
+def arguments_here(program: MainProgram, hydra: Any) -> list[str]:
     """Return the command line that starts this training alone, without secrets.
 
     Of a Hydra app these are its overrides, also where it has several jobs; of another script its arguments.
@@ -57,7 +57,7 @@ def arguments_here(program: MainProgram | None, hydra: Any) -> list[str]:
     if hydra is None:
         return without_secrets(sys.argv[1:])
     own = [one for one in written_overrides(hydra.overrides.hydra) if not one.startswith(NOT_AGAIN)]
-    return [*(() if program is None else program.flags), *own, *written_overrides(hydra.overrides.task)]
+    return [*program.flags, *own, *written_overrides(hydra.overrides.task)]
 
 
 def without_secrets(arguments: Sequence[str]) -> list[str]:

@@ -101,7 +101,7 @@ def _method(pairs: int) -> str:
         f"Leads are means of differences on the same seed with their paired t interval, 95 %{corrected}; one "
         "that leaves 0 out is beyond noise. P(best), the probability of the best mean, is the posterior's of "
         "a normal model: seeds shift all finalists alike, noise is of one size for all. All of it is about "
-        "chance in training, on this sweep's validation images, and not about other images."
+        "chance in training, on this sweep's validation data, and not about other data."
     )
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -43,7 +43,7 @@ def written(cfg: DictConfig) -> WrittenConfig:
         raise InputError(config_error(error)) from error
     spare(_keys(tree))
     _remember_read(reads)
-    shown, left_out = secrets.masked(tree)
+    shown, left_out = secrets.masked(_texts(tree))
     return WrittenConfig(shown, reads, left_out)
 
 
@@ -100,6 +100,15 @@ def refuse_left_out(tree: Mapping[str, Any]) -> None:
             f"the config lacks {', '.join(keys)} because secrets are left out of what is written; a "
             "config that is to be trained again takes them from the environment, as ${oc.env:NAME}"
         )
+
+
+def _texts(node: Any) -> Any:
+    """Return a tree with the text of each path: YAML would write it as an object of Python's."""
+    if isinstance(node, dict):
+        return {key: _texts(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_texts(value) for value in node]
+    return str(node) if isinstance(node, PurePath) else node
 
 
 def _keys(node: Any) -> set[str]:
