@@ -133,7 +133,7 @@ def test_own_files_come_before_the_packages(installed):
     unknown = installed.runback("train", "model=zzz").stderr
     assert "expected one of backbone, deep_cnn, mine, resnet20, shallow_cnn" in unknown
     fine(installed.runback("sweep", "quickstart", "training.epochs=1"))
-    assert [run.data.params.get("model") for run in runs(installed.folder)].count("mine") == 2
+    assert [run.data.params.get("model.dense_width") for run in runs(installed.folder)].count("11") == 2
     assert "did you mean 'cifar10'" in installed.runback("sweep", "cifar1").stderr
 
 
