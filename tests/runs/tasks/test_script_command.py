@@ -7,6 +7,8 @@ import signal
 
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # many processes, one after the other
+
 NUMPY = """
 import time
 from typing import Annotated
