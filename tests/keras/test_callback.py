@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # many processes, one after the other
+
 FITS = Path(__file__).with_name("fits.py")
 
 ANYWHERE = (

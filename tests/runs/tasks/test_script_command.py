@@ -1,10 +1,13 @@
 """Scripts of a person's own: trained, swept, killed, resumed and reproduced, in an empty folder."""
 
+import importlib.util
 import json
 import re
 import signal
 
 import pytest
+
+pytestmark = pytest.mark.timeout(900)  # many processes, one after the other
 
 NUMPY = """
 import time
@@ -109,7 +112,58 @@ if __name__ == "__main__":
     train.main()
 """
 
-SCRIPTS = {"fit": NUMPY, "classify": SKLEARN, "train": KERAS}
+TORCH = """
+import time
+
+import torch
+
+import runback
+
+
+@runback.task
+def net(run: runback.Run, *, learning_rate: float = 0.01, epochs: int = 6, wait: float = 0.0) -> float:
+    torch.manual_seed(run.seed)
+    x = torch.randn(128, 10)
+    x, y = run.data((x, (x.sum(1, keepdim=True) > 0).float()))
+    first, last = torch.nn.Linear(10, 16), torch.nn.Linear(16, 1)
+    model = torch.nn.Sequential(first, torch.nn.BatchNorm1d(16), torch.nn.Dropout(0.3), last)
+    average = torch.zeros(10, dtype=torch.bfloat16)
+    optimizer = torch.optim.Adam(model.parameters(), learning_rate)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2, gamma=0.5)
+    if run.state:
+        model.load_state_dict(run.state["model"])
+        optimizer.load_state_dict(run.state["optimizer"])
+        schedule.load_state_dict(run.state["schedule"])
+        average = run.state["average"]
+        assert average.dtype == torch.bfloat16
+    for epoch in run.epochs(epochs):
+        model.train()
+        for rows in torch.randperm(128).split(16):
+            optimizer.zero_grad()
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(model(x[rows]), y[rows])
+            loss.backward()
+            optimizer.step()
+        schedule.step()
+        average = 0.9 * average + 0.1 * model[0].weight.detach().mean(0).bfloat16()
+        time.sleep(wait)
+        run.log(loss=loss.detach(), learning_rate=schedule.get_last_lr()[0])
+        parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+        run.checkpoint({name: part.state_dict() for name, part in parts.items()} | {"average": average})
+    model.eval()
+    run.result(weights=model.state_dict(), predictions=model(x).detach(), average=average)
+    return run.best("loss")
+
+
+if __name__ == "__main__":
+    net.main()
+"""
+
+SCRIPTS = {"fit": NUMPY, "classify": SKLEARN, "train": KERAS, "net": TORCH}
+
+
+def needs(framework):
+    if importlib.util.find_spec(framework) is None:
+        pytest.skip(f"{framework} is not installed")
 
 
 def run_id(out):
@@ -134,6 +188,8 @@ def test_a_script_is_trained_recorded_and_shows_what_it_does(own_folder):
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_killed_script_goes_on_and_is_reproduced_bit_for_bit(own_folder, name):
+    if name == "net":
+        needs("torch")
     (own_folder.folder / f"{name}.py").write_text(SCRIPTS[name])
     slow = ["epochs=60"] if name == "classify" else ["wait=0.3"]
     killed = own_folder.killed(f"{name}.py", "epoch 3", *slow)
@@ -148,6 +204,103 @@ def test_a_killed_script_goes_on_and_is_reproduced_bit_for_bit(own_folder, name)
     assert verdict["verdict"] == "bit-identical"
     assert "tensors" in " ".join(verdict["compared"])
     assert {run.info.status for run in own_folder.runs()} == {"FINISHED"}
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_a_killed_keras_script_on_another_backend_goes_on_and_is_reproduced_on_it(own_folder, backend):
+    needs(backend)
+    (own_folder.folder / "train.py").write_text(KERAS)
+    killed = own_folder.killed("train.py", "epoch 3", "wait=0.3", KERAS_BACKEND=backend)
+    resumed = own_folder.runback("train", f"resume={killed}")  # the variable is not set
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"KERAS_BACKEND={backend}, as for the recorded run" in resumed.stdout
+    assert re.search("^going on from epoch [23],", resumed.stdout, re.MULTILINE)
+    again = own_folder.runback("reproduce", killed, "--in-place", "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["verdict"] == "bit-identical"
+    other = own_folder.python("train.py", "epochs=1")
+    assert other.returncode == 0, other.stderr
+    differences = own_folder.runback("compare", killed, run_id(other.stdout)).stdout
+    assert "KERAS_BACKEND" in differences
+    assert "tensorflow" in differences
+
+
+def test_a_torch_script_is_swept_and_pruned(own_folder):
+    needs("torch")
+    (own_folder.folder / "net.py").write_text(TORCH)
+    space = ["learning_rate=0.0001,0.001,0.01,0.1", "hydra/sweeper/pruner=median", "epochs=4"]
+    done = own_folder.runback("sweep", "net.py", *space)
+    assert done.returncode == 0, done.stderr
+    statuses = [run.info.status for run in own_folder.runs()]
+    assert len(statuses) == 5
+    assert set(statuses) <= {"FINISHED", "KILLED"}
+
+
+FITS = {
+    "twice": ("model.fit(x, y, callbacks=[call], verbose=0)\n    " * 2, "in a second fit: a run records one"),
+    "two": (
+        "model.fit(x, y, callbacks=[call, runback.keras.Callback(run)], verbose=0)",
+        "the run has a runback.keras.Callback: a run records one fit",
+    ),
+    "alone": ("call.on_train_begin()", "give runback.keras.Callback(run) to fit"),
+}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_callback_used_twice_is_one_line_and_the_run_that_began_has_failed(own_folder, name):
+    text = f"""
+import keras
+import numpy as np
+import runback
+
+@runback.task
+def train(run) -> float:
+    x, y = np.zeros((8, 2)), np.zeros(8)
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    call = runback.keras.Callback(run)
+    {FITS[name][0]}
+    return run.best("loss")
+
+train.main()
+"""
+    (own_folder.folder / "train.py").write_text(text)
+    done = own_folder.python("train.py")
+    *noise, line = done.stderr.splitlines()  # TensorFlow's
+    assert done.returncode == 2, done.stderr
+    assert line.startswith("runback: ")
+    assert FITS[name][1] in line
+    assert "Traceback" not in done.stderr
+    assert not [one for one in noise if one.startswith("runback")]
+    statuses = [run.info.status for run in own_folder.runs()] if name == "twice" else []
+    assert statuses == (["FAILED"] if name == "twice" else [])
+
+
+PAUSE = """
+class Pause(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.at = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.at == 2 and batch == 1 and "PAUSE" in os.environ:
+            print("in the third epoch", flush=True)
+            time.sleep(600)
+
+
+@runback.task"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_in_the_middle_of_an_epoch_ends_it_at_once(own_folder, signum):
+    text = KERAS.replace("@runback.task", PAUSE.strip()).replace("stop, slow]", "stop, slow, Pause()]")
+    (own_folder.folder / "train.py").write_text(text)
+    killed = own_folder.killed("train.py", "in the third", signum=signum, PAUSE="1")
+    assert own_folder.runs()[0].info.status == ("RUNNING" if signum == signal.SIGKILL else "KILLED")
+    resumed = own_folder.runback("train", f"resume={killed}")
+    assert resumed.returncode == 0, resumed.stderr
+    assert re.search("^going on from epoch [12],", resumed.stdout, re.MULTILINE)
+    again = own_folder.runback("reproduce", killed, "--in-place", "--json")
+    assert json.loads(again.stdout)["verdict"] == "bit-identical"
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
