@@ -123,6 +123,9 @@ def _refuse_unset(config: Mapping[str, Any]) -> None:
     deleted = [key.name for key in fields(TrainConfig) if key.name not in config]
     if deleted:
         raise InputError(f"{deleted[0]} must be set: every training needs it")
+    for part in ("training", "tracking"):
+        if not isinstance(config[part], Mapping):
+            raise InputError(f"{part} must hold keys and their values; got {config[part]!r:.80}")
     for key, value in flatten({key: config.get(key) for key in ("seed", "training", "tracking")}):
         if value == MISSING:
             raise InputError(f"{key} must be set: it has no default")
