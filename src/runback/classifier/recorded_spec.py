@@ -21,8 +21,10 @@ def recorded_spec(
 
     It has as many CPU threads as the run had, or `threads`. Errors: InputError.
     """
+    schema = OmegaConf.structured(TrainConfig)
+    OmegaConf.set_struct(schema, False)  # a key of the user's own, which others referred to
     try:
-        config = OmegaConf.merge(OmegaConf.structured(TrainConfig), recorded.config)
+        config = OmegaConf.merge(schema, recorded.config)
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{CONFIG} of run {recorded.id} cannot be used: {reason}") from error
@@ -37,4 +39,5 @@ def recorded_spec(
         name=name,
         choices=recorded.record["choices"],
         overrides=recorded.overrides,
+        is_recorded=True,
     )

@@ -206,17 +206,20 @@ class TrainingSpec:
         name: str = "",
         choices: Mapping[str, str] | None = None,
         overrides: Sequence[str] = (),
+        is_recorded: bool = False,
     ) -> Self:
         """Return a training by this config; `share` are its CPU threads where the config names none.
 
-        A relative data.path is one of the project's folder.
+        A relative data.path is one of the project's folder. In a recorded config references are followed, so
+        that a key of the user's own is not seen to be read.
 
         Errors: InputError for what cannot be resolved, and for values that a `TrainingConfig` cannot have.
         """
         cfg = with_absolute_path(cfg, layout.root)
         config = resolved(cfg)
         _refuse_unset(config)
-        _refuse_unread(cfg)
+        if not is_recorded:
+            _refuse_unread(cfg)
         options: TrainingConfig = OmegaConf.to_object(cfg.training)  # type: ignore[assignment]
         threads = share if options.threads is None else options.threads
         composed = written(cfg)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from omegaconf import DictConfig
 
-from runback.classifier.hydra_app import enter_project
+from runback.classifier.hydra_app import make_importable
 from runback.classifier.stored_network import read_network
 from runback.errors import Stopped
 from runback.runs.schema import NETWORK
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--port", type=int, help=f"port on {HOST} (default: {PORT}, or a free one)")
     options = parser.parse_args(argv)
     layout = Layout(project_root())
-    enter_project(layout)
+    make_importable(layout.root)
     port = choose_port(options.port, PORT)
     with stop_on_signals(), _listening(port) as listener:
         recorded = find_recorded(options.run, layout)
