@@ -217,3 +217,10 @@ def test_flags_may_stand_between_overrides(project):
     assert "epochs: 1" in done.stdout
     missing = project.run("train", "seed=1", "--cfg", "job", "-p", "nope")
     assert (missing.returncode, missing.stderr.count("\n")) == (2, 1), missing.stderr
+
+
+def test_a_key_of_ones_own_that_others_refer_to_is_run_back(project):
+    trained = project.run("train", "data.limit=100", "++width=1", "training.epochs=${width}")
+    assert trained.returncode == 0, trained.stderr
+    again = project.run("reproduce", trained.stdout.split()[-1], "--in-place")
+    assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "bit-identical"), again.stderr

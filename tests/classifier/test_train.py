@@ -288,6 +288,7 @@ BAD_OVERRIDES = {
     "training.batch_size=99999999999999999999999": "training.batch_size must be at most 2147483647",
     "tracking.experiment=" + "x" * 201: "tracking.experiment must be a name of at most 200 bytes; got 201",
     "tracking.experiment=a/b": "tracking.experiment must be usable",
+    "tracking=${now:%Y}": "tracking must hold keys and their values; got '2",
     "model=null": "model must be one of the choices in conf/model/; got 'null'",
     "~augmentation": "augmentation must be set",
     "augmentation.layers=null": "augmentation.layers must be a list",

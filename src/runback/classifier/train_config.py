@@ -11,7 +11,6 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from runback.errors import InputError
 from runback.system.config import targets
 from runback.system.config.flattening import flatten
-from runback.system.text.listing import did_you_mean
 
 OBJECTIVES = {
     "val_accuracy": "maximize",
@@ -135,22 +134,12 @@ def refuse_unset(config: Mapping[str, Any]) -> None:
     deleted = [key.name for key in fields(TrainConfig) if key.name not in config]
     if deleted:
         raise InputError(f"{deleted[0]} must be set: every training needs it")
+    for part in ("training", "tracking"):
+        if not isinstance(config[part], Mapping):
+            raise InputError(f"{part} must hold keys and their values; got {config[part]!r:.80}")
     for key, value in flatten({key: config.get(key) for key in ("seed", "training", "tracking")}):
         if value == MISSING:
             raise InputError(f"{key} must be set: it has no default")
-
-
-def refuse_unread(cfg: DictConfig) -> None:
-    """Refuse a run-level key that nothing reads, neither a training nor another key: it was mistyped."""
-    raw: dict[str, Any] = OmegaConf.to_container(cfg)  # type: ignore[assignment]
-    schema: dict[str, Any] = OmegaConf.to_container(OmegaConf.structured(TrainConfig))  # type: ignore[assignment]
-    known = [key for key, _ in flatten(schema, branches=True)]
-    leaves = tuple(f"{key}." for key, _ in flatten(schema))  # class_weight may be a mapping
-    texts = " ".join(str(value) for _, value in flatten(raw))
-    parts = {part: raw.get(part) for part in ("training", "tracking")}
-    for key in [*map(str, raw), *(key for key, _ in flatten(parts))]:
-        if key not in known and not key.startswith(leaves) and f"${{{key}" not in texts:
-            raise InputError(f"unknown key '{key}': {did_you_mean(key, known, 'no training reads it')}")
 
 
 def _names(value: Any, key: str) -> list[str]:

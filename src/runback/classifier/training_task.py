@@ -15,7 +15,6 @@ from runback.classifier.train_config import (
     TrackingConfig,
     TrainingConfig,
     TrainingSpec,
-    refuse_unread,
     refuse_unset,
 )
 from runback.errors import InputError
@@ -28,10 +27,9 @@ if TYPE_CHECKING:
 
 
 def resolve(cfg: DictConfig, root: "Path") -> DictConfig:
-    """Return a config with absolute paths. Errors: InputError for keys that nobody reads, or that lack."""
+    """Return a config with absolute paths. Errors: InputError for keys that lack."""
     cfg = with_absolute_path(cfg, root)
     refuse_unset(OmegaConf.to_container(cfg))  # type: ignore[arg-type]
-    refuse_unread(cfg)
     return cfg
 
 

@@ -94,6 +94,11 @@ class SweeperSettings:
         """Errors: InputError for a value out of range."""
         if self.name is not None:
             folder_name(self.name, "hydra.sweeper.name")
+        for name in ("objective", "direction"):
+            value = getattr(self, name)
+            listed = [value] if isinstance(value, str) else value
+            if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+                raise InputError(f"hydra.sweeper.{name} must be a name or a list of names; got {value!r:.80}")
         for name in ("sampler", "pruner"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, dict):

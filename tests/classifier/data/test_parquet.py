@@ -155,6 +155,19 @@ def test_a_column_that_says_the_split_of_each_row_is_refused(write, cache):
         load("train", cache=cache, path=path)
 
 
+@pytest.mark.parametrize("said", [[None, "train", "a"], [0.5, None, 1.0], [1, 2, 3], ["x", "y", None]])
+def test_other_columns_by_such_a_name_are_left_alone(write, cache, said):
+    path = write()
+    table = pq.read_table(path)
+    column = pa.array([said[row % 3] for row in range(table.num_rows)])
+    pq.write_table(table.append_column("fold", column), path)
+    if "train" in said:
+        with pytest.raises(DataError, match="column 'fold' says the split"):
+            load("train", cache=cache, path=path)
+    else:
+        assert len(load("train", cache=cache, path=path))
+
+
 def test_labels_that_are_fractions_or_too_large_are_named(write, cache):
     with pytest.raises(DataError, match="got double: make them integers"):
         load("train", cache=cache, path=write(labels=pa.array([0.0, 1.0] * 100)))

@@ -629,6 +629,7 @@ BAD_SWEEPS = {
     ("train", "-m", "optimizer.learning_rate=0.1,true"): "learning_rate: expected a number; got true",
     ("train", "-m", "seed=range(1,10000000)"): "the grid has 9,999,999 points, more than 1,000,000",
     ("train", "seed=1,2", "-m", "training.epochs=0"): "training.epochs must be at least 1",
+    ("train", "-m", "seed=1,2", "hydra.sweeper.direction=0.5"): "hydra.sweeper.direction must be a name or a",
     ("train", "-m", "seed=1,2", "++training.epoch=3"): "did you mean 'training.epochs'?",
     ("train", "-m", 'seed=choice(1,"1")'): "seed: 1 and '1' are the same value there, 1: leave one out",
     ("train", "-m", "training.macro_f1=choice(1,true)"): "are the same value there, True: leave one out",

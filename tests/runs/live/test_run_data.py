@@ -65,7 +65,9 @@ def test_files_and_folders_are_known_by_their_content_and_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "value", [iter([1]), object(), None, (part for part in "ab"), {1, 2}, np.array([object()])], ids=repr
+    "value",
+    [iter([1]), object(), None, (part for part in "ab"), {1, 2}, np.array([object()])],
+    ids=lambda one: type(one).__name__,
 )
 def test_what_cannot_be_looked_into_is_refused(value):
     with pytest.raises(DataError, match="cannot look into"):

@@ -17,8 +17,8 @@ from runback.classifier.data.parquet_columns import (
     check_image_column,
     encoded_images,
     read_class_names,
-    read_column_names,
     read_label_column,
+    read_texts,
 )
 from runback.classifier.data.reading.class_labels import LabelColumn, positions
 from runback.classifier.data.reading.image_resizing import Resize
@@ -147,11 +147,8 @@ class _Table:
 def _refuse_split_column(files: Sequence[Path], label_column: str) -> None:
     """Refuse a file that says itself, in a column, which split its rows are in. Errors: DataError."""
     for file in files:
-        for column in read_column_names(file):
-            if column.lower() not in SPLIT_COLUMNS or column == label_column:
-                continue
-            given = sorted({str(one) for one in read_label_column(file, column).tolist()})
-            if any(one.lower() in NAMES for one in given):
+        for column, given in read_texts(file, SPLIT_COLUMNS).items():
+            if column != label_column and any(one.lower() in NAMES for one in given):
                 raise DataError(
                     f"{file}: its column {column!r} says the split of each row ({listed(given, 5)}), which "
                     "is not read: write the rows of each split into a file of its own, or drop the column"

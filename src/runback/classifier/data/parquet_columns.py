@@ -1,7 +1,7 @@
 """Images and labels in two columns of a parquet file."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,10 +51,16 @@ def read_label_column(file: Path, column: str) -> np.ndarray:
             raise DataError(f"{file}: expected classes in column {column!r}: {error}") from error
 
 
-def read_column_names(file: Path) -> list[str]:
-    """Return the names of a file's columns. Raises DataError for one that is not parquet."""
+def read_texts(file: Path, names: Collection[str]) -> dict[str, list[str]]:
+    """Return the different texts in each column of texts whose name, in lower case, is one of these."""
+    found = {}
     with _opened(file) as table:
-        return list(table.schema_arrow.names)
+        for field in table.schema_arrow:
+            kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            if field.name.lower() in names and any(test(kind) for test in TEXTS):
+                texts = table.read(columns=[field.name]).column(0).cast(kind).unique().to_pylist()
+                found[field.name] = sorted(text for text in texts if text is not None)
+    return found
 
 
 def read_class_names(file: Path, column: str) -> tuple[str, ...] | None:

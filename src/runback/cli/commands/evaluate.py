@@ -51,7 +51,6 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(argv)
     layout = Layout(project_root())
-    enter_project(layout)
     store = open_store(layout)
     found = find_run(store, run_id(options.run, layout))
     found_id = found.info.run_id
@@ -68,6 +67,7 @@ def main(argv: list[str]) -> int:
 
 def _evaluate(store: Store, layout: Layout, run_id: str, tags: Mapping[str, str]) -> dict[str, Any]:
     """Open the test split, log what the run's network does on it, and return the report."""
+    enter_project(layout)
     config = stored_config(store, run_id)
     refuse_left_out({"data": config["data"]})
     config = resolved(OmegaConf.create(config))

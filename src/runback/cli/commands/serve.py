@@ -17,7 +17,7 @@ from runback.errors import Stopped
 from runback.keras.networks.stored_network import read_network
 from runback.runs.schema import NETWORK
 from runback.runs.stored_run import StoredRun, find_recorded
-from runback.runs.tasks.hydra_app import enter_project
+from runback.runs.tasks.hydra_app import make_importable
 from runback.system.config import targets
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--port", type=int, help=f"port on {HOST} (default: {PORT}, or a free one)")
     options = parser.parse_args(argv)
     layout = Layout(project_root())
-    enter_project(layout)
+    make_importable(layout.root)
     port = choose_port(options.port, PORT)
     with stop_on_signals(), _listening(port) as listener:
         recorded = find_recorded(options.run, layout)

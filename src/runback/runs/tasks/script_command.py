@@ -22,6 +22,7 @@ from runback.runs.tasks.swept_objectives import swept_objectives
 from runback.runs.tasks.task import Task
 from runback.runs.tasks.task_source import TaskSource
 from runback.runs.tasks.task_spec import task_spec
+from runback.runs.tasks.unread_keys import refuse_unread
 from runback.sweeping.changed_text import refuse_changed_text
 from runback.sweeping.hydra_task import HydraTask
 from runback.sweeping.trials import trial as trials
@@ -203,6 +204,7 @@ def composed_spec(task: Task, cfg: DictConfig) -> RunSpec:
     """Return the training that Hydra has composed. Errors: InputError."""
     hydra, client = HydraConfig.get(), trials.current()
     refuse_changed_text(OmegaConf.to_container(hydra.overrides.task), cfg)  # type: ignore[arg-type]
+    refuse_unread(cfg, config_schema(task))
     overrides = written_overrides(hydra.overrides.task)
     layout = Layout(project_root())
     return task_spec(
@@ -295,6 +297,7 @@ def _spec_ahead(source: Source, cfg: DictConfig, threads: int) -> RunSpec:
     Frameworks fix their threads once a process, and one process checks several configs.
     """
     layout, task = Layout(project_root()), source.load()
+    refuse_unread(cfg, config_schema(task))
     spec = task_spec(
         resolved_config(task, cfg, layout),
         share=threads,

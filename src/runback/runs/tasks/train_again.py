@@ -30,8 +30,10 @@ def _on_schema(task: Task, recorded: StoredRun) -> DictConfig:
     for key in task.options.run:  # these were references, and are again
         if OmegaConf.select(config, f"run.{key}") is not None:
             del config.run[key]
+    schema = OmegaConf.structured(config_schema(task))
+    OmegaConf.set_struct(schema, False)  # a key of the user's own, which others referred to
     try:
-        return OmegaConf.merge(OmegaConf.structured(config_schema(task)), config)  # type: ignore[return-value]
+        return OmegaConf.merge(schema, config)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{CONFIG} of run {recorded.id} cannot be used: {reason}") from error
