@@ -165,7 +165,7 @@ def same_in_all(composer: Composer, searched: Space) -> dict[str, str]:
 def _refuse_ranges(composer: Composer, searched: Space) -> None:
     """Refuse a mapping with ends or choices, as other programs write a search, in the place of one value."""
     for one, key, value in _instead_of_one(composer, searched):
-        if isinstance(value, dict) and is_search({str(name): content for name, content in value.items()}):
+        if isinstance(value, dict) and is_search(value):
             same = f"{one} is one value, the same in each trial"
             raise InputError(f"search space of {key}: {same}; {several(key, value)}")
 

@@ -160,9 +160,7 @@ def _image(
         reason = f"too large an image: expected at most {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down"
     except UnidentifiedImageError:
         reason = "expected an image; this is none, or a broken one"
-    except DataError:
-        raise
-    except MemoryError:
+    except (DataError, MemoryError):
         raise
     except UNDECODABLE as error:
         reason = f"cannot be decoded: {(str(error).splitlines() or [type(error).__name__])[0]}"

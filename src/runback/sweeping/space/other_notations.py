@@ -19,9 +19,9 @@ BELLS = ("normal", "gauss", "beta")
 """Parts of the names of distributions that have no ends."""
 
 
-def is_search(fields: Mapping[str, Any]) -> bool:
+def is_search(fields: Mapping[Any, Any]) -> bool:
     """Tell whether a mapping has the ends, the choices or the distribution of a search."""
-    names = {name.lower() for name in fields}
+    names = {str(name).lower() for name in fields}
     return bool(names & {"distribution", *CHOICES}) or (bool(names & {*LOW}) and bool(names & {*HIGH}))
 
 

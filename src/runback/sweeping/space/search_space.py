@@ -149,7 +149,7 @@ def _refuse_other_notations(overrides: Mapping[str, Override]) -> None:
     """Refuse a range that is written as a mapping, where nothing else is searched. Errors: InputError."""
     for key, override in overrides.items():
         value = override.value()
-        if isinstance(value, dict) and is_search({str(name): one for name, one in value.items()}):
+        if isinstance(value, dict) and is_search(value):
             raise InputError(f"search space of {key}: {several(key, value)}")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runback.classifier.data.dataset import check_labels
-from runback.classifier.data.reading.split_folders import SplitName
+from runback.classifier.data.reading.split_folders import LISTED, SplitName
 from runback.errors import DataError
 from runback.system.text.listing import listed
 
@@ -15,9 +15,6 @@ HIDDEN = -1
 
 HIGHEST = 2**31 - 1
 """The largest number that stands for a class."""
-
-LISTED = 20
-"""Names that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +99,8 @@ def _of_numbers(
     """Take each number in use for a class; what does not run from 0 without gaps is said."""
     train = columns["train"]
     used = np.unique(train.values)
-    _check_plausible(train)
     count = len(used)
+    _check_plausible(train, count)
     names = tuple(str(number) for number in used)
     labels: dict[SplitName, np.ndarray] = {}
     for split, one in columns.items():
@@ -122,13 +119,12 @@ def _of_numbers(
     return labels, names, [f"labels from {used[0]} to {used[-1]}: the {count} in use are the classes"]
 
 
-def _check_plausible(column: LabelColumn) -> None:
+def _check_plausible(column: LabelColumn, count: int) -> None:
     values = column.values
     negative = np.flatnonzero(values < 0)
     if len(negative):
         check_labels(values, int(values.max(initial=0)) + 1, f"{column.where(int(negative[0]))[0]}: ")
     highest = int(values.max(initial=0))
-    count = len(np.unique(values))
     if highest > HIGHEST or (highest >= max(len(values), 2) and 2 * count > len(values)):
         file = column.where(int(values.argmax()))[0]
         raise DataError(

@@ -84,9 +84,9 @@ def displayed(
 
     Transparent pixels are laid over `background`. Grey of 16 bits is divided so that 2**`depth` - 1 becomes
     white; colours of 16 bits are refused where a person has set another depth. `has_colour_code`: the file
-    has a chunk cICP, which Pillow does not read. Raises whatever Pillow raises
-    on a broken file, and ValueError for pixels that have no range of their own (floats, signed and 32-bit
-    integers) and for files that Pillow reads wrongly.
+    has a chunk cICP, which Pillow does not read. Raises whatever Pillow raises on a broken file, and
+    ValueError for pixels that have no range of their own (floats, signed and 32-bit integers) and for files
+    that Pillow reads wrongly.
     """
     result = DisplayedImage(file)
     if getattr(file, "is_animated", False) and file.format != "PSD":  # whose first one is all layers together
