@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import os
 import sys
 
 from runback.errors import InputError
@@ -48,6 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit code (0 fine, 1 failed, 2 bad input, 130 Ctrl-C)."""
     guard()
     name_home()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before a script that is named imports TensorFlow
     arguments = sys.argv[1:] if argv is None else argv
     is_answer = _is_answer(arguments)
     with lasting_output(is_work=not is_answer, is_result=is_answer or "--json" in arguments):

@@ -155,6 +155,7 @@ def store_config(task: Task, conf: Path | None) -> None:
         ],
         "run": {"seed": seed, "experiment": task.name},
         "hydra": {
+            "help": {"app_name": task.name},
             "run": {"dir": mlruns + "/runs/${now:%Y-%m-%d_%H-%M-%S_%f}"},
             "sweep": {"dir": mlruns + "/sweeps/${hydra.sweeper.name}", "subdir": "${hydra.job.num}"},
             "sweeper": sweeper,
