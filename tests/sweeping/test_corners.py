@@ -58,7 +58,8 @@ def searched_with(key):
 def test_only_the_key_that_is_refused_is_looked_for_in_the_choices_of_groups():
     composer = Composes()
     with pytest.raises(
-        InputError, match="there is no such key with part=shallow; search it in a sweep of its own"
+        InputError,
+        match=r"part=shallow; to search it with deep only, write part.depth=tag\(deep,choice\(3,4\)\), or",
     ):
         composed_corners(composer, searched_with("part.depth"))
     assert composer.count <= 2 + 2

@@ -48,8 +48,8 @@ def composed_corners(composer: Composer, searched: Space) -> list[DictConfig]:
 
 def _refuse_like_choices(composer: Composer, searched: Space) -> None:
     """Refuse choices that are one value where the config says its type, as 1 and '1' of a seed."""
-    base = searched.corner_values()[0]
     for parameter in searched.parameters:
+        base = next(point for point in searched.corner_values() if parameter.name in point)
         found: dict[tuple[type, str], Any] = {}
         for choice in _like_choices(parameter):
             config = composer.compose(0, searched.overrides({**base, parameter.name: choice}))
@@ -227,15 +227,23 @@ def _refuse_lacking(composer: Composer, searched: Space, error: HydraException) 
             lacking = [choice for choice in choices if _is_unknown(composer, [*fixed, choice, one])]
             having = [choice for choice in choices if choice not in lacking]
             if having and lacking:
-                raise InputError(_lacking(one.partition("=")[0], group.name, having, lacking))
+                key = one.partition("=")[0]
+                searches = {parameter.key: parameter for parameter in searched.parameters}
+                raise InputError(_lacking(key, searches.get(key), group.name, having, lacking))
 
 
-def _lacking(key: str, group: str, having: list[str], lacking: list[str]) -> str:
-    names = ",".join(choice.partition("=")[2] for choice in having)
-    return (
-        f"search space of {key}: there is no such key with {listed(lacking, SHOWN)}; search it in a sweep of "
-        f"its own with {group}={names}, or add it to the files that lack it"
-    )
+def _lacking(key: str, parameter: Parameter | None, group: str, having: list[str], lacking: list[str]) -> str:
+    names = [choice.partition("=")[2] for choice in having]
+    there_is_none = f"search space of {key}: there is no such key with {listed(lacking, SHOWN)}"
+    if parameter is None:
+        advice = f"search it in a sweep of its own with {group}={','.join(names)}"
+    else:
+        is_inside = key.lstrip("+").startswith(f"{group}.")
+        tags = ",".join(names if is_inside else [f"'{group}={name}'" for name in names])
+        search = parameter.typed if parameter.typed.endswith(")") else f"choice({parameter.typed})"
+        tagged = search.replace("tag(", f"tag({tags},", 1) if "tag(" in search else f"tag({tags},{search})"
+        advice = f"to search it with {'/'.join(names)} only, write {key}={tagged}"
+    return f"{there_is_none}; {advice}, or add it to the files that lack it"
 
 
 def _is_unknown(composer: Composer, overrides: list[str]) -> bool:

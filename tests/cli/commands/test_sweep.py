@@ -536,6 +536,15 @@ def test_what_was_not_meant_is_refused_for_any_app(typed):
         assert (done.returncode != 0, seen) == (True, [])
 
 
+def test_a_key_that_some_choices_have_is_searched_with_these_only(typed):
+    done, seen = typed("conditional", "part=deep,shallow", "part.dropout2=tag(deep,choice(0.1,0.2))")
+    assert done.returncode == 0, done.stderr
+    assert len(seen) == 3
+    assert "3 done" in done.stdout
+    assert len(re.findall(r"part=deep \S*dropout2=0\.[12]$", done.stdout, re.MULTILINE)) >= 2
+    assert re.search(r"trial +\d  done .*part=shallow$", done.stdout, re.MULTILINE)
+
+
 def test_a_number_that_a_text_would_change_is_refused_in_a_choice(typed):
     for override, advice in {
         "text=a,1e3": "text=a,'1e3'",
@@ -608,11 +617,11 @@ BAD_SWEEPS = {
     ): "training.batch_size: it takes whole numbers only: write tag(log, int(interval(16, 64)))",
     (
         "train", "-m", "model=deep_cnn,resnet20", "model.dense_width=8,16",
-    ): "there is no such key with model=resnet20; search it in a sweep of its own with model=deep_cnn",
+    ): "to search it with deep_cnn only, write model.dense_width=tag(deep_cnn,choice(8,16)), or",
     (
         "train", "-m", "optimizer=sgd,adam,rmsprop", "optimizer.momentum=interval(0.5,0.9)",
         "hydra.sweeper.n_trials=2",
-    ): "with optimizer=adam, optimizer=rmsprop; search it in a sweep of its own with optimizer=sgd, or",
+    ): "to search it with sgd only, write optimizer.momentum=tag(sgd,interval(0.5,0.9)), or add it",
     (
         "train", "-m", "optimizer=sgd,adam", "optimizer.momentum=0.8",
     ): "where choices of optimizer have it, write optimizer.momentum=choice(0.8)",

@@ -194,7 +194,7 @@ def test_the_corners_of_a_range_are_its_ends_however_many_steps_it_has(text, cor
         ({"a": "range(-1e308, 1e308, 1e307)"}, [], "wider than a number can be"),
         ({"a": f"range(0, {'9' * 5000})"}, [], "Exceeds the limit"),
         ({"a": "tag(log, choice(1, 2))"}, [], "log belongs to a range"),
-        ({"a": "tag(Log, interval(1, 2))"}, [], "unknown tag Log"),
+        ({"a": "tag(Log, interval(1, 2))"}, [], "unknown tag 'Log'"),
         ({"a": "shuffle(range(1, 5))"}, [], "no meaning in a search"),
         ({"a": "shuffle(choice(1, 5))"}, [], "no meaning in a search"),
         ({"a": "uniform(0, 1)"}, [], r"write interval\(LOW, HIGH\)"),

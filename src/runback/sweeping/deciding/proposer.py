@@ -7,11 +7,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from runback.errors import InputError
 from runback.sweeping.deciding.cmaes_state import read_safely
@@ -36,6 +41,7 @@ class Proposer:
         """Errors: InputError where the sampler cannot search this space, or its dependency is missing."""
         self._spec = dict(spec)
         self._seed = seed
+        self._space = space
         self._distributions = space.distributions
         target = str(spec.get("_target_", ""))
         if target.endswith(".GPSampler") and importlib.util.find_spec("torch") is None:
@@ -47,7 +53,9 @@ class Proposer:
             read_safely()
         self._points: list[dict[str, Any]] | None = None
         if target.startswith("runback."):
-            self._points = part(spec, "hydra.sweeper.sampler", distributions=space.distributions, seed=seed)
+            product = part(spec, "hydra.sweeper.sampler", distributions=space.distributions, seed=seed)
+            points = {point_key(point): point for point in map(space.searched, product)}
+            self._points = [*points.values()]
         self._one_sequence = target.endswith(".QMCSampler")
         self._fitting: set[int] = set()
         if self._points is None:
@@ -77,18 +85,26 @@ class Proposer:
         number = len(asked)
         seen = [self._within(trial) for trial in known]
         view = StudyView(study, seen, proposed_trial(number, {}, {}), asked)
-        view.study(self._sampler(number), pruner).ask(self._distributions)
+        self._ask(view.study(self._sampler(number), pruner))
         view.own.params = {name: exact(self._distributions[name], v) for name, v in view.own.params.items()}
         if view.written or view.own.system_attrs:
             journal: Any = {"study": view.written, "own": list(view.own.system_attrs)}
             view.own.system_attrs = {**view.own.system_attrs, JOURNAL: journal}
         return view.own
 
+    def _ask(self, study: Study) -> None:
+        """Ask for a trial: first what is always searched, then what is with some choices only."""
+        always = [one for one in self._space.parameters if one.only_with is None]
+        trial = study.ask({one.name: one.distribution for one in always})
+        for one in self._space.parameters:
+            if one.only_with is not None and one.is_searched(trial.params):
+                _suggest(trial, one.name, one.distribution)
+
     def _within(self, trial: FrozenTrial) -> FrozenTrial:
         """Return a trial as one of this search space, whose ranges may be wider than they were."""
         if trial.number in self._fitting:
             return trial
-        if trial.distributions == self._distributions:
+        if all(one == self._distributions[name] for name, one in trial.distributions.items()):
             self._fitting.add(trial.number)
             return trial
         fitted = copy.copy(trial)
@@ -113,11 +129,20 @@ def proposed_trial(
         datetime_start=datetime.now(),
         datetime_complete=None,
         params=dict(params),
-        distributions=dict(distributions),
+        distributions={name: distributions[name] for name in params},
         user_attrs={},
         system_attrs={},
         intermediate_values={},
     )
+
+
+def _suggest(trial: Trial, name: str, axis: BaseDistribution) -> None:
+    if isinstance(axis, CategoricalDistribution):
+        trial.suggest_categorical(name, axis.choices)
+    elif isinstance(axis, IntDistribution):
+        trial.suggest_int(name, axis.low, axis.high, step=axis.step, log=axis.log)
+    elif isinstance(axis, FloatDistribution):
+        trial.suggest_float(name, axis.low, axis.high, step=axis.step, log=axis.log)
 
 
 def point_key(params: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:

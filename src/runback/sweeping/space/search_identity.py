@@ -31,7 +31,8 @@ GRID_TOLERANCE = 1e-9
 class Search:
     """The objectives' directions, the overrides and config that all trials share, and the search space.
 
-    `labels` are, by parameter, the choices that stand in the space as texts, see `search_space.Parameter`.
+    By parameter, `labels` are the choices that stand in the space as texts, see `search_space.Parameter`, and
+    `conditions` say with what it is searched only.
     """
 
     directions: tuple[str, ...]
@@ -39,6 +40,7 @@ class Search:
     space: Mapping[str, BaseDistribution]
     base: Mapping[str, str]
     labels: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, space: Space, directions: Sequence[str], base: Mapping[str, str]) -> Self:
@@ -49,14 +51,22 @@ class Search:
             space.distributions,
             dict(base),
             {parameter.name: parameter.labels for parameter in space.parameters if parameter.labels},
+            {parameter.name: parameter.condition for parameter in space.parameters if parameter.condition},
         )
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `as_json` wrote; studies from before there were labels have none."""
+        """Read what `as_json` wrote; studies from before there were labels or conditions have none."""
         space = {name: json_to_distribution(json.dumps(axis)) for name, axis in content["space"].items()}
         labels = {name: frozenset(texts) for name, texts in content.get("labels", {}).items()}
-        return cls(tuple(content["directions"]), tuple(content["fixed"]), space, content["base"], labels)
+        return cls(
+            tuple(content["directions"]),
+            tuple(content["fixed"]),
+            space,
+            content["base"],
+            labels,
+            content.get("conditions", {}),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return what a study keeps."""
@@ -66,6 +76,7 @@ class Search:
             "space": {name: json.loads(distribution_to_json(axis)) for name, axis in self.space.items()},
             "base": dict(self.base),
             "labels": {name: sorted(texts) for name, texts in self.labels.items()},
+            "conditions": dict(self.conditions),
         }
 
     def choices(self, name: str) -> list[str]:
@@ -113,6 +124,8 @@ def is_extension(known: Search, asked: Search) -> bool:
     """Tell whether all that differs is ranges that have become wider, and choices that there are more of."""
     if (known.directions, known.fixed, known.base) != (asked.directions, asked.fixed, asked.base):
         return False
+    if known.conditions != asked.conditions:
+        return False
     return known.space.keys() == asked.space.keys() and all(
         _widens(known, asked, name) for name in known.space
     )
@@ -143,12 +156,18 @@ def _widens(known: Search, asked: Search, name: str) -> bool:
 
 def _texts(known: Search, asked: Search) -> tuple[dict[str, str], dict[str, str]]:
     """Write the axes of two spaces, so that those that differ read differently."""
-    texts = {name: described(axis) for name, axis in known.space.items()}
-    others = {name: described(axis) for name, axis in asked.space.items()}
+    texts, others = _axes(known), _axes(asked)
     for name in texts.keys() & others.keys():
         if texts[name] == others[name] and not _is_same(known, asked, name):
             texts[name], others[name] = _in_full(known, name), _in_full(asked, name)
     return texts, others
+
+
+def _axes(search: Search) -> dict[str, str]:
+    return {
+        name: ", ".join(filter(None, [described(axis), search.conditions.get(name)]))
+        for name, axis in search.space.items()
+    }
 
 
 def _in_full(search: Search, name: str) -> str:

@@ -1,6 +1,7 @@
 """Reads a search space from Hydra's override grammar into Optuna distributions: choices, ranges, steps."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
@@ -20,6 +21,7 @@ from optuna.distributions import (
 from runback.errors import InputError
 from runback.sweeping.hydra_internals import RAISES
 from runback.sweeping.override_error import override_error
+from runback.sweeping.space.conditions import LOG, with_conditions
 from runback.sweeping.space.other_notations import instead, is_search, several
 from runback.system.config.override_text import choices, quoted
 from runback.system.secrecy import secret_key
@@ -42,7 +44,8 @@ class Parameter:
     `key` is the override's key as typed (with `+` or `@package`), `name` the same without `+`, as
     Optuna and the run's record show it. `labels` are the choices that Optuna cannot hold or tell apart (a
     list, a mapping, 1 beside true), which stand in the study as their texts in the override grammar.
-    `is_range` where the choices are the steps of a logarithmic range.
+    `is_range` where the choices are the steps of a logarithmic range. `only_with` names another parameter and
+    those of its choices with which this one is searched; None: with all. `tags` are what says so.
     `typed` is the whole value as a person wrote it, and `sources` each of its choices, by its override.
     """
 
@@ -52,6 +55,8 @@ class Parameter:
     typed: str = ""
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
     is_range: bool = False
+    tags: frozenset[str] = frozenset()
+    only_with: tuple[str, tuple[Any, ...]] | None = None
 
     @property
     def name(self) -> str:
@@ -66,6 +71,26 @@ class Parameter:
         """Return the override with the text that a person wrote: 1e3, where `override` has 1000.0."""
         override = self.override(value)
         return self.sources.get(override, override)
+
+    def is_searched(self, values: Mapping[str, Any]) -> bool:
+        """Tell whether it is searched beside these values of other parameters."""
+        if self.only_with is None:
+            return True
+        name, choices = self.only_with
+        return any(values[name] == one and type(values[name]) is type(one) for one in choices)
+
+    @property
+    def condition(self) -> str:
+        """The choices with which it is searched only, for a person; empty: with all."""
+        if self.only_with is None:
+            return ""
+        name, choices = self.only_with
+        return f"only with {name}={','.join(str(one) for one in choices)}"
+
+    def described(self) -> str:
+        """Write its choices, or its range, and with what it is searched only."""
+        axis = described(self.distribution)
+        return f"{axis}, {self.condition}" if self.condition else axis
 
     def corners(self) -> list[Any]:
         """Return the values that bound this axis: every choice, or both ends of a range.
@@ -92,24 +117,36 @@ class Space:
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Optuna's distributions by parameter name."""
+        """Optuna's distributions by parameter name, of those too that are searched with some choices only."""
         return {p.name: p.distribution for p in self.parameters}
+
+    def searched(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of those parameters that are searched beside each other."""
+        return {p.name: values[p.name] for p in self.parameters if p.name in values and p.is_searched(values)}
 
     def overrides(self, values: Mapping[str, Any]) -> list[str]:
         """Return the Hydra overrides of the trial with these parameter values."""
-        return [*self.fixed, *(p.override(values[p.name]) for p in self.parameters)]
+        return [*self.fixed, *(p.override(values[p.name]) for p in self.parameters if p.name in values)]
 
     def written(self, values: Mapping[str, Any]) -> list[str]:
         """Return the same as `overrides`, with the texts that a person wrote."""
-        return [*self.fixed, *(p.written(values[p.name]) for p in self.parameters)]
+        return [*self.fixed, *(p.written(values[p.name]) for p in self.parameters if p.name in values)]
 
     def corner_values(self) -> list[dict[str, Any]]:
         """Return few points that together hold every choice and both ends of every range."""
         corners = {p.name: p.corners() for p in self.parameters}
-        most = max(len(values) for values in corners.values())
-        return [
-            {name: values[min(i, len(values) - 1)] for name, values in corners.items()} for i in range(most)
-        ]
+        conditions = dict.fromkeys(p.only_with for p in self.parameters if p.only_with is not None)
+        alike = [_alike(corners)]
+        for name, with_these in conditions:
+            alike += [_alike({**corners, name: [choice]}) for choice in with_these]
+        points = [self.searched(point) for points in alike for point in points]
+        return [point for number, point in enumerate(points) if point not in points[:number]]
+
+
+def _alike(corners: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    """Return points that take the corners of all axes at the same place; a short axis stays at its last."""
+    most = max(len(values) for values in corners.values())
+    return [{name: values[min(i, len(values) - 1)] for name, values in corners.items()} for i in range(most)]
 
 
 def described(distribution: BaseDistribution) -> str:
@@ -133,7 +170,7 @@ def parse(params: Mapping[str, Any] | None, arguments: Iterable[str], loader: Co
     overrides = [_parsed(parser, override) for override in (*written, *arguments)]
     by_key = {override.get_key_element().lstrip("+"): override for override in overrides}
     fixed = tuple(str(o.input_line) for o in by_key.values() if not o.is_sweep_override())
-    parameters = tuple(_parameter(o) for o in by_key.values() if o.is_sweep_override())
+    parameters = with_conditions([_parameter(o) for o in by_key.values() if o.is_sweep_override()])
     if not parameters:
         _refuse_other_notations(by_key)
         raise InputError(
@@ -185,24 +222,35 @@ def _refuse_secrets(parameter: Parameter) -> None:
 def _parameter(override: Override) -> Parameter:
     key = override.get_key_element()
     try:
+        _refuse_nested_tags(str(override.input_line))
         if override.is_choice_sweep():
             return _choice(key, override)
-        sweep = override.value()
+        sweep, typed = override.value(), str(override.input_line).partition("=")[2]
         if isinstance(sweep, RangeSweep):
-            return Parameter(key, _range(sweep), is_range=True)
+            return Parameter(key, _range(sweep), typed=typed, is_range=True, tags=_conditions(sweep))
         if isinstance(sweep, IntervalSweep):
-            return Parameter(key, _interval(sweep))
+            return Parameter(key, _interval(sweep), typed=typed, tags=_conditions(sweep))
     except (*RAISES, HydraException) as error:
         raise InputError(f"search space of {key}: {error}") from error
     raise InputError(f"search space of {key}: cannot read {override.input_line}")
+
+
+def _refuse_nested_tags(override: str) -> None:
+    """Refuse a tag within a tag: Hydra would take the outer one only."""
+    if re.search(r"\btag\([^()]*\btag\(", override):
+        raise ValueError("the tags of one search stand together, as in tag(sgd,log,interval(0.1,1))")
+
+
+def _conditions(sweep: RangeSweep | IntervalSweep) -> frozenset[str]:
+    return frozenset(sweep.tags - {LOG})
 
 
 def _choice(key: str, override: Override) -> Parameter:
     sweep = override.value()
     tags: set[str] = getattr(sweep, "tags", set())
     shuffle: bool = getattr(sweep, "shuffle", False)
-    _refuse_modifiers(tags - {"log"}, shuffle=shuffle)
-    if tags:
+    _refuse_shuffle(shuffle=shuffle)
+    if LOG in tags:
         raise ValueError(
             "tag log belongs to a range or an interval; the values of a choice are tried as they are"
         )
@@ -217,7 +265,14 @@ def _choice(key: str, override: Override) -> Parameter:
     labels |= {quoted(value) for value in values if isinstance(value, str) and value in labels}
     held: list[Any] = [text if text in labels else value for text, value in zip(texts, values, strict=True)]
     typed = str(override.input_line).partition("=")[2]
-    return Parameter(key, CategoricalDistribution(held), frozenset(labels), typed, _sources(key, typed))
+    return Parameter(
+        key,
+        CategoricalDistribution(held),
+        frozenset(labels),
+        typed,
+        _sources(key, typed),
+        tags=frozenset(tags),
+    )
 
 
 def _sources(key: str, typed: str) -> dict[str, str]:
@@ -242,10 +297,8 @@ def _needs_label(value: Any, values: list[Any]) -> bool:
     return isinstance(value, list | dict) or sum(value == other for other in values) > 1
 
 
-def _refuse_modifiers(tags: set[str], *, shuffle: bool) -> None:
+def _refuse_shuffle(*, shuffle: bool) -> None:
     """Refuse what Hydra's own sweeper knows and a search does not obey."""
-    if tags:
-        raise ValueError(f"unknown tag {', '.join(sorted(tags))}; the one there is is log")
     if shuffle:
         raise ValueError(
             "shuffle() has no meaning in a search: its sampler decides the order; "
@@ -254,7 +307,7 @@ def _refuse_modifiers(tags: set[str], *, shuffle: bool) -> None:
 
 
 def _range(sweep: RangeSweep) -> BaseDistribution:
-    _refuse_modifiers(sweep.tags - {"log"}, shuffle=sweep.shuffle)
+    _refuse_shuffle(shuffle=sweep.shuffle)
     _refuse_infinite("start, stop and step of a range", sweep.start, sweep.stop, sweep.step)
     start, stop, step = (Decimal(repr(x)) for x in (sweep.start, sweep.stop, sweep.step))
     if step == 0:
@@ -273,7 +326,7 @@ def _range(sweep: RangeSweep) -> BaseDistribution:
     is_whole = all(isinstance(x, int) for x in (sweep.start, sweep.step))
     if is_whole:
         _refuse_large(low, high)
-    if "log" not in sweep.tags:
+    if LOG not in sweep.tags:
         if is_whole:
             return IntDistribution(int(low), int(high), step=abs(int(step)))
         return FloatDistribution(float(low), float(high), step=float(abs(step)))
@@ -303,12 +356,11 @@ def exact(distribution: BaseDistribution, value: Any) -> Any:
 
 
 def _interval(sweep: IntervalSweep) -> BaseDistribution:
-    _refuse_modifiers(sweep.tags - {"log"}, shuffle=False)
     low, high = sweep.start, sweep.end
     if low is None or high is None:
         raise ValueError("the interval needs two ends")
     _refuse_infinite("the ends of an interval", low, high, high - low)
-    log = "log" in sweep.tags
+    log = LOG in sweep.tags
     if log and low <= 0:
         raise ValueError(f"a logarithmic interval begins above 0; got {low}")
     if isinstance(low, int) and isinstance(high, int):

@@ -11,7 +11,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from runback.errors import InputError, RunbackError, StoreError
-from runback.sweeping.space.search_space import Space, described
+from runback.sweeping.space.search_space import Space
 from runback.sweeping.study import states
 from runback.sweeping.study.attributes import PARENT_RUN, RUN_ID
 from runback.sweeping.study.study_store import (
@@ -383,4 +383,4 @@ def _params(settings: SweeperSettings, space: Space) -> dict[str, object]:
 
 
 def _space(space: Space) -> dict[str, str]:
-    return {name: described(distribution) for name, distribution in space.distributions.items()}
+    return {parameter.name: parameter.described() for parameter in space.parameters}
