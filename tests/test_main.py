@@ -16,7 +16,7 @@ def test_help_lists_every_command(capsys):
     ("arguments", "message"),
     [
         (["trian"], "unknown command 'trian': did you mean 'train'?"),
-        (["xyz"], "unknown command 'xyz': expected one of train, sweep"),
+        (["xyz"], "unknown command 'xyz': expected one of init, train, sweep"),
     ],
 )
 def test_an_unknown_command_names_the_nearest_one(arguments, message, capsys):

@@ -288,7 +288,7 @@ BAD_OVERRIDES = {
     "training.batch_size=99999999999999999999999": "training.batch_size must be at most 2147483647",
     "tracking.experiment=" + "x" * 201: "tracking.experiment must be a name of at most 200 bytes; got 201",
     "tracking.experiment=a/b": "tracking.experiment must be usable",
-    "tracking=${now:%Y}": "tracking must hold keys and their values; got '2",
+    "tracking=${now:%Y}": "tracking must hold keys and their values; got '${now:%Y}'",
     "model=null": "model must be one of the choices in conf/model/; got 'null'",
     "~augmentation": "augmentation must be set",
     "augmentation.layers=null": "augmentation.layers must be a list",
@@ -493,11 +493,11 @@ def test_a_database_locked_by_another_program_is_refused(project):
     assert project.runs() == []
 
 
-def test_no_conf_in_the_working_directory_is_refused(project):
+def test_without_a_conf_of_the_projects_own_the_packages_is_used(project):
     (project.folder / "conf").unlink()
-    done = project.run("train")
-    assert done.returncode == 2
-    assert "no conf/train.yaml" in done.stderr
+    done = project.run("train", "data=synthetic", "training.epochs=1", "--cfg", "job")
+    assert done.returncode == 0, done.stderr
+    assert "epochs: 1" in done.stdout
 
 
 def test_warming_up_leaves_the_users_own_modules_alone(project, monkeypatch):

@@ -52,6 +52,7 @@ def warm_up(run: runback.Run, **config: Any) -> None:
     preload=PRELOAD,
     resolve=resolve,
     immaterial=("training.checkpoint",),
+    named_by=("model", "optimizer"),
     run=RUN,
 )
 def train(

@@ -3,13 +3,24 @@
 from collections.abc import Mapping
 
 from runback.errors import InputError
+from runback.runs.schema import RunRecord, is_classifiers
 from runback.tracking.tags import TASK_TAG
 
 
 def refuse_task(tags: Mapping[str, str], run_id: str, verb: str) -> None:
     """Raise InputError for a run that is of another task than the classifier, by its tags."""
     if TASK_TAG in tags:
-        raise InputError(
-            f"runback {verb} belongs to the classifier; run {run_id} is of {tags[TASK_TAG]!a:.100}: what "
-            "that has logged is read by MLflow"
-        )
+        raise _refused(tags[TASK_TAG], run_id, verb)
+
+
+def refuse_recorded_task(record: RunRecord, run_id: str, verb: str) -> None:
+    """Raise InputError for a run that is of another task, by its record."""
+    if not is_classifiers(record):
+        raise _refused(record["task"].get("name", ""), run_id, verb)
+
+
+def _refused(task: str, run_id: str, verb: str) -> InputError:
+    return InputError(
+        f"runback {verb} belongs to the classifier; run {run_id} is of {task!a:.100}: what that has logged "
+        "is read by MLflow"
+    )

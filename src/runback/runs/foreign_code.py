@@ -16,7 +16,7 @@ from runback.provenance.machine import lock_file
 from runback.provenance.machine.environment import python
 from runback.provenance.machine.locked_environment import refuse_version
 from runback.runs import foreign_config
-from runback.runs.schema import CODE, CONFIG, LOCK, PATCH, UNTRACKED
+from runback.runs.schema import CODE, CONFIG, LOCK, PATCH, UNTRACKED, is_classifiers
 from runback.runs.started.started_task import STARTED
 from runback.runs.stored_run import StoredRun
 from runback.sweeping.hydra_task import HydraTask
@@ -151,7 +151,7 @@ def _config(
 ) -> Iterator[str]:
     reach = foreign_config.reach(recorded.config, f"{CONFIG} of run {recorded.id}")
     declared = targets.declared_modules(layout.root) if in_place else _declared(recorded, layout)
-    if task.check_parts is not None and "task" not in recorded.record:
+    if task.check_parts is not None and is_classifiers(recorded.record):
         task.check_parts(recorded.config, f"{CONFIG} of run {recorded.id}", declared)
     for what, pairs in (
         ("reads of the environment", reach.variables),
@@ -165,7 +165,7 @@ def _config(
 def _command(recorded: StoredRun, most: int) -> Iterator[str]:
     """Tell what is started: a task's function, or a script with its arguments, one a line."""
     task = recorded.record.get("task")
-    if task is None:
+    if task is None or is_classifiers(recorded.record):
         return
     place = task.get("script") or task.get("module") or "nothing"
     if STARTED not in task:

@@ -35,7 +35,10 @@ MADE_FROM: Final = (CONFIG, OVERRIDES, PATCH, UNTRACKED, LOCK, RECORD)
 """The artifacts that a run is trained again from; not every run has all of them."""
 
 CLASSIFIER: Final = "runback.classifier.training_task"
-"""The module of the image classifier's task; a run whose record names no task is of it."""
+"""The module of the image classifier's task."""
+
+CLASSIFIERS_TASK: Final = {"module": CLASSIFIER, "name": "train"}
+"""The place of the image classifier's task in a record; a run whose record names no task is of it."""
 
 NETWORK: Final = artifact_names.NETWORK
 ARCHITECTURE: Final = artifact_names.ARCHITECTURE
@@ -146,6 +149,11 @@ class BundleRun(TypedDict):
     status: str
     tags: dict[str, str]
     made_by: NotRequired[str]
+
+
+def is_classifiers(record: RunRecord) -> bool:
+    """Tell whether a run is the image classifier's, by its record."""
+    return record.get("task", CLASSIFIERS_TASK) == CLASSIFIERS_TASK
 
 
 def write_record(record: RunRecord) -> bytes:

@@ -152,7 +152,8 @@ def test_the_best_config_trains_the_best_trial_again(swept):
     best = project.run("best", "tiny").stdout.strip()
     [run] = [run for run in children if run.info.run_id == best]
     recorded = yaml.safe_load(artifact(project, run, "config.yaml"))
-    recorded["training"]["threads"] = config["training"]["threads"]  # a trial's share of the cores
+    for part in ("training", "run"):
+        recorded[part]["threads"] = config[part]["threads"]  # a trial's share of the cores
     assert config == recorded
 
 

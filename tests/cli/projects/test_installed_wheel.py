@@ -174,10 +174,11 @@ def test_an_own_script_goes_all_the_way(installed):
 
     assert "best run" in fine(project.make("sweep"))
     sweep, *trials = sorted(runs(project.folder), key=lambda run: run.info.start_time)
-    assert (
-        "\nrunback sweep fit.py:fit +sweeps=quickstart hydra.sweeper"
-        in sweep.data.tags["mlflow.note.content"]
+    go_on = re.search(
+        r"^runback train fit.py:fit (.*)$", sweep.data.tags["mlflow.note.content"], re.MULTILINE
     )
+    assert "--multirun" in go_on[1]
+    assert "+sweeps=quickstart" in go_on[1]
     assert len(trials) == 16
     assert {trial.info.status for trial in trials} == {"FINISHED", "KILLED"}
     assert "finished" in fine(project.make("sweep"))

@@ -226,7 +226,7 @@ BAD = {
     "runback.start(3)": "takes a config of Hydra, a dict, a dataclass or an argparse.Namespace; got a int",
     "runback.start({'x': object()})": "x is a object: leave it out of the config",
     "runback.start({'run': 3})": "the config's key run holds run.seed",
-    "runback.start({'run': {'seed': -1}})": "run.seed must be a whole number in [0, 4294967295]; got -1",
+    "runback.start({'run': {'seed': -1}})": "run.seed must lie in [0, 4294967295]; got -1",
     "runback.start({'a (b)': 1})": "cannot be stored: MLflow takes params of letters",
     "runback.start({}, objective='loss', direction='up')": "direction must be maximize or minimize",
     "runback.start({}, direction='min')": "one for each objective",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from omegaconf import DictConfig
 
-from runback.cli.classifier_only import refuse_task
+from runback.cli.classifier_only import refuse_recorded_task, refuse_task
 from runback.errors import Stopped
 from runback.keras.networks.stored_network import read_network
 from runback.runs.schema import NETWORK
@@ -25,7 +25,6 @@ from runback.system.text.quiet_stderr import silenced
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.server.ui_server import HOST, choose_port
-from runback.tracking.tags import TASK_TAG
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -56,8 +55,8 @@ def main(argv: list[str]) -> int:
     port = choose_port(options.port, PORT)
     with stop_on_signals(), _listening(port) as listener:
         recorded = find_recorded(options.run, layout)
-        task = recorded.record.get("task")  # a bundle's tags are its maker's
-        refuse_task(recorded.tags if task is None else {TASK_TAG: task.get("name", "")}, recorded.id, "serve")
+        refuse_task(recorded.tags, recorded.id, "serve")
+        refuse_recorded_task(recorded.record, recorded.id, "serve")  # a bundle has no tags
         classifier = _load(recorded, targets.declared_modules(layout.root))
         app = _app(classifier)
         say(*_announcement(recorded, classifier, port).split("\n"))

@@ -69,8 +69,9 @@ class RunContext:
     last_epoch: int | None = None
     """The epoch after which it ends as if it had been stopped there; None: it ends by itself."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    on_record: Callable[[RunRecord], None] = lambda record: None
-    """Called with the record before the run begins; may raise to keep it from that."""
+    on_record: Callable[[RunRecord], None] | None = None
+    """Called with the record before the run begins, and before anything is printed; may raise to keep it from
+    that."""
     stream: TextIO | None = None
     """Where progress is printed; None: stdout."""
 
@@ -97,6 +98,7 @@ class Run:
         self._is_over = False
         self._trace: dict[str, dict[str, str]] = {}
         self._unseeded: list[str] = []
+        self._held: list[str] | None = None if context.on_record is None else []
         ends.enter_context(noticing_unseeded(spec.layout.root, self._unseeded))
         self._epoch: int | None = None
         self._n_epochs: int | None = None
@@ -111,7 +113,7 @@ class Run:
     @property
     def id(self) -> str:
         """Its ID in MLflow; asking for it begins the run."""
-        return self._begun().id
+        return (self._writer or self._begun()).id
 
     @property
     def name(self) -> str:
@@ -192,7 +194,10 @@ class Run:
 
     def say(self, *lines: str) -> None:
         """Print lines about the training where its progress is shown; a sweep prints them once, before it."""
-        say(*lines, stream=self._context.stream)
+        if self._held is not None:
+            self._held += lines
+        else:
+            say(*lines, stream=self._context.stream)
 
     def record(self, **facts: Any) -> None:
         """Add facts, of JSON values, to the record of what the run is made from, before it begins."""
@@ -207,7 +212,7 @@ class Run:
         """
         if self._writer is not None:
             raise TrainingError("run.data comes before the first epoch: the record is written then")
-        self._refuse_other_process()
+        self._refuse_ended()
         if any(one.name.partition(".")[0] == name for one in self._data):
             raise InputError(f"run.data has {name!r} already: give it another name, run.data(…, name='test')")
         self._seed()
@@ -360,18 +365,21 @@ class Run:
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Log params besides the config's, as sizes that follow from it."""
+        self._refuse_ended()
         self._params |= params
         if self._writer is not None:
             self._writer.log_params(params)
 
     def describe(self, markdown: str) -> None:
         """Replace the run's description in MLflow."""
+        self._refuse_ended()
         self._description = markdown
         if self._writer is not None:
             self._writer.describe(markdown)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags on the run in MLflow."""
+        self._refuse_ended()
         self._tags |= {name: str(value) for name, value in tags.items()}
         if self._writer is not None:
             self._writer.set_tags(self._tags)
@@ -436,13 +444,13 @@ class Run:
 
     def _begun(self) -> "RunWriter":
         """Return the run in MLflow, which begins with this: what it is made from is recorded."""
-        self._refuse_other_process()
+        self._refuse_ended()
         with self._lock:
             if self._writer is None:
                 self._writer = self._begin()
             return self._writer
 
-    def _refuse_other_process(self) -> None:
+    def _refuse_ended(self) -> None:
         if os.getpid() != self._process:
             raise TrainingError("a process that a training has forked cannot record in its run")
         if self._is_over:
@@ -456,7 +464,10 @@ class Run:
         self.trace("begin", generator_hashes())
         code, context = self._code.result(), self._context
         record = task_record(self._spec, context.task, self._data, code, self._facts)
-        context.on_record(record)
+        if context.on_record is not None:
+            context.on_record(record)
+        held, self._held = self._held, None
+        self.say(*held or ())
         self.say(*code.notices, *map(_unseeded, self._unseeded))
         writer = self._created(record) if context.reopened is None else context.reopened()
         self._ends.enter_context(recording(writer))

@@ -9,7 +9,7 @@ from runback.runs.live.record_files import config_yaml
 from runback.runs.live.recorded_code import RecordedCode, machine
 from runback.runs.live.run_data import Fingerprint
 from runback.runs.live.run_spec import RunSpec
-from runback.runs.schema import CLASSIFIER, RECORD_FORMAT, RunRecord
+from runback.runs.schema import RECORD_FORMAT, RunRecord, is_classifiers
 from runback.system.config.flattening import flatten
 from runback.tracking.tags import (
     COMMIT_TAG,
@@ -99,7 +99,7 @@ def record_tags(spec: RunSpec, record: RunRecord, trial: "Trial | None") -> dict
         **{f"{DATA_HASH_TAGS}{name}": one["sha256"] for name, one in record["data"].items()},
         **spec.layout.folder_tags(spec.folder),
     }
-    if record["task"].get("module") != CLASSIFIER:
+    if not is_classifiers(record):
         tags[TASK_TAG] = record["task"].get("name", "")
     if code["commit"]:
         tags["mlflow.source.git.commit"] = tags[COMMIT_TAG] = code["commit"]

@@ -245,14 +245,16 @@ def _experiment_key(spec: RunSpec) -> str:
 
 
 def _name(task: Task, cfg: DictConfig, overrides: Sequence[str]) -> str:
-    """Name a run after its task and the numbers asked for: `train learning_rate=0.01`."""
+    """Name a run after its task, or groups' choices, and the numbers asked for: `train epochs=5`."""
     asked = {one.lstrip("+").partition("=")[0] for one in overrides}
     numbers = {
         key: float(value)
         for key, value in flatten(resolved(cfg))
         if key in asked and isinstance(value, int | float) and not isinstance(value, bool)
     }
-    return run_name({"task": task.name, **numbers})
+    chosen = _choices()
+    named = {group: chosen[group] for group in task.options.named_by} or {"task": task.name}
+    return run_name({**named, **numbers})
 
 
 def check(source: Source, cfg: DictConfig, threads: int) -> None:

@@ -28,6 +28,7 @@ class TaskOptions:
     preload: tuple[str, ...] = ()
     resolve: Callable[[Any, Path], Any] | None = None
     immaterial: tuple[str, ...] = ()
+    named_by: tuple[str, ...] = ()
     run: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -130,7 +131,8 @@ def task(
     space before its first trial; `warm_up`, a function like the task's, does ahead what takes a process long
     the first time; `preload` names modules that are imported once for all trials; `resolve` is called with
     the composed config and the project's folder, and returns the config that is used and recorded;
-    `immaterial` are keys that change nothing of the result; `run` gives run.seed, run.threads and
+    `immaterial` are keys that change nothing of the result; `named_by` are config groups whose choices name a
+    single run, in the place of the task's name; `run` gives run.seed, run.threads and
     run.experiment as references to parameters, as {"seed": "${seed}"}.
 
     What is wrong with a function is said when it is first used as a task.

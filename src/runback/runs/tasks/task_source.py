@@ -129,10 +129,10 @@ CLASSIFIER = TaskSource(None, schema.CLASSIFIER, "train")
 def refuse_outside(task: Mapping[str, str], root: Path, run_id: str) -> None:
     """Raise InputError where the task of somebody else's run lies outside the project's folder."""
     script, module = task.get("script"), task.get("module", "")
-    if module == CLASSIFIER.module:
-        return
     if script is not None:
         inside(root, script, f"the script of run {run_id}")
+        return
+    if module == CLASSIFIER.module:
         return
     path = Path(*module.split("."))
     files = [
