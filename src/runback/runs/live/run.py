@@ -306,12 +306,12 @@ class Run:
             while len(self._history) < at:
                 self._history.append({})
             self._history[at - 1] |= measured
-            writer.log_epoch(at, measured)
-            if show:
-                self._show(at, measured)
-            client, objectives = self._context.client, [*self._context.objectives]
-            if client is not None and len(objectives) == 1 and objectives[0] in measured:
-                client.report(measured[objectives[0]], at)
+            with writer.logging_epoch(at, measured):
+                if show:
+                    self._show(at, measured)
+                client, objectives = self._context.client, [*self._context.objectives]
+                if client is not None and len(objectives) == 1 and objectives[0] in measured:
+                    client.report(measured[objectives[0]], at)
 
     def checkpoint(self, state: Mapping[str, Any]) -> None:
         """Keep a state, from which the run goes on if it is stopped or killed, in the place of the last one.

@@ -128,6 +128,21 @@ class RunWriter:
         """
         self.log_metrics(metrics, step)
 
+    @contextlib.contextmanager
+    def logging_epoch(self, step: int, metrics: Mapping[str, float]) -> Iterator[None]:
+        """Log the metrics of an epoch, which go to the store while the block does something else.
+
+        They are in the folder's metrics.jsonl when the block begins.
+        """
+        if self._outbox is None:
+            self.log_metrics(metrics, step)
+            yield
+            return
+        self._curves.add(step, metrics)
+        self._delivery.order()
+        yield
+        self._delivery.bring()
+
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics that belong to no epoch."""
         self._curves.add(step, metrics)
