@@ -83,12 +83,17 @@ class SplitRecord(TypedDict):
     class_counts: dict[str, int]
 
 
-class MachineRecord(TypedDict):
-    """Everything that a process trains with, besides its code and TensorFlow."""
+class Software(TypedDict):
+    """What is installed."""
 
     packages: dict[str, str]
     python: dict[str, str]
     system: dict[str, str]
+
+
+class MachineRecord(Software):
+    """Everything that a process trains with, besides its code and TensorFlow."""
+
     hardware: dict[str, Any]
     environment: dict[str, str]
 

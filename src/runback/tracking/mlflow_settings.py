@@ -33,7 +33,7 @@ for _name, _value in FLAGS.items():
 def one_try() -> Iterator[None]:
     """Send each request once while the body runs: a server that hangs would create a thing twice later."""
     name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-    before = os.environ[name]
+    before = os.environ.get(name, FLAGS[name])
     os.environ[name] = "0"
     try:
         yield

@@ -12,7 +12,7 @@ import psutil
 from runback.provenance.code.snapshot import Snapshot, take_snapshot, tree_state
 from runback.provenance.code.working_tree import toplevel
 from runback.provenance.machine import environment, hardware
-from runback.runs.schema import CodeRecord, MachineRecord
+from runback.runs.schema import CodeRecord, MachineRecord, Software
 from runback.system.files.process_owner import CLOCK
 
 _logger = logging.getLogger(__name__)
@@ -93,9 +93,17 @@ def _edited(top: Path) -> list[str]:
 def machine() -> MachineRecord:
     """Return everything that this process trains with, besides code and framework; it never changes."""
     return {
+        **software(),
+        "hardware": hardware.hardware(),
+        "environment": environment.recorded_variables(),
+    }
+
+
+@functools.cache
+def software() -> Software:
+    """Return what is installed, as it was when this was first asked for: trials have it from their server."""
+    return {
         "packages": environment.packages(),
         "python": environment.python(),
         "system": environment.system(),
-        "hardware": hardware.hardware(),
-        "environment": environment.recorded_variables(),
     }

@@ -509,12 +509,13 @@ class Run:
 
     def _log_record(self, writer: "RunWriter", record: RunRecord, code: RecordedCode) -> None:
         files = run_files(self._spec, record, code)
-        for name, content in files.items():  # the record last: it says that all are there
-            writer.log_bytes(content, name)
-        writer.log_inputs(record["data"])
-        signature = signing_key.signature(files)
-        if signature is not None:
-            writer.set_tags({SIGNATURE_TAG: signature})
+        with writer.in_background():  # from the outbox, in which all are before the first epoch
+            for name, content in files.items():  # the record last: it says that all are there
+                writer.log_bytes(content, name)
+            writer.log_inputs(record["data"])
+            signature = signing_key.signature(files)
+            if signature is not None:
+                writer.set_tags({SIGNATURE_TAG: signature})
         code.warn()
         if self._spec.written.left_out:
             _logger.warning(
