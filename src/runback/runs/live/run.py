@@ -642,8 +642,11 @@ def recorded_run(spec: RunSpec, context: RunContext) -> Iterator[Run]:
             raise
         except InputError:
             raise  # before it has begun, it leaves no run behind
-        except Exception:
-            run._begun()  # its failure is recorded
+        except Exception as error:
+            try:
+                run._begun()  # its failure is recorded
+            except Exception as other:  # of too little memory, perhaps, for this too
+                error.add_note(f"the run could not be recorded: {other}")
             raise
 
 
