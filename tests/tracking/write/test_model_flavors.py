@@ -43,7 +43,7 @@ def test_a_keras_model_of_two_inputs_is_stored_with_its_signature(run):
     log_model(run, model, "model", None, {})
     [logged] = models(run)
     assert "model.keras" in artifacts(run.store, run.id)
-    signature = mlflow.models.get_model_info(str(local_path(logged.artifact_location))).signature
+    signature = mlflow.models.Model.load(str(local_path(logged.artifact_location))).signature
     assert [len(signature.inputs.inputs), len(signature.outputs.inputs)] == [2, 1]
     loaded = mlflow.keras.load_model(logged.artifact_location)
     inputs = [np.ones((2, 3), "float32"), np.ones((2, 5), "float32")]

@@ -642,11 +642,9 @@ def recorded_run(spec: RunSpec, context: RunContext) -> Iterator[Run]:
             raise
         except InputError:
             raise  # before it has begun, it leaves no run behind
-        except Exception as error:
-            try:
-                run._begun()  # its failure is recorded
-            except Exception as other:  # of too little memory, perhaps, for this too
-                error.add_note(f"the run could not be recorded: {other}")
+        except Exception:
+            if context.client is None:  # a trial that fails before its run begins may be tried again
+                run._begun()
             raise
 
 
