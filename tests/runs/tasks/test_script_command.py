@@ -204,6 +204,9 @@ def test_a_killed_script_goes_on_and_is_reproduced_bit_for_bit(own_folder, name)
     assert verdict["verdict"] == "bit-identical"
     assert "tensors" in " ".join(verdict["compared"])
     assert {run.info.status for run in own_folder.runs()} == {"FINISHED"}
+    for command in (["export", killed, "run.zip"], ["verify", "run.zip"], ["compare", killed, "run.zip"]):
+        done = own_folder.runback(*command)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
