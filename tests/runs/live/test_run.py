@@ -273,3 +273,17 @@ def test_a_param_has_a_name_and_one_value(trained):
         return 1.0
 
     assert trained(task).data.params["layers"] == "3"
+
+
+@pytest.mark.parametrize(
+    "second", [("a.b", np.zeros(3)), ("a", {"b": np.zeros(3)}), ("a", np.zeros(3)), ("c", {})]
+)
+def test_data_of_one_name_or_none_is_refused(trained, second):
+    def task(run):
+        run.data({"x": np.ones(3)}, "a")
+        run.data(np.ones(3), "a.b")
+        name, value = second
+        run.data(value, name)
+
+    with pytest.raises(InputError, match=r"run\.data (has '.*' already|was given nothing)"):
+        trained(task)

@@ -85,6 +85,7 @@ class Run:
         self._spec, self._context, self._ends = spec, context, ends
         self._writer: RunWriter | None = None
         self._data: list[Fingerprint] = []
+        self._data_names: set[str] = set()  # of what it was given, each made of one part or several
         self._seeded: set[str] = set()
         self._hashes: dict[str, str] = {}
         self._predictions: str | None = None
@@ -215,10 +216,14 @@ class Run:
         if self._writer is not None:
             raise TrainingError("run.data comes before the first epoch: the record is written then")
         self._refuse_ended()
-        if any(one.name.partition(".")[0] == name for one in self._data):
-            raise InputError(f"run.data has {name!r} already: give it another name, run.data(…, name='test')")
         self._seed()
         found = fingerprints(value, name)
+        if not found:
+            raise InputError(f"run.data was given nothing to look at: {name} is {value!r:.100}")
+        before = {one.name for one in self._data}
+        if name in self._data_names or any(one.name in before for one in found):
+            raise InputError(f"run.data has {name!r} already: give it another name, run.data(…, name='test')")
+        self._data_names.add(name)
         self._data += found
         self.say(*(one.line() for one in found))
         return value
