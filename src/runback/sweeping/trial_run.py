@@ -63,7 +63,7 @@ class TrialRun:
             run.finish("FINISHED")
 
     def end(self, status: "Status", reason: str) -> None:
-        """End the run otherwise, if it has begun."""
+        """End the run otherwise; one that has not begun does with this."""
         run = self._begun()
         if run is not None:
             run.finish(status, reason)

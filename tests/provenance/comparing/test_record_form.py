@@ -45,6 +45,14 @@ def test_a_record_is_taken():
 
 
 @pytest.mark.parametrize(
+    ("kind", "shape"), [("folder", [3, 2**40]), ("array", []), ("array", [2, 2**30]), ("array", [1] * 12)]
+)
+def test_a_record_of_other_data_than_images_is_taken(kind, shape):
+    part = {"sha256": "c" * 64, "kind": kind, "shape": shape, "class_counts": {}}
+    check_form(RecordForm, with_value(RECORD, "data", {"data": part}), "record.json")
+
+
+@pytest.mark.parametrize(
     ("path", "value"),
     [
         ("code.commit", "\x1b[8m"),

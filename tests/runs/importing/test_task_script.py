@@ -238,3 +238,16 @@ def test_files_are_written_into_the_runs_folder_by_names_that_keras_3_takes(impo
     assert script.count("str(run.folder / 'w.weights.h5')") == 2
     assert "model.save(str(run.folder / 'm.h5'))" in script
     assert "other.load_weights('before.h5')" in script
+
+
+def test_a_whole_number_stays_one_where_a_slice_needs_it(imported) -> None:
+    cells = ("SPLIT = 40\nDROPOUT = 0", BUILD, "model.fit(x[:SPLIT], y[:SPLIT], epochs=DROPOUT)")
+    assert parameters(*cells, imported=imported) == ["split: int = 40", "dropout: float = 0.0"]
+
+
+def test_files_of_one_name_in_two_folders_stay_two(imported) -> None:
+    script = imported(
+        "x = y = np.ones(3)", BUILD, "model.fit(x, y)", "model.save('a/m.keras')\nmodel.save('b/m.keras')"
+    ).script
+    assert "run.folder / 'm.keras'" in script
+    assert "run.folder / 'b_m.keras'" in script

@@ -97,6 +97,7 @@ def test_a_step_that_is_none_is_named(trained, step):
         ({"loss": None}, r"run\.log: loss: expected a number; got None"),
         ({"loss": True}, r"run\.log: loss: expected a number; got True"),
         ({"loss": 10**400}, r"run\.log: loss: "),
+        (0.5, r"run\.log takes names and numbers, as loss=0\.5; got 0\.5"),
         ({7: 1.0}, r"run\.log: a metric's name must be a text; got 7"),
         ({"": 1.0}, r"run\.log: a metric's name must be a text; got ''"),
     ],
@@ -228,3 +229,61 @@ def test_a_loop_and_a_callback_cannot_both_count_the_epochs(trained):
 def test_a_state_that_is_no_mapping_is_refused(trained, state):
     with pytest.raises(TrainingError, match=r"run\.checkpoint keeps a mapping"):
         trained(lambda run: run.checkpoint(state))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/somewhere/notes.txt",
+        "../../notes.txt",
+        "",
+        ".",
+        "a\x1b.txt",
+        "config.yaml",
+        "./config.yaml",
+        "record/record.json",
+        "record",
+    ],
+)
+def test_an_artifact_stays_in_the_run_and_beside_its_record(trained, name):
+    with pytest.raises(InputError, match="artifact"):
+        trained(lambda run: run.log_text("mine", name) or 1.0)
+    assert not list(trained.layout.mlruns.rglob("notes.txt"))
+
+
+def test_an_artifact_that_is_no_file_is_named(trained, tmp_path):
+    with pytest.raises(InputError, match=r"run\.log_artifact: there is no file"):
+        trained(lambda run: run.log_artifact(tmp_path) or 1.0)
+    (tmp_path / "notes.txt").write_text("mine")
+    run = trained(lambda run: run.log_artifact(tmp_path / "notes.txt", "texts") or 1.0)
+    client = open_store(trained.layout).client
+    assert [one.path for one in client.list_artifacts(run.info.run_id, "texts")] == ["texts/notes.txt"]
+
+
+def test_a_param_has_a_name_and_one_value(trained):
+    with pytest.raises(InputError, match="cannot be stored"):
+        trained(lambda run: run.log_params({"a?b": 1}) or 1.0)
+
+    def task(run):
+        run.log_params({"layers": 3})
+        run.begin()
+        run.log_params({"layers": 3})
+        with pytest.raises(InputError, match=r"layers is 3 in this run; got 4"):
+            run.log_params({"layers": 4})
+        return 1.0
+
+    assert trained(task).data.params["layers"] == "3"
+
+
+@pytest.mark.parametrize(
+    "second", [("a.b", np.zeros(3)), ("a", {"b": np.zeros(3)}), ("a", np.zeros(3)), ("c", {})]
+)
+def test_data_of_one_name_or_none_is_refused(trained, second):
+    def task(run):
+        run.data({"x": np.ones(3)}, "a")
+        run.data(np.ones(3), "a.b")
+        name, value = second
+        run.data(value, name)
+
+    with pytest.raises(InputError, match=r"run\.data (has '.*' already|was given nothing)"):
+        trained(task)

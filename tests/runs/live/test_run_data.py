@@ -64,6 +64,33 @@ def test_files_and_folders_are_known_by_their_content_and_names(tmp_path):
     assert len({before.sha256, renamed.sha256, one(folder).sha256}) == 3
 
 
+def test_lists_are_looked_into_at_every_depth(tmp_path):
+    (tmp_path / "a.txt").write_text("one")
+    found = fingerprints([[np.ones(3), np.ones(4)], [str(tmp_path / "a.txt")]], "data")
+    assert [(part.name, part.kind) for part in found] == [
+        ("data.0.0", "array"),
+        ("data.0.1", "array"),
+        ("data.1.0", "file"),
+    ]
+
+
+def test_a_list_of_numbers_of_numpy_is_one_array():
+    assert one(list(np.arange(3))).sha256 == one(np.arange(3)).sha256
+
+
+def test_the_mask_of_an_array_is_part_of_it():
+    masked = np.ma.array([1, 2, 3], mask=[False, True, False])
+    assert [part.name for part in fingerprints(masked, "data")] == ["data", "data.mask"]
+    hidden = np.ma.array([1, 7, 3], mask=[False, True, False])
+    assert fingerprints(masked, "data") == fingerprints(hidden, "data")
+    assert fingerprints(masked, "data") != fingerprints(np.ma.array([1, 2, 3]), "data")
+
+
+def test_two_parts_of_one_name_are_refused():
+    with pytest.raises(DataError, match=r"2 parts called 'data\.1'"):
+        fingerprints({1: ARRAY, "1": ARRAY}, "data")
+
+
 @pytest.mark.parametrize(
     "value",
     [iter([1]), object(), None, (part for part in "ab"), {1, 2}, np.array([object()])],

@@ -144,3 +144,25 @@ def reserved(run, hydra: int = 1): ...
 def test_a_function_that_is_no_task_is_refused(function, message):
     with pytest.raises(InputError, match=message):
         Parameters.of(function)
+
+
+@dataclasses.dataclass
+class Picky:
+    size: int = 1
+
+    def __post_init__(self):
+        if self.size < 0:
+            raise TypeError("size is below zero")
+
+
+def test_bounds_of_another_type_and_a_dataclass_s_own_errors_are_one_line():
+    def bounded(run, *, name: Annotated[str, Ge(0)] = "x"):
+        return 1.0
+
+    def picky(run, *, given: Picky):
+        return 1.0
+
+    with pytest.raises(InputError, match=r"task bounded: the default of name: .*got 'x'"):
+        Parameters.of(bounded)
+    with pytest.raises(InputError, match="given: size is below zero"):
+        Parameters.of(picky).arguments({"given": {"size": -1}})

@@ -85,3 +85,43 @@ def test_a_direction_that_is_none_is_refused():
 def test_a_task_is_still_its_function():
     assert named(None) == 0.5
     assert named.__name__ == named.name == "named"
+
+
+@task(objective="${metric}")
+def without_direction(run, *, metric: str = "val_loss") -> float:
+    return 1.0
+
+
+@task(objective="${metric}", direction="${direction}")
+def referring(run, *, metric: str = "val_loss", direction: str = "minimize") -> float:
+    return 1.0
+
+
+def test_objectives_that_parameters_name():
+    assert referring.objectives_in({"metric": "speed", "direction": "max"}) == {"speed": "maximize"}
+    several = {"metric": ["a", "b"], "direction": ["max", "min"]}
+    assert referring.objectives_in(several) == {"a": "maximize", "b": "minimize"}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"metric": "a", "direction": "upwards"}, "direction must be maximize or minimize"),
+        ({"metric": ["a", "b"], "direction": "max"}, "one for each objective"),
+        ({"direction": "max"}, r"\$\{metric\} must refer to a parameter with a name, or several; got None"),
+        ({"metric": 3, "direction": "max"}, "got 3"),
+    ],
+)
+def test_objectives_that_no_parameter_names_are_refused(config, message):
+    with pytest.raises(InputError, match=f"task referring: .*{message}"):
+        referring.objectives_in(config)
+
+
+def test_an_objective_of_a_parameter_needs_its_direction():
+    with pytest.raises(InputError, match=r"task without_direction: .* needs its direction"):
+        _ = without_direction.objectives
+
+
+def test_what_is_no_function_is_no_task():
+    with pytest.raises(InputError, match="a task is a function of a run and keyword parameters; got 5"):
+        task(5)

@@ -189,9 +189,9 @@ def _reproduce(
     # The script of a run that `runback.start` gave holds the folder itself.
     with contextlib.nullcontext() if is_started(recorded.record) else fresh_folder(folder):
         trained = _train(recorded, folder, layout, options, stream, compare)
-    splits = recorded.record["data"]
-    n_validation = splits["validation"]["shape"][0] if "validation" in splits else 0
-    verdict = judge(recorded.result, trained.result, found, n_validation, options.tolerance)
+    verdict = judge(
+        recorded.result, trained.result, found, _validation_images(recorded.record), options.tolerance
+    )
     facts = _facts(recorded, trained, found, verdict)
     _log(facts, layout, recorded, folder, trained.run_id)
     for line in verdict.explain():
@@ -202,6 +202,12 @@ def _reproduce(
     else:
         say(verdict.name)
     return verdict.exit_code
+
+
+def _validation_images(record: RunRecord) -> int:
+    """Return the number of images that a run was validated on; 0 where that is not known."""
+    split = record["data"].get("validation")
+    return 0 if split is None or "kind" in split else split["shape"][0]
 
 
 def _train(

@@ -3,7 +3,15 @@
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from runback.errors import InputError
 from runback.provenance.bundle.manifest import shorten
@@ -29,12 +37,6 @@ Text = Annotated[str, Field(max_length=10_000)]
 Texts = Annotated[dict[Line, Text], Field(max_length=MANY)]
 Choice = Annotated[str, Field(pattern=CHOICE)]
 Metrics = Annotated[dict[Line, float], Field(max_length=1000)]
-
-
-def _of_possible_images(shape: list[int]) -> list[int]:
-    if any(side < 0 for side in shape) or math.prod(shape[1:]) > MAX_PIXELS:
-        raise ValueError(f"no shape of images: {shape}")
-    return shape
 
 
 class Strict(BaseModel):
@@ -64,11 +66,21 @@ class CodeForm(Strict):
 
 
 class SplitForm(Strict):
-    """A split of the data."""
+    """A split of the data, or another part of what a task trains on."""
 
     sha256: Line
-    shape: Annotated[list[int], Field(min_length=1, max_length=8), AfterValidator(_of_possible_images)]
+    kind: Line | None = None
+    shape: list[int] = Field(max_length=64)
     class_counts: dict[Line, int] = Field(max_length=MANY)
+
+    @field_validator("shape")
+    @classmethod
+    def _possible(cls, shape: list[int], others: ValidationInfo) -> list[int]:
+        is_of_images = others.data.get("kind") is None
+        is_large = is_of_images and not (0 < len(shape) <= 8 and math.prod(shape[1:]) <= MAX_PIXELS)
+        if any(side < 0 for side in shape) or is_large:
+            raise ValueError(f"no shape{' of images' if is_of_images else ''}: {shape}")
+        return shape
 
 
 class CpuForm(Strict):

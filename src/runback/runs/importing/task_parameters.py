@@ -24,7 +24,7 @@ FIT = ("epochs", "batch_size", "validation_split")
 """Arguments of a fit that become parameters where they are numbers."""
 
 RATE = re.compile(r"(^|_)(lr|rate|dropout|decay|momentum|split|factor|alpha|beta|gamma|eps(ilon)?)($|_)")
-"""Names of what is no whole number, also where 1 or 0 is its default."""
+"""Names of what is no whole number where 1 or 0 is its default; SPLIT = 40_000 is one."""
 
 SEEDS = (
     "numpy.random.seed",
@@ -231,7 +231,7 @@ def _kind(name: str, value: Any) -> tuple[str, Any]:
         if isinstance(value, list):
             return f"list[{inner}]", value
         return f"tuple[{', '.join([inner] * len(value))}]", value
-    if isinstance(value, int) and not isinstance(value, bool) and RATE.search(name.lower()):
+    if type(value) is int and value in (0, 1) and RATE.search(name.lower()):
         return "float", float(value)
     return type(value).__name__, value
 

@@ -19,13 +19,19 @@ def keras_backend() -> dict[str, str]:
     return {} if keras is None else {BACKEND: str(keras.config.backend())}
 
 
+def recorded_backend(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the backend of a recorded run, by the variable that chooses it; nothing without Keras."""
+    recorded = environment.get(BACKEND)
+    return {BACKEND: recorded} if recorded in BACKENDS else {}
+
+
 def use_recorded_backend(environment: Mapping[str, str]) -> str | None:
     """Choose the backend that a recorded run had; return a line that says so where it is not the one set.
 
     Errors: InputError where Keras has another one in this process.
     """
-    recorded = environment.get(BACKEND)
-    if recorded not in BACKENDS:
+    recorded = recorded_backend(environment).get(BACKEND)
+    if recorded is None:
         return None
     here = keras_backend().get(BACKEND)
     if here not in (None, recorded):

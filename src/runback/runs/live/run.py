@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from runback.errors import DiskFull, InputError, TrainingError, TrialPruned
 from runback.runs.checkpoint import Checkpoint, discard, save
 from runback.runs.epoch_results import epoch_results
+from runback.runs.live.own_artifacts import own_artifact
 from runback.runs.live.random_internals import noticing_unseeded
 from runback.runs.live.record_files import run_files
 from runback.runs.live.recorded_code import RecordedCode, code_here
@@ -35,6 +36,7 @@ from runback.system import signing_key
 from runback.system.files.full_disk import is_full
 from runback.system.text.terminal import say
 from runback.tracking.metric_names import BEST_EPOCH, best
+from runback.tracking.mlflow_limits import refuse_param_names
 from runback.tracking.objective_tags import objective_tags
 from runback.tracking.tags import SIGNATURE_TAG
 
@@ -83,6 +85,7 @@ class Run:
         self._spec, self._context, self._ends = spec, context, ends
         self._writer: RunWriter | None = None
         self._data: list[Fingerprint] = []
+        self._data_names: set[str] = set()  # of what it was given, each made of one part or several
         self._seeded: set[str] = set()
         self._hashes: dict[str, str] = {}
         self._predictions: str | None = None
@@ -213,10 +216,14 @@ class Run:
         if self._writer is not None:
             raise TrainingError("run.data comes before the first epoch: the record is written then")
         self._refuse_ended()
-        if any(one.name.partition(".")[0] == name for one in self._data):
-            raise InputError(f"run.data has {name!r} already: give it another name, run.data(…, name='test')")
         self._seed()
         found = fingerprints(value, name)
+        if not found:
+            raise InputError(f"run.data was given nothing to look at: {name} is {value!r:.100}")
+        before = {one.name for one in self._data}
+        if name in self._data_names or any(one.name in before for one in found):
+            raise InputError(f"run.data has {name!r} already: give it another name, run.data(…, name='test')")
+        self._data_names.add(name)
         self._data += found
         self.say(*(one.line() for one in found))
         return value
@@ -299,6 +306,8 @@ class Run:
         TrainingError for anything else. Raises TrialPruned where the sweep's pruner ends the trial: let it
         propagate.
         """
+        if not isinstance(metrics, Mapping | None):
+            raise TrainingError(f"run.log takes names and numbers, as loss=0.5; got {metrics!r:.100}")
         measured = _measured({**(metrics or {}), **named})
         with self._lock:
             at = self._step(step)
@@ -364,8 +373,19 @@ class Run:
         self._kept = epoch
 
     def log_params(self, params: Mapping[str, object]) -> None:
-        """Log params besides the config's, as sizes that follow from it."""
+        """Log params besides the config's, as sizes that follow from it.
+
+        Errors: InputError for a name that MLflow does not take, and for another value of a param of the run.
+        """
         self._refuse_ended()
+        refuse_param_names(map(str, params))
+        before = {**config_params(self._spec), **self._params}
+        for name, value in params.items():
+            if str(before.get(name, value)) != str(value):
+                raise InputError(
+                    f"run.log_params: {name} is {before[name]!r:.100} in this run; got {value!r:.100}: "
+                    "choose another name"
+                )
         self._params |= params
         if self._writer is not None:
             self._writer.log_params(params)
@@ -385,12 +405,18 @@ class Run:
             self._writer.set_tags(self._tags)
 
     def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
-        """Store a file as an artifact, under its own name, in a folder of the run's artifacts."""
-        self._begun().log_file(Path(path), folder)
+        """Store a file as an artifact, under its own name, in a folder of the run's artifacts.
+
+        Errors: InputError for what is no file, and a name of the run's own record, here and below.
+        """
+        name = own_artifact(f"{folder or '.'}/{Path(path).name}")
+        if not Path(path).is_file():
+            raise InputError(f"run.log_artifact: there is no file {str(path)!a:.300}")
+        self._begun().log_file(Path(path), str(PurePosixPath(name).parent))
 
     def log_text(self, text: str, artifact: str) -> None:
         """Store a text as an artifact."""
-        self._begun().log_text(text, artifact)
+        self._begun().log_text(text, own_artifact(artifact))
 
     def log_model(
         self, model: Any, name: str = "model", *, flavor: str | None = None, **options: Any
@@ -407,11 +433,11 @@ class Run:
 
     def log_figure(self, figure: Any, artifact: str) -> None:
         """Store a matplotlib figure as an artifact; the ending (.png, .svg) decides on the format."""
-        self._begun().log_figure(figure, artifact)
+        self._begun().log_figure(figure, own_artifact(artifact))
 
     def log_image(self, image: Any, artifact: str) -> None:
         """Store a PIL image as an artifact."""
-        self._begun().log_image(image, artifact)
+        self._begun().log_image(image, own_artifact(artifact))
 
     def _seed(self) -> None:
         self.say(*seed_imported(self._spec.seed, self._spec.threads, self._seeded))

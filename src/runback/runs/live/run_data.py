@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,11 @@ def fingerprints(value: Any, name: str) -> list[Fingerprint]:
     PyTorch, JAX and TensorFlow, pandas' Series. Lists of numbers are arrays. Errors: DataError for anything
     else, as a generator or a tf.data.Dataset, whose content cannot be looked at without using it up.
     """
-    return list(_fingerprints(value, name))
+    found = list(_fingerprints(value, name))
+    for part, count in Counter(one.name for one in found).items():
+        if count > 1:
+            raise DataError(f"run.data has {count} parts called {part!a:.200}: rename a key")
+    return found
 
 
 def _fingerprints(value: Any, name: str) -> Iterator[Fingerprint]:
@@ -65,20 +70,27 @@ def _fingerprints(value: Any, name: str) -> Iterator[Fingerprint]:
     elif isinstance(value, Mapping):
         for key, part in value.items():
             yield from _fingerprints(part, f"{name}.{key}")
-    elif isinstance(value, list | tuple) and any(_is_container(part) for part in value):
+    elif isinstance(value, list | tuple) and any(map(_is_container, value)):
         for index, part in enumerate(value):
             yield from _fingerprints(part, f"{name}.{index}")
     elif hasattr(value, "columns") and hasattr(value, "iloc"):
         yield _of_frame(value, name)
     elif hasattr(value, "tocoo") and hasattr(value, "nnz"):
         yield _of_sparse(value, name)
+    elif isinstance(value, np.ma.MaskedArray):
+        yield _of_array(value.filled(0), name)
+        yield _of_array(np.ma.getmaskarray(value), f"{name}.mask")
     else:
         yield _of_array(value, name)
 
 
 def _is_container(value: Any) -> bool:
     """Tell whether a part of a list is more than a number of an array."""
-    return isinstance(value, str | os.PathLike | Mapping | tuple) or hasattr(value, "shape")
+    if isinstance(value, list):
+        return any(map(_is_container, value))
+    return isinstance(value, str | os.PathLike | Mapping | tuple) or (
+        hasattr(value, "shape") and not isinstance(value, np.generic)
+    )
 
 
 def _of_array(value: Any, name: str) -> Fingerprint:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from runback.errors import InputError, TrainingError
+from runback.runs.live.frameworks import recorded_backend
 from runback.runs.live.run import Trained
 from runback.runs.resume import compare_now, refuse_unresumable
 from runback.runs.schema import CONFIG, RunRecord
@@ -135,7 +136,7 @@ def _run(
 
     with ours, theirs:
         again = Again(*asked, tags, os.getpid(), theirs.fileno())
-        variables = {**os.environ, **again.variables()}
+        variables = {**os.environ, **again.variables(), **recorded_backend(recorded.record["environment"])}
         if QUIET not in recorded.record["environment"]:
             variables.pop(QUIET, None)
         code = run_child(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from runback.runs.tasks import script_command
 from runback.runs.tasks.script_preload import TASK_VARIABLE
 from runback.runs.tasks.task import Task
@@ -60,16 +62,25 @@ def overrides(space: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str
 
 def _expression(value: Any) -> str:
     """Return a part of a space in the override grammar."""
+    value = _plain(value)
     if isinstance(value, str):
         return value
+    if isinstance(value, set | frozenset):
+        value = sorted(value, key=repr)  # another process would have them in another order
     if isinstance(value, range):
         return f"range({value.start}, {value.stop}, {value.step})"
-    if isinstance(value, list | tuple | set):
+    if isinstance(value, list | tuple):
         return f"choice({', '.join(map(_value, value))})"
     return quoted(value)
 
 
+def _plain(value: Any) -> Any:
+    """Return an array or a number of NumPy as Python's."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
 def _value(value: Any) -> str:
+    value = _plain(value)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_value(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list | tuple):

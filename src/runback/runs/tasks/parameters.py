@@ -175,6 +175,8 @@ def _converted(kind: Any, value: Any, what: str) -> Any:
     try:
         adapter = TypeAdapter(kind, config=None if _has_config(kind) else ConfigDict(extra="forbid"))
         return adapter.validate_python(value)
+    except TypeError as error:  # bounds of another type than the value's, or a dataclass's own
+        raise InputError(f"{what}: {error}; got {value!r:.100}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join([what, *(str(part) for part in first["loc"] if isinstance(part, str | int))])

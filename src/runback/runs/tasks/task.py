@@ -42,6 +42,8 @@ class Task:
         direction: Sequence[str] = (),
         options: "TaskOptions | None" = None,
     ) -> None:
+        if not callable(function):
+            raise InputError(f"a task is a function of a run and keyword parameters; got {function!r:.100}")
         functools.update_wrapper(self, function)
         self.function = function
         self.options = options or TaskOptions()
@@ -66,17 +68,22 @@ class Task:
             )
         names, given = self._given
         if any(REFERENCE.fullmatch(name) for name in names):
+            if len(names) != len(given):
+                raise InputError(
+                    f"task {self.name}: an objective that refers to a parameter needs its direction: "
+                    f"direction='maximize' for each of {', '.join(names)}"
+                )
             return dict(zip(names, given, strict=True))
         if names or given:
             return directed(names, given, f"task {self.name}")
         return {name: DIRECTIONS[mode] for name, mode in _bests(returned or []).items()}
 
     def objectives_in(self, config: Mapping[str, Any]) -> dict[str, str]:
-        """Return the objectives of a run with this config, and the better direction of each."""
+        """Return the objectives of a run with this config, and the better direction of each. InputError."""
         found: dict[str, str] = {}
         for name, direction in self.objectives.items():
-            names, directions = _named(config, name), _named(config, direction)
-            found |= dict(zip(names, directions, strict=True))
+            what = f"task {self.name}"
+            found |= directed(_named(config, name, what), _named(config, direction, what), what)
         return found
 
     @property
@@ -144,15 +151,23 @@ def task(
     return lambda made: Task(made, names, given, TaskOptions(**options))
 
 
-def _named(config: Mapping[str, Any], text: str) -> list[str]:
-    """Return the names that a text stands for: its own, or what the key has that it refers to."""
+def _named(config: Mapping[str, Any], text: str, what: str) -> list[str]:
+    """Return the names that a text stands for: its own, or what the key has that it refers to.
+
+    Errors: InputError, which `what` opens, for a key that the config has not.
+    """
     reference = REFERENCE.fullmatch(text)
     value: Any = text
     if reference is not None:
         value = config
         for name in reference[1].split("."):
-            value = value[name]
-    return [value] if isinstance(value, str) else list(value)
+            value = value.get(name) if isinstance(value, Mapping) else None
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        raise InputError(
+            f"{what}: {text} must refer to a parameter with a name, or several; got {value!r:.100}"
+        )
+    return names
 
 
 def _returned(function: Callable[..., Any]) -> list[ast.expr] | None:

@@ -140,7 +140,8 @@ def refuse_outside(task: Mapping[str, str], root: Path, run_id: str) -> None:
         for top in (root, root / "src")
         for one in (f"{path}.py", path / "__main__.py", path / "__init__.py")
     ]
-    if not module.replace(".", "").isidentifier() or not any(one.is_file() for one in files):
+    is_name = all(part.isidentifier() for part in module.split("."))
+    if not is_name or not any(one.is_file() for one in files):
         raise InputError(f"run {run_id} is of the module {module!a:.100}, which this project has not")
 
 
@@ -149,7 +150,7 @@ def _module(script: str | None, module: str | None) -> ModuleType:
         try:
             return importlib.import_module(str(module))
         except ModuleNotFoundError as error:
-            if error.name and str(module).startswith(error.name):
+            if error.name and f"{module}.".startswith(f"{error.name}."):
                 raise InputError(
                     f"there is no module {module!a:.200}, and a script's name ends in .py"
                 ) from error
