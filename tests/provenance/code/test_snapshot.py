@@ -393,6 +393,37 @@ def test_the_state_of_a_tree_changes_with_what_is_changed_again(changed, name):
     assert tree_state(changed.root, changed.root) != before
 
 
+HYDRA = [
+    "outputs/2026-11-29/18-43-33/app.log",
+    "sub dir/multirun/2026-11-29/18-42-50/0/.hydra/config.yaml",
+    ".hydra/hydra.yaml",
+]
+
+
+@pytest.mark.parametrize("name", HYDRA)
+def test_what_hydra_writes_by_itself_is_no_code(repository, name):
+    before = tree_state(repository.root, repository.root)
+    repository.write(name, "x")
+    assert take_snapshot(repository.root).untracked == {}
+    assert tree_state(repository.root, repository.root) == before
+
+
+@pytest.mark.parametrize("name", HYDRA)
+def test_a_change_of_it_counts_where_git_tracks_it(repository, name):
+    repository.write(name, "x")
+    repository.commit()
+    before = tree_state(repository.root, repository.root)
+    repository.write(name, "y")
+    assert take_snapshot(repository.root).patch
+    assert tree_state(repository.root, repository.root) != before
+
+
+@pytest.mark.parametrize("name", ["outputs/model.py", "multirun/2026-11-29/app.py", "conf/.hydra/own.yaml"])
+def test_files_beside_hydras_are_code(repository, name):
+    repository.write(name, "x")
+    assert list(take_snapshot(repository.root).untracked) == [name]
+
+
 def test_mlruns_is_no_part_of_the_state_of_a_tree(repository):
     before = tree_state(repository.root, repository.root)
     repository.write("mlruns/runback.db", "x")

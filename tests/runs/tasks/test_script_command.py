@@ -345,6 +345,14 @@ def test_the_three_ways_to_start_a_script_are_one(own_folder):
     assert len({run.data.tags["runback.config_hash"] for run in own_folder.runs()}) == 1
 
 
+def test_the_installed_command_finds_a_module_of_the_working_directory(own_folder):
+    (own_folder.folder / "own_pkg").mkdir()
+    (own_folder.folder / "own_pkg" / "fit.py").write_text(NUMPY)
+    done = own_folder.runback("train", "own_pkg.fit:fit", "epochs=1")
+    assert done.returncode == 0, done.stderr
+    assert len(own_folder.runs()) == 1
+
+
 OTHER = "@runback.task\ndef other(run) -> float:\n    return 1.0\n\n\n"
 
 RATE = "learning_rate: Annotated[float, Interval(gt=0, le=1)] = 0.1"

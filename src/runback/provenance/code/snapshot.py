@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,11 @@ UNTRACKED = (
     *("--exclude=__pycache__/", "--exclude=*.py[co]", "--exclude=*.egg-info/"),
 )
 """Files of Python and installers beside the code are no code, also where no .gitignore says so."""
+
+HYDRA_OUTPUT = re.compile(
+    r"(^|/)((outputs|multirun)/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d/|\.hydra/(config|hydra|overrides)\.yaml$)"
+)
+"""Untracked paths that Hydra writes by itself, other ones in each run: they are no code."""
 
 STATUS = (
     *("status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind", "--no-renames"),
@@ -129,7 +135,8 @@ def take_snapshot(root: Path, *, limit: int = LIMIT) -> Snapshot:
     """Return the code in the whole repository that holds the folder `root`. Changes nothing there.
 
     `limit` is how many bytes of untracked files are taken in all. Files whose names say that they hold
-    secrets are never read. The folder `mlruns` in `root` is no code.
+    secrets are never read. The folder `mlruns` in `root` is no code, and neither is what
+    Hydra writes into its folders `outputs` and `multirun`.
     """
     query = ("rev-parse", "--show-toplevel", "HEAD^{commit}", "HEAD^{tree}", "--symbolic-full-name", "HEAD")
     try:
@@ -172,6 +179,7 @@ def tree_state(root: Path, top: Path) -> tuple[object, ...]:
         lines = _names(git(root, *STATUS, "--", ":/", ":(exclude,literal)mlruns"))
     except GitError as error:
         return (str(error),)
+    lines = [line for line in lines if not (line.startswith("? ") and HYDRA_OUTPUT.search(line[2:]))]
     fields = ((line, FIELDS_BEFORE_PATH.get(line[0])) for line in lines)
     paths = [line.split(" ", count)[count] for line, count in fields if count is not None]
     return (*lines, *(_identity(top / path) for path in paths))
@@ -226,7 +234,7 @@ def _untracked(root: Path, top: Path, limit: int) -> tuple[tuple[TreeFile, ...],
         names = _names(git(root, *UNTRACKED, "--", ":/", ":(exclude,literal)mlruns"))
     except GitError as error:
         return (), (LeftOut("untracked files", 0, str(error)),)
-    return read_untracked(top, names, limit)
+    return read_untracked(top, [name for name in names if not HYDRA_OUTPUT.search(name)], limit)
 
 
 def _remote(root: Path) -> str | None:

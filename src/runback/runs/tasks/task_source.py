@@ -148,6 +148,7 @@ def refuse_outside(task: Mapping[str, str], root: Path, run_id: str) -> None:
 def _module(script: str | None, module: str | None) -> ModuleType:
     if script is None:
         try:
+            _find_from_here(str(module).partition(".")[0])
             return importlib.import_module(str(module))
         except ModuleNotFoundError as error:
             if error.name and f"{module}.".startswith(f"{error.name}."):
@@ -170,3 +171,13 @@ def _module(script: str | None, module: str | None) -> ModuleType:
     sys.modules[SCRIPT_MODULE] = loaded
     spec.loader.exec_module(loaded)
     return loaded
+
+
+def _find_from_here(package: str) -> None:
+    """Have a package of the working directory found, as `python -m` does, where there is no other one."""
+    here = os.getcwd()  # noqa: PTH109
+    if sys.flags.safe_path or here in sys.path or "" in sys.path or package in sys.modules:
+        return
+    if importlib.util.find_spec(package) is None:
+        sys.path.insert(0, here)
+        importlib.invalidate_caches()

@@ -90,6 +90,16 @@ def test_odd_studies_are_drawn_as_far_as_they_go(tmp_path, make_study, case):
     assert "<h1>Sweep digits</h1>" in (tmp_path / "report.html").read_text()
 
 
+def test_a_param_that_only_pruned_trials_have_costs_no_plot(tmp_path, make_study):
+    """One of a condition that no trial that is done has met."""
+    space = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}
+    study = make_study(6, **DONE, space=space)
+    pruned = make_study(3, state=TrialState.PRUNED, space={**space, "momentum": FloatDistribution(0, 0.9)})
+    study.add_trials(pruned.trials)
+    assert draw(study, tmp_path) == []
+    assert set(pictures(tmp_path)) == EVERY
+
+
 def test_values_without_end_and_trials_under_way_cost_no_plot(tmp_path, make_study):
     space = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}
     study = make_study(6, space=space)

@@ -1,7 +1,7 @@
 """A study as plots need it: in memory, of one objective, with short names and without secrets."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -57,8 +57,16 @@ def views(study: Study, escape: Callable[[str], str] = str) -> list[PlottedStudy
     found = []
     for i, (title, direction) in enumerate(zip(titles, study.directions, strict=True)):
         one = _study([_of_objective(trial, i) for trial in shared], [direction], None) if several else whole
-        found.append(PlottedStudy(one, escape(title), title, by_importance(one, list(names.values())), whole))
+        found.append(
+            PlottedStudy(one, escape(title), title, by_importance(one, _valued(one, names.values())), whole)
+        )
     return found
+
+
+def _valued(study: Study, names: Iterable[str]) -> list[str]:
+    """Return the params that a trial with a value has: that of a condition may be in none."""
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [name for name in names if any(name in trial.params for trial in done)]
 
 
 def by_importance(study: Study, names: Sequence[str]) -> list[str]:
