@@ -32,9 +32,11 @@ from runback.runs.schema import RESULT, RESULT_FORMAT, RunRecord, RunResult, wri
 from runback.sweeping.study.objective_value import number, values
 from runback.sweeping.trials.trial import STORE_PATIENCE, TrialClient
 from runback.system import signing_key
+from runback.system.files.contained_path import refuse_elsewhere
 from runback.system.files.full_disk import is_full
 from runback.system.text.terminal import say
 from runback.tracking.metric_names import BEST_EPOCH, best
+from runback.tracking.mlflow_limits import refuse_names
 from runback.tracking.objective_tags import objective_tags
 from runback.tracking.tags import SIGNATURE_TAG
 
@@ -213,6 +215,8 @@ class Run:
         if self._writer is not None:
             raise TrainingError("run.data comes before the first epoch: the record is written then")
         self._refuse_ended()
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(f"run.data: name must be a text, as 'train'; got {name!r:.100}")
         if any(one.name.partition(".")[0] == name for one in self._data):
             raise InputError(f"run.data has {name!r} already: give it another name, run.data(…, name='test')")
         self._seed()
@@ -230,6 +234,8 @@ class Run:
         """
         if not isinstance(n, int | np.integer) or isinstance(n, bool):
             raise InputError(f"run.epochs takes the number of epochs; got {n!r:.100}")
+        if n < 0:
+            raise InputError(f"run.epochs takes the number of epochs, at least 0; got {n}")
         self.claim("run.epochs, which counts them: log what each fit returns", once=False)
         return self._epochs(int(n))
 
@@ -299,6 +305,10 @@ class Run:
         TrainingError for anything else. Raises TrialPruned where the sweep's pruner ends the trial: let it
         propagate.
         """
+        if metrics is not None and not isinstance(metrics, Mapping):
+            raise TrainingError(
+                f"run.log takes a mapping, or names, as run.log(loss=0.5); got {metrics!r:.100}"
+            )
         measured = _measured({**(metrics or {}), **named})
         with self._lock:
             at = self._step(step)
@@ -364,8 +374,9 @@ class Run:
         self._kept = epoch
 
     def log_params(self, params: Mapping[str, object]) -> None:
-        """Log params besides the config's, as sizes that follow from it."""
+        """Log params besides the config's, as sizes that follow from it. Errors: InputError for odd names."""
         self._refuse_ended()
+        _refuse_names(params, "run.log_params")
         self._params |= params
         if self._writer is not None:
             self._writer.log_params(params)
@@ -378,18 +389,29 @@ class Run:
             self._writer.describe(markdown)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set tags on the run in MLflow."""
+        """Set tags on the run in MLflow. Errors: InputError for names that it takes no tag by."""
         self._refuse_ended()
+        _refuse_names(tags, "run.set_tags")
         self._tags |= {name: str(value) for name, value in tags.items()}
         if self._writer is not None:
             self._writer.set_tags(self._tags)
 
     def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
-        """Store a file as an artifact, under its own name, in a folder of the run's artifacts."""
+        """Store a file as an artifact, under its own name, in a folder of the run's artifacts.
+
+        Errors: InputError for what is no file, and for a folder elsewhere.
+        """
+        if not isinstance(path, str | os.PathLike) or not Path(path).is_file():
+            raise InputError(f"run.log_artifact: there is no file {str(path)!r:.300}")
+        if folder is not None:
+            refuse_elsewhere(folder, "run.log_artifact")
         self._begun().log_file(Path(path), folder)
 
     def log_text(self, text: str, artifact: str) -> None:
-        """Store a text as an artifact."""
+        """Store a text as an artifact. Errors: InputError for a name that leads elsewhere."""
+        refuse_elsewhere(artifact, "run.log_text")
+        if not isinstance(text, str):
+            raise InputError(f"run.log_text stores a text; got a {type(text).__name__}: write str(…)")
         self._begun().log_text(text, artifact)
 
     def log_model(
@@ -406,11 +428,23 @@ class Run:
         log_model(self._begun(), model, name, flavor, options)
 
     def log_figure(self, figure: Any, artifact: str) -> None:
-        """Store a matplotlib figure as an artifact; the ending (.png, .svg) decides on the format."""
+        """Store a matplotlib figure as an artifact; the ending (.png, .svg) decides on the format.
+
+        Errors: InputError for what is none, and for a name that leads elsewhere.
+        """
+        refuse_elsewhere(artifact, "run.log_figure")
+        if not callable(getattr(figure, "savefig", None)):
+            raise InputError(f"run.log_figure stores a matplotlib Figure; got a {type(figure).__name__}")
         self._begun().log_figure(figure, artifact)
 
     def log_image(self, image: Any, artifact: str) -> None:
-        """Store a PIL image as an artifact."""
+        """Store a PIL image as an artifact. Errors: InputError as of `log_figure`."""
+        refuse_elsewhere(artifact, "run.log_image")
+        if not callable(getattr(image, "save", None)):
+            raise InputError(
+                f"run.log_image stores a PIL image; got a {type(image).__name__}: write "
+                "PIL.Image.fromarray(…) around an array of bytes"
+            )
         self._begun().log_image(image, artifact)
 
     def _seed(self) -> None:
@@ -658,6 +692,16 @@ def _values(returned: Any) -> tuple[float, ...]:
 
 def _unseeded(place: str) -> str:
     return f"  note: {place} makes a generator without a seed: what it draws cannot come out again"
+
+
+def _refuse_names(given: Any, what: str) -> None:
+    """Raise InputError for what is no mapping, and for names that MLflow does not take."""
+    if not isinstance(given, Mapping):
+        raise InputError(f"{what} takes a mapping of names to values; got {given!r:.100}")
+    for name in given:
+        if not isinstance(name, str) or not name:
+            raise InputError(f"{what}: a name must be a text; got {name!r:.100}")
+    refuse_names(given, what)
 
 
 def _measured(metrics: Mapping[str, Any]) -> dict[str, float]:

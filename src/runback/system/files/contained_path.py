@@ -19,6 +19,17 @@ def inside(top: Path, path: str | PurePath, what: str) -> Path:
     return resolved
 
 
+def refuse_elsewhere(name: str, what: str) -> None:
+    """Raise InputError where a name that a file gets below some folder is none, or leads out of it."""
+    path = PurePath(name) if isinstance(name, str) else PurePath()
+    is_inside = not path.is_absolute() and ".." not in path.parts and "\0" not in str(path)
+    if not path.parts or not is_inside or str(name).endswith("/"):
+        raise InputError(
+            f"{what}: an artifact's name is a path from the run's artifacts, as plots/curve.png; "
+            f"got {name!r:.200}"
+        )
+
+
 def refuse_links_out(folder: Path, top: Path, what: str) -> None:
     """Raise InputError where a link in `folder`, however deep, leads out of `top`; `what` opens the message.
 
