@@ -226,13 +226,13 @@ def _end_in_one_line() -> None:
 
 @dataclass(frozen=True)
 class _LastWords:
-    """An exception hook that says runback's errors in one line."""
+    """An exception hook that says runback's errors, and an interrupt, in one line."""
 
     others: Any
 
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Print what ends the process, and end it with the exit code."""
-        if not isinstance(error, RunbackError | Stopped):
+        if not isinstance(error, RunbackError | Stopped | KeyboardInterrupt):
             self.others(kind, error, trace)
             return
 
