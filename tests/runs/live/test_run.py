@@ -276,3 +276,13 @@ def test_metrics_that_are_no_mapping_are_named(trained):
         return 1.0
 
     assert {"_.", "_._loss"} <= {*trained(task).data.metrics}
+
+
+def test_a_task_that_exits_without_a_value_has_failed(trained):
+    def task(run):
+        run.log(loss=1.0)
+        raise SystemExit(0)
+
+    with pytest.raises(TrainingError, match=r"ended by sys\.exit"):
+        trained(task)
+    assert newest(trained).info.status == "FAILED"

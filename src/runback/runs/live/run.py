@@ -655,7 +655,15 @@ def train(function: Callable[[Run], Any], spec: RunSpec, context: RunContext) ->
     The run's status stays true, however the function ends; one that is pruned gets its result.
     """
     with recorded_run(spec, context) as run:
-        trained = run.complete(_values(function(run)))
+        try:
+            returned = function(run)
+        except SystemExit as end:
+            if end.code not in (None, 0):
+                raise
+            raise TrainingError(
+                "the task ended by sys.exit(), without its objective's value: return it"
+            ) from end
+        trained = run.complete(_values(returned))
     discard(spec.folder)
     return trained
 
