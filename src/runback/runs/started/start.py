@@ -68,6 +68,8 @@ def start(
     if client is None:
         _end_in_one_line()
     with _stopping(client):
+        if name is not None and not isinstance(name, str):
+            raise InputError(f"runback.start: name must be a text; got {name!r:.100}")
         objectives = directed(objective, direction, "runback.start")
         refuse_other_direction(objectives, is_given=direction is not None)
         spec = _spec(config, name, again, client)
