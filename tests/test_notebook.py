@@ -175,6 +175,11 @@ def test_an_interrupt_leaves_the_stores_clean_and_the_same_call_goes_on(kernel) 
 REFUSED = {
     "runback.sweep(train, {'rat': [1, 2]})": "rat",
     "runback.sweep(train, {})": "the space is empty",
+    "runback.sweep(train, 'rate=1,2')": "a space is a dict from parameters to their values",
+    "runback.sweep(train, {'rate': [object()]})": "values are numbers, texts, lists and dicts of them",
+    "runback.sweep(train, {'rate': print})": "got a builtin_function_or_method",
+    "runback.sweep('rate', {'rate': [1, 2]})": "@runback.task stands above a function; got 'rate'",
+    "runback.load_model(3)": "takes a run's ID",
     "runback.sweep(train, {'rate': 'interval(0.1, 0.9)'})": "the sweep would never end",
     "runback.sweep(train, {'rate': 'interval(0.1'}, n_trials=2)": "rate",
     "runback.sweep(train, {'epochs': ['many', 'few']})": "epochs",

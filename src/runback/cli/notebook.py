@@ -72,6 +72,13 @@ def sweep(
     copied to them. In a notebook a table below the cell shows them. An interrupt ends them cleanly, and
     raises Stopped. Errors: InputError, TrainingError.
     """
+    if space is not None and (
+        not isinstance(space, Mapping) or not all(isinstance(key, str) for key in space)
+    ):
+        raise InputError(
+            "runback.sweep: a space is a dict from parameters to their values, as "
+            f"{{'rate': 'interval(0, 1)'}}; got {space!r:.100}"
+        )
     if not space:
         raise InputError("runback.sweep: the space is empty; give a parameter and its values")
     with warnings.catch_warnings():
@@ -144,6 +151,8 @@ def load_model(run: str) -> "keras.Model":
     from runback.tracking.read.run_reader import open_reader
     from runback.tracking.store import open_store
 
+    if not isinstance(run, str):
+        raise InputError(f"runback.load_model takes a run's ID, or best:SWEEP; got {run!r:.100}")
     layout = Layout(project_root())
     make_importable(layout.root)
     with open_reader(layout) as reader:

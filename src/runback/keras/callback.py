@@ -44,6 +44,11 @@ class Callback(keras.callbacks.Callback):
 
     def __init__(self, run: Run) -> None:
         super().__init__()
+        if not isinstance(run, Run):
+            raise InputError(
+                f"runback.keras.Callback takes the run, as in runback.keras.Callback(run); got a "
+                f"{type(run).__name__}"
+            )
         run.claim("a runback.keras.Callback: a run records one fit")
         self._run = run
         self._has_begun = False

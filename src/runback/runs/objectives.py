@@ -40,6 +40,8 @@ def directed(
     Errors: InputError for directions that do not fit; `what` opens the message.
     """
     names = [objective] if isinstance(objective, str) else list(objective or ())
+    if not all(isinstance(name, str) and name for name in names):
+        raise InputError(f"{what}: objective must be a metric's name, or several; got {objective!r:.100}")
     given = [direction] if isinstance(direction, str) else list(direction or ())
     found = given or ["max" if higher_is_better(name) else "min" for name in names]
     if len(found) != len(names) or not set(found) <= set(DIRECTIONS):

@@ -23,7 +23,8 @@ REASON_LIMIT = 500
 
 def metric_name(text: str) -> str:
     """Return `text` with every character that MLflow's names may not hold, and `/`, turned into `_`."""
-    return re.sub(r"[^\w.\- ]", "_", text).strip()[:NAME_LIMIT] or "_"
+    name = re.sub(r"[^\w.\- ]", "_", text).strip()[:NAME_LIMIT] or "_"
+    return f"_{name[1:]}" if name == "." or name.startswith("..") else name  # MLflow takes them for folders
 
 
 def refuse_param_names(names: Iterable[str]) -> None:
@@ -40,6 +41,15 @@ def refuse_param_names(names: Iterable[str]) -> None:
                 f"the key {name!a:.200} cannot be stored: MLflow takes params of letters, digits, '_', '-', "
                 "'.', ':', '/' and spaces: choose another"
             )
+
+
+def refuse_names(names: Iterable[str], what: str) -> None:
+    """Raise InputError for a name that MLflow takes no param or tag by; `what` opens the message."""
+    for name in names:
+        try:
+            refuse_param_names([name])
+        except InputError as error:
+            raise InputError(f"{what}: {error}") from error
 
 
 def cut(text: str, limit: int) -> str:

@@ -97,7 +97,7 @@ def test_a_step_that_is_none_is_named(trained, step):
         ({"loss": None}, r"run\.log: loss: expected a number; got None"),
         ({"loss": True}, r"run\.log: loss: expected a number; got True"),
         ({"loss": 10**400}, r"run\.log: loss: "),
-        (0.5, r"run\.log takes names and numbers, as loss=0\.5; got 0\.5"),
+        (0.5, r"run\.log takes a mapping, or names"),
         ({7: 1.0}, r"run\.log: a metric's name must be a text; got 7"),
         ({"": 1.0}, r"run\.log: a metric's name must be a text; got ''"),
     ],
@@ -287,3 +287,61 @@ def test_data_of_one_name_or_none_is_refused(trained, second):
 
     with pytest.raises(InputError, match=r"run\.data (has '.*' already|was given nothing)"):
         trained(task)
+
+
+ODD = {
+    "a name that is none": lambda run: run.data(np.ones(2), name=3),
+    "an empty name": lambda run: run.data(np.ones(2), name=""),
+    "fewer than no epochs": lambda run: run.epochs(-1),
+    "a tag that is none": lambda run: run.set_tags("about"),
+    "a tag without a name": lambda run: run.set_tags({"": "about"}),
+    "params that are none": lambda run: run.log_params(3),
+    "a param's odd name": lambda run: run.log_params({"a?": 1}),
+    "no file": lambda run: run.log_artifact("gone.txt"),
+    "a folder for a file": lambda run: run.log_artifact("."),
+    "a file for the folder above": lambda run: run.log_artifact(__file__, "../.."),
+    "a file for a folder elsewhere": lambda run: run.log_artifact(__file__, "/tmp/elsewhere"),  # noqa: S108
+    "a text for the folder above": lambda run: run.log_text("a", "../../a.txt"),
+    "a text elsewhere": lambda run: run.log_text("a", "/tmp/elsewhere.txt"),  # noqa: S108
+    "a text without a name": lambda run: run.log_text("a", ""),
+    "a text for a folder": lambda run: run.log_text("a", "notes/"),
+    "a number for a text": lambda run: run.log_text(3, "a.txt"),
+    "a number for a figure": lambda run: run.log_figure(3, "a.png"),
+    "an array for an image": lambda run: run.log_image(np.ones((3, 3)), "a.png"),
+}
+
+
+@pytest.mark.parametrize("call", ODD.values(), ids=ODD.keys())
+def test_odd_arguments_are_named_before_the_run_begins(trained, call):
+    said = []
+
+    def task(run):
+        with pytest.raises(InputError) as error:
+            call(run)
+        said.append(str(error.value))
+        assert run._writer is None
+        run.log(loss=1.0)
+        return 1.0
+
+    trained(task)
+    assert len(said[0].splitlines()) == 1
+
+
+def test_metrics_that_are_no_mapping_are_named(trained):
+    def task(run):
+        with pytest.raises(TrainingError, match=r"as run\.log\(loss=0\.5\); got 3"):
+            run.log(3)
+        run.log({"..": 2.0, "../loss": 1.0})
+        return 1.0
+
+    assert {"_.", "_._loss"} <= {*trained(task).data.metrics}
+
+
+def test_a_task_that_exits_without_a_value_has_failed(trained):
+    def task(run):
+        run.log(loss=1.0)
+        raise SystemExit(0)
+
+    with pytest.raises(TrainingError, match=r"ended by sys\.exit"):
+        trained(task)
+    assert newest(trained).info.status == "FAILED"

@@ -6,6 +6,9 @@ import signal
 
 import pytest
 
+from runback.errors import InputError
+from runback.runs.started.start import start
+
 BODY = """
         rng = np.random.default_rng(run.seed)
         x, y = run.data((rng.normal(size=(50, 3)), rng.normal(size=50)), name="train")
@@ -302,3 +305,18 @@ def test_other_data_is_refused_before_the_training_is_done_again(own_folder):
     assert "data content: recorded" in again.stderr
     assert "Traceback" not in again.stderr
     assert len(own_folder.runs()) == 1
+
+
+def test_an_interrupt_is_one_line_and_its_exit_code(own_folder):
+    send = (
+        "import os, signal, runback\nwith runback.start() as run:\n    os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    (own_folder.folder / "sent.py").write_text(send)
+    done = own_folder.python("sent.py")
+    assert (done.returncode, done.stderr) == (130, "runback: interrupted\n")
+    assert own_folder.runs() == []
+
+
+def test_a_name_that_is_no_text_is_refused():
+    with pytest.raises(InputError, match="name must be a text; got 3"), start({}, name=3):
+        raise AssertionError

@@ -125,6 +125,12 @@ def nothing(): ...
 def several(run, *rates: float): ...
 def any_word(run, **words: float): ...
 def reserved(run, hydra: int = 1): ...
+def bounded_text(run, name: Annotated[str, Ge(3)] = "x"): ...
+async def waiting(run, rate: float = 0.1): ...
+
+
+def yielding(run, rate: float = 0.1):
+    yield 1.0
 
 
 @pytest.mark.parametrize(
@@ -139,6 +145,10 @@ def reserved(run, hydra: int = 1): ...
         (several, "task several: parameter .*rates.* has no name on the command line"),
         (any_word, "task any_word: parameter .*words.* has no name on the command line"),
         (reserved, "no parameter can be called hydra"),
+        (bounded_text, "the default of name: Unable to apply constraint 'ge' to supplied value x"),
+        (waiting, "task waiting is async"),
+        (yielding, "task yielding yields"),
+        ("loss", "write objective=… for a metric's name"),
     ],
 )
 def test_a_function_that_is_no_task_is_refused(function, message):

@@ -368,6 +368,10 @@ REFUSED = {
     ("two.py",): "two.py has 2 tasks, fit, other: name one, as two.py:fit",
     ("none.py",): "none.py has no task: write @runback.task above its training function",
     ("gone.py",): "there is no script",
+    ("broken.py",): "cannot import broken.py: SyntaxError: invalid syntax (broken.py, line 1)",
+    ("lacking.py",): "cannot import lacking.py: ModuleNotFoundError: No module named 'not_there'",
+    ("open.py",): 'fit.main() is called where the script is imported: write if __name__ == "__main__":',
+    ("text.py",): "write objective=… for a metric's name",
     ("fit.py:other",): "fit.py has no task 'other': it has fit",
 }
 
@@ -379,6 +383,10 @@ def test_bad_input_is_one_line_and_leaves_no_run(own_folder):
         "untyped": NUMPY.replace(RATE, "learning_rate=0.1"),
         "two": NUMPY.replace("if __name__", f"{OTHER}if __name__"),
         "none": "x = 1\n",
+        "broken": "def fit(:\n",
+        "lacking": f"import not_there\n{NUMPY}",
+        "open": NUMPY.replace('if __name__ == "__main__":', "if True:"),
+        "text": NUMPY.replace("@runback.task", "@runback.task('loss')"),
     }
     for name, text in write.items():
         (own_folder.folder / f"{name}.py").write_text(text)

@@ -11,8 +11,9 @@ def own_artifact(name: str) -> str:
 
     Errors: InputError for one that lies outside the run's artifacts, or in the place of the run's record.
     """
-    path = PurePosixPath(str(name))
-    if path.is_absolute() or ".." in path.parts or not path.name or not str(name).isprintable():
+    path, is_folder = PurePosixPath(str(name)), str(name).endswith("/")
+    is_elsewhere = path.is_absolute() or ".." in path.parts or not path.name
+    if is_elsewhere or is_folder or not str(name).isprintable():
         raise InputError(
             "an artifact's name must be a path within the run's artifacts, as figures/loss.png; got "
             f"{name!a:.200}"

@@ -36,7 +36,7 @@ from runback.system import signing_key
 from runback.system.files.full_disk import is_full
 from runback.system.text.terminal import say
 from runback.tracking.metric_names import BEST_EPOCH, best
-from runback.tracking.mlflow_limits import refuse_param_names
+from runback.tracking.mlflow_limits import refuse_names
 from runback.tracking.objective_tags import objective_tags
 from runback.tracking.tags import SIGNATURE_TAG
 
@@ -216,6 +216,8 @@ class Run:
         if self._writer is not None:
             raise TrainingError("run.data comes before the first epoch: the record is written then")
         self._refuse_ended()
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(f"run.data: name must be a text, as 'train'; got {name!r:.100}")
         self._seed()
         found = fingerprints(value, name)
         if not found:
@@ -237,6 +239,8 @@ class Run:
         """
         if not isinstance(n, int | np.integer) or isinstance(n, bool):
             raise InputError(f"run.epochs takes the number of epochs; got {n!r:.100}")
+        if n < 0:
+            raise InputError(f"run.epochs takes the number of epochs, at least 0; got {n}")
         self.claim("run.epochs, which counts them: log what each fit returns", once=False)
         return self._epochs(int(n))
 
@@ -306,8 +310,10 @@ class Run:
         TrainingError for anything else. Raises TrialPruned where the sweep's pruner ends the trial: let it
         propagate.
         """
-        if not isinstance(metrics, Mapping | None):
-            raise TrainingError(f"run.log takes names and numbers, as loss=0.5; got {metrics!r:.100}")
+        if metrics is not None and not isinstance(metrics, Mapping):
+            raise TrainingError(
+                f"run.log takes a mapping, or names, as run.log(loss=0.5); got {metrics!r:.100}"
+            )
         measured = _measured({**(metrics or {}), **named})
         with self._lock:
             at = self._step(step)
@@ -378,7 +384,7 @@ class Run:
         Errors: InputError for a name that MLflow does not take, and for another value of a param of the run.
         """
         self._refuse_ended()
-        refuse_param_names(map(str, params))
+        _refuse_names(params, "run.log_params")
         before = {**config_params(self._spec), **self._params}
         for name, value in params.items():
             if str(before.get(name, value)) != str(value):
@@ -398,8 +404,9 @@ class Run:
             self._writer.describe(markdown)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set tags on the run in MLflow."""
+        """Set tags on the run in MLflow. Errors: InputError for names that it takes no tag by."""
         self._refuse_ended()
+        _refuse_names(tags, "run.set_tags")
         self._tags |= {name: str(value) for name, value in tags.items()}
         if self._writer is not None:
             self._writer.set_tags(self._tags)
@@ -409,14 +416,17 @@ class Run:
 
         Errors: InputError for what is no file, and a name of the run's own record, here and below.
         """
-        name = own_artifact(f"{folder or '.'}/{Path(path).name}")
-        if not Path(path).is_file():
+        if not isinstance(path, str | os.PathLike) or not Path(path).is_file():
             raise InputError(f"run.log_artifact: there is no file {str(path)!a:.300}")
+        name = own_artifact(f"{folder or '.'}/{Path(path).name}")
         self._begun().log_file(Path(path), str(PurePosixPath(name).parent))
 
     def log_text(self, text: str, artifact: str) -> None:
         """Store a text as an artifact."""
-        self._begun().log_text(text, own_artifact(artifact))
+        if not isinstance(text, str):
+            raise InputError(f"run.log_text stores a text; got a {type(text).__name__}: write str(…)")
+        name = own_artifact(artifact)
+        self._begun().log_text(text, name)
 
     def log_model(
         self, model: Any, name: str = "model", *, flavor: str | None = None, **options: Any
@@ -432,12 +442,24 @@ class Run:
         log_model(self._begun(), model, name, flavor, options)
 
     def log_figure(self, figure: Any, artifact: str) -> None:
-        """Store a matplotlib figure as an artifact; the ending (.png, .svg) decides on the format."""
-        self._begun().log_figure(figure, own_artifact(artifact))
+        """Store a matplotlib figure as an artifact; the ending (.png, .svg) decides on the format.
+
+        Errors: InputError for what is none.
+        """
+        name = own_artifact(artifact)
+        if not callable(getattr(figure, "savefig", None)):
+            raise InputError(f"run.log_figure stores a matplotlib Figure; got a {type(figure).__name__}")
+        self._begun().log_figure(figure, name)
 
     def log_image(self, image: Any, artifact: str) -> None:
-        """Store a PIL image as an artifact."""
-        self._begun().log_image(image, own_artifact(artifact))
+        """Store a PIL image as an artifact. Errors: InputError for what is none."""
+        name = own_artifact(artifact)
+        if not callable(getattr(image, "save", None)):
+            raise InputError(
+                f"run.log_image stores a PIL image; got a {type(image).__name__}: write "
+                "PIL.Image.fromarray(…) around an array of bytes"
+            )
+        self._begun().log_image(image, name)
 
     def _seed(self) -> None:
         self.say(*seed_imported(self._spec.seed, self._spec.threads, self._seeded))
@@ -647,7 +669,15 @@ def train(function: Callable[[Run], Any], spec: RunSpec, context: RunContext) ->
     The run's status stays true, however the function ends; one that is pruned gets its result.
     """
     with recorded_run(spec, context) as run:
-        trained = run.complete(_values(function(run)))
+        try:
+            returned = function(run)
+        except SystemExit as end:
+            if end.code not in (None, 0):
+                raise
+            raise TrainingError(
+                "the task ended by sys.exit(), without its objective's value: return it"
+            ) from end
+        trained = run.complete(_values(returned))
     discard(spec.folder)
     return trained
 
@@ -684,6 +714,16 @@ def _values(returned: Any) -> tuple[float, ...]:
 
 def _unseeded(place: str) -> str:
     return f"  note: {place} makes a generator without a seed: what it draws cannot come out again"
+
+
+def _refuse_names(given: Any, what: str) -> None:
+    """Raise InputError for what is no mapping, and for names that MLflow does not take."""
+    if not isinstance(given, Mapping):
+        raise InputError(f"{what} takes a mapping of names to values; got {given!r:.100}")
+    for name in given:
+        if not isinstance(name, str) or not name:
+            raise InputError(f"{what}: a name must be a text; got {name!r:.100}")
+    refuse_names(given, what)
 
 
 def _measured(metrics: Mapping[str, Any]) -> dict[str, float]:

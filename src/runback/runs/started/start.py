@@ -68,6 +68,8 @@ def start(
     if client is None:
         _end_in_one_line()
     with _stopping(client):
+        if name is not None and not isinstance(name, str):
+            raise InputError(f"runback.start: name must be a text; got {name!r:.100}")
         objectives = directed(objective, direction, "runback.start")
         refuse_other_direction(objectives, is_given=direction is not None)
         spec = _spec(config, name, again, client)
@@ -226,13 +228,13 @@ def _end_in_one_line() -> None:
 
 @dataclass(frozen=True)
 class _LastWords:
-    """An exception hook that says runback's errors in one line."""
+    """An exception hook that says runback's errors, and an interrupt, in one line."""
 
     others: Any
 
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Print what ends the process, and end it with the exit code."""
-        if not isinstance(error, RunbackError | Stopped):
+        if not isinstance(error, RunbackError | Stopped | KeyboardInterrupt):
             self.others(kind, error, trace)
             return
 

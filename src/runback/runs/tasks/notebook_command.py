@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from runback.errors import InputError
 from runback.runs.tasks import script_command
 from runback.runs.tasks.script_preload import TASK_VARIABLE
 from runback.runs.tasks.task import Task
@@ -53,8 +54,8 @@ def sweep_cell(task: Task, arguments: Sequence[str]) -> None:
 
 
 def overrides(space: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """Return the overrides of a space and a sweep's settings."""
-    searched = [f"{key}={_expression(value)}" for key, value in space.items()]
+    """Return the overrides of a space and a sweep's settings. Errors: InputError for values of odd types."""
+    searched = [f"{key}={_expression(_plain(value))}" for key, value in space.items()]
     chosen = [f"hydra/sweeper/{key}={value}" for key, value in settings.items() if key in PARTS]
     others = [f"hydra.sweeper.{key}={_value(value)}" for key, value in settings.items() if key not in PARTS]
     return [*searched, *chosen, *others]
@@ -71,11 +72,13 @@ def _expression(value: Any) -> str:
         return f"range({value.start}, {value.stop}, {value.step})"
     if isinstance(value, list | tuple):
         return f"choice({', '.join(map(_value, value))})"
-    return quoted(value)
+    return _value(value) if isinstance(value, Mapping) else _scalar(value)
 
 
 def _plain(value: Any) -> Any:
-    """Return an array or a number of NumPy as Python's."""
+    """Return an array of NumPy's as a list, one of its scalars as a number, a path as a text."""
+    if isinstance(value, Path):
+        return str(value)
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
@@ -85,4 +88,13 @@ def _value(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {_value(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_value, value))}]"
-    return quoted(value)
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    if value is None or isinstance(value, bool | int | float | str):
+        return quoted(value)
+    raise InputError(
+        "runback.sweep: values are numbers, texts, lists and dicts of them, or expressions as "
+        f"'interval(0, 1)'; got a {type(value).__name__}"
+    )

@@ -81,6 +81,15 @@ class Parameters:
 
 def _signature(function: Callable[..., Any], name: str) -> list[inspect.Parameter]:
     """Return a task's parameters, the run first. Errors: InputError."""
+    if not callable(function):
+        raise InputError(
+            f"@runback.task stands above a function; got {function!r:.100}: write objective=… for a metric's "
+            "name, as @runback.task(objective='val_loss')"
+        )
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise InputError(f"task {name} is async, and is not awaited: write def {name}(…)")
+    if inspect.isgeneratorfunction(function):
+        raise InputError(f"task {name} yields: write a function that returns its objective's value")
     parameters = list(inspect.signature(function).parameters.values())
     example = f"def {name}(run: runback.Run, *, learning_rate: float = 1e-3)"
     if not parameters or parameters[0].kind in (parameters[0].KEYWORD_ONLY, parameters[0].VAR_KEYWORD):

@@ -13,14 +13,14 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from runback.errors import StoreError
+from runback.errors import InputError, StoreError
 from runback.runs.live.run_spec import RunSpec
 from runback.runs.run_folder import continued, fresh_folder
 from runback.runs.tasks import hydra_app
 from runback.runs.tasks.script_preload import TASK_VARIABLE
 from runback.runs.tasks.swept_objectives import swept_objectives
 from runback.runs.tasks.task import Task
-from runback.runs.tasks.task_source import TaskSource
+from runback.runs.tasks.task_source import SCRIPT_MODULE, TaskSource
 from runback.runs.tasks.task_spec import task_spec
 from runback.runs.tasks.unread_keys import refuse_unread
 from runback.sweeping.changed_text import refuse_changed_text
@@ -89,6 +89,11 @@ class RunConfig:
 
 def main(task: Task, arguments: list[str]) -> int:
     """Run a task's command line; return its exit code."""
+    if task.module == SCRIPT_MODULE:  # the file is only read, for its task
+        raise InputError(
+            f'{task.name}.main() is called where the script is imported: write if __name__ == "__main__": '
+            "above it"
+        )
     guard()
     name_home()
     with lasting_output(is_work=True), redacted_output():

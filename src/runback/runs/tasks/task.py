@@ -60,6 +60,7 @@ class Task:
 
         Errors: InputError for a function that returns nothing, and for directions that do not fit.
         """
+        _ = self.parameters
         returned = _returned(self.function)
         if returned is not None and not returned:
             raise InputError(
@@ -91,8 +92,15 @@ class Task:
         """The function's name."""
         return str(getattr(self.function, "__name__", "task"))
 
+    @property
+    def module(self) -> str:
+        """The name of the function's module."""
+        return str(getattr(self.function, "__module__", "__main__"))
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""
+        if not callable(self.function):  # `@runback.task("loss")`: what is wrong is said at its first use
+            return self
         return self.function(*args, **kwargs)
 
     def main(self, argv: Sequence[str] | None = None) -> None:

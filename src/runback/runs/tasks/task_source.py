@@ -1,11 +1,12 @@
 """The place of a task's function: a script or a module, by which it is found again, or a notebook's cell."""
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -38,7 +39,7 @@ class TaskSource:
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return where a task is that this process has. Errors: InputError for one without a file."""
-        name, module = task.name, str(task.function.__module__)
+        name, module = task.name, task.module
         main = sys.modules.get("__main__")
         if module not in ("__main__", SCRIPT_MODULE):
             source = cls(None, module, name)
@@ -62,7 +63,7 @@ class TaskSource:
         place, _, name = reference.partition(":")
         script = str(Path(place).absolute()) if place.endswith(".py") else None
         module = _module(script, None if script else place)
-        found = {one.name: one for one in vars(module).values() if isinstance(one, Task)}
+        found = _tasks(module)
         if not found:
             raise InputError(f"{place} has no task: write @runback.task above its training function")
         if name and name not in found:
@@ -81,10 +82,10 @@ class TaskSource:
         """Return the task. Errors: InputError where its file has it no more."""
         if self not in _loaded:
             place = self.script or self.module
-            found = vars(_module(self.script, self.module)).get(self.name)
-            if not isinstance(found, Task):
+            found = _tasks(_module(self.script, self.module))
+            if self.name not in found:
                 raise InputError(f"{place} has no task {self.name!r}")
-            _loaded[self] = found
+            _loaded[self] = found[self.name]
         return _loaded[self]
 
     @property
@@ -145,17 +146,33 @@ def refuse_outside(task: Mapping[str, str], root: Path, run_id: str) -> None:
         raise InputError(f"run {run_id} is of the module {module!a:.100}, which this project has not")
 
 
+def _tasks(module: ModuleType) -> dict[str, Task]:
+    """Return a module's tasks by their functions' names, which need not be those that they have there."""
+    return {one.name: one for one in vars(module).values() if isinstance(one, Task)}
+
+
+@contextlib.contextmanager
+def _importing(place: str) -> Iterator[None]:
+    """Turn what keeps a file from being imported at all into InputError."""
+    try:
+        yield
+    except (SyntaxError, ImportError) as error:
+        kind, text = type(error).__name__, " ".join(str(error).split())
+        raise InputError(f"cannot import {place}: {kind}: {text:.300}") from error
+
+
 def _module(script: str | None, module: str | None) -> ModuleType:
     if script is None:
-        try:
-            _find_from_here(str(module).partition(".")[0])
-            return importlib.import_module(str(module))
-        except ModuleNotFoundError as error:
-            if error.name and f"{module}.".startswith(f"{error.name}."):
-                raise InputError(
-                    f"there is no module {module!a:.200}, and a script's name ends in .py"
-                ) from error
-            raise
+        with _importing(str(module)):
+            try:
+                _find_from_here(str(module).partition(".")[0])
+                return importlib.import_module(str(module))
+            except ModuleNotFoundError as error:
+                if error.name and f"{module}.".startswith(f"{error.name}."):
+                    raise InputError(
+                        f"there is no module {module!a:.200}, and a script's name ends in .py"
+                    ) from error
+                raise
     main = sys.modules.get("__main__")
     if getattr(main, "__file__", None) and os.path.abspath(str(main.__file__)) == script and main is not None:  # type: ignore[union-attr] # noqa: PTH100
         return main
@@ -169,7 +186,8 @@ def _module(script: str | None, module: str | None) -> ModuleType:
         raise InputError(f"{script!a:.300} is no Python script")
     loaded = importlib.util.module_from_spec(spec)
     sys.modules[SCRIPT_MODULE] = loaded
-    spec.loader.exec_module(loaded)
+    with _importing(os.path.basename(script)):  # noqa: PTH119
+        spec.loader.exec_module(loaded)
     return loaded
 
 
