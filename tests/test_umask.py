@@ -43,7 +43,7 @@ def odd(top, mask):
     return found
 
 
-@pytest.mark.parametrize("mask", [0o027, 0o002])
+@pytest.mark.parametrize("mask", [0o027, pytest.param(0o002, marks=pytest.mark.slow)])
 def test_all_that_training_and_sweeping_write_follows_the_umask(project, mask):
     project.own_sweeps(tiny=SWEEP)
 

@@ -52,7 +52,8 @@ def fits(tmp_path_factory):
     ("backend", "name"),
     [
         *[("tensorflow", name) for name in ON_TENSORFLOW],
-        *[(backend, name) for backend in ("jax", "torch") for name in ANYWHERE],
+        *[("jax", name) for name in ANYWHERE],
+        *[pytest.param("torch", name, marks=pytest.mark.slow) for name in ANYWHERE],
     ],
 )
 def test_a_fit_that_was_stopped_in_an_epoch_goes_on_bit_for_bit(fits, backend, name):

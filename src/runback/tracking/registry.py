@@ -73,7 +73,9 @@ def register(store: Store, run_id: str, *, description: str, tags: Mapping[str, 
     name = model_name(sweep_of(run))
     outputs = run.outputs.model_outputs if run.outputs else []
     if not outputs:
-        raise InputError(f"run {run_id}, which is {run.info.status}, has no model to register")
+        raise InputError(
+            f"run {run_id}, which is {run.info.status}, has no model to register; run.log_model logs one"
+        )
     client = store.client
     with store_errors(store, f"version of model {name}"):
         _ensure_model(store, name)

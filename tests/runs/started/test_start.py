@@ -147,8 +147,15 @@ def test_the_status_is_true_however_the_block_ends(own_folder, arguments):
     assert (run.info.status, tags(run).get("reason")) == (status, reason)
 
 
-@pytest.mark.parametrize("script", ["plain.py", "app.py"])
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("script", "signum"),
+    [
+        ("plain.py", signal.SIGINT),
+        ("app.py", signal.SIGTERM),
+        pytest.param("plain.py", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("app.py", signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
 def test_a_stopped_run_is_killed_and_goes_on(own_folder, script, signum):
     write(own_folder)
     slow = ["--wait=0.3"] if script == "plain.py" else ["wait=0.3"]

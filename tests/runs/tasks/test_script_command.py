@@ -209,7 +209,7 @@ def test_a_killed_script_goes_on_and_is_reproduced_bit_for_bit(own_folder, name)
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=pytest.mark.slow)])
 def test_a_killed_keras_script_on_another_backend_goes_on_and_is_reproduced_on_it(own_folder, backend):
     needs(backend)
     (own_folder.folder / "train.py").write_text(KERAS)
@@ -293,7 +293,13 @@ class Pause(keras.callbacks.Callback):
 @runback.task"""
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "signum",
+    [
+        signal.SIGTERM,
+        *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGINT, signal.SIGKILL)),
+    ],
+)
 def test_a_signal_in_the_middle_of_an_epoch_ends_it_at_once(own_folder, signum):
     text = KERAS.replace("@runback.task", PAUSE.strip()).replace("stop, slow]", "stop, slow, Pause()]")
     (own_folder.folder / "train.py").write_text(text)
@@ -423,3 +429,46 @@ def test_a_parameters_value_may_be_any_path(own_folder) -> None:
         assert own_folder.params(own_folder.runs()[0].info.run_id)["data_path"] == value
     refused = own_folder.python("paths.py", "hydra/sweeper/sampler=../../secret")
     assert refused.returncode == 2
+
+
+COLOURS = """
+import enum
+
+import runback
+
+
+class Colour(enum.Enum):
+    red = "r-e-d"
+    blue = "b-l-u-e"
+
+
+@runback.task
+def paint(run: runback.Run, *, colour: Colour = Colour.red, shade: float = 0.5, epochs: int = 1) -> float:
+    for epoch in run.epochs(epochs):
+        run.log(loss=shade if colour is Colour.red else 1 - shade)
+    return run.best("loss")
+
+
+if __name__ == "__main__":
+    paint.main()
+"""
+
+
+@pytest.mark.parametrize("words", [["colours.py"], ["-m", "colours"]])
+def test_a_member_of_a_scripts_own_enumeration_is_searched(own_folder, words):
+    (own_folder.folder / "colours.py").write_text(COLOURS)
+    done = own_folder.python(*words, "--multirun", "colour=red,blue", "shade=0.1,0.3")
+    assert done.returncode == 0, done.stderr
+    assert "4 done" in done.stdout
+    assert "lowest so far 0.1" in done.stdout
+    kept = own_folder.python(*words, "--multirun", "shade=0.1,0.3")
+    assert kept.returncode == 0, kept.stderr
+
+
+def test_an_unknown_key_names_the_way_to_see_those_there_are(own_folder):
+    (own_folder.folder / "colours.py").write_text(COLOURS)
+    done = own_folder.python("colours.py", "zzz=1")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "runback: unknown key 'zzz'; --cfg job shows those there are\n",
+    )

@@ -1,5 +1,6 @@
 """`runback export RUN FILE`: packs a run, its code and its model into one zip with a sum for each file."""
 
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,9 +21,14 @@ from runback.runs.schema import (
 )
 from runback.runs.stored_run import StoredRun, find_recorded, refuse_incomplete, refuse_running
 from runback.system.options import Parser
+from runback.system.text.escape import for_terminal
+from runback.system.text.listing import listed
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.tags import PREFIX
+
+SHOWN = 5
+"""Artifacts that are left out that a line names; it counts the others."""
 
 FILES = (CONFIG, OVERRIDES, NETWORK, ARCHITECTURE, CURVES)
 """The artifacts of a run that a bundle takes besides its record; model.keras has the weights."""
@@ -44,12 +50,22 @@ def main(argv: list[str]) -> int:
     if recorded.is_bundle:
         raise InputError(f"{options.run} is a bundle already")
     refuse_running(recorded, layout)
-    fingerprint = write_bundle(
-        options.file, facts(recorded), files(recorded, layout), overwrite=options.overwrite
-    )
+    packed = files(recorded, layout)
+    fingerprint = write_bundle(options.file, facts(recorded), packed, overwrite=options.overwrite)
     size = options.file.stat().st_size
-    say(f"{options.file}  {size:,} bytes  fingerprint {fingerprint}")
+    say(*_left_out(recorded, packed), f"{options.file}  {size:,} bytes  fingerprint {fingerprint}")
     return 0
+
+
+def _left_out(recorded: StoredRun, packed: Mapping[str, object]) -> Iterator[str]:
+    """Say what the bundle lacks of the run."""
+    if CODE not in packed:
+        yield "  no code: it was in no git repository"
+    if NETWORK not in packed:
+        yield f"  no model: the run has no {NETWORK}"
+    others = sorted(name for name in recorded.files.names if name not in packed)
+    if others:
+        yield f"  left out: {listed([for_terminal(name) for name in others], SHOWN)}"
 
 
 def facts(recorded: StoredRun) -> BundleRun:

@@ -382,7 +382,8 @@ def _unknown_key(asked: str, app: App, overrides: Sequence[str]) -> str:
         return "the sweep's file must begin with the line '# @package _global_'"
     name = asked.lstrip("+~")
     keys = [key for key in _valid_keys(app, overrides) if not f"{name}.".startswith(f"{key}.")]
-    hint = did_you_mean(name, keys, "`runback train --cfg job` shows those there are", cutoff=0.7)
+    command = "--cfg job" if app.parameters else "`runback train --cfg job`"
+    hint = did_you_mean(name, keys, f"{command} shows those there are", cutoff=0.7)
     return f"unknown key '{asked}'; {hint}"
 
 

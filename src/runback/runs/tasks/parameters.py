@@ -71,12 +71,30 @@ class Parameters:
     def _argument(self, name: str, value: Any) -> Any:
         if isinstance(value, str) and value == MISSING:
             raise InputError(f"{name} must be set: it has no default")
-        return _converted(self.types[name], value, name)
+        plain = _without_members(value)
+        try:
+            return _converted(self.types[name], value, name)
+        except InputError:
+            if plain == value:
+                raise
+            return _converted(self.types[name], plain, name)
 
     def _check_defaults(self, task: str, parameters: list[inspect.Parameter]) -> None:
         for one in parameters:
             if one.default is not inspect.Parameter.empty:
                 _converted(self.types[one.name], one.default, f"task {task}: the default of {one.name}")
+
+
+def _without_members(value: Any) -> Any:
+    """Return a part of a config with the values of its enumerations' members.
+
+    A member from another process may be of a script that was loaded by another name there.
+    """
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {key: _without_members(one) for key, one in value.items()}
+    return [_without_members(one) for one in value] if isinstance(value, list) else value
 
 
 def _signature(function: Callable[..., Any], name: str) -> list[inspect.Parameter]:
