@@ -45,6 +45,20 @@ def some_number(run):
 
 
 @task
+def either(run):
+    if run.epoch:
+        return run.best("val_loss")
+    return run.best("val_accuracy")
+
+
+@task
+def early(run):
+    if not run.epoch:
+        return float("inf")
+    return run.best("val_loss")
+
+
+@task
 def nothing(run):
     run.log(loss=1.0)
 
@@ -69,6 +83,12 @@ def only_none(run):
 )
 def test_the_objective_is_what_it_says_or_what_it_returns_the_best_of(made, objectives):
     assert made.objectives == objectives
+
+
+def test_a_task_that_returns_one_metric_here_and_another_there_is_refused():
+    with pytest.raises(InputError, match="returns several things: name its objective"):
+        either.objectives  # noqa: B018
+    assert early.objectives == {"val_loss": "minimize"}
 
 
 @pytest.mark.parametrize("made", [nothing, only_none], ids=["nothing", "none"])

@@ -117,6 +117,8 @@ def test_each_command_works_on_a_tasks_runs_or_says_why_not(own_folder, tmp_path
     [
         {"script": "/etc/passwd", "name": "x"},
         {"script": "../x.py", "name": "x"},
+        {"script": "/etc/passwd", "module": "runback.classifier.training_task", "name": "train"},
+        {"script": "mlruns/artifacts/x.py", "name": "x"},
         {"module": "antigravity", "name": "x"},
     ],
 )

@@ -50,8 +50,8 @@ MODES = {"maximize": "max", "minimize": "min"}
 STATE = "state"
 """The group of a checkpoint's variables that a task's own state is in."""
 
-LAST_STEP = 1_000_000
-"""The highest step of a run's curves: more epochs than anything is trained for."""
+LAST_STEP = 100_000
+"""The highest step of a run's curves, which is the most epochs that a result is read with."""
 
 
 @dataclass(frozen=True)
@@ -473,7 +473,10 @@ class Run:
             if not isinstance(step, int | np.integer) or isinstance(step, bool) or not 1 <= step <= LAST_STEP:
                 raise TrainingError(f"run.log: step counts from 1 to {LAST_STEP:,}; got {step!r:.100}")
             return int(step)
-        return len(self._history) + 1 if self._epoch is None else self._epoch + 1
+        following = len(self._history) + 1 if self._epoch is None else self._epoch + 1
+        if following > LAST_STEP:
+            raise TrainingError(f"run.log: a run has {LAST_STEP:,} steps at most: log every tenth, or fewer")
+        return following
 
     def _values(self, metric: str) -> dict[int, float]:
         """Return a metric's values by epoch, without those that are no number."""

@@ -58,7 +58,8 @@ class Task:
     def objectives(self) -> dict[str, str]:
         """The metrics that it returns, and the better direction of each; empty where no name is known.
 
-        Errors: InputError for a function that returns nothing, and for directions that do not fit.
+        Errors: InputError for a function that returns nothing, or several metrics at several places, and for
+        directions that do not fit.
         """
         _ = self.parameters
         returned = _returned(self.function)
@@ -77,7 +78,14 @@ class Task:
             return dict(zip(names, given, strict=True))
         if names or given:
             return directed(names, given, f"task {self.name}")
-        return {name: DIRECTIONS[mode] for name, mode in _bests(returned or []).items()}
+        found = [_bests(one) for one in returned or []]
+        named = [one for one in found if one]
+        if any(one != named[0] for one in named):
+            raise InputError(
+                f"task {self.name} returns several things: name its objective, as in "
+                "@runback.task(objective='val_loss')"
+            )
+        return {name: DIRECTIONS[mode] for name, mode in found[-1].items()} if found else {}
 
     def objectives_in(self, config: Mapping[str, Any]) -> dict[str, str]:
         """Return the objectives of a run with this config, and the better direction of each. InputError."""
@@ -205,11 +213,9 @@ def _is_none(value: ast.expr) -> bool:
     return isinstance(value, ast.Constant) and value.value is None
 
 
-def _bests(returned: Sequence[ast.expr]) -> dict[str, str]:
-    """Return the metrics, and the mode of each, where all that is returned is `run.best` of them."""
-    if not returned:
-        return {}
-    parts = returned[-1].elts if isinstance(returned[-1], ast.Tuple) else [returned[-1]]
+def _bests(returned: ast.expr) -> dict[str, str]:
+    """Return the metrics, and the mode of each, where what is returned is `run.best` of them."""
+    parts = returned.elts if isinstance(returned, ast.Tuple) else [returned]
     found = [_best(part) for part in parts]
     return {} if None in found else dict(one for one in found if one is not None)
 

@@ -17,6 +17,7 @@ from runback.runs import schema
 from runback.runs.tasks.task import Task
 from runback.system.files.contained_path import inside
 from runback.system.text.listing import listed
+from runback.tracking.layout import Layout
 
 SCRIPT_MODULE = "__mp_main__"
 """The name of a script that is not the process's own main module, as multiprocessing gives it."""
@@ -131,7 +132,11 @@ def refuse_outside(task: Mapping[str, str], root: Path, run_id: str) -> None:
     """Raise InputError where the task of somebody else's run lies outside the project's folder."""
     script, module = task.get("script"), task.get("module", "")
     if script is not None:
-        inside(root, script, f"the script of run {run_id}")
+        found, written = inside(root, script, f"the script of run {run_id}"), Layout(root).mlruns
+        if found.is_relative_to(written):  # what runs have stored is no code of the project
+            raise InputError(
+                f"the script of run {run_id} lies in {written}, which holds what runs have stored"
+            )
         return
     if module == CLASSIFIER.module:
         return
