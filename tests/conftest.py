@@ -302,3 +302,14 @@ def project(tmp_path: Path) -> Project:
 def module_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a project that all tests of a module look at."""
     return _make_project(tmp_path_factory.mktemp("module"))
+
+
+LONG = Path(__file__).with_name("long_tests.txt").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that `long_tests.txt` names as slow, before those are left out."""
+    for item in items:
+        if any(item.nodeid.startswith(f"tests/{name}") for name in LONG if name and not name.startswith("#")):
+            item.add_marker(pytest.mark.slow)

@@ -143,5 +143,5 @@ def test_an_objective_of_a_parameter_needs_its_direction():
 
 
 def test_what_is_no_function_is_no_task():
-    with pytest.raises(InputError, match="a task is a function of a run and keyword parameters; got 5"):
+    with pytest.raises(InputError, match=r"@runback.task stands above a function; got 5"):
         task(5)

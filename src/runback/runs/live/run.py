@@ -381,11 +381,12 @@ class Run:
     def log_params(self, params: Mapping[str, object]) -> None:
         """Log params besides the config's, as sizes that follow from it.
 
-        Errors: InputError for a name that MLflow does not take, and for another value of a param of the run.
+        Before the run begins they take the place of the config's. Errors: InputError for a name that MLflow
+        does not take, and for another value of a param of a run that has begun.
         """
         self._refuse_ended()
         _refuse_names(params, "run.log_params")
-        before = {**config_params(self._spec), **self._params}
+        before = {} if self._writer is None else {**config_params(self._spec), **self._params}
         for name, value in params.items():
             if str(before.get(name, value)) != str(value):
                 raise InputError(

@@ -99,11 +99,6 @@ def _without_members(value: Any) -> Any:
 
 def _signature(function: Callable[..., Any], name: str) -> list[inspect.Parameter]:
     """Return a task's parameters, the run first. Errors: InputError."""
-    if not callable(function):
-        raise InputError(
-            f"@runback.task stands above a function; got {function!r:.100}: write objective=… for a metric's "
-            "name, as @runback.task(objective='val_loss')"
-        )
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise InputError(f"task {name} is async, and is not awaited: write def {name}(…)")
     if inspect.isgeneratorfunction(function):

@@ -43,7 +43,10 @@ class Task:
         options: "TaskOptions | None" = None,
     ) -> None:
         if not callable(function):
-            raise InputError(f"a task is a function of a run and keyword parameters; got {function!r:.100}")
+            raise InputError(
+                f"@runback.task stands above a function; got {function!r:.100}: write objective=… for a "
+                "metric's name, as @runback.task(objective='val_loss')"
+            )
         functools.update_wrapper(self, function)
         self.function = function
         self.options = options or TaskOptions()
