@@ -28,8 +28,8 @@ def engine():
 
 
 def server() -> psutil.Process:
-    found = [child for child in psutil.Process().children() if "forkserver" in " ".join(child.cmdline())]
-    [alive] = [child for child in found if child.status() != psutil.STATUS_ZOMBIE]
+    children = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    [alive] = [child for child in children if "forkserver" in " ".join(child.cmdline())]
     return alive
 
 
