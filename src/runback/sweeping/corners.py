@@ -48,8 +48,9 @@ def composed_corners(composer: Composer, searched: Space) -> list[DictConfig]:
 
 def _refuse_like_choices(composer: Composer, searched: Space) -> None:
     """Refuse choices that are one value where the config says its type, as 1 and '1' of a seed."""
+    corners = searched.corner_values()
     for parameter in searched.parameters:
-        base = next(point for point in searched.corner_values() if parameter.name in point)
+        base = next(point for point in corners if parameter.name in point)
         found: dict[tuple[type, str], Any] = {}
         for choice in _like_choices(parameter):
             config = composer.compose(0, searched.overrides({**base, parameter.name: choice}))

@@ -139,8 +139,8 @@ class Space:
         alike = [_alike(corners)]
         for name, with_these in conditions:
             alike += [_alike({**corners, name: [choice]}) for choice in with_these]
-        points = [self.searched(point) for points in alike for point in points]
-        return [point for number, point in enumerate(points) if point not in points[:number]]
+        points = (self.searched(point) for points in alike for point in points)
+        return list({tuple(point.items()): point for point in points}.values())
 
 
 def _alike(corners: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
