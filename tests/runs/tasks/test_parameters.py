@@ -11,6 +11,7 @@ from pydantic import Field
 
 from runback.errors import InputError
 from runback.runs.tasks.parameters import Parameters
+from runback.runs.tasks.task import Task
 
 
 class Colour(enum.Enum):
@@ -148,12 +149,16 @@ def yielding(run, rate: float = 0.1):
         (bounded_text, "the default of name: Unable to apply constraint 'ge' to supplied value x"),
         (waiting, "task waiting is async"),
         (yielding, "task yielding yields"),
-        ("loss", "write objective=… for a metric's name"),
     ],
 )
 def test_a_function_that_is_no_task_is_refused(function, message):
     with pytest.raises(InputError, match=message):
         Parameters.of(function)
+
+
+def test_a_metrics_name_is_no_function():
+    with pytest.raises(InputError, match="write objective=… for a metric's name"):
+        Task("loss")
 
 
 @dataclasses.dataclass

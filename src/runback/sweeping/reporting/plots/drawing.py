@@ -4,6 +4,7 @@
 and `plots/*.png` into OUT. The coordinator imports none of it.
 """
 
+import logging
 import os
 import sys
 import warnings
@@ -56,6 +57,7 @@ def _write_pictures(found: Sequence[PlottedStudy], folder: Path, missing: list[s
     import matplotlib as mpl
 
     mpl.use("agg")  # before pyplot looks for a display
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a font in the place of another is no trouble
     from matplotlib import pyplot
 
     from runback.sweeping.reporting.plots import matplotlib_plots
