@@ -1,9 +1,9 @@
 """Records the curves that `search.py` replays: `record_curves.py NAME FOLDER`.
 
-NAME is a sweep of random configs, `curves/NAME.yaml`; FOLDER becomes a project, in which the sweep is run, and
-goes on where it was stopped (it takes hours). Of all trials that have trained to their end by then, the params and
-each epoch's val_accuracy, val_loss and seconds are written to `curves/NAME.parquet`. The seconds are those of a
-trial that shares two cores with another one, a thread each.
+NAME is a sweep of random configs, `curves/NAME.yaml`; FOLDER becomes a project, in which the sweep is run,
+and goes on where it was stopped (it takes hours). Of all trials that have trained to their end by then, the
+params and each epoch's val_accuracy, val_loss and seconds are written to `curves/NAME.parquet`. The seconds
+are those of a trial that shares two cores with another one, a thread each.
 """
 
 import os

@@ -10,7 +10,7 @@ RunbackError                 the root; `exit_code` is what the command line retu
     ├── Diverged      (1)    the loss is no longer finite
     └── DiskFull      (1)    the disk that a run writes to is full
 
-TrialPruned and Stopped are no errors: they end a training early, on purpose.
+TrialPruned, Stopped and TrialPaused are no errors: they end a training early, on purpose.
 """
 
 
@@ -81,3 +81,7 @@ class Stopped(BaseException):
     def _render_traceback_(self) -> list[str]:
         """Return what IPython shows below a notebook's cell."""
         return _one_line(self.reason)
+
+
+class TrialPaused(Stopped):
+    """The sweep pauses this trial: it has kept a checkpoint, and may go on from there later."""

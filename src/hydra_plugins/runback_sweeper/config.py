@@ -35,6 +35,12 @@ PRUNERS: dict[str, dict[str, Any]] = {
         "reduction_factor": 3,
         "min_early_stopping_rate": 0,
     },
+    "promote": {
+        "_target_": "runback.sweeping.deciding.promotion.Promotion",
+        "min_resource": 1,
+        "reduction_factor": 3,
+        "value": "best",
+    },
     "hyperband": {
         "_target_": "optuna.pruners.HyperbandPruner",
         "min_resource": 1,

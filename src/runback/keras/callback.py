@@ -161,7 +161,8 @@ class _Recorder(keras.callbacks.Callback):
 
     def _checkpoint(self, *, is_last: bool) -> None:
         before = time.perf_counter()
-        if self._cost > SHARE * (before - self._written) and not is_last:
+        is_needed = is_last or self._run.is_pausing
+        if self._cost > SHARE * (before - self._written) and not is_needed:
             return
         state = {
             "variables": [[_path(one), _value(one)] for one in variables(self.model)],

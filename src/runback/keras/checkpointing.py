@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,10 @@ class CheckpointPlan:
 
     every: int | None = None
     """Epochs from one to the next, 0 for none; None: 1 if the training is going to take over a minute."""
+
+    is_pausing: Callable[[], bool] = lambda: False
+    """Tells after an epoch whether the training is to pause, with a checkpoint; `pause` then ends it."""
+    pause: Callable[[], None] = lambda: None
 
 
 @contextlib.contextmanager
@@ -98,6 +102,9 @@ class Checkpoints(keras.callbacks.Callback):
         """Write a checkpoint if it is time for one; stop if a signal waits."""
         if self._signals.waiting:
             self._stop(0)
+        elif self._plan.is_pausing():
+            self._write(0)
+            self._plan.pause()
         elif self._is_due(epoch + 1):
             self._write(0)
 

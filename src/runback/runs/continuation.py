@@ -32,10 +32,11 @@ class Continuation:
 def continue_trial(folder: Path, trial: Trial, layout: Layout) -> tuple[Continuation | None, dict[str, str]]:
     """Return where the run goes on of a trial whose process, in this folder, was stopped or died.
 
-    Without a checkpoint: the tags of another run in its place. Errors: StoreError.
+    Without a checkpoint, unless it is paused: the tags of another run in its place. Errors: StoreError.
     """
     from runback.runs.checkpoint import load_newest
-    from runback.tracking.store import open_store
+    from runback.tracking.read.find_runs import is_scheduled
+    from runback.tracking.store import open_store, patiently
     from runback.tracking.write.outbox import Outbox
 
     run_id = Outbox(folder).run_id or trial.previous_run_id
@@ -46,7 +47,7 @@ def continue_trial(folder: Path, trial: Trial, layout: Layout) -> tuple[Continua
     checkpoint = None
     with contextlib.suppress(InputError):  # all are damaged
         checkpoint = load_newest(folder)
-    if checkpoint is not None:
+    if checkpoint is not None or patiently(lambda _: is_scheduled(store, run_id), STORE_PATIENCE):
         return reopen(store, run_id, folder, checkpoint, STORE_PATIENCE), {}
     _deliver(store, folder, run_id)
     _clear(folder)

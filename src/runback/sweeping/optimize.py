@@ -28,6 +28,8 @@ from runback.sweeping.corners import (
 )
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.determinism import keep_order
+from runback.sweeping.deciding.promoting import PromotingDecisions
+from runback.sweeping.deciding.promotion import promotion_of
 from runback.sweeping.deciding.proposer import Proposer
 from runback.sweeping.ending import ending, has_ended, has_result, refuse_without_result
 from runback.sweeping.hydra_task import HydraTask
@@ -55,7 +57,7 @@ from runback.sweeping.sweep_settings import SweeperSettings
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.devices import devices
-from runback.sweeping.trials.engines.engine import Ended
+from runback.sweeping.trials.engines.engine import Ended, MessageReceived
 from runback.sweeping.trials.engines.local_engine import LocalEngine
 from runback.sweeping.trials.events import Observer
 from runback.sweeping.trials.failures import RETRIES
@@ -112,7 +114,8 @@ def sweep(
     searched = search_space.parse(settings.params, arguments, loader)
     settings = replace(settings, sampler=settings.sampler or _automatic_sampler(settings, searched))
     proposer = Proposer(settings.sampler, searched, settings.seed)
-    pruner = partial(pruner_for, settings.pruner)
+    promotion = promotion_of(settings.pruner)
+    pruner = partial(pruner_for, None if promotion is not None else settings.pruner)
     pruner()  # or say at once why it cannot be built
     limits = [limit for limit in (settings.n_trials, proposer.limit) if limit is not None]
     if not limits and settings.timeout is None:
@@ -154,6 +157,8 @@ def sweep(
         keep_names(study, settings.objectives)
         order = keep_order(study, settings, slots.n_workers, slots.threads)
         decisions = Decisions(study, proposer, pruner, order.window)
+        if promotion is not None:
+            decisions = PromotingDecisions(study, proposer, pruner, order.window, promotion)
         if is_done:
             LiveTable(study, budget, searched).print_finished()
             if stage is not None:
@@ -351,9 +356,9 @@ def _outcome(engine: LocalEngine, trial: Trial) -> tuple[messages.Outcome, list[
     try:
         while True:
             for event in engine.events(1.0):
-                if isinstance(event, Ended):
+                if isinstance(event, Ended) and not isinstance(event.outcome, messages.Paused):
                     return event.outcome, [line for notice in notices for line in notice]
-                if isinstance(event.message, messages.Notice):
+                if isinstance(event, MessageReceived) and isinstance(event.message, messages.Notice):
                     notices[event.message.lines] = None
     finally:  # on Ctrl-C it may be in the middle of a download
         engine.kill(trial.number)

@@ -19,6 +19,7 @@ from runback.tracking.tags import SWEEP_TAG, TASK_TAG
 
 if TYPE_CHECKING:
     from runback.sweeping.trials.trial import TrialClient
+    from runback.tracking.store import Store
     from runback.tracking.write.run_writer import RunWriter, Status
 
 PRELOAD = (
@@ -82,10 +83,14 @@ class TrialRun:
         from runback.tracking.write.run_writer import start_run
 
         trial = self._client.trial
+        store = open_store(self._layout, is_prepared=True)
+        paused = self._paused(store)
+        if paused is not None:
+            return paused
         scalars = flatten(written(self._cfg).tree)
         layout = self._layout
         run = start_run(
-            open_store(layout, is_prepared=True),
+            store,
             experiment=self._experiment,
             name=trial.label.name,
             folder=trial.folder,
@@ -101,3 +106,13 @@ class TrialRun:
         )
         self._client.note_run(run.id)
         return run
+
+    def _paused(self, store: "Store") -> "RunWriter | None":
+        """Return the run that the trial has paused with, open again; None: it has none."""
+        from runback.tracking.read.find_runs import is_scheduled
+        from runback.tracking.write.run_writer import reopen_run
+
+        run_id = self._client.trial.previous_run_id
+        if not run_id or not is_scheduled(store, run_id):
+            return None
+        return reopen_run(store, run_id, self._client.trial.folder)

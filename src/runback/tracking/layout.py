@@ -26,6 +26,9 @@ MIRROR = "metrics.jsonl"
 OUTBOX = "outbox"
 """The folder in a run's with all that its store has not taken yet; its delivery alone removes them."""
 
+CHECKPOINTS = "checkpoint-*.npz"
+"""The pattern of the names of a training's checkpoints in its folder."""
+
 CONFIRM = "confirm"
 """The folder in a sweep's with the folders of the runs that confirm its trials, and their results."""
 

@@ -54,6 +54,7 @@ def recorded_fit(run: "runback.Run", spec: "TrainingSpec", prepared: "Prepared")
     predictions = ValidationPredictions(model, prepared.validation, options.batch_size, prepared.criterion)
     run.at_end(lambda: _log_result(run, prepared, predictions))
     n_train = len(prepared.train)
+    plan = CheckpointPlan(run.folder, options.checkpoint.every, lambda: run.is_pausing, run.pause)
     with (
         TrainingProgress(options.epochs, n_train, run.stream, initial_epoch=run.epoch) as progress,
         predictions.keeping(),
@@ -75,7 +76,7 @@ def recorded_fit(run: "runback.Run", spec: "TrainingSpec", prepared: "Prepared")
             patience=options.patience,
             monitor=options.objectives[0],
             maximize=options.directions[0] == "maximize",
-            checkpoints=CheckpointPlan(run.folder, options.checkpoint.every),
+            checkpoints=plan,
             resume_from=run.start,
             last_epoch=run.last_epoch,
             criterion=prepared.criterion,

@@ -256,6 +256,7 @@ class Run:
                 yield epoch
                 if len(self._history) == epoch:  # nothing was logged
                     self._history.append({})
+                self.pause()  # without a checkpoint: it begins again, where it goes on
         finally:  # also where the loop was left by a break
             self._epoch = None
 
@@ -263,6 +264,21 @@ class Run:
         """Begin the run now, of so many epochs if that is known; `epochs`, `log` and others do it too."""
         self._n_epochs = epochs
         self._begun()
+        client = self._context.client
+        if client is not None and epochs is not None:
+            client.has_epochs(epochs)
+
+    @property
+    def is_pausing(self) -> bool:
+        """Whether its sweep wants it to pause: what keeps checkpoints keeps one, and calls `pause`."""
+        client = self._context.client
+        return client is not None and client.is_pausing
+
+    def pause(self) -> None:
+        """End the process of a run that is to pause; else this does nothing. Raises TrialPaused."""
+        client = self._context.client
+        if client is not None and client.is_pausing:
+            client.pause()
 
     def claim(self, what: str, *, once: bool = True) -> None:
         """Say that one thing alone records this run's epochs, only once where that is said.
@@ -317,6 +333,8 @@ class Run:
         measured = _measured({**(metrics or {}), **named})
         with self._lock:
             at = self._step(step)
+            if at > len(self._history):
+                self.pause()
             writer = self._begun()
             while len(self._history) < at:
                 self._history.append({})
@@ -333,7 +351,8 @@ class Run:
 
         A state is made of arrays, tensors, numbers, texts, None, NumPy's generators, and mappings, lists and
         tuples of them; it is in the run's folder, flushed to the disk, when this returns. The states of the
-        global generators are kept too. Errors: TrainingError for a state of anything else; DiskFull.
+        global generators are kept too. Errors: TrainingError for a state of anything else; DiskFull. Raises
+        TrialPaused where the sweep pauses the trial: let it propagate.
         """
         if not isinstance(state, Mapping):
             raise TrainingError(f"run.checkpoint keeps a mapping, as {{'w': w}}; got {type(state).__name__}")
@@ -342,6 +361,7 @@ class Run:
             tree, arrays = packed({"task": state, "generators": generator_states()})
             checkpoint = Checkpoint(len(self._history), 0, list(self._history), {STATE: arrays}, state=tree)
             save_checkpoint(self._spec.folder, checkpoint)
+            self.pause()
 
     @property
     def state(self) -> Mapping[str, Any]:

@@ -37,8 +37,13 @@ class Decisions:
     def __post_init__(self) -> None:
         self._pruner = self.new_pruner()
 
-    def next_trial(self, trials: Sequence[FrozenTrial]) -> TrialEntry | None:
-        """Put the trial after these into the study; None where there is none, or it is too early for it."""
+    def next_trial(self, trials: Sequence[FrozenTrial], *, may_begin: bool = True) -> TrialEntry | None:
+        """Put the trial after these into the study; None where there is none, or it is too early for it.
+
+        So it is where it may not begin.
+        """
+        if not may_begin:
+            return None
         known = self._known(trials, len(trials))
         if self.window is not None and not all(trial.state.is_finished() for trial in known):
             return None
@@ -50,6 +55,18 @@ class Decisions:
         if self.window is None:
             return LivePruning(self.study, self._pruner, trial_id(trial))
         return OrderedPruning(self.study, self._own_pruner(), self._known(trials, trial.number), trial)
+
+    def pauses(self, entry: TrialEntry, step: int) -> bool:
+        """Tell whether a trial pauses at a step that it has just reported."""
+        return False
+
+    def goes_on(self, entry: TrialEntry, trials: Sequence[FrozenTrial], *, may_begin: bool) -> bool:
+        """Tell whether what is trained next is the trial that has just been paused; then it has begun."""
+        return True
+
+    def hopeless(self, trials: Sequence[FrozenTrial], n_trials: int | None) -> list[int]:
+        """Return the paused trials that can go on no more."""
+        return []
 
     def annotate(self, entry: TrialEntry) -> None:
         """Give a trial that is about to end what its pruner has noted, for trials that come to know of it."""

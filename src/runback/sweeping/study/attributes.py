@@ -51,6 +51,16 @@ ALONE = "alone"
 PRUNED_AT = "pruned_at"
 """The step at which it was decided that it ends."""
 
+PAUSED_AT = "paused_at"
+"""The step at which it was decided, for the last time, that it pauses."""
+
+PARTS = "parts"
+"""The parts in which it was trained, where trials pause: of each its number, counted through all trials, and
+the step that it began behind."""
+
+EPOCHS = "epochs"
+"""The number of epochs of a whole training, as its run says."""
+
 # A system attribute of a trial.
 
 JOURNAL = "runback:asked"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from runback.sweeping.study.attributes import ENDED_BY, FAILURE
+from runback.sweeping.study.attributes import ENDED_BY, FAILURE, PARTS, PAUSED_AT
 from runback.sweeping.trials import messages
 
 
@@ -25,10 +25,20 @@ def outcome(trial: FrozenTrial) -> messages.Outcome:
     return messages.Pruned() if trial.state == TrialState.PRUNED else messages.Completed(tuple(trial.values))
 
 
+def is_paused(trial: FrozenTrial) -> bool:
+    """Tell whether a trial is paused, or is about to be: no part of it was begun since that was decided."""
+    parts = trial.user_attrs.get(PARTS, [])
+    at = trial.user_attrs.get(PAUSED_AT)
+    is_open = trial.state in (TrialState.WAITING, TrialState.RUNNING)
+    return is_open and at is not None and (not parts or parts[-1][1] < at)
+
+
 def state(trial: FrozenTrial) -> str:
-    """Return one word: done, pruned, failed, running or waiting."""
+    """Return one word: done, pruned, failed, running, paused or waiting."""
     if failure(trial) is not None:
         return "failed"
+    if trial.state == TrialState.WAITING and is_paused(trial):
+        return "paused"
     return "done" if trial.state == TrialState.COMPLETE else trial.state.name.lower()
 
 
@@ -41,5 +51,6 @@ def counts(trials: Sequence[FrozenTrial]) -> list[str]:
         f"{states['done']} done",
         f"{states['pruned']} pruned",
         f"{states['failed']} failed{f' ({listed})' if listed else ''}",
+        *([f"{states['paused']} paused"] if states["paused"] else []),
         *([f"{states['waiting']} to go on"] if states["waiting"] else []),
     ]

@@ -45,8 +45,18 @@ from optuna.trial import FrozenTrial, TrialState
 
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.pruning import Pruning
-from runback.sweeping.study.attributes import ALONE, ATTEMPTS, ENDED_BY, FAILURE, PROCESS, PRUNED_AT, RUN_ID
+from runback.sweeping.study.attributes import (
+    ALONE,
+    ATTEMPTS,
+    ENDED_BY,
+    FAILURE,
+    PAUSED_AT,
+    PROCESS,
+    PRUNED_AT,
+    RUN_ID,
+)
 from runback.sweeping.study.budget import Budget
+from runback.sweeping.study.states import is_paused
 from runback.sweeping.study.study_store import FINISHED, TrialEntry
 from runback.sweeping.trials import messages
 from runback.sweeping.trials import outcome_file as outcomes
@@ -57,6 +67,7 @@ from runback.sweeping.trials.events import (
     Observer,
     SweepEvent,
     TrialEnded,
+    TrialPaused,
     TrialRecovered,
     TrialReported,
     TrialRequeued,
@@ -68,6 +79,7 @@ from runback.sweeping.trials.trial_output import OUTPUT, tidy
 from runback.sweeping.trials.worker import ORPHANED
 from runback.system.files.process_owner import end, is_abandoned, is_open_in
 from runback.system.stop_signals import held_signals
+from runback.tracking.layout import CHECKPOINTS
 
 STOP_GRACE = 10
 """Seconds that running trials get to write their checkpoints and close their runs after Ctrl-C."""
@@ -137,7 +149,7 @@ class Coordinator:
                     while not signals.waiting and self._start_next(deadline):
                         pass
                     if not self._running:
-                        return
+                        return self._end_paused()
                     self._handle_events(0.25)
                     self._kill_overdue()
                 self._stop_all()
@@ -155,8 +167,13 @@ class Coordinator:
         _wait_for_orphans(list(zip(processes, folders, strict=True)))
         for trial, folder in zip(running, folders, strict=True):
             tidy(folder / OUTPUT)
-            outcome = outcomes.read_outcome(folder) or messages.Failed("stopped", ORPHANED)
-            self._conclude(TrialEntry(self.study, trial), outcome, is_recovered=True)
+            entry = TrialEntry(self.study, trial)
+            written = outcomes.read_outcome(folder)
+            if written is None and is_paused(trial):
+                self._pause(entry, is_process_lost=True)
+            else:
+                outcome = written or messages.Failed("stopped", ORPHANED)
+                self._conclude(entry, outcome, is_recovered=True)
 
     def _start_next(self, deadline: float | None) -> bool:
         """Start a trial, unless no slot is free or the budget is used up; return whether one was started."""
@@ -165,19 +182,37 @@ class Coordinator:
         if deadline is not None and time.monotonic() >= deadline:
             return False
         trials = self.study.get_trials(deepcopy=False)
-        finished = sum(trial.state in FINISHED for trial in trials)
-        if self.budget.n_trials is not None and finished + len(self._running) >= self.budget.n_trials:
-            return False
-        waiting = next((trial for trial in trials if trial.state == TrialState.WAITING), None)
+        may_begin = self._may_begin(trials)
+        waiting = next(
+            (one for one in trials if one.state == TrialState.WAITING and not is_paused(one)), None
+        )
+        if not may_begin:
+            waiting = None
         slot = self._free_slot(alone=waiting is not None and bool(waiting.user_attrs.get(ALONE)))
         if slot is None:
             return False
-        entry = self.decisions.next_trial(trials) if waiting is None else TrialEntry(self.study, waiting)
+        if waiting is None:
+            entry = self.decisions.next_trial(trials, may_begin=may_begin)
+        else:
+            entry = TrialEntry(self.study, waiting)
         if entry is None:
             return False
+        is_new = entry.number >= len(trials)
         self._n_trials = max(self._n_trials, entry.number + 1)
-        self._start(entry, self.decisions.pruning(entry.found, trials), slot, is_new=waiting is None)
+        self._start(entry, self.decisions.pruning(entry.found, trials), slot, is_new=is_new)
         return True
+
+    def _may_begin(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Tell whether the budget has room for one trial more than have ended, run or are paused."""
+        if self.budget.n_trials is None:
+            return True
+        counted = len(self._running)
+        counted += sum(
+            trial.state in FINISHED or is_paused(trial)
+            for trial in trials
+            if trial.number not in self._running
+        )
+        return counted < self.budget.n_trials
 
     def _free_slot(self, *, alone: bool) -> _Slot | None:
         """Return the slot beside the fewest others, none of which has to be alone; None: there is none."""
@@ -239,9 +274,23 @@ class Coordinator:
             running.entry.note(message.name, message.value)
             return
         value = message.value if math.isfinite(message.value) else math.nan  # no pruner takes it for the best
-        prune = len(self.study.directions) == 1 and self._is_pruned(running, message.step, value)
-        self.engine.answer(number, prune)
+        self.engine.answer(number, self._answer(running, message.step, value))
         self._emit(TrialReported(running.entry.found, message.step, value))
+
+    def _answer(self, running: _RunningTrial, step: int, value: float) -> messages.Answer:
+        if len(self.study.directions) > 1:
+            return messages.Answer.GO_ON
+        if self._is_pruned(running, step, value):
+            return messages.Answer.PRUNE
+        if self.decisions.pauses(running.entry, step) and not self._goes_on(running.entry, step):
+            return messages.Answer.PAUSE
+        return messages.Answer.GO_ON
+
+    def _goes_on(self, entry: TrialEntry, step: int) -> bool:
+        """Pause a trial in the study, and tell whether it is what comes next: then it just goes on."""
+        entry.note(PAUSED_AT, step)
+        trials = self.study.get_trials(deepcopy=False)
+        return self.decisions.goes_on(entry, trials, may_begin=self._may_begin(trials))
 
     def _is_pruned(self, running: _RunningTrial, step: int, value: float) -> bool:
         if step not in running.reported:  # a trial that is tried again repeats itself
@@ -261,15 +310,52 @@ class Coordinator:
                 running.overdue = reason
                 self.engine.kill(number)
 
-    def _handle_end(self, number: int, outcome: messages.Outcome) -> None:
+    def _handle_end(self, number: int, outcome: messages.Outcome | messages.Paused) -> None:
         running = self._running[number]  # it stays there until the study has the outcome
+        if isinstance(outcome, messages.Paused):
+            return self._pause(running.entry)
         written = None if running.folder is None else outcomes.read_outcome(running.folder)
+        is_lost = isinstance(outcome, messages.Failed) and outcome.kind in ("lost", "stopped")
         if isinstance(outcome, messages.Failed) and written is not None:
-            self._conclude(running.entry, written, is_recovered=True)
-        elif isinstance(outcome, messages.Failed) and running.overdue is not None:
-            self._conclude(running.entry, messages.Failed("timeout", running.overdue))
-        else:
-            self._conclude(running.entry, outcome)
+            return self._conclude(running.entry, written, is_recovered=True)
+        if is_lost and is_paused(self._read(running.entry)):
+            return self._pause(running.entry, is_process_lost=True)
+        if isinstance(outcome, messages.Failed) and running.overdue is not None:
+            outcome = messages.Failed("timeout", running.overdue)
+        return self._conclude(running.entry, outcome)
+
+    def _pause(self, entry: TrialEntry, *, is_process_lost: bool = False) -> None:
+        """Put a paused trial back into the study, and end those that can go on no more."""
+        entry.wait()
+        self._running.pop(entry.number, None)
+        self._emit(TrialPaused(self._read(entry), is_process_lost))
+        trials = self.study.get_trials(deepcopy=False)
+        for number in self.decisions.hopeless(trials, self.budget.n_trials):
+            if number not in self._running:
+                self._prune_paused(trials[number])
+
+    def _end_paused(self) -> None:
+        """End the trials that are still paused when nothing is left to do for them.
+
+        Where the time is up, and the budget of trials is not, they may go on with the same command.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        if not self._may_begin(trials):
+            for trial in trials:
+                if is_paused(trial):
+                    self._prune_paused(trial)
+
+    def _prune_paused(self, trial: FrozenTrial) -> None:
+        """End a paused trial as pruned: its checkpoints go."""
+        folder = self.new_trial(trial, None, None).folder
+        entry = TrialEntry(self.study, trial)
+        entry.note(PRUNED_AT, trial.user_attrs[PAUSED_AT])
+        self._emit(TrialRecovered(trial, messages.Pruned()))
+        entry.begin()
+        self.study.tell(trial.number, state=TrialState.PRUNED)
+        for checkpoint in folder.glob(CHECKPOINTS):
+            checkpoint.unlink(missing_ok=True)
+        self._emit(TrialEnded(self._read(entry), messages.Pruned()))
 
     def _conclude(self, entry: TrialEntry, outcome: messages.Outcome, *, is_recovered: bool = False) -> None:
         """Put a trial's outcome into the study, or the trial back."""

@@ -34,6 +34,15 @@ class TrialRequeued:
 
 
 @dataclass(frozen=True)
+class TrialPaused:
+    """Emitted when a trial's process is gone, or leaving, and the trial is paused in the study."""
+
+    trial: FrozenTrial
+    is_process_lost: bool = False
+    """Whether its process died before it could close its run."""
+
+
+@dataclass(frozen=True)
 class TrialRecovered:
     """Emitted when a trial's process died after the trial had ended, perhaps before it had closed its run.
 
@@ -57,7 +66,7 @@ class Idle:
     """Emitted when nothing has happened for a moment."""
 
 
-SweepEvent = TrialStarted | TrialReported | TrialRequeued | TrialRecovered | TrialEnded | Idle
+SweepEvent = TrialStarted | TrialReported | TrialRequeued | TrialPaused | TrialRecovered | TrialEnded | Idle
 
 Observer = Callable[[SweepEvent], None]
 """Called for each event, in the coordinator's own thread: trials wait meanwhile."""

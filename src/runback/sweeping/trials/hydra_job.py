@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runback.errors import InputError, TrialPruned
+from runback.errors import InputError, TrialPaused, TrialPruned
 from runback.sweeping.hydra_internals import RAISES, enter_state, global_state, reading_once, run_trial_job
 from runback.sweeping.hydra_task import HydraTask
 from runback.sweeping.study.objective_value import values
@@ -119,6 +119,10 @@ def _recorded(task_function: TaskFunction, cfg: DictConfig) -> Any:
     except TrialPruned:
         if client.run is not None:
             client.run.end("KILLED", "pruned")
+        raise
+    except TrialPaused:
+        if client.run is not None:
+            client.run.end("SCHEDULED", "paused")
         raise
     if client.run is not None:
         client.run.complete(values(returned))

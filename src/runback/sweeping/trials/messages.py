@@ -1,11 +1,21 @@
 """The messages of the trial protocol: small, picklable, sent over the pipe between trial and coordinator."""
 
 from dataclasses import dataclass
+from enum import Enum
+
+
+class Answer(Enum):
+    """The coordinator's answer to a report."""
+
+    GO_ON = "go on"
+    PAUSE = "pause"
+    """Keep a checkpoint and end: another process goes on from it, or none."""
+    PRUNE = "prune"
 
 
 @dataclass(frozen=True)
 class Report:
-    """The objective's value at a step; the coordinator answers with True to prune, False to go on."""
+    """The objective's value at a step; the coordinator gives an `Answer`."""
 
     step: int
     value: float
@@ -39,6 +49,11 @@ class Pruned:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """The trial has kept a checkpoint, and waits to go on."""
+
+
+@dataclass(frozen=True)
 class Failed:
     """The trial ended without a value, for one of the reasons of `failures.KINDS`."""
 
@@ -53,4 +68,6 @@ class Unfit:
 
 
 Outcome = Completed | Pruned | Failed
-Message = Report | Attribute | Notice | Unfit | Outcome
+"""The end of a trial."""
+
+Message = Report | Attribute | Notice | Unfit | Paused | Outcome

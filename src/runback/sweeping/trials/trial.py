@@ -4,10 +4,10 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from runback.errors import DiskFull, Stopped, TrainingError, TrialPruned
-from runback.sweeping.study.attributes import RECORDED, RUN_ID
+from runback.errors import DiskFull, Stopped, TrainingError, TrialPaused, TrialPruned
+from runback.sweeping.study.attributes import EPOCHS, RECORDED, RUN_ID
 from runback.sweeping.study.objective_value import number
 from runback.sweeping.study.objective_value import step as steps
 from runback.sweeping.study.trial_label import Label
@@ -91,6 +91,8 @@ class TrialClient:
         """The outcome that is written in the trial's folder; None: it has none yet."""
         self.run: TrialRun | None = None
         """The run that is recorded for it; None: its task records one itself, or the sweep is not tracked."""
+        self.is_pausing = False
+        """Whether it is to pause, as soon as it has kept a checkpoint."""
         self._connection = connection
         self._process = os.getpid()
 
@@ -117,18 +119,30 @@ class TrialClient:
         """Send lines that the sweep prints once its check has passed: each cut, without secrets."""
         self._send(messages.Notice(tuple(redacted_excerpt(line, ATTRIBUTE) for line in lines)))
 
+    def has_epochs(self, epochs: int) -> None:
+        """Let the study know how many epochs the trial has in all."""
+        self.attribute(EPOCHS, str(epochs))
+
     def report(self, value: float, step: int) -> None:
-        """Report an intermediate value; raises TrialPruned when the pruner has seen enough."""
+        """Report an intermediate value; raises TrialPruned when the pruner has seen enough.
+
+        Where the trial is to pause, `is_pausing` says so from here on.
+        """
         if self.run is not None:
             self.run.report(number(value), steps(step))
         self._send(messages.Report(steps(step), number(value)))
         try:
-            prune = self._connection.recv()
+            answer = self._connection.recv()
         except (EOFError, OSError):
             raise Stopped("the coordinator is gone") from None
-        if prune:
+        if answer is messages.Answer.PRUNE:
             self.end(messages.Pruned())
             raise TrialPruned(f"pruned after step {step}")
+        self.is_pausing = answer is messages.Answer.PAUSE
+
+    def pause(self) -> NoReturn:
+        """End the process of a trial that is to pause. Raises TrialPaused."""
+        raise TrialPaused("paused by the sweep")
 
     def completed(self, values: tuple[float, ...]) -> None:
         """Write the objectives' values: from here on the trial counts as completed, whoever dies next."""
@@ -178,7 +192,9 @@ def report(value: float, step: int) -> None:
     """Report the objective's value at a step to the sweep; outside a sweep this does nothing.
 
     `step` counts from 1 (epochs, boosting rounds, folds). Raises TrialPruned when the pruner decides
-    that the trial should end; let it propagate.
+    that the trial should end, TrialPaused when it pauses; let them propagate.
     """
     if _current is not None:
         _current.report(value, step)
+        if _current.is_pausing:  # it keeps no checkpoint: it begins again, where it goes on
+            _current.pause()

@@ -15,7 +15,7 @@ from typing import Any
 
 import cloudpickle
 
-from runback.errors import NeedsFreshProcess, Stopped, TrialPruned
+from runback.errors import NeedsFreshProcess, Stopped, TrialPaused, TrialPruned
 from runback.sweeping.study.attributes import PROCESS
 from runback.sweeping.study.objective_value import values
 from runback.sweeping.trials import messages, trial_output
@@ -101,11 +101,15 @@ def _warm_up(call: bytes) -> None:
     guard()
 
 
-def _outcome(trial: trials.Trial, *, may_be_unfit: bool) -> messages.Outcome | messages.Unfit:
+def _outcome(
+    trial: trials.Trial, *, may_be_unfit: bool
+) -> messages.Outcome | messages.Paused | messages.Unfit:
     try:
         return _completed(trial, cloudpickle.loads(trial.call)())
     except TrialPruned:
         return messages.Pruned()
+    except TrialPaused:
+        return messages.Paused()
     except Stopped as stop:
         return messages.Failed("stopped", one_line(stop.reason))
     except BaseException as error:  # also SystemExit: whoever wants to end well returns a value

@@ -23,6 +23,7 @@ from runback.sweeping.trials.events import (
     Idle,
     SweepEvent,
     TrialEnded,
+    TrialPaused,
     TrialReported,
     TrialRequeued,
     TrialStarted,
@@ -101,6 +102,8 @@ class LiveTable:
             case TrialRequeued(trial, failure):
                 self._running.pop(trial.number, None)
                 self._print_requeued(trial.number, failure)
+            case TrialPaused(trial):
+                self._print_paused(trial.number, self._running.pop(trial.number, None))
             case TrialEnded(trial, outcome):
                 self._print_ended(trial.number, self._running.pop(trial.number, None), outcome)
             case Idle():
@@ -113,6 +116,13 @@ class LiveTable:
             self._console.say(line, style="yellow")
         else:
             self._print(line)
+
+    def _print_paused(self, number: int, row: _RunningRow | None) -> None:
+        """Print that a trial is paused; where there is a table, that counts them."""
+        if self._is_live or row is None or row.value is None:
+            return self._draw()
+        params = " ".join(self._params(row.params))
+        return self._print(f"trial {number:>3}  paused  {row.value:.4f} after step {row.step}  {params}")
 
     def _print_ended(self, number: int, row: _RunningRow | None, outcome: messages.Outcome) -> None:
         """Print a trial's result as a line; where there is a table that shows it, and only failures are."""

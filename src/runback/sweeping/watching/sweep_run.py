@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from runback.errors import InputError, RunbackError, StoreError
 from runback.sweeping.space.search_space import Space
 from runback.sweeping.study import states
-from runback.sweeping.study.attributes import PARENT_RUN, RUN_ID
+from runback.sweeping.study.attributes import PARENT_RUN, PAUSED_AT, RUN_ID
 from runback.sweeping.study.study_store import (
     TrialEntry,
     best_trials,
@@ -26,6 +26,7 @@ from runback.sweeping.trials import messages
 from runback.sweeping.trials.events import (
     SweepEvent,
     TrialEnded,
+    TrialPaused,
     TrialRecovered,
     TrialRequeued,
     TrialStarted,
@@ -197,6 +198,8 @@ class SweepRun:
                 self._tracked.dead_runs.forget(self._tracked.folder_of(self._label(trial)))
             case TrialRequeued(trial, failure):
                 self._requeued(self._tracked, trial, failure)
+            case TrialPaused(trial, is_process_lost):
+                self._paused(self._tracked, trial, is_process_lost=is_process_lost)
             case TrialRecovered(trial, outcome):
                 self._end(self._tracked, trial, outcome)
             case TrialEnded(trial, messages.Failed() as failure):
@@ -220,6 +223,14 @@ class SweepRun:
             return {}
         [name] = self._study.metric_names or ["value"]
         return {best(name): float(trial.value or 0) for trial in best_trials(self._study, 1)}
+
+    def _paused(self, tracked: "_Tracked", trial: FrozenTrial, *, is_process_lost: bool) -> None:
+        """Deliver a paused trial's run, and say that it is paused where its process could not."""
+        if is_process_lost:
+            step = trial.user_attrs[PAUSED_AT]
+            self._close(tracked, trial, "SCHEDULED", f"paused after epoch {step}")
+        else:
+            tracked.dead_runs.deliver([tracked.folder_of(self._label(trial))])
 
     def _requeued(self, tracked: "_Tracked", trial: FrozenTrial, failure: messages.Failed) -> None:
         """Close a trial's run, and note which one it is: the trial's next process retries that one."""

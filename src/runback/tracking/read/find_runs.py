@@ -26,6 +26,9 @@ from runback.tracking.mlflow_limits import first_line
 PAGE = 200
 """Runs that a store is asked for at once: a busy server needs seconds for 1,000."""
 
+OPEN = " AND ".join(f"attributes.status != '{status}'" for status in ("FINISHED", "FAILED", "KILLED"))
+"""The condition for runs that are RUNNING, or SCHEDULED: paused."""
+
 
 def find_run(store: Store, run_id: str) -> MlflowRun:
     """Return the run with this ID, or with this beginning of an ID, of 6 characters or more.
@@ -76,9 +79,9 @@ def search_sweep(store: Store, sweep: str) -> list[MlflowRun]:
 
 
 def running_children(store: Store, parent: str) -> list[MlflowRun]:
-    """Return the RUNNING runs below another one, by its ID. Raises StoreError."""
+    """Return the runs below another one that run or are paused, by its ID. Raises StoreError."""
     below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = {_quoted(parent)}"
-    return search(store, f"attributes.status = 'RUNNING' AND {below}")
+    return search(store, f"{OPEN} AND {below}")
 
 
 def newest_in(store: Store, folder: Path) -> MlflowRun | None:
@@ -186,12 +189,17 @@ def read_text(store: Store, run_id: str, artifact_file: str) -> str:
     return read_bytes(store, run_id, artifact_file).decode()
 
 
+def is_scheduled(store: Store, run_id: str) -> bool:
+    """Return whether the store has a run that is paused. Raises StoreError."""
+    return bool(search(store, f"attributes.run_id = {_quoted(run_id)} AND attributes.status = 'SCHEDULED'"))
+
+
 def close_runs(store: Store, *, tags: Mapping[str, str], status: Status, reason: str | None) -> list[str]:
-    """End the RUNNING runs with all these tags, whose process cannot do it any more; return their IDs.
+    """End the runs with all these tags that run or are paused, whose process cannot; return their IDs.
 
     Raises StoreError, which is StoreAway where the store does not answer.
     """
-    conditions = ["attributes.status = 'RUNNING'"]
+    conditions = [OPEN]
     conditions += [f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items()]
     closed = [str(run.info.run_id) for run in search(store, " AND ".join(conditions), limit=1000)]
     for run_id in closed:

@@ -23,7 +23,7 @@ from typing import Any, Literal
 from mlflow.exceptions import MlflowException
 from mlflow.utils import mlflow_tags
 
-from runback.errors import DiskFull, RunbackError, Stopped, StoreAway, StoreError, TrialPruned
+from runback.errors import DiskFull, RunbackError, Stopped, StoreAway, StoreError, TrialPaused, TrialPruned
 from runback.system.files.full_disk import is_full
 from runback.system.text.excerpt import said
 from runback.system.secrecy import redacted, redacted_excerpt, without_values
@@ -42,7 +42,7 @@ from runback.tracking.store import Store, experiment_id, patiently, store_errors
 from runback.tracking.tags import FAILURE_TAG, REASON_TAG
 from runback.tracking.mlflow_limits import PARAM_LIMIT, TAG_LIMIT, cut, first_line
 
-Status = Literal["FINISHED", "FAILED", "KILLED"]
+Status = Literal["FINISHED", "FAILED", "KILLED", "SCHEDULED"]
 
 SERVER_FINISH = 5.0
 """Seconds that the end of a run waits for a server that is away."""
@@ -394,14 +394,17 @@ def reopen_run(store: Store, run_id: str, folder: Path) -> RunWriter:
 def recording(run: RunWriter) -> Iterator[RunWriter]:
     """Keep the run's status true, however the body ends; what it raises goes on.
 
-    FINISHED; KILLED when it is pruned or interrupted; for anything else FAILED, with the traceback as an
-    artifact. The reason goes to the tag `runback.reason`.
+    FINISHED; KILLED when it is pruned or interrupted, SCHEDULED when it is paused; for anything else FAILED,
+    with the traceback as an artifact. The reason goes to the tag `runback.reason`.
     """
     try:
         yield run
     except TrialPruned as pruned:
         step = run.last_step
         run.finish("KILLED", str(pruned) if step is None else f"pruned after epoch {step}")
+        raise
+    except TrialPaused:
+        run.finish("SCHEDULED", f"paused after epoch {run.last_step}")
         raise
     except (Stopped, KeyboardInterrupt) as stop:
         cause = stop.reason if isinstance(stop, Stopped) else "Ctrl-C"

@@ -49,7 +49,7 @@ def ended(engine, seconds=60):
     while time.monotonic() < deadline:
         for event in engine.events(0.1):
             if isinstance(event, MessageReceived) and isinstance(event.message, messages.Report):
-                engine.answer(event.number, prune=False)
+                engine.answer(event.number, messages.Answer.GO_ON)
             if isinstance(event, Ended):
                 return event.outcome
     raise TimeoutError
@@ -123,7 +123,7 @@ def test_a_trial_goes_on_without_its_server_and_is_heard(engine, tmp_path, signu
     events = [event for _ in range(5) for event in engine.events(0.1)]
     assert not [event for event in events if isinstance(event, Ended)]
     for event in events:
-        engine.answer(event.number, prune=False)
+        engine.answer(event.number, messages.Answer.GO_ON)
     (tmp_path / "end").touch()
     assert ended(engine) == messages.Completed((0.25,))
 

@@ -20,7 +20,7 @@ class Ended:
     """A trial has succeeded, or its process is gone, with or without having sent an outcome."""
 
     number: int
-    outcome: messages.Outcome
+    outcome: messages.Outcome | messages.Paused
 
 
 Event = MessageReceived | Ended
@@ -39,7 +39,7 @@ class Engine(Protocol):
     def events(self, timeout: float) -> list[Event]:
         """Return what happened, waiting up to `timeout` seconds for something to happen."""
 
-    def answer(self, number: int, prune: bool) -> None:
+    def answer(self, number: int, answer: messages.Answer) -> None:
         """Answer a trial's report."""
 
     def stop(self, number: int) -> None:

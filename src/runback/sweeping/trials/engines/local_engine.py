@@ -50,7 +50,7 @@ class _RunningProcess:
     """The count that does not concern it: from before its start, and of those killed beside it."""
     printed: int
     """Bytes of its output that were there before its start."""
-    outcome: messages.Outcome | messages.Unfit | None = None
+    outcome: messages.Outcome | messages.Paused | messages.Unfit | None = None
     open: bool = True
 
 
@@ -124,16 +124,17 @@ class LocalEngine:
         for number in numbers:
             is_over = self._running[number].child.life.is_over  # before its last messages are read
             events += self._drain(number)
-            if isinstance(outcome := self._running[number].outcome, messages.Completed | messages.Pruned):
+            outcome = self._running[number].outcome
+            if isinstance(outcome, messages.Completed | messages.Pruned | messages.Paused):
                 events.append(self._leave(number, outcome))
             elif is_over:
                 events += self._reap(number)
         return events
 
-    def answer(self, number: int, prune: bool) -> None:
+    def answer(self, number: int, answer: messages.Answer) -> None:
         """Answer a trial's report; a trial that died meanwhile hears nothing."""
         with contextlib.suppress(OSError, KeyError):
-            self._running[number].child.connection.send(prune)
+            self._running[number].child.connection.send(answer)
 
     def stop(self, number: int) -> None:
         """Ask a trial to stop."""
@@ -188,13 +189,13 @@ class LocalEngine:
                 message = running.child.connection.recv()
                 if isinstance(message, messages.Report | messages.Attribute | messages.Notice):
                     events.append(MessageReceived(number, message))
-                elif isinstance(message, messages.Unfit | messages.Outcome):
+                elif isinstance(message, messages.Unfit | messages.Paused | messages.Outcome):
                     running.outcome = message
         except (EOFError, OSError, pickle.UnpicklingError):
             running.open = False
         return events
 
-    def _leave(self, number: int, outcome: messages.Outcome) -> Event:
+    def _leave(self, number: int, outcome: messages.Outcome | messages.Paused) -> Event:
         """Take a trial as ended that has succeeded: what is next need not wait for its process."""
         self._leaving.append(self._running.pop(number))
         return Ended(number, outcome)

@@ -1,0 +1,139 @@
+"""Decides by promotion: which trials pause, and whether a paused or a new one comes next."""
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from optuna.pruners import NopPruner
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from runback.sweeping.deciding.decisions import Decisions
+from runback.sweeping.deciding.promotion import Progress, Promotion
+from runback.sweeping.study.attributes import EPOCHS, PARTS, PAUSED_AT
+from runback.sweeping.study.states import is_paused
+from runback.sweeping.study.study_store import TrialEntry, create_entry
+
+
+@dataclass
+class PromotingDecisions(Decisions):
+    """Decides what is trained next: the next part of a paused trial, or the first one of a new trial.
+
+    The parts of all trials are counted. With a `window` w, what part k is, is decided by what the parts up
+    to k - w came to, and by what the others are.
+    """
+
+    promotion: Promotion = field(default_factory=Promotion)
+
+    def next_trial(self, trials: Sequence[FrozenTrial], *, may_begin: bool = True) -> TrialEntry | None:
+        """Return the trial that is trained next, a new one only where it `may_begin`.
+
+        None where there is none, or it is too early for it.
+        """
+        number = _next_part(trials)
+        seen = self._seen(trials, number)
+        if seen is None:
+            return None
+        paused = self._next_paused(seen, trials, may_begin=may_begin)
+        if paused is not None:
+            return self._go_on(trials[paused], number)
+        if not may_begin:
+            return None
+        learned = [_as_learned(trial) for trial in seen]
+        proposed = self.proposer.propose(self.study, learned, trials, NopPruner())
+        if proposed is None:
+            return None
+        proposed.user_attrs = {**proposed.user_attrs, PARTS: [[number, 0]]}
+        return create_entry(self.study, proposed)
+
+    def pauses(self, entry: TrialEntry, step: int) -> bool:
+        """Tell whether a trial pauses at a step that it has just reported."""
+        attributes = entry.attributes
+        return self.promotion.pauses(step, _begun(attributes.get(PARTS, [])), _epochs(attributes))
+
+    def goes_on(self, entry: TrialEntry, trials: Sequence[FrozenTrial], *, may_begin: bool) -> bool:
+        """Tell whether what is trained next is the trial that has just been paused; then it has begun."""
+        number = _next_part(trials)
+        seen = self._seen(trials, number)
+        if seen is None or self._next_paused(seen, trials, may_begin=may_begin) != entry.number:
+            return False
+        self._go_on(trials[entry.number], number)
+        return True
+
+    def hopeless(self, trials: Sequence[FrozenTrial], n_trials: int | None) -> list[int]:
+        """Return the paused trials that can go on no more."""
+        if n_trials is None:
+            return []
+        seen = self._seen(trials, _next_part(trials)) or []
+        return self.promotion.hopeless(self._progress(seen), n_trials)
+
+    def _next_paused(
+        self, seen: Sequence[FrozenTrial], trials: Sequence[FrozenTrial], *, may_begin: bool
+    ) -> int | None:
+        found = self.promotion.next_paused(self._progress(seen))
+        is_end = not may_begin and all(trial.state.is_finished() or is_paused(trial) for trial in trials)
+        if found is None and is_end:
+            found = self.promotion.next_paused(self._progress(trials), is_end=True)
+        return found
+
+    def _go_on(self, trial: FrozenTrial, number: int) -> TrialEntry:
+        entry = TrialEntry(self.study, trial)
+        entry.note(PARTS, [*trial.user_attrs[PARTS], [number, trial.user_attrs[PAUSED_AT]]])
+        return entry
+
+    def _seen(self, trials: Sequence[FrozenTrial], number: int) -> list[FrozenTrial] | None:
+        """Return the trials as they may be known to a part; None: what it must know has not ended yet."""
+        if self.window is None:
+            return [*trials]
+        seen = [one for trial in trials if (one := _seen_until(trial, number - self.window)) is not None]
+        return seen if len(seen) == len(trials) else None
+
+    def _progress(self, trials: Sequence[FrozenTrial]) -> list[Progress]:
+        sign = 1 if self.study.direction == StudyDirection.MAXIMIZE else -1
+        return [_progress(trial, sign) for trial in trials]
+
+
+def _next_part(trials: Sequence[FrozenTrial]) -> int:
+    return 1 + max((part for trial in trials for part, _ in trial.user_attrs.get(PARTS, [])), default=-1)
+
+
+def _seen_until(trial: FrozenTrial, last: int) -> FrozenTrial | None:
+    """Return a trial without what its parts behind the one of this number came to.
+
+    None: one that counts still runs.
+    """
+    parts = trial.user_attrs.get(PARTS, [])
+    hidden = next((begun for number, begun in parts if number > last), None)
+    if hidden is None:
+        return trial if trial.state.is_finished() or is_paused(trial) else None
+    seen = copy.copy(trial)
+    seen.state, seen.values = TrialState.RUNNING, None
+    seen.intermediate_values = {s: v for s, v in trial.intermediate_values.items() if s <= hidden}
+    seen.user_attrs = {name: value for name, value in trial.user_attrs.items() if name != PAUSED_AT}
+    return seen
+
+
+def _progress(trial: FrozenTrial, sign: int) -> Progress:
+    values = {step: sign * value for step, value in trial.intermediate_values.items()}
+    if trial.state.is_finished():
+        return Progress(trial.number, "ended", values)
+    return Progress(trial.number, "paused" if is_paused(trial) else "running", values)
+
+
+def _as_learned(trial: FrozenTrial) -> FrozenTrial:
+    """Return a trial as a sampler learns from it: one that has reported is as good as one that was pruned."""
+    if trial.state.is_finished() or not any(map(math.isfinite, trial.intermediate_values.values())):
+        return trial
+    learned = copy.copy(trial)
+    learned.state = TrialState.PRUNED
+    return learned
+
+
+def _begun(parts: Sequence[Sequence[int]]) -> int:
+    return int(parts[-1][1]) if parts else 0
+
+
+def _epochs(attributes: dict[str, str]) -> int | None:
+    text = str(attributes.get(EPOCHS, ""))
+    return int(text) if text.isdecimal() else None

@@ -1,0 +1,128 @@
+"""Decides which trials pause, and which of the paused ones go on: successive halving by promotion.
+
+Li et al., "A System for Massively Parallel Hyperparameter Tuning" (2020), algorithm 2: a trial pauses at
+each rung, and goes on from there once it is among the best of all that have come to that rung. No trial is
+ended for having been compared too early.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from runback.errors import InputError
+from runback.sweeping.study.study_store import part
+
+TARGET = "runback.sweeping.deciding.promotion.Promotion"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a trial has come."""
+
+    number: int
+    state: Literal["running", "paused", "ended"]
+    values: Mapping[int, float] = field(default_factory=dict)
+    """The objective's value at each step, the higher the better."""
+
+    @property
+    def step(self) -> int:
+        """The last step that it has come to; 0: none."""
+        return max(self.values, default=0)
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """Pauses trials at rungs, and lets those go on that are among the best there."""
+
+    min_resource: int = 1
+    """The step of the first rung."""
+    reduction_factor: int = 3
+    """A rung is so many times as far as the one before, and one of so many trials goes on from it."""
+    value: str = "best"
+    """What rungs compare: the best value so far, or the last."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("min_resource", 1), ("reduction_factor", 2)):
+            given = getattr(self, name)
+            if not isinstance(given, int) or isinstance(given, bool) or given < least:
+                raise InputError(
+                    f"hydra.sweeper.pruner.{name} must be a whole number from {least}; got {given!r:.80}"
+                )
+        if self.value not in ("best", "last"):
+            raise InputError(f"hydra.sweeper.pruner.value must be best or last; got {self.value!r:.80}")
+
+    def rung(self, step: int) -> int:
+        """Return the last rung that a trial has come to with a step; 0: none."""
+        if step < self.min_resource:
+            return 0
+        rung = self.min_resource
+        while rung * self.reduction_factor <= step:
+            rung *= self.reduction_factor
+        return rung
+
+    def pauses(self, step: int, begun: int, epochs: int | None) -> bool:
+        """Tell whether a trial pauses at a step that went on behind the step `begun`.
+
+        `epochs` is its length, at whose end it does not pause; None: that is not known.
+        """
+        return self.rung(step) > self.rung(begun) and (epochs is None or step < epochs)
+
+    def next_paused(self, trials: Sequence[Progress], *, is_end: bool = False) -> int | None:
+        """Return the number of the paused trial that goes on next; None: none may.
+
+        The furthest come first, then the better ones. At the end, where no other trial runs or is to come,
+        the best of each rung may go on, if that is less than one of `reduction_factor`.
+        """
+        for rung in sorted(self._paused(trials), reverse=True):
+            ranked = self._ranked(trials, rung)
+            quota = len(ranked) // self.reduction_factor
+            for trial in ranked[: max(quota, 1) if is_end else quota]:
+                if self._is_paused_at(trial, rung):
+                    return trial.number
+        return None
+
+    def hopeless(self, trials: Sequence[Progress], n_trials: int) -> list[int]:
+        """Return the paused trials that can go on no more, whatever the rest of `n_trials` trials come to."""
+        found = []
+        for rung in self._paused(trials):
+            most = max(1, self._most(rung, n_trials) // self.reduction_factor)
+            found += [
+                trial.number for trial in self._ranked(trials, rung)[most:] if self._is_paused_at(trial, rung)
+            ]
+        return sorted(found)
+
+    def _paused(self, trials: Sequence[Progress]) -> set[int]:
+        return {self.rung(trial.step) for trial in trials if trial.state == "paused"}
+
+    def _is_paused_at(self, trial: Progress, rung: int) -> bool:
+        return trial.state == "paused" and self.rung(trial.step) == rung
+
+    def _most(self, rung: int, n_trials: int) -> int:
+        """Return the number of trials that can come to a rung."""
+        passed = self.min_resource
+        while passed < rung:
+            n_trials = max(1, n_trials // self.reduction_factor)
+            passed *= self.reduction_factor
+        return n_trials
+
+    def _ranked(self, trials: Sequence[Progress], rung: int) -> list[Progress]:
+        """Return the trials that have come to a rung, or had ended before it, the best there first."""
+        came = [trial for trial in trials if trial.step >= rung or trial.state == "ended"]
+        return sorted(came, key=lambda trial: (-self._at(trial, rung), trial.number))
+
+    def _at(self, trial: Progress, rung: int) -> float:
+        """Return what a trial had when it came to a rung; minus infinity where it has not."""
+        until = min((step for step in trial.values if step >= rung), default=0)
+        found = {step: one for step, one in trial.values.items() if step <= until and not math.isnan(one)}
+        if not found:
+            return -math.inf
+        return max(found.values()) if self.value == "best" else found[max(found)]
+
+
+def promotion_of(spec: Mapping[str, Any] | None) -> Promotion | None:
+    """Build what decides where the sweep's pruner is promotion; None: it is another, or none. InputError."""
+    if spec is None or spec.get("_target_") != TARGET:
+        return None
+    promotion: Promotion = part(spec, "hydra.sweeper.pruner")
+    return promotion
