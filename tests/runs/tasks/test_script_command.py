@@ -339,6 +339,27 @@ def test_a_script_is_swept_pruned_and_its_trials_are_runs(own_folder):
     assert "finished" in same.stdout
 
 
+def test_a_killed_trial_of_a_script_goes_on_in_its_own_run(own_folder):
+    killing = """        if run.trial is not None and run.epoch == 2 and not os.path.exists(mark := f"{run.trial}.killed"):
+            open(mark, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        noise ="""
+    script = NUMPY.replace("        noise =", killing, 1).replace(
+        "import time", "import os\nimport signal\nimport time"
+    )
+    (own_folder.folder / "fit.py").write_text(script)
+    space = ["learning_rate=interval(0.001,1)", "hydra.sweeper.n_trials=2", "epochs=4"]
+    done = own_folder.runback("sweep", "fit.py", *space)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("killed by SIGKILL") == 2
+    _, *trials = sorted(own_folder.runs(), key=lambda run: run.info.start_time)
+    assert len(trials) == 2
+    for trial in trials:
+        assert trial.info.status == "FINISHED"
+        assert trial.data.tags["runback.resumed"].startswith("epoch 2")
+        assert own_folder.runback("reproduce", trial.info.run_id, "--in-place").returncode == 0
+
+
 def test_the_three_ways_to_start_a_script_are_one(own_folder):
     (own_folder.folder / "fit.py").write_text(NUMPY)
     for command in (own_folder.python, lambda *a: own_folder.runback("train", *a)):

@@ -542,6 +542,8 @@ class Run:
         self.say(*held or ())
         self.say(*code.notices, *map(_unseeded, self._unseeded))
         writer = self._created(record) if context.reopened is None else context.reopened()
+        if context.client is not None:
+            context.client.records(writer.id)
         self._ends.enter_context(recording(writer))
         self._ends.enter_context(system_metrics(writer))
         if context.reopened is None:
@@ -554,7 +556,7 @@ class Run:
 
         client = self._context.client
         trial = None if client is None else client.trial
-        writer = start_run(
+        return start_run(
             open_store(self._spec.layout, is_prepared=trial is not None and trial.parent is not None),
             experiment=self._spec.experiment,
             name=self._spec.name,
@@ -570,9 +572,6 @@ class Run:
             parent=None if trial is None else trial.parent,
             patience=0.0 if trial is None else STORE_PATIENCE,
         )
-        if client is not None:
-            client.records(writer.id)
-        return writer
 
     def _described(self) -> str:
         name = self._context.task.get("name", "task")
