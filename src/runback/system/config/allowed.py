@@ -138,7 +138,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
     "schedule": SCHEDULES,
     "augmentation": LAYERS | OWN_LAYERS,
     "hydra.sweeper.sampler": SAMPLERS,
-    "hydra.sweeper.pruner": PRUNERS,
+    "hydra.sweeper.pruner": PRUNERS | _of("runback.sweeping.deciding.promotion", "Promotion"),
 }
 """The targets that each group of a config takes."""
 
