@@ -340,13 +340,13 @@ def test_a_script_is_swept_pruned_and_its_trials_are_runs(own_folder):
 
 
 def test_a_killed_trial_of_a_script_goes_on_in_its_own_run(own_folder):
-    killing = """        if run.trial is not None and run.epoch == 2 and not os.path.exists(mark := f"{run.trial}.killed"):
-            open(mark, "w").close()
+    killing = """        mark = Path(f"{run.trial}.killed")
+        if run.trial is not None and run.epoch == 2 and not mark.exists():
+            mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         noise ="""
-    script = NUMPY.replace("        noise =", killing, 1).replace(
-        "import time", "import os\nimport signal\nimport time"
-    )
+    imports = "import os\nimport signal\nimport time\nfrom pathlib import Path"
+    script = NUMPY.replace("        noise =", killing, 1).replace("import time", imports, 1)
     (own_folder.folder / "fit.py").write_text(script)
     space = ["learning_rate=interval(0.001,1)", "hydra.sweeper.n_trials=2", "epochs=4"]
     done = own_folder.runback("sweep", "fit.py", *space)
