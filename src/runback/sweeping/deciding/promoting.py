@@ -116,9 +116,10 @@ def _seen_until(trial: FrozenTrial, last: int) -> FrozenTrial | None:
 
 def _progress(trial: FrozenTrial, sign: int) -> Progress:
     values = {step: sign * value for step, value in trial.intermediate_values.items()}
+    begun = _begun(trial.user_attrs.get(PARTS, []))
     if trial.state.is_finished():
-        return Progress(trial.number, "ended", values)
-    return Progress(trial.number, "paused" if is_paused(trial) else "running", values)
+        return Progress(trial.number, "ended", values, begun)
+    return Progress(trial.number, "paused" if is_paused(trial) else "running", values, begun)
 
 
 def _as_learned(trial: FrozenTrial) -> FrozenTrial:

@@ -24,6 +24,8 @@ class Progress:
     state: Literal["running", "paused", "ended"]
     values: Mapping[int, float] = field(default_factory=dict)
     """The objective's value at each step, the higher the better."""
+    begun: int = 0
+    """The step that its last part began behind."""
 
     @property
     def step(self) -> int:
@@ -107,9 +109,14 @@ class Promotion:
         return n_trials
 
     def _ranked(self, trials: Sequence[Progress], rung: int) -> list[Progress]:
-        """Return the trials that have come to a rung, or had ended before it, the best there first."""
-        came = [trial for trial in trials if trial.step >= rung or trial.state == "ended"]
+        """Return the trials that have come to a rung, or ended on the way to it, the best there first."""
+        came = [trial for trial in trials if trial.step >= rung or self._ended_before(trial, rung)]
         return sorted(came, key=lambda trial: (-self._at(trial, rung), trial.number))
+
+    def _ended_before(self, trial: Progress, rung: int) -> bool:
+        last = self.rung(trial.begun)
+        following = last * self.reduction_factor if last else self.min_resource
+        return trial.state == "ended" and rung <= following
 
     def _at(self, trial: Progress, rung: int) -> float:
         """Return what a trial had when it came to a rung; minus infinity where it has not."""

@@ -1,0 +1,139 @@
+"""Which trials pause, and which of the paused ones go on."""
+
+import pytest
+
+from runback.errors import InputError
+from runback.sweeping.deciding.promotion import Progress, Promotion
+
+PROMOTION = Promotion()
+
+
+def paused(number, *values):
+    return Progress(number, "paused", dict(enumerate(values, 1)))
+
+
+def running(number, *values):
+    return Progress(number, "running", dict(enumerate(values, 1)))
+
+
+def ended(number, *values):
+    return Progress(number, "ended", dict(enumerate(values, 1)))
+
+
+@pytest.mark.parametrize(
+    ("step", "begun", "epochs", "pauses"),
+    [
+        (1, 0, 9, True),
+        (2, 1, 9, False),
+        (3, 1, 9, True),
+        (3, 3, 9, False),  # it was let go on from there
+        (9, 3, 9, False),  # its end
+        (9, 3, 10, True),
+        (9, 3, None, True),
+        (5, 0, 20, True),  # it reports every fifth step only
+        (10, 5, 20, True),
+        (7, 5, 20, False),
+    ],
+)
+def test_a_trial_pauses_at_rungs_before_its_end(step, begun, epochs, pauses):
+    assert PROMOTION.pauses(step, begun, epochs) is pauses
+
+
+def test_rungs_begin_where_they_are_told_to():
+    promotion = Promotion(min_resource=2, reduction_factor=4)
+    assert [promotion.rung(step) for step in (1, 2, 7, 8, 31, 32)] == [0, 2, 2, 8, 8, 32]
+
+
+def test_one_of_three_goes_on():
+    assert PROMOTION.next_paused([paused(0, 0.1), paused(1, 0.3)]) is None
+    assert PROMOTION.next_paused([paused(0, 0.1), paused(1, 0.3), paused(2, 0.2)]) == 1
+    assert PROMOTION.next_paused([paused(0, 0.1), running(1, 0.3, 0.3), paused(2, 0.2)]) is None
+
+
+def test_whoever_was_first_keeps_no_better_one_back():
+    """Whoever went on early is no reason to keep a better one back."""
+    trials = [running(0, 0.5, 0.5), paused(1, 0.4), paused(2, 0.2), paused(3, 0.9), paused(4, 0.1)]
+    assert PROMOTION.next_paused(trials) == 3
+    assert PROMOTION.next_paused([*trials[:3], running(3, 0.9, 0.9), *trials[4:]]) is None
+    assert PROMOTION.next_paused([*trials[:3], running(3, 0.9, 0.9), trials[4], paused(5, 0.3)]) is None
+    six = [running(0, 0.3, 0.3), paused(1, 0.4), paused(2, 0.2), running(3, 0.9, 0.9), *trials[4:]]
+    assert PROMOTION.next_paused([*six, paused(5, 0.1)]) == 1
+
+
+def test_the_furthest_come_first():
+    third = [paused(0, 0.1, 0.2, 0.6), paused(1, 0.1, 0.2, 0.5), paused(2, 0.1, 0.2, 0.4)]
+    first = [paused(number, 0.05) for number in range(3, 9)] + [paused(9, 0.9)]
+    assert PROMOTION.next_paused([*third, *first]) == 0
+    assert PROMOTION.next_paused([running(0, 0.1, 0.2, 0.6), *third[1:], *first]) == 9
+
+
+def test_the_best_value_so_far_is_compared_or_the_last():
+    trials = [paused(0, 0.294, 0.1, 0.216), paused(1, 0.2, 0.2, 0.25), paused(2, 0.1, 0.1, 0.1)]
+    assert PROMOTION.next_paused(trials) == 0
+    assert Promotion(value="last").next_paused(trials) == 1
+
+
+def test_what_a_trial_came_to_later_does_not_count_at_a_rung():
+    trials = [running(0, 0.1, 0.9, 0.9, 0.9), paused(1, 0.2), paused(2, 0.15)]
+    assert PROMOTION.next_paused(trials) == 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_a_value_that_is_no_number_is_the_worst(value):
+    assert PROMOTION.next_paused([paused(0, value), paused(1, -5.0), paused(2, value)]) == 1
+
+
+def test_a_trial_that_ended_before_a_rung_has_been_there():
+    assert PROMOTION.next_paused([ended(0), ended(1), paused(2, 0.01)]) == 2
+    assert PROMOTION.next_paused([ended(0), ended(1, 0.5), paused(2, 0.01)]) is None
+
+
+def test_who_was_given_up_at_a_rung_was_not_on_its_way_to_the_next():
+    third = [paused(0, 0.1, 0.2, 0.6), paused(1, 0.1, 0.2, 0.5)]
+    given_up = [ended(number, 0.05) for number in range(2, 9)]
+    assert PROMOTION.next_paused([*third, *given_up]) is None
+    diverged = Progress(9, "ended", {1: 0.5, 2: float("nan")}, begun=1)
+    assert PROMOTION.next_paused([*third, *given_up, diverged]) == 0
+
+
+def test_at_the_end_the_best_of_each_rung_goes_on():
+    trials = [paused(0, 0.1), paused(1, 0.3)]
+    assert PROMOTION.next_paused(trials, is_end=True) == 1
+    assert PROMOTION.next_paused([paused(0, 0.1), ended(1, 0.3)], is_end=True) is None
+
+
+def test_without_hope_is_who_cannot_be_among_the_best_any_more():
+    trials = [paused(0, 0.1), paused(1, 0.3), paused(2, 0.2), paused(3, 0.4)]
+    assert PROMOTION.hopeless(trials, n_trials=9) == [0]
+    assert PROMOTION.hopeless(trials, n_trials=24) == []
+    assert PROMOTION.hopeless(trials, n_trials=4) == [0, 1, 2]
+    third = [paused(number, 0.1, 0.1, number / 10) for number in range(3)]
+    assert PROMOTION.hopeless(third, n_trials=9) == [0, 1]
+
+
+def test_who_goes_on_was_never_without_hope():
+    """Whatever the order of the values: 30 trials, of which none that was given up would have gone on."""
+    for seed in range(20):
+        trials, given_up = [], set()
+        for number in range(30):
+            trials.append(paused(number, (number * 37 + seed * 11) % 30 / 30))
+            given_up |= set(PROMOTION.hopeless(trials, n_trials=30))
+            following = PROMOTION.next_paused(trials)
+            assert following not in given_up
+            if following is not None:
+                trials[following] = running(following, trials[following].values[1], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "text"),
+    [
+        ({"min_resource": 0}, "hydra.sweeper.pruner.min_resource must be a whole number from 1; got 0"),
+        ({"min_resource": 1.5}, "min_resource must be a whole number from 1; got 1.5"),
+        ({"reduction_factor": 1}, "reduction_factor must be a whole number from 2; got 1"),
+        ({"reduction_factor": True}, "reduction_factor must be a whole number from 2; got True"),
+        ({"value": "mean"}, "value must be best or last; got 'mean'"),
+    ],
+)
+def test_what_is_no_promotion_is_refused(knobs, text):
+    with pytest.raises(InputError, match=text):
+        Promotion(**knobs)

@@ -1,0 +1,215 @@
+"""Trials that pause and go on: real processes and a real study, on tasks that need no TensorFlow."""
+
+import contextlib
+import multiprocessing
+import random
+import time
+from functools import partial
+
+import pytest
+from optuna.pruners import NopPruner
+from optuna.trial import TrialState
+
+from runback.sweeping import report
+from runback.sweeping.deciding.promoting import PromotingDecisions
+from runback.sweeping.deciding.promotion import Promotion
+from runback.sweeping.deciding.proposer import Proposer
+from runback.sweeping.space.search_identity import Search
+from runback.sweeping.space.search_space import parse
+from runback.sweeping.study.attributes import PARTS, PAUSED_AT
+from runback.sweeping.study.budget import Budget
+from runback.sweeping.study.states import is_paused, state
+from runback.sweeping.study.study_store import open_study
+from runback.sweeping.trials.coordinator import Coordinator
+from runback.sweeping.trials.engines.local_engine import LocalEngine
+from runback.sweeping.trials.events import TrialEnded, TrialPaused
+from runback.sweeping.trials.failures import RETRIES, FailurePolicy
+from runback.sweeping.trials.trial import Trial, current
+
+RANDOM = {"_target_": "optuna.samplers.RandomSampler"}
+TPE = {"_target_": "optuna.samplers.TPESampler", "n_startup_trials": 4}
+
+
+@pytest.fixture(scope="module")
+def engine():
+    with contextlib.closing(LocalEngine()) as local:
+        yield local
+
+
+def climb(number, params, *, steps=9, seconds=0.0, marks=None):
+    """Report a value that grows with the step; it keeps no checkpoint, and begins again where it goes on."""
+    current().has_epochs(steps)
+    for step in range(1, steps + 1):
+        if seconds:
+            time.sleep(random.random() * seconds)  # noqa: S311 - who is faster must not matter
+        if marks is not None:
+            with (marks / f"{number}.steps").open("a") as file:
+                file.write(f"{step}\n")
+        report(params["x"] * step, step)
+    return params["x"] * steps
+
+
+def sweep(folder, engine, task, *, n_trials=9, n_workers=2, sampler=RANDOM, window=None, timeout=None):
+    searched = parse({"x": "interval(0, 1)"}, [], None)
+    study = open_study(folder, "s", Search.of(searched, ("maximize",), {}))
+    events = []
+
+    def new_trial(proposed, previous_run_id, device):
+        return Trial.of(
+            partial(task, proposed.number, proposed.params),
+            number=proposed.number,
+            sweep="s",
+            threads=1,
+            parent=None,
+            previous_run_id=previous_run_id,
+            device=device,
+            folder=folder / str(proposed.number),
+        )
+
+    decisions = PromotingDecisions(study, Proposer(sampler, searched, seed=0), NopPruner, window, Promotion())
+    budget = Budget(n_trials, timeout, n_workers)
+    policy = FailurePolicy(RETRIES)
+    return study, events, Coordinator(study, decisions, engine, budget, policy, new_trial, [events.append])
+
+
+def test_the_best_go_on_and_the_budget_is_exact(tmp_path, engine):
+    study, events, coordinator = sweep(tmp_path, engine, climb)
+    coordinator.run()
+    trials = study.get_trials(deepcopy=False)
+    assert len(trials) == 9
+    assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
+    best = max(trials, key=lambda trial: trial.params["x"])
+    assert best.state == TrialState.COMPLETE
+    assert best.value == best.params["x"] * 9
+    assert sum(trial.state == TrialState.COMPLETE for trial in trials) < 5
+    for trial in trials:
+        assert len(trial.intermediate_values) in (1, 3, 9)
+        assert [begun for _, begun in trial.user_attrs[PARTS]] == [0, 1, 3][: len(trial.user_attrs[PARTS])]
+    numbers = [number for trial in trials for number, _ in trial.user_attrs[PARTS]]
+    assert sorted(numbers) == [*range(len(numbers))]
+    assert sum(isinstance(event, TrialEnded) for event in events) == 9
+    assert any(isinstance(event, TrialPaused) for event in events)
+
+
+@pytest.mark.parametrize("n_trials", [1, 2, 4])
+def test_a_small_sweep_has_a_result_too(tmp_path, engine, n_trials):
+    study, _, coordinator = sweep(tmp_path, engine, climb, n_trials=n_trials)
+    coordinator.run()
+    complete = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
+    assert len(study.trials) == n_trials
+    assert max(study.trials, key=lambda trial: trial.params["x"]).number in {t.number for t in complete}
+
+
+def test_a_value_that_was_reported_is_reported_once(tmp_path, engine):
+    study, _, coordinator = sweep(tmp_path, engine, partial(climb, marks=tmp_path), n_trials=3, n_workers=1)
+    coordinator.run()
+    [complete] = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
+    steps = (tmp_path / f"{complete.number}.steps").read_text().split()
+    assert steps[-9:] == [*map(str, range(1, 10))]  # it has begun again
+    assert [*complete.intermediate_values] == [*range(1, 10)]
+
+
+def test_checkpoints_of_trials_without_hope_are_removed(tmp_path, engine):
+    def keeps(number, params):
+        folder = tmp_path / str(number)
+        (folder / "checkpoint-00001-0000000.npz").write_bytes(b"a state")
+        return climb(number, params)
+
+    study, _, coordinator = sweep(tmp_path, engine, keeps)
+    coordinator.run()
+    pruned = [trial.number for trial in study.trials if trial.state == TrialState.PRUNED]
+    assert pruned
+    assert not any((tmp_path / str(number) / "checkpoint-00001-0000000.npz").exists() for number in pruned)
+
+
+def test_a_failed_trial_is_no_trial_less(tmp_path, engine):
+    def fails(number, params):
+        if number in (1, 4):
+            raise ValueError("no")
+        return climb(number, params)
+
+    study, _, coordinator = sweep(tmp_path, engine, fails, n_trials=6)
+    coordinator.run()
+    counted = [trial for trial in study.trials if trial.state != TrialState.FAIL]
+    assert len(counted) == 6
+    assert sum(trial.state == TrialState.FAIL for trial in study.trials) == 2
+
+
+def test_a_paused_trial_waits_for_a_sweep_whose_time_is_up(tmp_path, engine):
+    task = partial(climb, seconds=0.1)
+    study, _, coordinator = sweep(tmp_path, engine, task, n_trials=40, timeout=2.0)
+    coordinator.run()
+    paused = [trial for trial in study.get_trials(deepcopy=False) if is_paused(trial)]
+    assert paused
+    assert {state(trial) for trial in paused} == {"paused"}
+    _, _, again = sweep(tmp_path, engine, climb, n_trials=len(study.trials) + 2)
+    again.run()
+    assert not [trial for trial in study.get_trials(deepcopy=False) if is_paused(trial)]
+    assert sum(trial.state.is_finished() for trial in study.trials) == len(study.trials)
+
+
+def facts(study):
+    return [
+        (
+            trial.number,
+            trial.params,
+            trial.state,
+            trial.values,
+            trial.intermediate_values,
+            trial.user_attrs[PARTS],
+        )
+        for trial in study.get_trials(deepcopy=False)
+    ]
+
+
+def test_a_deterministic_sweep_does_not_depend_on_who_is_faster(tmp_path, engine):
+    found = []
+    for name in ("a", "b"):
+        folder = tmp_path / name
+        folder.mkdir()
+        task = partial(climb, seconds=0.05)
+        study, _, coordinator = sweep(folder, engine, task, n_trials=14, n_workers=3, sampler=TPE, window=3)
+        coordinator.run()
+        found.append(facts(study))
+    assert found[0] == found[1]
+    assert len(found[0]) == 14
+
+
+@pytest.mark.parametrize("window", [None, 2])
+def test_killed_at_any_moment_a_sweep_ends_with_its_exact_budget(tmp_path, window):
+    """The coordinator is killed again and again, each time after another while; then it ends by itself."""
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    kills = 0
+    for attempt in range(40):
+        process = multiprocessing.get_context("spawn").Process(target=run_whole, args=(folder, window))
+        process.start()
+        process.join(2.5 + 0.17 * attempt if attempt < 8 else 120)
+        process.kill()
+        process.join()
+        if process.exitcode == 0:
+            break
+        kills += 1
+    assert kills
+    study = run_whole(folder, window)
+    trials = study.get_trials(deepcopy=False)
+    assert sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials) == 10
+    assert all(trial.state.is_finished() for trial in trials)
+    for trial in trials:
+        assert trial.user_attrs.get(PAUSED_AT) in (None, 1, 3)
+        assert trial.intermediate_values == {
+            step: trial.params["x"] * step for step in trial.intermediate_values
+        }
+    if window is not None:
+        whole = tmp_path / "whole"
+        whole.mkdir()
+        assert facts(run_whole(whole, window)) == facts(study)
+
+
+def run_whole(folder, window):
+    """Run a sweep of ten trials to its end, and return its study."""
+    task = partial(climb, seconds=0.05)
+    with contextlib.closing(LocalEngine()) as local:
+        study, _, coordinator = sweep(folder, local, task, n_trials=10, sampler=TPE, window=window)
+        coordinator.run()
+    return study
