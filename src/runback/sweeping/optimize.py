@@ -28,6 +28,7 @@ from runback.sweeping.corners import (
 )
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.determinism import keep_order
+from runback.sweeping.deciding.first_points import first_points
 from runback.sweeping.deciding.promoting import PromotingDecisions
 from runback.sweeping.deciding.promotion import promotion_of
 from runback.sweeping.deciding.proposer import Proposer
@@ -113,15 +114,15 @@ def sweep(
         folder_name(settings.experiment, _experiment_key(config))
     searched = search_space.parse(settings.params, arguments, loader)
     settings = replace(settings, sampler=settings.sampler or _automatic_sampler(settings, searched))
-    proposer = Proposer(settings.sampler, searched, settings.seed)
     promotion = promotion_of(settings.pruner)
     pruner = partial(pruner_for, None if promotion is not None else settings.pruner)
     pruner()  # or say at once why it cannot be built
+    composer = Composer.of(loader, config, task)
+    sweep_folder = Path(config.hydra.sweep.dir).absolute()
+    proposer, notes = _proposer(settings, composer, searched, sweep_folder)
     limits = [limit for limit in (settings.n_trials, proposer.limit) if limit is not None]
     if not limits and settings.timeout is None:
         raise InputError("the sweep would never end: set hydra.sweeper.n_trials or hydra.sweeper.timeout")
-    composer = Composer.of(loader, config, task)
-    sweep_folder = Path(config.hydra.sweep.dir).absolute()
     name = settings.name or sweep_folder.name
     search = Search.of(searched, settings.directions, composer.base)
     slots = divide(settings)
@@ -156,6 +157,8 @@ def sweep(
         keep_search(study, search)
         keep_names(study, settings.objectives)
         order = keep_order(study, settings, slots.n_workers, slots.threads)
+        if not is_known:
+            say(*notes)
         decisions = Decisions(study, proposer, pruner, order.window)
         if promotion is not None:
             decisions = PromotingDecisions(study, proposer, pruner, order.window, promotion)
@@ -295,6 +298,18 @@ def divide(settings: SweeperSettings) -> Slots:
         n_workers = settings.n_workers
     threads = max(1, available // n_workers) if settings.threads == "auto" else settings.threads
     return Slots(n_workers, threads, gpus)
+
+
+def _proposer(
+    settings: SweeperSettings, composer: Composer, searched: Space, folder: Path
+) -> tuple[Proposer, list[str]]:
+    """Return what proposes the trials, and lines about how it begins. Errors: InputError."""
+    spec = settings.sampler
+    Proposer(spec, searched, settings.seed)  # or say at once why it cannot be built
+    if str(spec["_target_"]).startswith("runback."):
+        return Proposer(spec, searched, settings.seed), []  # a grid has all points
+    first, lines = first_points(settings.first, composer, searched, folder)
+    return Proposer(spec, searched, settings.seed, first=first, startup=settings.startup), lines
 
 
 def _automatic_sampler(settings: SweeperSettings, searched: Space) -> dict[str, Any]:

@@ -9,6 +9,10 @@ from runback.sweeping.confirm.confirm_settings import ConfirmSettings
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy, check_retries
 from runback.tracking.layout import folder_name
 
+FIRST_CONFIG = "config"
+FIRST_BEST = "best:"
+"""Opens the name of the sweep whose best trials come first."""
+
 
 @dataclass
 class SweeperSettings:
@@ -49,6 +53,11 @@ class SweeperSettings:
     """Seeds the sampler."""
     sampler: Any = None
     """None (the choice auto): every point where the space is finite and no budget is given, else TPE."""
+    first: Any = "config"
+    """The first trials: config (the config as composed, then each choice of a searched config group with its
+    own file's values), none, best:SWEEP (the best of another sweep), or a list of points, as overrides."""
+    startup: str = "covering"
+    """The sampler's startup trials: covering (they cover the search space) or random (independent draws)."""
     pruner: Any = None
     """None (the choice none): every trial runs to its end."""
     retries: dict[str, int] = field(default_factory=lambda: dict(RETRIES))
@@ -103,6 +112,9 @@ class SweeperSettings:
             value = getattr(self, name)
             if value is not None and not isinstance(value, dict):
                 raise InputError(f"a {name} is chosen with slashes: hydra/sweeper/{name}={value}")
+        self._check_first()
+        if self.startup not in ("covering", "random"):
+            raise InputError(f"hydra.sweeper.startup must be covering or random; got {self.startup!r:.80}")
         check_retries(self.retries)
         for name in ("n_trials", "timeout", "trial_timeout", "stall_timeout"):
             value = getattr(self, name)
@@ -134,4 +146,16 @@ class SweeperSettings:
             raise InputError(
                 f"the confirm stage needs one objective, not {len(self.directions)}: use "
                 "hydra.sweeper.confirm=null"
+            )
+
+    def _check_first(self) -> None:
+        first = self.first
+        if first is None or first in (FIRST_CONFIG, "none"):
+            return
+        if isinstance(first, str) and first.startswith(FIRST_BEST) and first != FIRST_BEST:
+            return
+        if not isinstance(first, list) or not all(isinstance(one, str | dict) for one in first):
+            raise InputError(
+                f"hydra.sweeper.first must be config, none, {FIRST_BEST}SWEEP or a list of points, as "
+                f"['optimizer=adam optimizer.learning_rate=0.001']; got {first!r:.100}"
             )

@@ -22,7 +22,7 @@ from runback.sweeping.study.states import is_paused, state
 from runback.sweeping.study.study_store import open_study
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
-from runback.sweeping.trials.events import TrialEnded, TrialPaused
+from runback.sweeping.trials.events import PartEnded, TrialEnded
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy
 from runback.sweeping.trials.trial import Trial, current
 
@@ -88,7 +88,7 @@ def test_the_best_go_on_and_the_budget_is_exact(tmp_path, engine):
     numbers = [number for trial in trials for number, _ in trial.user_attrs[PARTS]]
     assert sorted(numbers) == [*range(len(numbers))]
     assert sum(isinstance(event, TrialEnded) for event in events) == 9
-    assert any(isinstance(event, TrialPaused) for event in events)
+    assert any(isinstance(event, PartEnded) for event in events)
 
 
 @pytest.mark.parametrize("n_trials", [1, 2, 4])

@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from runback.errors import InputError
 from runback.sweeping.deciding.cmaes_state import read_safely
+from runback.sweeping.deciding.covering import covering_point
 from runback.sweeping.space.search_space import Space, exact
 from runback.sweeping.study.attributes import JOURNAL
 from runback.sweeping.study.study_store import part
@@ -37,9 +38,21 @@ class Proposer:
     exception: their trials must share one scrambling, so they share the seed.
     """
 
-    def __init__(self, spec: Mapping[str, Any], space: Space, seed: int) -> None:
-        """Errors: InputError where the sampler cannot search this space, or its dependency is missing."""
+    def __init__(
+        self,
+        spec: Mapping[str, Any],
+        space: Space,
+        seed: int,
+        *,
+        first: Sequence[Mapping[str, Any]] = (),
+        startup: str = "random",
+    ) -> None:
+        """Begin with the points `first`; then, where `startup` is covering, with points that cover the space.
+
+        Errors: InputError where the sampler cannot search this space, or its dependency is missing.
+        """
         self._spec = dict(spec)
+        self._first = [*first]
         self._seed = seed
         self._space = space
         self._distributions = space.distributions
@@ -57,6 +70,10 @@ class Proposer:
             points = {point_key(point): point for point in map(space.searched, product)}
             self._points = [*points.values()]
         self._one_sequence = target.endswith(".QMCSampler")
+        self._covering = 0
+        if startup == "covering" and target.endswith((".TPESampler", ".GPSampler")):
+            self._covering = int(self._spec.get("n_startup_trials", 10))
+            self._spec["n_startup_trials"] = 1  # by then, all but those that run have ended
         self._fitting: set[int] = set()
         if self._points is None:
             self._sampler(0)
@@ -73,11 +90,17 @@ class Proposer:
 
         It is not in the study yet. `known` are the first ones of `asked`, or all of them.
         """
-        if self._points is None:
-            return self._sampled(study, known, asked, pruner)
-        visited = {point_key(trial.params) for trial in asked}
-        point = next((point for point in self._points if point_key(point) not in visited), None)
-        return None if point is None else proposed_trial(len(asked), point, self._distributions)
+        number = len(asked)
+        if self._points is not None:
+            visited = {point_key(trial.params) for trial in asked}
+            point = next((point for point in self._points if point_key(point) not in visited), None)
+            return None if point is None else proposed_trial(number, point, self._distributions)
+        if number < len(self._first):
+            return proposed_trial(number, self._first[number], self._distributions)
+        if number < self._covering:
+            point = covering_point(self._distributions, number - len(self._first), self._seed)
+            return proposed_trial(number, self._space.searched(point), self._distributions)
+        return self._sampled(study, known, asked, pruner)
 
     def _sampled(
         self, study: Study, known: Sequence[FrozenTrial], asked: Sequence[FrozenTrial], pruner: BasePruner

@@ -65,9 +65,9 @@ from runback.sweeping.trials.engines.engine import Ended, Engine, MessageReceive
 from runback.sweeping.trials.events import (
     Idle,
     Observer,
+    PartEnded,
     SweepEvent,
     TrialEnded,
-    TrialPaused,
     TrialRecovered,
     TrialReported,
     TrialRequeued,
@@ -328,7 +328,7 @@ class Coordinator:
         """Put a paused trial back into the study, and end those that can go on no more."""
         entry.wait()
         self._running.pop(entry.number, None)
-        self._emit(TrialPaused(self._read(entry), is_process_lost))
+        self._emit(PartEnded(self._read(entry), is_process_lost))
         trials = self.study.get_trials(deepcopy=False)
         for number in self.decisions.hopeless(trials, self.budget.n_trials):
             if number not in self._running:

@@ -34,8 +34,8 @@ class TrialRequeued:
 
 
 @dataclass(frozen=True)
-class TrialPaused:
-    """Emitted when a trial's process is gone, or leaving, and the trial is paused in the study."""
+class PartEnded:
+    """Emitted when a trial is paused in the study; its process is gone, or leaving."""
 
     trial: FrozenTrial
     is_process_lost: bool = False
@@ -66,7 +66,7 @@ class Idle:
     """Emitted when nothing has happened for a moment."""
 
 
-SweepEvent = TrialStarted | TrialReported | TrialRequeued | TrialPaused | TrialRecovered | TrialEnded | Idle
+SweepEvent = TrialStarted | TrialReported | TrialRequeued | PartEnded | TrialRecovered | TrialEnded | Idle
 
 Observer = Callable[[SweepEvent], None]
 """Called for each event, in the coordinator's own thread: trials wait meanwhile."""

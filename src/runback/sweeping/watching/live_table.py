@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from optuna.study import Study, StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table as RichTable
@@ -21,9 +21,9 @@ from runback.sweeping.study.study_store import FINISHED, best_trials
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.events import (
     Idle,
+    PartEnded,
     SweepEvent,
     TrialEnded,
-    TrialPaused,
     TrialReported,
     TrialRequeued,
     TrialStarted,
@@ -102,10 +102,10 @@ class LiveTable:
             case TrialRequeued(trial, failure):
                 self._running.pop(trial.number, None)
                 self._print_requeued(trial.number, failure)
-            case TrialPaused(trial):
+            case PartEnded(trial):
                 self._print_paused(trial.number, self._running.pop(trial.number, None))
             case TrialEnded(trial, outcome):
-                self._print_ended(trial.number, self._running.pop(trial.number, None), outcome)
+                self._print_ended(trial, self._running.pop(trial.number, None), outcome)
             case Idle():
                 self._draw()  # the clock goes on
 
@@ -124,15 +124,17 @@ class LiveTable:
         params = " ".join(self._params(row.params))
         return self._print(f"trial {number:>3}  paused  {row.value:.4f} after step {row.step}  {params}")
 
-    def _print_ended(self, number: int, row: _RunningRow | None, outcome: messages.Outcome) -> None:
+    def _print_ended(self, trial: FrozenTrial, row: _RunningRow | None, outcome: messages.Outcome) -> None:
         """Print a trial's result as a line; where there is a table that shows it, and only failures are."""
+        number = trial.number
         if self._is_live:
             if isinstance(outcome, messages.Failed) and self._like(number, outcome) is None:
                 self._console.say(f"trial {number}: {outcome_text(outcome)}", style="red")
             self._draw()
             return
-        params = "" if row is None else " ".join(self._params(row.params))
-        reached = f" after step {row.step}" if row and isinstance(outcome, messages.Pruned) else ""
+        params = " ".join(self._params(trial.params))
+        step = trial.last_step if row is None else row.step
+        reached = f" after step {step}" if step and isinstance(outcome, messages.Pruned) else ""
         like = self._like(number, outcome) if isinstance(outcome, messages.Failed) else None
         text = outcome_text(outcome) if like is None else f"failed  as trial {like}"
         self._print(f"trial {number:>3}  {text}{reached}  {params}")

@@ -24,9 +24,9 @@ from runback.sweeping.study.trial_label import Label, confirm_label, trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.events import (
+    PartEnded,
     SweepEvent,
     TrialEnded,
-    TrialPaused,
     TrialRecovered,
     TrialRequeued,
     TrialStarted,
@@ -198,7 +198,7 @@ class SweepRun:
                 self._tracked.dead_runs.forget(self._tracked.folder_of(self._label(trial)))
             case TrialRequeued(trial, failure):
                 self._requeued(self._tracked, trial, failure)
-            case TrialPaused(trial, is_process_lost):
+            case PartEnded(trial, is_process_lost):
                 self._paused(self._tracked, trial, is_process_lost=is_process_lost)
             case TrialRecovered(trial, outcome):
                 self._end(self._tracked, trial, outcome)
