@@ -104,11 +104,11 @@ def test_at_the_end_the_best_of_each_rung_goes_on():
 
 def test_without_hope_is_who_cannot_be_among_the_best_any_more():
     trials = [paused(0, 0.1), paused(1, 0.3), paused(2, 0.2), paused(3, 0.4)]
-    assert PROMOTION.hopeless(trials, n_trials=9) == [0]
-    assert PROMOTION.hopeless(trials, n_trials=24) == []
-    assert PROMOTION.hopeless(trials, n_trials=4) == [0, 1, 2]
+    assert PROMOTION.eliminated(trials, n_trials=9) == [0]
+    assert PROMOTION.eliminated(trials, n_trials=24) == []
+    assert PROMOTION.eliminated(trials, n_trials=4) == [0, 1, 2]
     third = [paused(number, 0.1, 0.1, number / 10) for number in range(3)]
-    assert PROMOTION.hopeless(third, n_trials=9) == [0, 1]
+    assert PROMOTION.eliminated(third, n_trials=9) == [0, 1]
 
 
 def test_who_goes_on_was_never_without_hope():
@@ -117,7 +117,7 @@ def test_who_goes_on_was_never_without_hope():
         trials, given_up = [], set()
         for number in range(30):
             trials.append(paused(number, (number * 37 + seed * 11) % 30 / 30))
-            given_up |= set(PROMOTION.hopeless(trials, n_trials=30))
+            given_up |= set(PROMOTION.eliminated(trials, n_trials=30))
             following = PROMOTION.next_paused(trials)
             assert following not in given_up
             if following is not None:

@@ -109,7 +109,7 @@ def test_a_value_that_was_reported_is_reported_once(tmp_path, engine):
     assert [*complete.intermediate_values] == [*range(1, 10)]
 
 
-def test_checkpoints_of_trials_without_hope_are_removed(tmp_path, engine):
+def test_checkpoints_of_eliminated_trials_are_removed(tmp_path, engine):
     def keeps(number, params):
         folder = tmp_path / str(number)
         (folder / "checkpoint-00001-0000000.npz").write_bytes(b"a state")

@@ -64,7 +64,7 @@ class Decisions:
         """Tell whether what is trained next is the trial that has just been paused; then it has begun."""
         return True
 
-    def hopeless(self, trials: Sequence[FrozenTrial], n_trials: int | None) -> list[int]:
+    def eliminated(self, trials: Sequence[FrozenTrial], n_trials: int | None) -> list[int]:
         """Return the paused trials that can go on no more."""
         return []
 

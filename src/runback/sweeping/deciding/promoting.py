@@ -61,12 +61,12 @@ class PromotingDecisions(Decisions):
         self._go_on(trials[entry.number], number)
         return True
 
-    def hopeless(self, trials: Sequence[FrozenTrial], n_trials: int | None) -> list[int]:
+    def eliminated(self, trials: Sequence[FrozenTrial], n_trials: int | None) -> list[int]:
         """Return the paused trials that can go on no more."""
         if n_trials is None:
             return []
         seen = self._seen(trials, _next_part(trials)) or []
-        return self.promotion.hopeless(self._progress(seen), n_trials)
+        return self.promotion.eliminated(self._progress(seen), n_trials)
 
     def _next_paused(
         self, seen: Sequence[FrozenTrial], trials: Sequence[FrozenTrial], *, may_begin: bool

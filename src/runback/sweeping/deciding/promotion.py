@@ -84,7 +84,7 @@ class Promotion:
                     return trial.number
         return None
 
-    def hopeless(self, trials: Sequence[Progress], n_trials: int) -> list[int]:
+    def eliminated(self, trials: Sequence[Progress], n_trials: int) -> list[int]:
         """Return the paused trials that can go on no more, whatever the rest of `n_trials` trials come to."""
         found = []
         for rung in self._paused(trials):

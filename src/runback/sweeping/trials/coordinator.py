@@ -330,7 +330,7 @@ class Coordinator:
         self._running.pop(entry.number, None)
         self._emit(PartEnded(self._read(entry), is_process_lost))
         trials = self.study.get_trials(deepcopy=False)
-        for number in self.decisions.hopeless(trials, self.budget.n_trials):
+        for number in self.decisions.eliminated(trials, self.budget.n_trials):
             if number not in self._running:
                 self._prune_paused(trials[number])
 
