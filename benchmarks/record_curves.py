@@ -1,22 +1,46 @@
-"""Records the curves that `search.py` replays: `record_curves.py NAME FOLDER`.
+"""Records the curves that `search.py` replays: `record_curves.py NAME FOLDER [--write-only]`.
 
 NAME is a sweep of random configs, `curves/NAME.yaml`; FOLDER becomes a project, in which the sweep is run, and
 goes on where it was stopped (it takes hours). Of all trials that have trained to their end by then, the params and
-each epoch's val_accuracy, val_loss and seconds are written to `curves/NAME.parquet`. The seconds are those of a
-trial that shares two cores with another one, a thread each.
+each epoch's val_accuracy, val_loss and seconds are written to `curves/NAME.parquet`: the whole epoch's seconds,
+validation included and the checkpoint not, of a trial that shares two cores with another one, a thread each. With
+`--write-only` nothing is run, and what there is by now is written, also while the sweep goes on elsewhere.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 
 import runback
 
 CURVES = Path(__file__).with_name("curves")
+
+MEASURED = {"val_accuracy": "val_accuracy", "val_loss": "val_loss", "epoch_seconds": "seconds"}
+"""The columns of a sweep's curves that are written, and their names in the table."""
+
+
+def main() -> None:
+    """Run the sweep, unless it is only to be written, and write its curves."""
+    parser = argparse.ArgumentParser(description="Record the curves of a sweep of random configs.")
+    parser.add_argument("name")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--write-only", action="store_true")
+    options = parser.parse_args()
+    folder = options.folder.absolute()
+    if not options.write_only:
+        record(options.name, folder)
+    rows, left_out = table(options.name, folder)
+    file = CURVES / f"{options.name}.parquet"
+    rows.to_parquet(file, index=False, compression="zstd")
+    print(f"{len(rows):,} epochs of {rows.groupby([*searched(options.name)]).ngroups} configs in {file}")
+    print(f"left out: {left_out} trials that have not trained to their end")
 
 
 def record(name: str, folder: Path) -> None:
@@ -27,16 +51,35 @@ def record(name: str, folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "runback", "sweep", name], cwd=folder, check=False)
 
 
-def table(name: str, folder: Path) -> pd.DataFrame:
-    """Return a row an epoch of the trials that have trained to their end."""
+def table(name: str, folder: Path) -> tuple[pd.DataFrame, int]:
+    """Return a row an epoch of the trials that trained to their end, and the number of other trials."""
     os.environ["RUNBACK_ROOT"] = str(folder)
-    runs, curves = runback.load(name), runback.load(name, curves=True)
-    print(runs.columns, curves.columns)
-    raise NotImplementedError
+    sweep = runback.load(name)
+    n_epochs = _config(name)["training"]["epochs"]
+    columns = {_column(param, sweep.trials): param for param in searched(name)}
+    params = sweep.trials.set_index("run")[[*columns]].rename(columns=columns)
+    curves = sweep.curves.dropna(subset=[*MEASURED])  # the run of a reproduction measures no time
+    whole = curves.groupby("run").filter(lambda curve: [*curve["epoch"]] == [*range(1, n_epochs + 1)])
+    runs = whole.drop_duplicates("trial")["run"]  # a trial's first run that is whole
+    rows = whole[whole["run"].isin(runs)][["run", "epoch", *MEASURED]].rename(columns=MEASURED)
+    joined = params.join(rows.set_index("run"), how="inner").reset_index(drop=True)
+    return joined, sweep.trials["trial"].nunique() - len(runs)
+
+
+def searched(name: str) -> list[str]:
+    """Return the params that a sweep searches."""
+    return [*_config(name)["hydra"]["sweeper"]["params"]]
+
+
+def _config(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((CURVES / f"{name}.yaml").read_text("utf-8"))
+    return content
+
+
+def _column(param: str, trials: pd.DataFrame) -> str:
+    """Return the column of a param: that of a config group's choice is called `GROUP.name`."""
+    return param if param in trials else f"{param}.name"
 
 
 if __name__ == "__main__":
-    record(sys.argv[1], Path(sys.argv[2]).absolute())
-    found = table(sys.argv[1], Path(sys.argv[2]).absolute())
-    found.to_parquet(CURVES / f"{sys.argv[1]}.parquet", index=False)
-    print(f"{len(found)} epochs of {found.groupby(level=0).ngroups} configs")
+    main()
