@@ -1,10 +1,11 @@
 """Records the curves that `search.py` replays: `record_curves.py NAME FOLDER [--write-only]`.
 
-NAME is a sweep of random configs, `curves/NAME.yaml`; FOLDER becomes a project, in which the sweep is run, and
-goes on where it was stopped (it takes hours). Of all trials that have trained to their end by then, the params and
-each epoch's val_accuracy, val_loss and seconds are written to `curves/NAME.parquet`: the whole epoch's seconds,
-validation included and the checkpoint not, of a trial that shares two cores with another one, a thread each. With
-`--write-only` nothing is run, and what there is by now is written, also while the sweep goes on elsewhere.
+NAME is a sweep of random configs, `curves/NAME.yaml`; FOLDER becomes a project, in which the sweep is run,
+and goes on where it was stopped (it takes hours). Of all trials that have trained to their end by then, the
+params and each epoch's val_accuracy, val_loss and seconds are written to `curves/NAME.parquet`: the whole
+epoch's seconds, validation included and the checkpoint not, of a trial that shares two cores with another
+one, a thread each. With `--write-only` nothing is run: what there is by now is written, also while the sweep
+goes on.
 """
 
 import argparse

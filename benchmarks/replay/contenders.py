@@ -1,0 +1,149 @@
+"""The contenders of a replay: each searches a task on a virtual clock, and returns what it has trained."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import optuna
+from optuna.distributions import IntDistribution
+from optuna.storages import InMemoryStorage
+from optuna.study import Study
+from optuna.trial import TrialState, create_trial
+
+from replay.curve_model import CurveModel
+from replay.keras_tuner_hyperband import search as keras_tuner_hyperband
+from replay.virtual_engine import Costs, Reported, VirtualEngine
+from runback.sweeping.deciding.decisions import Decisions
+from runback.sweeping.deciding.proposer import Proposer
+from runback.sweeping.space.search_space import Parameter, Space
+from runback.sweeping.study.budget import Budget
+from runback.sweeping.study.study_store import pruner_for
+from runback.sweeping.trials.coordinator import Coordinator
+from runback.sweeping.trials.failures import RETRIES, FailurePolicy
+
+EPOCHS = "training.epochs"
+"""The param that a training takes its number of epochs from, where it is searched."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A search's task: the same for all contenders."""
+
+    model: CurveModel
+    space: Space
+    n_epochs: int
+    """The budget of a training."""
+    costs: Costs
+    seconds: float
+    """The virtual time that a search gets."""
+    n_trials: int | None
+    """The trials that it gets; None: as many as it can train in the time."""
+    slots: int
+    first: Sequence[Mapping[str, Any]]
+    """The points that a contender begins with which takes first points."""
+
+
+Search = Callable[[Task, int], list[Reported]]
+"""Searches with a seed, and returns the epochs trained in the order of time."""
+
+
+def contenders(n_epochs: int) -> dict[str, Search]:
+    """Return the contenders by their names, for trainings with this budget of epochs."""
+    random = {"_target_": "optuna.samplers.RandomSampler"}
+    tpe = {"_target_": "optuna.samplers.TPESampler"}
+    # Each with its own defaults, as Optuna's documentation shows it; its examples count steps from 0.
+    halving = {"_target_": "optuna.pruners.SuccessiveHalvingPruner"}
+    median = {"_target_": "optuna.pruners.MedianPruner"}
+    hyperband = {"_target_": "optuna.pruners.HyperbandPruner", "max_resource": n_epochs}
+    # As runback's config groups have it.
+    asha = {**halving, "min_resource": 1, "reduction_factor": 3}
+    return {
+        "random": Coordinated(random),
+        "optuna tpe": Coordinated(tpe),
+        "optuna tpe + successive halving": Coordinated(tpe, halving, first_step=0),
+        "optuna tpe + median": Coordinated(tpe, median, first_step=0),
+        "optuna tpe + hyperband": Coordinated(tpe, hyperband, first_step=0),
+        "keras-tuner hyperband": _keras_tuner,
+        "runback": Coordinated(tpe, asha),
+        "runback, epochs searched": Coordinated(tpe, asha, are_epochs_searched=True),
+        "runback, first points": Coordinated(tpe, asha, takes_first=True),
+    }
+
+
+BY_DEFAULT = (
+    "random",
+    "optuna tpe",
+    "optuna tpe + successive halving",
+    "optuna tpe + median",
+    "optuna tpe + hyperband",
+    "keras-tuner hyperband",
+    "runback",
+)
+"""The contenders of a replay that names none."""
+
+
+@dataclass(frozen=True)
+class Coordinated:
+    """A search by runback's coordinator, with a sampler and a pruner as its config has them."""
+
+    sampler: Mapping[str, Any]
+    pruner: Mapping[str, Any] | None = None
+    first_step: int = 1
+    """The step of the first epoch's report."""
+    are_epochs_searched: bool = False
+    """Whether the number of epochs is one of the params, from half of the budget to all of it."""
+    takes_first: bool = False
+    """Whether it begins with the task's first points."""
+
+    def __call__(self, task: Task, seed: int) -> list[Reported]:
+        """Search with a seed."""
+        space = _with_epochs(task) if self.are_epochs_searched else task.space
+        engine = VirtualEngine(
+            train=partial(task.model.curve, seed=seed),
+            costs=task.costs,
+            n_epochs=lambda params: params.get(EPOCHS, task.n_epochs),
+            first_step=self.first_step,
+        )
+        study = optuna.create_study(storage=InMemoryStorage(), direction="maximize")
+        if self.takes_first:
+            _put_first(study, space, task)
+        proposer = Proposer(self.sampler, space, seed)
+        decisions = Decisions(study, proposer, partial(pruner_for, self.pruner))
+        budget = Budget(task.n_trials, task.seconds, task.slots)
+        policy = FailurePolicy(RETRIES)
+        Coordinator(study, decisions, engine, budget, policy, engine.new_trial, clock=engine.clock).run()
+        return engine.history
+
+
+def _put_first(study: Study, space: Space, task: Task) -> None:
+    """Let points wait in the study: they are trained before any is proposed."""
+    for point in task.first:
+        params = {EPOCHS: task.n_epochs, **point}
+        searched = {name: params[name] for name in space.distributions}
+        distributions = space.distributions
+        study.add_trial(create_trial(state=TrialState.WAITING, params=searched, distributions=distributions))
+
+
+def _with_epochs(task: Task) -> Space:
+    epochs = Parameter(EPOCHS, IntDistribution(max(1, task.n_epochs // 2), task.n_epochs))
+    return replace(task.space, parameters=(*task.space.parameters, epochs))
+
+
+def _keras_tuner(task: Task, seed: int) -> list[Reported]:
+    return keras_tuner_hyperband(
+        partial(task.model.curve, seed=seed),
+        task.space.distributions,
+        n_epochs=task.n_epochs,
+        costs=task.costs,
+        seconds=task.seconds,
+        n_trials=task.n_trials,
+        slots=task.slots,
+        seed=seed,
+    )
+
+
+def quiet() -> None:
+    """Silence Optuna, which has a line for each trial."""
+    optuna.logging.set_verbosity(logging.WARNING)
