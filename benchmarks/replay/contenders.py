@@ -23,8 +23,8 @@ from runback.sweeping.study.study_store import pruner_for
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy
 
-EPOCHS = "training.epochs"
-"""The param that a training takes its number of epochs from, where it is searched."""
+EPOCHS = "number of epochs"
+"""The param that a training takes its number of epochs from, where it is searched; no table has it."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Coordinated:
         engine = VirtualEngine(
             train=partial(task.model.curve, seed=seed),
             costs=task.costs,
-            n_epochs=lambda params: params.get(EPOCHS, task.n_epochs),
+            n_epochs=lambda params: int(params.get(EPOCHS, task.n_epochs)),
             first_step=self.first_step,
         )
         study = optuna.create_study(storage=InMemoryStorage(), direction="maximize")

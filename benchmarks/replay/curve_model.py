@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GroupKFold
 
 from replay.curve_table import Axis, CurveTable
 
@@ -65,7 +65,7 @@ class Forest:
         """Fit `features`, (n, features), to `targets`, (n, outputs)."""
         forest = RandomForestRegressor(
             trees, min_samples_leaf=leaf, max_features=0.7, oob_score=True, random_state=0
-        ).fit(features, targets)
+        ).fit(features, targets if targets.shape[1] > 1 else targets[:, 0])
         self.out_of_bag = np.reshape(forest.oob_prediction_, targets.shape)
         nodes = [estimator.tree_ for estimator in forest.estimators_]
         offsets = np.cumsum([0, *(tree.node_count for tree in nodes[:-1])])
@@ -163,7 +163,9 @@ def held_out_error(table: CurveTable) -> FitError:
     """Measure the model's error in the final value on configs that it has not seen."""
     x = Features(table.axes).of_all(table.configs)
     predicted = np.empty_like(table.best)
-    for fitted, left_out in KFold(FOLDS, shuffle=True, random_state=0).split(x):
+    points = [tuple(point) for point in x.tolist()]  # a config that is there twice is left out as a whole
+    folds = GroupKFold(min(FOLDS, len({*points})), shuffle=True, random_state=0)
+    for fitted, left_out in folds.split(x, groups=[points.index(point) for point in points]):
         forest = Forest(x[fitted], table.values[fitted], leaf=LEAF, trees=TREES // 2)
         predicted[left_out] = [forest.mean(forest.leaves(point)).max() for point in x[left_out]]
     errors = predicted - table.best

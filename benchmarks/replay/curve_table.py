@@ -1,6 +1,5 @@
 """Reads a table of recorded curves: its axes, its curves, its seconds, and the level to reach."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,71 +121,96 @@ def read_table(file: Path) -> CurveTable:
 
 def curve_table(rows: pd.DataFrame) -> CurveTable:
     """Return the curves of a frame with a row for each epoch of each config. Errors: InputError."""
-    missing = [name for name in MEASURED if name not in rows]
-    if missing:
-        raise InputError(f"expected the columns {', '.join(MEASURED)} besides the params; no {missing[0]}")
-    numbers = [name for name in MEASURED if not pd.api.types.is_numeric_dtype(rows[name])]
-    if numbers:
-        raise InputError(f"expected numbers in the column {numbers[0]}; got {rows[numbers[0]].dtype}")
-    names = [str(name) for name in rows.columns if name not in MEASURED]
-    rows = rows.set_axis([str(name) for name in rows.columns], axis=1)
-    varying = [name for name in names if rows[name].nunique(dropna=False) > 1]
-    if not varying:
-        raise InputError("expected a param that the configs differ in; all rows have the same")
-    notes = (
-        [f"the same in all configs: {', '.join(sorted({*names} - {*varying}))}"] if names != varying else []
-    )
-    params = rows[varying].copy()
-    for name in varying:
-        params[name], said = _completed(rows[name])
-        notes += said
-    epochs = rows["epoch"].nunique()
-    config = _config_numbers(params, rows["epoch"])
-    is_whole = rows.groupby(config)["epoch"].transform("nunique") == epochs
-    n_configs, n_whole = config.nunique(), config[is_whole].nunique()
-    if n_whole < n_configs:
-        notes.append(f"left out: {n_configs - n_whole} configs with fewer than {epochs} epochs")
-    if n_whole < FEWEST:
-        raise InputError(f"expected at least {FEWEST} configs with all {epochs} epochs; got {n_whole}")
-    rows, params, config = rows[is_whole], params[is_whole], config[is_whole]
-    first = params.groupby(config).first()
-    values = _pivot(rows, config, "val_accuracy")
-    if np.isnan(values).any():
-        notes.append(
-            f"val_accuracy is no number in {int(np.isnan(values).sum())} epochs: taken for the lowest"
-        )
-        values = np.where(np.isnan(values), np.nanmin(values), values)
-    seconds = _pivot(rows, config, "seconds")
+    rows = rows.set_axis([str(name) for name in rows.columns], axis=1).reset_index(drop=True)
+    _check_measured(rows)
+    notes: list[str] = []
+    params = rows.drop(columns=[*MEASURED])
+    params = pd.DataFrame({name: _completed(params[name], notes) for name in params}, index=rows.index)
+    alike = [name for name in params if params[name].nunique() < 2]
+    params, config = _without_lengths(params.drop(columns=alike), rows["epoch"], notes)
+    if params.empty:
+        raise InputError("expected a param that the configs differ in; there is none")
+    if alike:
+        notes.append(f"the same in all configs: {', '.join(alike)}")
+    whole = _whole_curves(rows["epoch"], config, notes)
+    rows, params, config = rows[whole], params[whole], config[whole]
+    values, seconds = (_pivot(rows, config, name) for name in ("val_accuracy", "seconds"))
+    lost = int((~np.isfinite(values)).sum())
+    if lost:
+        notes.append(f"val_accuracy is no number in {lost} epochs: taken for the lowest of all")
+        values = np.where(np.isfinite(values), values, values[np.isfinite(values)].min(initial=np.inf))
+    if not np.ptp(values.max(axis=1)) > 0:
+        raise InputError("expected configs that reach different values of val_accuracy; all reach the same")
     if not (np.isfinite(seconds).all() and (seconds > 0).all()):
         raise InputError("expected seconds above 0 in each row")
+    points = params.groupby(config).first()
     return CurveTable(
-        axes=tuple(Axis(name, _distribution(first[name])) for name in varying),
-        configs=[{name: _plain(value) for name, value in row.items()} for row in first.to_dict("records")],
+        axes=tuple(Axis(name, _distribution(points[name])) for name in points),
+        configs=[
+            {name: _plain(value) for name, value in point.items()} for point in points.to_dict("records")
+        ],
         values=values,
         first_seconds=seconds[:, 0],
-        seconds=seconds[:, min(1, epochs - 1) :].min(axis=1),
+        seconds=seconds[:, min(1, seconds.shape[1] - 1) :].min(axis=1),
         notes=tuple(notes),
     )
 
 
-def _completed(column: pd.Series) -> tuple[pd.Series, Sequence[str]]:
-    """Return a param's column without gaps, texts as texts, and a line about what it took."""
+def _check_measured(rows: pd.DataFrame) -> None:
+    for name in MEASURED:
+        if name not in rows:
+            raise InputError(f"expected the columns {', '.join(MEASURED)} besides the params; no {name}")
+        if not pd.api.types.is_numeric_dtype(rows[name]):
+            raise InputError(f"expected numbers in the column {name}; got {rows[name].dtype}")
+    if rows["epoch"].isna().any():
+        raise InputError("expected an epoch in each row")
+
+
+def _completed(column: pd.Series, notes: list[str]) -> pd.Series:
+    """Return a param's column without gaps, all that is no number as texts."""
     gaps = int(column.isna().sum())
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        if not gaps:
-            return column, ()
-        return column.fillna(column.median()), [f"{column.name} is missing in {gaps} rows: its median taken"]
-    texts = column.astype(object).where(column.notna(), MISSING)
-    if not pd.api.types.is_bool_dtype(column):
-        texts = texts.map(str)
-    return texts, [f"{column.name} is missing in {gaps} rows: a choice of its own"] if gaps else ()
+    if pd.api.types.is_bool_dtype(column):
+        return column
+    if pd.api.types.is_numeric_dtype(column):
+        if gaps:
+            notes.append(f"{column.name} is missing in {gaps} rows: its median taken")
+        return column.fillna(column.median()) if gaps else column
+    if gaps:
+        notes.append(f"{column.name} is missing in {gaps} rows: taken for a choice of its own, {MISSING}")
+    return column.astype(object).where(column.notna(), MISSING).map(str)
 
 
-def _config_numbers(params: pd.DataFrame, epochs: pd.Series) -> pd.Series:
-    """Return each row's config: one is told from another by its params, or by repeating an epoch."""
+def _without_lengths(
+    params: pd.DataFrame, epochs: pd.Series, notes: list[str]
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Return the params without those that only say how long a curve is, and each row's config.
+
+    One config is told from another by its params, or by repeating an epoch.
+    """
     keys = [params[name] for name in params]
     repetition = epochs.groupby([*keys, epochs]).cumcount()
-    return params.assign(repetition=repetition).groupby([*params, "repetition"], sort=False).ngroup()
+    config = epochs.groupby([*keys, repetition], sort=False).ngroup()
+    length = epochs.groupby(config).transform("size")
+    lengths = [name for name in params if params[name].dtype != object and (params[name] == length).all()]
+    notes += [f"{name} is the length of the curves: no axis" for name in lengths]
+    return params.drop(columns=lengths), config
+
+
+def _whole_curves(epochs: pd.Series, config: pd.Series, notes: list[str]) -> pd.Series:
+    """Tell the rows of epochs that at least half of the configs have, of those configs. Errors: InputError."""
+    numbers = sorted(epochs.unique())
+    counts = epochs.groupby(epochs).size().reindex(numbers)
+    numbers = [number for number in numbers if counts[number] * 2 >= config.nunique()]
+    is_within = epochs.isin(numbers)
+    whole = is_within & (is_within.groupby(config).transform("sum") == len(numbers))
+    n_configs, n_whole = config.nunique(), config[whole].nunique()
+    if not is_within.all():
+        notes.append(f"left out: epochs that fewer than half of the configs have, beyond {len(numbers)}")
+    if n_whole < n_configs:
+        notes.append(f"left out: {n_configs - n_whole} configs with fewer than {len(numbers)} epochs")
+    if n_whole < FEWEST:
+        raise InputError(f"expected at least {FEWEST} configs with curves of one length; got {n_whole}")
+    return whole
 
 
 def _pivot(rows: pd.DataFrame, config: pd.Series, column: str) -> np.ndarray:
