@@ -13,8 +13,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
@@ -37,10 +37,16 @@ def main() -> None:
     folder = options.folder.absolute()
     if not options.write_only:
         record(options.name, folder)
-    rows, left_out = table(options.name, folder)
+    os.environ["RUNBACK_ROOT"] = str(folder)
+    sweep = runback.load(options.name)
+    config = yaml.safe_load((CURVES / f"{options.name}.yaml").read_text("utf-8"))
+    n_epochs = config["training"]["epochs"]
+    rows = table(sweep, [*config["hydra"]["sweeper"]["params"]], n_epochs)
     file = CURVES / f"{options.name}.parquet"
     rows.to_parquet(file, index=False, compression="zstd")
-    print(f"{len(rows):,} epochs of {rows.groupby([*searched(options.name)]).ngroups} configs in {file}")
+    n_configs = len(rows) // n_epochs
+    left_out = sweep.trials["trial"].nunique() - n_configs
+    print(f"{n_configs} configs of {n_epochs} epochs in {file}, {file.stat().st_size / 1e6:.2f} MB")
     print(f"left out: {left_out} trials that have not trained to their end")
 
 
@@ -52,29 +58,15 @@ def record(name: str, folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "runback", "sweep", name], cwd=folder, check=False)
 
 
-def table(name: str, folder: Path) -> tuple[pd.DataFrame, int]:
-    """Return a row an epoch of the trials that trained to their end, and the number of other trials."""
-    os.environ["RUNBACK_ROOT"] = str(folder)
-    sweep = runback.load(name)
-    n_epochs = _config(name)["training"]["epochs"]
-    columns = {_column(param, sweep.trials): param for param in searched(name)}
-    params = sweep.trials.set_index("run")[[*columns]].rename(columns=columns)
+def table(sweep: runback.Sweep, params: Sequence[str], n_epochs: int) -> pd.DataFrame:
+    """Return a row for each epoch of each trial that has trained to its end."""
+    columns = {_column(param, sweep.trials): param for param in params}
+    configs = sweep.trials.set_index("run")[[*columns]].rename(columns=columns)
     curves = sweep.curves.dropna(subset=[*MEASURED])  # the run of a reproduction measures no time
     whole = curves.groupby("run").filter(lambda curve: [*curve["epoch"]] == [*range(1, n_epochs + 1)])
     runs = whole.drop_duplicates("trial")["run"]  # a trial's first run that is whole
     rows = whole[whole["run"].isin(runs)][["run", "epoch", *MEASURED]].rename(columns=MEASURED)
-    joined = params.join(rows.set_index("run"), how="inner").reset_index(drop=True)
-    return joined, sweep.trials["trial"].nunique() - len(runs)
-
-
-def searched(name: str) -> list[str]:
-    """Return the params that a sweep searches."""
-    return [*_config(name)["hydra"]["sweeper"]["params"]]
-
-
-def _config(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((CURVES / f"{name}.yaml").read_text("utf-8"))
-    return content
+    return configs.join(rows.set_index("run"), how="inner").reset_index(drop=True)
 
 
 def _column(param: str, trials: pd.DataFrame) -> str:

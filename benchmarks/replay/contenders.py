@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import optuna
-from optuna.distributions import IntDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.storages import InMemoryStorage
 from optuna.study import Study
 from optuna.trial import TrialState, create_trial
@@ -106,7 +106,9 @@ class Coordinated:
             n_epochs=lambda params: int(params.get(EPOCHS, task.n_epochs)),
             first_step=self.first_step,
         )
-        study = optuna.create_study(storage=InMemoryStorage(), direction="maximize")
+        study = optuna.create_study(  # Hyperband draws a trial's bracket by the study's name
+            storage=InMemoryStorage(), study_name=f"replay {seed}", direction="maximize"
+        )
         if self.takes_first:
             _put_first(study, space, task)
         proposer = Proposer(self.sampler, space, seed)
@@ -119,11 +121,18 @@ class Coordinated:
 
 def _put_first(study: Study, space: Space, task: Task) -> None:
     """Let points wait in the study: they are trained before any is proposed."""
+    axes = space.distributions
     for point in task.first:
         params = {EPOCHS: task.n_epochs, **point}
-        searched = {name: params[name] for name in space.distributions}
-        distributions = space.distributions
-        study.add_trial(create_trial(state=TrialState.WAITING, params=searched, distributions=distributions))
+        within = {name: _within(axis, params[name]) for name, axis in axes.items()}
+        study.add_trial(create_trial(state=TrialState.WAITING, params=within, distributions=axes))
+
+
+def _within(axis: BaseDistribution, value: Any) -> Any:
+    """Return a value, or the end of the recorded range that is next to it: nothing is known beyond."""
+    if isinstance(axis, IntDistribution | FloatDistribution):
+        return min(axis.high, max(axis.low, value))
+    return value
 
 
 def _with_epochs(task: Task) -> Space:

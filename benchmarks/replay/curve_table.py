@@ -189,7 +189,7 @@ def _without_lengths(
     """
     keys = [params[name] for name in params]
     repetition = epochs.groupby([*keys, epochs]).cumcount()
-    config = epochs.groupby([*keys, repetition], sort=False).ngroup()
+    config = epochs.groupby([*keys, repetition]).ngroup()
     length = epochs.groupby(config).transform("size")
     lengths = [name for name in params if params[name].dtype != object and (params[name] == length).all()]
     notes += [f"{name} is the length of the curves: no axis" for name in lengths]
@@ -197,7 +197,7 @@ def _without_lengths(
 
 
 def _whole_curves(epochs: pd.Series, config: pd.Series, notes: list[str]) -> pd.Series:
-    """Tell the rows of epochs that at least half of the configs have, of those configs. Errors: InputError."""
+    """Tell the rows of configs that have all the epochs that half of them have. Errors: InputError."""
     numbers = sorted(epochs.unique())
     counts = epochs.groupby(epochs).size().reindex(numbers)
     numbers = [number for number in numbers if counts[number] * 2 >= config.nunique()]
