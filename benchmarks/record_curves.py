@@ -1,22 +1,53 @@
-"""Records the curves that `search.py` replays: `record_curves.py NAME FOLDER`.
+"""Records the curves that `search.py` replays: `record_curves.py NAME FOLDER [--write-only]`.
 
 NAME is a sweep of random configs, `curves/NAME.yaml`; FOLDER becomes a project, in which the sweep is run,
 and goes on where it was stopped (it takes hours). Of all trials that have trained to their end by then, the
-params and each epoch's val_accuracy, val_loss and seconds are written to `curves/NAME.parquet`. The seconds
-are those of a trial that shares two cores with another one, a thread each.
+params and each epoch's val_accuracy, val_loss and seconds are written to `curves/NAME.parquet`: the whole
+epoch's seconds, validation included and the checkpoint not, of a trial that shares two cores with another
+one, a thread each. With `--write-only` nothing is run: what there is by now is written, also while the sweep
+goes on.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 import runback
 
 CURVES = Path(__file__).with_name("curves")
+
+MEASURED = {"val_accuracy": "val_accuracy", "val_loss": "val_loss", "epoch_seconds": "seconds"}
+"""The columns of a sweep's curves that are written, and their names in the table."""
+
+
+def main() -> None:
+    """Run the sweep, unless it is only to be written, and write its curves."""
+    parser = argparse.ArgumentParser(description="Record the curves of a sweep of random configs.")
+    parser.add_argument("name")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--write-only", action="store_true")
+    options = parser.parse_args()
+    folder = options.folder.absolute()
+    if not options.write_only:
+        record(options.name, folder)
+    os.environ["RUNBACK_ROOT"] = str(folder)
+    sweep = runback.load(options.name)
+    config = yaml.safe_load((CURVES / f"{options.name}.yaml").read_text("utf-8"))
+    n_epochs = config["training"]["epochs"]
+    rows = table(sweep, [*config["hydra"]["sweeper"]["params"]], n_epochs)
+    file = CURVES / f"{options.name}.parquet"
+    rows.to_parquet(file, index=False, compression="zstd")
+    n_configs = len(rows) // n_epochs
+    left_out = sweep.trials["trial"].nunique() - n_configs
+    print(f"{n_configs} configs of {n_epochs} epochs in {file}, {file.stat().st_size / 1e6:.2f} MB")
+    print(f"left out: {left_out} trials that have not trained to their end")
 
 
 def record(name: str, folder: Path) -> None:
@@ -27,16 +58,21 @@ def record(name: str, folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "runback", "sweep", name], cwd=folder, check=False)
 
 
-def table(name: str, folder: Path) -> pd.DataFrame:
-    """Return a row an epoch of the trials that have trained to their end."""
-    os.environ["RUNBACK_ROOT"] = str(folder)
-    runs, curves = runback.load(name), runback.load(name, curves=True)
-    print(runs.columns, curves.columns)
-    raise NotImplementedError
+def table(sweep: runback.Sweep, params: Sequence[str], n_epochs: int) -> pd.DataFrame:
+    """Return a row for each epoch of each trial that has trained to its end."""
+    columns = {_column(param, sweep.trials): param for param in params}
+    configs = sweep.trials.set_index("run")[[*columns]].rename(columns=columns)
+    curves = sweep.curves.dropna(subset=[*MEASURED])  # the run of a reproduction measures no time
+    whole = curves.groupby("run").filter(lambda curve: [*curve["epoch"]] == [*range(1, n_epochs + 1)])
+    runs = whole.drop_duplicates("trial")["run"]  # a trial's first run that is whole
+    rows = whole[whole["run"].isin(runs)][["run", "epoch", *MEASURED]].rename(columns=MEASURED)
+    return configs.join(rows.set_index("run"), how="inner").reset_index(drop=True)
+
+
+def _column(param: str, trials: pd.DataFrame) -> str:
+    """Return the column of a param: that of a config group's choice is called `GROUP.name`."""
+    return param if param in trials else f"{param}.name"
 
 
 if __name__ == "__main__":
-    record(sys.argv[1], Path(sys.argv[2]).absolute())
-    found = table(sys.argv[1], Path(sys.argv[2]).absolute())
-    found.to_parquet(CURVES / f"{sys.argv[1]}.parquet", index=False)
-    print(f"{len(found)} epochs of {found.groupby(level=0).ngroups} configs")
+    main()

@@ -128,6 +128,8 @@ class Coordinator:
     observers: Sequence[Observer] = ()
     devices: Sequence[str] = ()
     """The GPUs that trials run on; none: on the CPU."""
+    clock: Callable[[], float] = time.monotonic
+    """Tells the seconds that budget and patience are measured by: those of the engine's trials."""
     _running: dict[int, _RunningTrial] = field(default_factory=dict)
     _n_trials: int = 0
     """The number of trials in the study."""
@@ -141,7 +143,7 @@ class Coordinator:
 
         A second signal kills them.
         """
-        deadline = None if self.budget.timeout is None else time.monotonic() + self.budget.timeout
+        deadline = None if self.budget.timeout is None else self.clock() + self.budget.timeout
         with held_signals() as signals:  # at any moment, one could cost a trial the answer that it waits for
             try:
                 self._recover()
@@ -179,7 +181,7 @@ class Coordinator:
         """Start a trial, unless no slot is free or the budget is used up; return whether one was started."""
         if len(self._running) >= self.budget.n_workers:
             return False
-        if deadline is not None and time.monotonic() >= deadline:
+        if deadline is not None and self.clock() >= deadline:
             return False
         trials = self.study.get_trials(deepcopy=False)
         may_begin = self._may_begin(trials)
@@ -225,7 +227,7 @@ class Coordinator:
         return None if device is None else _Slot(device, alone)
 
     def _start(self, entry: TrialEntry, pruning: Pruning, slot: _Slot, *, is_new: bool) -> None:
-        now = time.monotonic()
+        now = self.clock()
         running = _RunningTrial(
             entry,
             pruning,
@@ -267,7 +269,7 @@ class Coordinator:
         self, number: int, message: messages.Report | messages.Attribute | messages.Notice
     ) -> None:
         running = self._running[number]
-        running.last_message = time.monotonic()
+        running.last_message = self.clock()
         if isinstance(message, messages.Notice):  # read before the first trial, see `optimize`
             return
         if isinstance(message, messages.Attribute):
@@ -303,7 +305,7 @@ class Coordinator:
         return running.pruned_at is not None and step >= running.pruned_at
 
     def _kill_overdue(self) -> None:
-        now = time.monotonic()
+        now = self.clock()
         for number, running in self._running.items():
             reason = self.policy.overdue(now - running.started, now - running.last_message)
             if reason is not None and running.overdue is None:
@@ -431,8 +433,8 @@ class Coordinator:
             self._handle_end(number, messages.Failed("stopped", "stopped before it started"))
 
     def _wait_for_ends(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while self._running and time.monotonic() < deadline:
+        deadline = self.clock() + seconds
+        while self._running and self.clock() < deadline:
             self._handle_events(0.1)
             if not self.engine.is_busy:
                 return
