@@ -44,7 +44,7 @@ PRUNERS: dict[str, dict[str, Any]] = {
     "hyperband": {
         "_target_": "optuna.pruners.HyperbandPruner",
         "min_resource": 1,
-        "max_resource": "???",
+        "max_resource": "${hydra.sweeper.max_resource}",
         "reduction_factor": 3,
     },
     "threshold": {

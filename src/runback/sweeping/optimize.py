@@ -158,7 +158,7 @@ def sweep(
         keep_names(study, settings.objectives)
         order = keep_order(study, settings, slots.n_workers, slots.threads)
         if not is_known:
-            say(*notes)
+            say(*_searched_length(settings, config, searched), *notes)
         decisions = Decisions(study, proposer, pruner, order.window)
         if promotion is not None:
             decisions = PromotingDecisions(study, proposer, pruner, order.window, promotion)
@@ -298,6 +298,18 @@ def divide(settings: SweeperSettings) -> Slots:
         n_workers = settings.n_workers
     threads = max(1, available // n_workers) if settings.threads == "auto" else settings.threads
     return Slots(n_workers, threads, gpus)
+
+
+def _searched_length(settings: SweeperSettings, config: DictConfig, searched: Space) -> list[str]:
+    """Return a warning where the length of trainings is searched, by which a pruner compares them."""
+    written = OmegaConf.to_container(config.hydra.sweeper).get("max_resource")  # type: ignore[union-attr]
+    key = str(written).removeprefix("${").removesuffix("}")
+    if settings.pruner is None or key not in searched.distributions:
+        return []
+    return [
+        f"warning: {key} is searched beside a pruner, which gives epochs to those that use them best: a "
+        f"short trial cannot show that; write {key}=N, the most epochs, and leave it out of the search"
+    ]
 
 
 def _proposer(

@@ -60,6 +60,8 @@ class SweeperSettings:
     """The sampler's startup trials: covering (they cover the search space) or random (independent draws)."""
     pruner: Any = None
     """None (the choice none): every trial runs to its end."""
+    max_resource: Any = None
+    """The last step of a whole training, which the pruner hyperband divides; the classifier's epochs."""
     retries: dict[str, int] = field(default_factory=lambda: dict(RETRIES))
     """The number of retries of a trial, from its checkpoint if it has one, by kind of failure."""
     trial_timeout: float | None = None
@@ -78,6 +80,10 @@ class SweeperSettings:
     def __post_init__(self) -> None:
         if isinstance(self.pruner, dict) and "_target_" not in self.pruner:
             self.pruner = None  # what a sweep's file says about the pruner that pruner=none switches off
+        if isinstance(self.pruner, dict) and self.pruner.get("max_resource", 0) is None:
+            raise InputError(
+                "hydra.sweeper.max_resource must be set: the last step of a whole training, as its epochs"
+            )
 
     @property
     def objectives(self) -> list[str]:

@@ -43,6 +43,9 @@ CONFIG_NAME = "runback_task"
 CONFIG_FILE = "config"
 """The config file of a task's `conf/` that is composed in, where there is one."""
 
+LENGTHS = ("epochs", "n_epochs", "num_epochs", "max_epochs")
+"""Names of a parameter that says how many epochs a training has."""
+
 PRELOAD = (
     "mlflow.store.tracking.sqlalchemy_workspace_store",
     "mlflow.system_metrics.system_metrics_monitor",
@@ -143,6 +146,9 @@ def store_config(task: Task, conf: Path | None) -> None:
         "experiment": "${run.experiment}",
         "seed": "${run.seed}",
     }
+    length = next((name for name in LENGTHS if name in task.parameters.types), None)
+    if length is not None:
+        sweeper["max_resource"] = f"${{{length}}}"
     sweeper["direction"] = None  # nobody can guess the better one of a value without a name
     if objectives:
         names, directions = [*objectives], [*objectives.values()]

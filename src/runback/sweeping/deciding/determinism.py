@@ -9,7 +9,7 @@ from runback.errors import InputError
 from runback.sweeping.study.attributes import ORDER
 from runback.sweeping.sweep_settings import SweeperSettings
 
-_UNTIL_CHANGED = ("deterministic", "seed", "sampler", "pruner")
+_UNTIL_CHANGED = ("deterministic", "seed", "sampler", "pruner", "first", "startup")
 """Settings that decide what is proposed and pruned."""
 
 
@@ -36,7 +36,7 @@ def keep_order(study: Study, settings: SweeperSettings, n_workers: int, threads:
     if not (stored["deterministic"] or settings.deterministic):
         return Order(None, threads)
     for name in _UNTIL_CHANGED:
-        if stored[name] != getattr(settings, name):
+        if stored.get(name) != getattr(settings, name):
             raise InputError(
                 f"sweep {study.study_name} was begun with hydra.sweeper.{name}={stored[name]}, now "
                 f"{getattr(settings, name)}: a deterministic sweep keeps it; to start a fresh study: --new"
