@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.types import Transformer
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -125,7 +126,8 @@ def _held(parameter: Parameter, value: Any) -> Sequence[Any] | None:
     axis = parameter.distribution
     if isinstance(axis, CategoricalDistribution):
         like = [one for one in axis.choices if one == value and type(one) is type(value)]
-        like += [one for one in axis.choices if one in parameter.labels and one == quoted(value)]
+        text = Transformer.str(value) if isinstance(value, list | dict) else quoted(value)
+        like += [one for one in axis.choices if one in parameter.labels and one == text]
         return like[:1] or None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
