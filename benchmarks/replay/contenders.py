@@ -77,6 +77,9 @@ def contenders(n_epochs: int) -> dict[str, Search]:
         "asha, first points": Coordinated(tpe, asha, takes_first=True),
         "covering": Coordinated(tpe, startup="covering"),
         "promotion": Coordinated(tpe, promotion=Promotion()),
+        "promotion, last step first": Coordinated(
+            tpe, startup="covering", promotion=Promotion(), learns_at_shared_steps=False
+        ),
         "promotion, random": Coordinated(random, promotion=Promotion()),
         "promotion from 2": Coordinated(tpe, startup="covering", promotion=Promotion(2)),
         "promotion from 3": Coordinated(tpe, startup="covering", promotion=Promotion(3)),
@@ -111,6 +114,8 @@ class Coordinated:
     takes_first: bool = False
     """Whether it begins with the task's first points."""
     startup: str = "random"
+    learns_at_shared_steps: bool = True
+    """Whether the sampler of a search with promotion compares trials at the steps that they share."""
     promotion: Promotion | None = None
     """What lets trials pause and go on, in the place of a pruner."""
 
@@ -131,7 +136,9 @@ class Coordinated:
         decisions = Decisions(study, proposer, partial(pruner_for, self.pruner))
         if self.promotion is not None:
             new_pruner = partial(pruner_for, None)
-            decisions = PromotingDecisions(study, proposer, new_pruner, None, self.promotion)
+            decisions = PromotingDecisions(
+                study, proposer, new_pruner, None, self.promotion, self.learns_at_shared_steps
+            )
         budget = Budget(task.n_trials, task.seconds, task.slots)
         policy = FailurePolicy(RETRIES)
         Coordinator(study, decisions, engine, budget, policy, engine.new_trial, clock=engine.clock).run()

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.promotion import Progress, Promotion
+from runback.sweeping.deciding.shared_steps import ranked_at_shared_steps
 from runback.sweeping.study.attributes import EPOCHS, PARTS, PAUSED_AT
 from runback.sweeping.study.states import is_paused
 from runback.sweeping.study.study_store import TrialEntry, create_entry
@@ -25,6 +26,8 @@ class PromotingDecisions(Decisions):
     """
 
     promotion: Promotion = field(default_factory=Promotion)
+    learns_at_shared_steps: bool = True
+    """Whether the sampler learns from all trials by the steps that they share."""
 
     def next_trial(self, trials: Sequence[FrozenTrial], *, may_begin: bool = True) -> TrialEntry | None:
         """Return the trial that is trained next, a new one only where it `may_begin`.
@@ -40,7 +43,10 @@ class PromotingDecisions(Decisions):
             return self._go_on(trials[paused], number)
         if not may_begin:
             return None
-        learned = [_as_learned(trial) for trial in seen]
+        if self.learns_at_shared_steps:
+            learned = ranked_at_shared_steps(seen, self.study.direction)
+        else:
+            learned = [_as_learned(trial) for trial in seen]
         proposed = self.proposer.propose(self.study, learned, trials, NopPruner())
         if proposed is None:
             return None
