@@ -1,0 +1,197 @@
+"""Trials of people's own trainings that pause and go on: one run each, true statuses, the same bits."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.timeout(900)  # many processes, one after the other
+
+LOOP = """
+import time
+import numpy as np
+import runback
+
+
+@runback.task
+def fit(run: runback.Run, *, learning_rate: float = 0.1, epochs: int = 9, wait: float = 0.0) -> float:
+    rng = np.random.default_rng(run.seed)
+    x = rng.normal(size=(64, 3))
+    x, y = run.data((x, x @ np.array([1.0, -2.0, 0.5])))
+    w = np.zeros(3)
+    if run.state:
+        w, rng = run.state["w"], run.state["rng"]
+    for epoch in run.epochs(epochs):
+        noise = 0.01 * (rng.normal(size=3) + np.random.normal(size=3))
+        w = w - learning_rate * (x.T @ (x @ w - y) / len(y) + noise)
+        time.sleep(wait)
+        run.log(loss=np.mean((x @ w - y) ** 2))
+        run.checkpoint({"w": w, "rng": rng})
+    run.result(weights=w, predictions=x @ w)
+    return run.best("loss")
+
+
+if __name__ == "__main__":
+    fit.main()
+"""
+
+KERAS = """
+import keras
+import numpy as np
+import runback
+
+
+@runback.task
+def train(run: runback.Run, *, learning_rate: float = 0.01, epochs: int = 4) -> float:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 3)).astype("float32")
+    x, y = run.data((x, x.sum(axis=1)))
+    run.seed
+    model = keras.Sequential([keras.layers.Dense(8, "relu"), keras.layers.Dropout(0.2), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(learning_rate), "mse")
+    model.fit(x, y, epochs=epochs, validation_split=0.25, verbose=0, callbacks=[runback.keras.Callback(run)])
+    return run.best("val_loss")
+
+
+if __name__ == "__main__":
+    train.main()
+"""
+
+HYDRA = """
+import hydra
+from runback.sweeping import report
+
+
+@hydra.main(version_base="1.3", config_path=".", config_name="app")
+def app(cfg):
+    for step in range(1, 10):
+        report(cfg.x * step, step)
+    return cfg.x * 9
+
+
+app()
+"""
+
+PROMOTE = "hydra/sweeper/pruner=promote"
+SPACE = "learning_rate=tag(log,interval(0.001,1))"
+
+
+def trials_of(own_folder, count):
+    _, *trials = sorted(own_folder.runs(), key=lambda run: run.info.start_time)
+    assert len(trials) == count
+    assert {run.info.status for run in trials} <= {"FINISHED", "KILLED"}
+    return trials
+
+
+def curve(own_folder, run, metric):
+    with sqlite3.connect(own_folder.folder / "mlruns" / "mlflow.db") as connection:
+        sql = "SELECT step, value FROM metrics WHERE run_uuid = ? AND key = ? ORDER BY step"
+        return connection.execute(sql, (run.info.run_id, metric)).fetchall()
+
+
+def test_a_trial_that_has_paused_is_one_run_with_the_bits_of_an_uninterrupted_one(own_folder):
+    (own_folder.folder / "fit.py").write_text(LOOP)
+    done = own_folder.runback("sweep", "fit.py", SPACE, "hydra.sweeper.n_trials=9", PROMOTE)
+    assert done.returncode == 0, done.stderr
+    assert " paused " in done.stdout
+    trials = trials_of(own_folder, 9)
+    gone_on = [run for run in trials if "runback.resumed" in run.data.tags]
+    assert gone_on
+    for run in trials:
+        steps = [step for step, _ in curve(own_folder, run, "loss")]
+        assert steps == [*range(1, len(steps) + 1)]
+        assert len(steps) in (1, 3, 9)
+        assert (len(steps) == 9) == (run.info.status == "FINISHED")
+    whole = next(run for run in gone_on if run.info.status == "FINISHED")
+    again = own_folder.runback("reproduce", whole.info.run_id, "--in-place")
+    assert again.stdout.strip().endswith("bit-identical"), again.stderr
+    assert not [*own_folder.folder.glob("mlruns/sweeps/fit/*/checkpoint-*.npz")]
+
+
+def test_a_keras_fit_pauses_with_its_callback(own_folder):
+    (own_folder.folder / "train.py").write_text(KERAS)
+    space = "learning_rate=tag(log,interval(0.0001,0.1))"
+    done = own_folder.runback("sweep", "train.py", space, "hydra.sweeper.n_trials=4", PROMOTE)
+    assert done.returncode == 0, done.stderr
+    [whole] = [run for run in trials_of(own_folder, 4) if run.info.status == "FINISHED"]
+    assert whole.data.tags["runback.resumed"].startswith("epoch 1, step 0")
+    again = own_folder.runback("reproduce", whole.info.run_id, "--in-place")
+    assert again.stdout.strip().endswith("bit-identical"), again.stderr
+
+
+def test_a_training_without_checkpoints_begins_again_in_the_same_run(own_folder):
+    (own_folder.folder / "fit.py").write_text(
+        LOOP.replace("        run.checkpoint", "        # run.checkpoint")
+    )
+    done = own_folder.runback("sweep", "fit.py", SPACE, "hydra.sweeper.n_trials=4", PROMOTE)
+    assert done.returncode == 0, done.stderr
+    trials = trials_of(own_folder, 4)
+    assert any("beginning" in run.data.tags.get("runback.resumed", "") for run in trials)
+    for run in trials:
+        steps = [step for step, _ in curve(own_folder, run, "loss")]
+        assert steps == [*range(1, len(steps) + 1)]
+
+
+def test_a_hydra_apps_trial_goes_on_in_the_same_run(own_folder):
+    (own_folder.folder / "app.py").write_text(HYDRA)
+    config = "defaults:\n  - override hydra/sweeper: runback\nx: 0.5\nhydra: {sweeper: {experiment: mine}}\n"
+    (own_folder.folder / "app.yaml").write_text(config)
+    done = own_folder.python("app.py", "-m", "x=interval(0,1)", "hydra.sweeper.n_trials=6", PROMOTE)
+    assert done.returncode == 0, done.stderr
+    for run in trials_of(own_folder, 6):
+        steps = [step for step, _ in curve(own_folder, run, "objective")]
+        assert steps == [*range(1, len(steps) + 1)]
+        assert (len(steps) == 9) == (run.info.status == "FINISHED")
+
+
+def test_ctrl_c_leaves_paused_runs_scheduled_and_the_same_command_goes_on(own_folder):
+    (own_folder.folder / "fit.py").write_text(LOOP)
+    command = ["sweep", "fit.py", SPACE, "hydra.sweeper.n_trials=12", "wait=0.3", PROMOTE]
+    process = begun(own_folder, command)
+    lines = iter(process.stdout.readline, "")
+    next(line for line in lines if " paused " in line)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    runs = own_folder.runs()
+    assert "RUNNING" not in {run.info.status for run in runs}
+    paused = [run for run in runs if run.info.status == "SCHEDULED"]
+    assert paused
+    assert all(run.data.tags["runback.reason"].startswith("paused after epoch ") for run in paused)
+    assert own_folder.runback("doctor").returncode in (0, 1)
+    done = own_folder.runback(*command)
+    assert done.returncode == 0, done.stderr
+    trials_of(own_folder, 12)
+
+
+def begun(own_folder, command):
+    return subprocess.Popen(
+        [Path(sys.executable).with_name("runback"), *command],
+        cwd=own_folder.folder, env=own_folder.environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+
+@pytest.mark.slow  # tests/sweeping/trials has the same with trials that train nothing
+def test_kills_of_trials_and_of_the_sweep_lose_nothing(own_folder):
+    (own_folder.folder / "fit.py").write_text(LOOP)
+    command = ["sweep", "fit.py", SPACE, "hydra.sweeper.n_trials=14", "wait=0.2", PROMOTE]
+    for _ in range(6):
+        process = begun(own_folder, command)
+        time.sleep(6 + 4 * random.random())  # noqa: S311 - any moment
+        os.killpg(process.pid, signal.SIGKILL) if random.random() < 0.5 else process.kill()  # noqa: S311
+        process.communicate(timeout=60)
+    done = own_folder.runback(*command)
+    assert done.returncode == 0, done.stderr
+    trials = trials_of(own_folder, 14)
+    for run in trials:
+        steps = [step for step, _ in curve(own_folder, run, "loss")]
+        assert steps == [*range(1, len(steps) + 1)]
+    for run in [run for run in trials if run.info.status == "FINISHED"]:
+        assert own_folder.runback("reproduce", run.info.run_id, "--in-place").returncode == 0
