@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from replay.contenders import BY_DEFAULT, Task, contenders, quiet
-from replay.curve_model import CurveModel, held_out_error
+from replay.curve_model import CurveModel
 from replay.curve_table import CurveTable, read_table
 from replay.standing import TIMES, Estimate, Outcome, Standing, outcome, standings
 from replay.virtual_engine import Costs
@@ -63,16 +63,17 @@ def _replay(
     file: Path, table: CurveTable, first: list[dict[str, Any]], options: argparse.Namespace
 ) -> dict[str, Any]:
     """Replay all contenders on a table, print what they came to, and return it."""
-    error = held_out_error(table)
+    model = CurveModel(table)
+    error = model.error
     say(f"{file}: {len(table.configs):,} configs, {table.n_epochs} epochs, level {table.level:.4f}")
     say(*(f"  {axis.name}: {described(axis.distribution)}" for axis in table.axes))
     say(*(f"  {note}" for note in table.notes))
     say(
         f"model: of the final value on configs left out RMSE {error.rmse:.4f}, R² {error.r2:.3f}, "
-        f"rank correlation {error.rank_correlation:.3f} (n = {error.n}, 5 folds)"
+        f"rank correlation {error.rank_correlation:.3f} (n = {error.n}, 10 folds)"
     )
     task = Task(
-        model=CurveModel(table),
+        model=model,
         space=table.space,
         n_epochs=table.n_epochs,
         costs=Costs(options.start, options.checkpoint),

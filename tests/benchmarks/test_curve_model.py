@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from replay.curve_model import CurveModel, held_out_error
+from replay.curve_model import CurveModel
 from replay.curve_table import curve_table
 
 
@@ -48,16 +48,16 @@ def test_seconds_follow_the_params(table):
 
 
 def test_the_error_is_that_on_configs_left_out(table, curves):
-    error = held_out_error(table)
+    error = CurveModel(table).error
     assert error.n == 300
     assert 0.7 < error.r2 < 1
     assert error.rank_correlation > 0.8
     rows = curves(100)
     rows["val_accuracy"] = np.random.default_rng(0).uniform(size=len(rows))
-    assert held_out_error(curve_table(rows)).r2 < 0.3  # there is nothing to learn
+    assert CurveModel(curve_table(rows)).error.r2 < 0.3  # there is nothing to learn
 
 
 def test_a_config_that_is_there_twice_is_left_out_as_a_whole(curves):
     rows = curves(100)
     rows["val_accuracy"] = np.random.default_rng(0).uniform(size=len(rows))
-    assert held_out_error(curve_table(pd.concat([rows, rows]))).r2 < 0.3
+    assert CurveModel(curve_table(pd.concat([rows, rows]))).error.r2 < 0.3
