@@ -6,7 +6,8 @@ FILE is a table of curves, `benchmarks/curves/*.parquet` or any other with a row
 config: its params, `epoch`, `val_accuracy`, `val_loss`, `seconds`. Axes, the budget of epochs and the level,
 which the best 10 % of the configs reach, are found out from the table. A model made from it stands in for
 training; its error on configs left out is printed first. The rest is the real thing: sampler, pruner and
-coordinator are runback's, on two slots, with a start-up cost for each trial.
+coordinator are runback's, on two slots, with a start-up cost for each trial. First points, which a contender
+may begin with, stand as a list in JSON beside the table (`NAME.first.json`), or are given.
 
 Printed for each contender, with 95 % intervals over the seeds: the share of the searches that reach the level
 (Wilson), the median of the seconds to it, searches that do not reach it included (Kaplan-Meier's; bootstrap),
@@ -27,7 +28,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from replay.contenders import BY_DEFAULT, Task, contenders, quiet
+from replay.contenders import BY_DEFAULT, WITH_FIRST, Task, contenders, quiet
 from replay.curve_model import CurveModel
 from replay.curve_table import CurveTable, read_table
 from replay.standing import TIMES, Estimate, Outcome, Standing, outcome, standings
@@ -48,7 +49,7 @@ def main() -> None:
     for file in options.files:
         try:
             table = read_table(file)
-            first = [_point(text, table) for text in options.first]
+            first = _first(file, table, options.first)
         except InputError as error:
             say(f"error: {error}", stream=sys.stderr)
             raise SystemExit(2) from error
@@ -82,7 +83,8 @@ def _replay(
         slots=options.slots,
         first=first,
     )
-    outcomes = _outcomes(task, table.level, options)
+    names = options.contender or [*BY_DEFAULT, *([WITH_FIRST] if first else [])]
+    outcomes = _outcomes(task, table.level, names, options)
     found = standings(outcomes, REFERENCE if REFERENCE in outcomes else None, options.seed)
     say(*_lines(found, options.seconds), "")
     return {
@@ -97,10 +99,12 @@ def _replay(
     }
 
 
-def _outcomes(task: Task, level: float, options: argparse.Namespace) -> dict[str, list[Outcome]]:
+def _outcomes(
+    task: Task, level: float, names: Sequence[str], options: argparse.Namespace
+) -> dict[str, list[Outcome]]:
     """Run each contender's search with each seed, on all cores."""
     seeds = range(options.seed, options.seed + options.seeds)
-    jobs = [(name, seed) for name in options.contender for seed in seeds]
+    jobs = [(name, seed) for name in names for seed in seeds]
     if options.jobs == 1:
         _share(task, level)
         done = [*map(_search, jobs)]
@@ -109,7 +113,7 @@ def _outcomes(task: Task, level: float, options: argparse.Namespace) -> dict[str
         with ProcessPoolExecutor(options.jobs, spawn, initializer=_share, initargs=(task, level)) as pool:
             done = [*pool.map(_search, jobs, chunksize=5)]
     ended = iter(done)
-    return {name: [next(ended) for _ in seeds] for name in options.contender}
+    return {name: [next(ended) for _ in seeds] for name in names}
 
 
 _shared: list[tuple[Task, float]] = []
@@ -178,21 +182,28 @@ def _ratio(one: Standing, found: dict[str, Standing], seconds: float) -> str:
     return f"{value} ({low} to {high})"
 
 
-def _point(text: str, table: CurveTable) -> dict[str, Any]:
-    """Read a first point. Errors: InputError."""
-    names = [axis.name for axis in table.axes]
+def _first(file: Path, table: CurveTable, given: Sequence[str]) -> list[dict[str, Any]]:
+    """Read the first points: those given, else those of the file beside the table. Errors: InputError."""
+    beside = file.with_suffix(".first.json")
     try:
-        point = json.loads(text)
+        if given or not beside.exists():
+            return [_checked(json.loads(text), table) for text in given]
+        return [_checked(point, table) for point in json.loads(beside.read_text("utf-8"))]
     except ValueError as error:
-        raise InputError(f"--first: expected an object in JSON; {error}") from error
+        raise InputError(f"first points: expected JSON; {error}") from error
+
+
+def _checked(point: Any, table: CurveTable) -> dict[str, Any]:
+    """Return a first point that is one of the space. Errors: InputError."""
+    names = [axis.name for axis in table.axes]
     if not isinstance(point, dict) or {*point} != {*names}:
-        raise InputError(f"--first: expected an object with {', '.join(names)}; got {text}")
+        raise InputError(f"first points: expected an object with {', '.join(names)}; got {json.dumps(point)}")
     for axis in table.axes:
         value = point[axis.name]
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (value in axis.choices if axis.choices else is_number):
             raise InputError(
-                f"--first: {axis.name} is searched over {described(axis.distribution)}; got {value!r}"
+                f"first points: {axis.name} is searched over {described(axis.distribution)}; got {value!r}"
             )
     return point
 
@@ -227,12 +238,16 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="NAME",
     )
     parser.add_argument(
-        "--first", action="append", default=[], metavar="JSON", help="a point that `first points` begins with"
+        "--first",
+        action="append",
+        default=[],
+        metavar="JSON",
+        help="a point that `first points` begins with (repeat it; default: those of FILE's .first.json)",
     )
     parser.add_argument("--jobs", type=int, default=available_cores(), help="processes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, all searches too")
     options = parser.parse_args(arguments)
-    options.contender = list(dict.fromkeys(options.contender or BY_DEFAULT))
+    options.contender = list(dict.fromkeys(options.contender or []))
     counts = (options.seeds, options.slots, options.jobs, options.trials or 1)
     if min(counts) < 1 or options.seed < 0:
         parser.error("expected --seeds, --trials, --slots and --jobs from 1, --seed from 0")

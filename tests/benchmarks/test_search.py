@@ -1,5 +1,6 @@
 """A replay goes through the coordinator, and says the same for the same seed."""
 
+import importlib
 import json
 import math
 import subprocess
@@ -8,6 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from replay.contenders import BY_DEFAULT, Coordinated, Task, contenders, quiet
 from replay.curve_model import CurveModel
@@ -147,6 +151,38 @@ def test_a_file_never_seen_is_searched_and_reported_the_same_each_time(curves, t
     assert len(content["seconds"]["random"]) == 3
 
 
+def test_first_points_beside_a_table_bring_their_contender(curves, tmp_path):
+    file = tmp_path / "curves.parquet"
+    curves().to_parquet(file)
+    point = {"method": "adam", "rate": 0.01, "width": 32, "dropout": 0}
+    (tmp_path / "curves.first.json").write_text(json.dumps([point]))
+    done = search(file, "--seeds=1", "--seconds=60", "--jobs=1")
+    assert "runback, first points" in done.stdout
+    (tmp_path / "curves.first.json").write_text(json.dumps([{**point, "method": "lion"}]))
+    done = search(file)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "method is searched over adam/sgd; got 'lion'" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["deep_cnn", "shallow_cnn"])
+def test_the_first_points_of_a_recorded_sweep_are_the_defaults_of_each_choice(name):
+    importlib.import_module("runback.classifier.train_config")  # it registers the schema of conf/train.yaml
+    recorded = SEARCH.parent / "curves" / f"{name}.yaml"
+    sweep = yaml.safe_load(recorded.read_text("utf-8"))
+    params = sweep["hydra"]["sweeper"]["params"]
+    parts = [f"{k.split('/')[-1]}={v}" for one in sweep["defaults"][:-1] for k, v in one.items()]
+    points = json.loads(recorded.with_suffix(".first.json").read_text("utf-8"))
+    choices = {group: {point[group] for point in points} for group in params if "." not in group}
+    assert choices == {group: {*params[group][7:-1].split(", ")} for group in choices}
+    for point in points:
+        groups = [f"{group}={point[group]}" for group in choices]
+        with initialize_config_dir(str(SEARCH.parents[1] / "conf"), version_base="1.3"):
+            config = compose("train", [*parts, *groups])
+        given = OmegaConf.create({"training": sweep["training"]})
+        for key in params.keys() - choices.keys():
+            assert OmegaConf.select(OmegaConf.merge(config, given), key) == point[key]
+
+
 def test_what_cannot_be_replayed_is_one_line(curves, tmp_path):
     file = tmp_path / "curves.parquet"
     curves().drop(columns="val_loss").to_parquet(file)
@@ -158,4 +194,4 @@ def test_what_cannot_be_replayed_is_one_line(curves, tmp_path):
     for first in ("{", '{"rate": 1}', '{"method": "lion", "rate": 0.1, "width": 32, "dropout": 0}'):
         done = search(file, "--first", first)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-        assert "--first" in done.stderr
+        assert "first points: expected" in done.stderr or "method is searched over" in done.stderr
