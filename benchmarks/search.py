@@ -5,9 +5,10 @@
 FILE is a table of curves, `benchmarks/curves/*.parquet` or any other with a row for each epoch of each
 config: its params, `epoch`, `val_accuracy`, `val_loss`, `seconds`. Axes, the budget of epochs and the level,
 which the best 10 % of the configs reach, are found out from the table. A model made from it stands in for
-training; its error on configs left out is printed first. The rest is the real thing: sampler, pruner and
-coordinator are runback's, on two slots, with a start-up cost for each trial. First points, which a contender
-may begin with, stand as a list in JSON beside the table (`NAME.first.json`), or are given.
+training; its error on configs left out is printed first, and how many of its random configs reach the level.
+The rest is the real thing: sampler, pruner and coordinator are runback's, on two slots, with a start-up cost
+for each trial. First points, which a contender may begin with, stand as a list in JSON beside the table
+(`NAME.first.json`), or are given.
 
 Printed for each contender, with 95 % intervals over the seeds: the share of the searches that reach the level
 (Wilson), the median of the seconds to it, searches that do not reach it included (Kaplan-Meier's; bootstrap),
@@ -28,9 +29,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from replay.contenders import BY_DEFAULT, WITH_FIRST, Task, contenders, quiet
 from replay.curve_model import CurveModel
 from replay.curve_table import CurveTable, read_table
+from replay.keras_tuner_hyperband import drawn
 from replay.standing import TIMES, Estimate, Outcome, Standing, outcome, standings
 from replay.virtual_engine import Costs
 from runback.errors import InputError
@@ -40,6 +44,9 @@ from runback.system.text.terminal import say
 
 REFERENCE = "runback"
 """The contender that the others are compared with."""
+
+RANDOM = 1000
+"""The configs by which the model is compared with its table."""
 
 
 def main() -> None:
@@ -65,13 +72,14 @@ def _replay(
 ) -> dict[str, Any]:
     """Replay all contenders on a table, print what they came to, and return it."""
     model = CurveModel(table)
-    error = model.error
+    error, share = model.error, _share_of_random(model, table)
     say(f"{file}: {len(table.configs):,} configs, {table.n_epochs} epochs, level {table.level:.4f}")
     say(*(f"  {axis.name}: {described(axis.distribution)}" for axis in table.axes))
     say(*(f"  {note}" for note in table.notes))
     say(
         f"model: of the final value on configs left out RMSE {error.rmse:.4f}, R² {error.r2:.3f}, "
-        f"rank correlation {error.rank_correlation:.3f} (n = {error.n}, 10 folds)"
+        f"rank correlation {error.rank_correlation:.3f} (n = {error.n}, 10 folds)",
+        f"of {RANDOM:,} random configs of the model {share:.1%} reach the level",
     )
     task = Task(
         model=model,
@@ -93,10 +101,19 @@ def _replay(
         "n_epochs": table.n_epochs,
         "axes": {axis.name: described(axis.distribution) for axis in table.axes},
         "notes": list(table.notes),
-        "model": asdict(error),
+        "model": {**asdict(error), "random_configs_at_the_level": share},
         "contenders": {name: standing.as_json() for name, standing in found.items()},
         "seconds": {name: [_finite(one.seconds) for one in searches] for name, searches in outcomes.items()},
     }
+
+
+def _share_of_random(model: CurveModel, table: CurveTable) -> float:
+    """Return the share of random configs that reach the level: that of the table, if the model is good."""
+    generator = np.random.default_rng(0)
+    axes = table.space.distributions.items()
+    points = [{name: drawn(axis, generator) for name, axis in axes} for _ in range(RANDOM)]
+    best = [model.curve(point, seed).reported.max() for seed, point in enumerate(points)]
+    return float(np.mean(np.array(best) >= table.level))
 
 
 def _outcomes(

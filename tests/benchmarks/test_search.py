@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -142,7 +143,8 @@ def test_a_file_never_seen_is_searched_and_reported_the_same_each_time(curves, t
         prints.append(done.stdout)
     assert prints[0] == prints[1]
     assert written[0].read_text() == written[1].read_text()
-    assert "RMSE" in prints[0]
+    assert re.search(r"RMSE 0\.\d+, R² 0\.\d+, rank correlation 0\.\d+ \(n = 120", prints[0])
+    assert re.search(r"of 1,000 random configs of the model \d+\.\d% reach the level", prints[0])
     assert "\x1b" not in prints[0]
     assert all(name in prints[0] for name in BY_DEFAULT)
     content = json.loads(written[0].read_text())[str(file)]
