@@ -24,7 +24,7 @@ SEARCH = Path(__file__).parents[2] / "benchmarks" / "search.py"
 TPE = {"_target_": "optuna.samplers.TPESampler"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def task(curves):
     quiet()
     table = curve_table(curves())
