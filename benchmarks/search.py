@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from replay.contenders import BY_DEFAULT, WITH_FIRST, Task, contenders, quiet
+from replay.contenders import BY_DEFAULT, Task, contenders, quiet
 from replay.curve_model import CurveModel
 from replay.curve_table import CurveTable, read_table
 from replay.keras_tuner_hyperband import drawn
@@ -44,6 +44,9 @@ from runback.system.text.terminal import say
 
 REFERENCE = "runback"
 """The contender that the others are compared with."""
+
+WITH_FIRST = "runback, first points"
+"""The contender that joins the others where there are first points."""
 
 RANDOM = 1000
 """The configs by which the model is compared with its table."""

@@ -68,7 +68,7 @@ def contenders(n_epochs: int) -> dict[str, Search]:
         "keras-tuner hyperband": _keras_tuner,
         "runback": Coordinated(tpe, asha),
         "runback, epochs searched": Coordinated(tpe, asha, are_epochs_searched=True),
-        WITH_FIRST: Coordinated(tpe, asha, takes_first=True),
+        "runback, first points": Coordinated(tpe, asha, takes_first=True),
     }
 
 
@@ -82,9 +82,6 @@ BY_DEFAULT = (
     "runback",
 )
 """The contenders of a replay that names none."""
-
-WITH_FIRST = "runback, first points"
-"""The one that joins them where there are first points."""
 
 
 @dataclass(frozen=True)
