@@ -5,8 +5,10 @@
 FILE is a table of curves, `benchmarks/curves/*.parquet` or any other with a row for each epoch of each
 config: its params, `epoch`, `val_accuracy`, `val_loss`, `seconds`. Axes, the budget of epochs and the level,
 which the best 10 % of the configs reach, are found out from the table. A model made from it stands in for
-training; its error on configs left out is printed first. The rest is the real thing: sampler, pruner and
-coordinator are runback's, on two slots, with a start-up cost for each trial.
+training; its error on configs left out is printed first, and how many of its random configs reach the level.
+The rest is the real thing: sampler, pruner and coordinator are runback's, on two slots, with a start-up cost
+for each trial. First points, which a contender may begin with, stand as a list in JSON beside the table
+(`NAME.first.json`), or are given.
 
 Printed for each contender, with 95 % intervals over the seeds: the share of the searches that reach the level
 (Wilson), the median of the seconds to it, searches that do not reach it included (Kaplan-Meier's; bootstrap),
@@ -27,9 +29,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from replay.contenders import BY_DEFAULT, Task, contenders, quiet
-from replay.curve_model import CurveModel, held_out_error
+from replay.curve_model import CurveModel
 from replay.curve_table import CurveTable, read_table
+from replay.keras_tuner_hyperband import drawn
 from replay.standing import TIMES, Estimate, Outcome, Standing, outcome, standings
 from replay.virtual_engine import Costs
 from runback.errors import InputError
@@ -40,6 +45,12 @@ from runback.system.text.terminal import say
 REFERENCE = "runback"
 """The contender that the others are compared with."""
 
+WITH_FIRST = "runback, first points"
+"""The contender that joins the others where there are first points."""
+
+RANDOM = 1000
+"""The configs by which the model is compared with its table."""
+
 
 def main() -> None:
     """Replay on each table and print."""
@@ -48,7 +59,7 @@ def main() -> None:
     for file in options.files:
         try:
             table = read_table(file)
-            first = [_point(text, table) for text in options.first]
+            first = _first(file, table, options.first)
         except InputError as error:
             say(f"error: {error}", stream=sys.stderr)
             raise SystemExit(2) from error
@@ -63,16 +74,18 @@ def _replay(
     file: Path, table: CurveTable, first: list[dict[str, Any]], options: argparse.Namespace
 ) -> dict[str, Any]:
     """Replay all contenders on a table, print what they came to, and return it."""
-    error = held_out_error(table)
+    model = CurveModel(table)
+    error, share = model.error, _share_of_random(model, table)
     say(f"{file}: {len(table.configs):,} configs, {table.n_epochs} epochs, level {table.level:.4f}")
     say(*(f"  {axis.name}: {described(axis.distribution)}" for axis in table.axes))
     say(*(f"  {note}" for note in table.notes))
     say(
         f"model: of the final value on configs left out RMSE {error.rmse:.4f}, R² {error.r2:.3f}, "
-        f"rank correlation {error.rank_correlation:.3f} (n = {error.n}, 5 folds)"
+        f"rank correlation {error.rank_correlation:.3f} (n = {error.n}, 10 folds)",
+        f"of {RANDOM:,} random configs of the model {share:.1%} reach the level",
     )
     task = Task(
-        model=CurveModel(table),
+        model=model,
         space=table.space,
         n_epochs=table.n_epochs,
         costs=Costs(options.start, options.checkpoint),
@@ -81,7 +94,8 @@ def _replay(
         slots=options.slots,
         first=first,
     )
-    outcomes = _outcomes(task, table.level, options)
+    names = options.contender or [*BY_DEFAULT, *([WITH_FIRST] if first else [])]
+    outcomes = _outcomes(task, table.level, names, options)
     found = standings(outcomes, REFERENCE if REFERENCE in outcomes else None, options.seed)
     say(*_lines(found, options.seconds), "")
     return {
@@ -90,16 +104,27 @@ def _replay(
         "n_epochs": table.n_epochs,
         "axes": {axis.name: described(axis.distribution) for axis in table.axes},
         "notes": list(table.notes),
-        "model": asdict(error),
+        "model": {**asdict(error), "random_configs_at_the_level": share},
         "contenders": {name: standing.as_json() for name, standing in found.items()},
         "seconds": {name: [_finite(one.seconds) for one in searches] for name, searches in outcomes.items()},
     }
 
 
-def _outcomes(task: Task, level: float, options: argparse.Namespace) -> dict[str, list[Outcome]]:
+def _share_of_random(model: CurveModel, table: CurveTable) -> float:
+    """Return the share of random configs that reach the level: that of the table, if the model is good."""
+    generator = np.random.default_rng(0)
+    axes = table.space.distributions.items()
+    points = [{name: drawn(axis, generator) for name, axis in axes} for _ in range(RANDOM)]
+    best = [model.curve(point, seed).reported.max() for seed, point in enumerate(points)]
+    return float(np.mean(np.array(best) >= table.level))
+
+
+def _outcomes(
+    task: Task, level: float, names: Sequence[str], options: argparse.Namespace
+) -> dict[str, list[Outcome]]:
     """Run each contender's search with each seed, on all cores."""
     seeds = range(options.seed, options.seed + options.seeds)
-    jobs = [(name, seed) for name in options.contender for seed in seeds]
+    jobs = [(name, seed) for name in names for seed in seeds]
     if options.jobs == 1:
         _share(task, level)
         done = [*map(_search, jobs)]
@@ -108,7 +133,7 @@ def _outcomes(task: Task, level: float, options: argparse.Namespace) -> dict[str
         with ProcessPoolExecutor(options.jobs, spawn, initializer=_share, initargs=(task, level)) as pool:
             done = [*pool.map(_search, jobs, chunksize=5)]
     ended = iter(done)
-    return {name: [next(ended) for _ in seeds] for name in options.contender}
+    return {name: [next(ended) for _ in seeds] for name in names}
 
 
 _shared: list[tuple[Task, float]] = []
@@ -177,21 +202,28 @@ def _ratio(one: Standing, found: dict[str, Standing], seconds: float) -> str:
     return f"{value} ({low} to {high})"
 
 
-def _point(text: str, table: CurveTable) -> dict[str, Any]:
-    """Read a first point. Errors: InputError."""
-    names = [axis.name for axis in table.axes]
+def _first(file: Path, table: CurveTable, given: Sequence[str]) -> list[dict[str, Any]]:
+    """Read the first points: those given, else those of the file beside the table. Errors: InputError."""
+    beside = file.with_suffix(".first.json")
     try:
-        point = json.loads(text)
+        if given or not beside.exists():
+            return [_checked(json.loads(text), table) for text in given]
+        return [_checked(point, table) for point in json.loads(beside.read_text("utf-8"))]
     except ValueError as error:
-        raise InputError(f"--first: expected an object in JSON; {error}") from error
+        raise InputError(f"first points: expected JSON; {error}") from error
+
+
+def _checked(point: Any, table: CurveTable) -> dict[str, Any]:
+    """Return a first point that is one of the space. Errors: InputError."""
+    names = [axis.name for axis in table.axes]
     if not isinstance(point, dict) or {*point} != {*names}:
-        raise InputError(f"--first: expected an object with {', '.join(names)}; got {text}")
+        raise InputError(f"first points: expected an object with {', '.join(names)}; got {json.dumps(point)}")
     for axis in table.axes:
         value = point[axis.name]
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (value in axis.choices if axis.choices else is_number):
             raise InputError(
-                f"--first: {axis.name} is searched over {described(axis.distribution)}; got {value!r}"
+                f"first points: {axis.name} is searched over {described(axis.distribution)}; got {value!r}"
             )
     return point
 
@@ -226,12 +258,16 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="NAME",
     )
     parser.add_argument(
-        "--first", action="append", default=[], metavar="JSON", help="a point that `first points` begins with"
+        "--first",
+        action="append",
+        default=[],
+        metavar="JSON",
+        help="a point that `first points` begins with (repeat it; default: those of FILE's .first.json)",
     )
     parser.add_argument("--jobs", type=int, default=available_cores(), help="processes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, all searches too")
     options = parser.parse_args(arguments)
-    options.contender = list(dict.fromkeys(options.contender or BY_DEFAULT))
+    options.contender = list(dict.fromkeys(options.contender or []))
     counts = (options.seeds, options.slots, options.jobs, options.trials or 1)
     if min(counts) < 1 or options.seed < 0:
         parser.error("expected --seeds, --trials, --slots and --jobs from 1, --seed from 0")

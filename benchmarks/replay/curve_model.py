@@ -1,35 +1,45 @@
 """A model of params to curves, made from a table of recorded ones: it stands in for training.
 
-A random forest says which recorded configs are neighbours of a point. The curve of a point is the forest's
-mean curve, and the residual of one of its neighbours, drawn at random: what that one's recorded curve has
-beyond the mean that the forest gives it from the others ("out of bag"). So curves have the spread and the
-unrest of real ones, more where the real ones have more. The draw is a function of seed and params.
+A forest of extremely randomized trees, fitted to the recorded curves without their unrest, gives the mean
+curve of a point; the leaves of another one are its neighbours among the recorded configs. The point's curve
+is the mean, and the residual of one of the neighbours, drawn at random: what that one's recorded curve has
+beyond the mean that a forest gives it which has not seen it. So curves have the spread and the unrest of real
+ones, more where the real ones have more; and they stay within the recorded values. The draw is a function of
+seed and params.
 
 What the validation saw of a network is not what it is worth: the reported value of an epoch has the whole
-residual, the true one its mean over the epochs beside it, which are nearly the same network.
+residual, the true one is without its unrest, because a network is nearly that of the epoch before.
+
+Sources: P. Geurts, D. Ernst and L. Wehenkel, "Extremely randomized trees", Machine Learning 63 (2006), 3-42;
+A. Savitzky and M. J. E. Golay, Analytical Chemistry 36 (1964), 1627-1639, for a line through three epochs.
 """
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.signal import savgol_filter
 from scipy.stats import spearmanr
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import GroupKFold
 
 from replay.curve_table import Axis, CurveTable
 
 TREES = 200
 
-LEAF = 2
+LEAF = 1
 """Configs of a leaf, at least."""
+
+LEAF_OF_NEIGHBOURS = 5
+"""The same of the forest whose leaves are neighbours."""
 
 LEAF_OF_SECONDS = 8
 """The same of the forest that learns the seconds, which the machine disturbs more than the params do."""
 
-FOLDS = 5
+FOLDS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +58,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class FitError:
-    """How well curves of configs that were left out are predicted, over 5 folds."""
+    """How well curves of configs that were left out are predicted, over 10 folds."""
 
     n: int
     rmse: float
@@ -63,10 +73,8 @@ class Forest:
 
     def __init__(self, features: np.ndarray, targets: np.ndarray, *, leaf: int, trees: int = TREES) -> None:
         """Fit `features`, (n, features), to `targets`, (n, outputs)."""
-        forest = RandomForestRegressor(
-            trees, min_samples_leaf=leaf, max_features=0.7, oob_score=True, random_state=0
-        ).fit(features, targets if targets.shape[1] > 1 else targets[:, 0])
-        self.out_of_bag = np.reshape(forest.oob_prediction_, targets.shape)
+        forest = ExtraTreesRegressor(trees, min_samples_leaf=leaf, random_state=0)
+        forest.fit(features, targets if targets.shape[1] > 1 else targets[:, 0])
         nodes = [estimator.tree_ for estimator in forest.estimators_]
         offsets = np.cumsum([0, *(tree.node_count for tree in nodes[:-1])])
         self._roots = offsets
@@ -83,10 +91,7 @@ class Forest:
         )
         self._values = np.concatenate([tree.value[:, :, 0] for tree in nodes])
         self._depth = max(tree.max_depth for tree in nodes)
-        leaves = forest.apply(features) + offsets
-        self._members: dict[int, np.ndarray] = {
-            int(node): np.flatnonzero((leaves == node).any(axis=1)) for node in np.unique(leaves)
-        }
+        self._leaves = (forest.apply(features) + offsets).T
 
     def leaves(self, point: np.ndarray) -> np.ndarray:
         """Return the leaf that each tree puts a point into, (trees,)."""
@@ -100,9 +105,10 @@ class Forest:
         """Return the prediction of these leaves, (outputs,)."""
         return np.asarray(self._values[leaves].mean(axis=0))
 
-    def members(self, leaf: int) -> np.ndarray:
-        """Return the places of those that were fitted and lie in a leaf."""
-        return self._members[leaf]
+    def beside(self, point: np.ndarray, tree: int) -> np.ndarray:
+        """Return the places of those that were fitted and lie in a point's leaf of a tree."""
+        tree %= len(self._leaves)
+        return np.flatnonzero(self._leaves[tree] == self.leaves(point)[tree])
 
 
 class CurveModel:
@@ -111,23 +117,25 @@ class CurveModel:
     def __init__(self, table: CurveTable) -> None:
         self._features = Features(table.axes)
         x = self._features.of_all(table.configs)
-        self._forest = Forest(x, table.values, leaf=LEAF)
-        self._residuals = table.values - self._forest.out_of_bag
+        smooth = _smooth(table.values)
+        self._forest = Forest(x, smooth, leaf=LEAF)
+        self._neighbours = Forest(x, smooth, leaf=LEAF_OF_NEIGHBOURS, trees=TREES // 4)
+        predicted = _held_out(x, smooth)
+        self.error = _fit_error(predicted.max(axis=1), table.best)
+        self._residuals = table.values - predicted
         self._smooth_residuals = _smooth(self._residuals)
+        self._bounds = (table.values.min(), table.values.max())
         log_seconds = np.log(np.stack([table.first_seconds, table.seconds], axis=1))
-        self._seconds = Forest(x, log_seconds, leaf=LEAF_OF_SECONDS, trees=50)
-        is_share = table.values.min() >= 0 and table.values.max() <= 1
-        self._bounds = (0.0, 1.0) if is_share else (-np.inf, np.inf)
+        self._seconds = Forest(x, log_seconds, leaf=LEAF_OF_SECONDS, trees=TREES // 4)
 
     def curve(self, params: Mapping[str, Any], seed: int) -> Curve:
         """Return the curve of a point: the same one for the same seed."""
         point = self._features.of(params)
-        leaves = self._forest.leaves(point)
-        mean = self._forest.mean(leaves)
+        mean = self._forest.mean(self._forest.leaves(point))
         digest = hashlib.blake2b(point.tobytes() + seed.to_bytes(8, "big"), digest_size=16).digest()
-        tree, member = int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:], "big")
-        members = self._forest.members(int(leaves[tree % len(leaves)]))
-        donor = members[member % len(members)]
+        tree, place = int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:], "big")
+        neighbours = self._neighbours.beside(point, tree)
+        donor = neighbours[place % len(neighbours)]
         first_seconds, seconds = np.exp(self._seconds.mean(self._seconds.leaves(point)))
         return Curve(
             reported=np.clip(mean + self._residuals[donor], *self._bounds),
@@ -151,7 +159,7 @@ class Features:
             if axis.are_texts:
                 numbers += [float(value == choice) for choice in axis.choices]
             else:
-                numbers.append(float(value))
+                numbers.append(math.log(value) if axis.is_log else float(value))
         return np.array(numbers, np.float32)  # as the forest has them
 
     def of_all(self, configs: Sequence[Mapping[str, Any]]) -> np.ndarray:
@@ -159,26 +167,29 @@ class Features:
         return np.stack([self.of(params) for params in configs])
 
 
-def held_out_error(table: CurveTable) -> FitError:
-    """Measure the model's error in the final value on configs that it has not seen."""
-    x = Features(table.axes).of_all(table.configs)
-    predicted = np.empty_like(table.best)
+def _held_out(x: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the mean curve of each config by a forest that has not seen it, (n, epochs)."""
     points = [tuple(point) for point in x.tolist()]  # a config that is there twice is left out as a whole
     folds = GroupKFold(min(FOLDS, len({*points})), shuffle=True, random_state=0)
-    for fitted, left_out in folds.split(x, groups=[points.index(point) for point in points]):
-        forest = Forest(x[fitted], table.values[fitted], leaf=LEAF, trees=TREES // 2)
-        predicted[left_out] = [forest.mean(forest.leaves(point)).max() for point in x[left_out]]
-    errors = predicted - table.best
+    predicted = np.empty_like(values)
+    for seen, left_out in folds.split(x, groups=[points.index(point) for point in points]):
+        forest = Forest(x[seen], values[seen], leaf=LEAF)
+        predicted[left_out] = [forest.mean(forest.leaves(point)) for point in x[left_out]]
+    return predicted
+
+
+def _fit_error(predicted: np.ndarray, best: np.ndarray) -> FitError:
+    errors = predicted - best
     return FitError(
         n=len(errors),
         rmse=float(np.sqrt(np.mean(errors**2))),
-        r2=float(1 - np.sum(errors**2) / np.sum((table.best - table.best.mean()) ** 2)),
-        rank_correlation=float(spearmanr(predicted, table.best).statistic),
+        r2=float(1 - np.sum(errors**2) / np.sum((best - best.mean()) ** 2)),
+        rank_correlation=float(spearmanr(predicted, best).statistic),
     )
 
 
 def _smooth(curves: np.ndarray) -> np.ndarray:
-    """Return the mean of each epoch and those beside it, (n, epochs)."""
-    n_epochs = curves.shape[1]
-    windows = [curves[:, max(0, i - 1) : i + 2].mean(axis=1) for i in range(n_epochs)]
-    return np.stack(windows, axis=1)
+    """Return the values of lines through each epoch and those beside it, (n, epochs)."""
+    if curves.shape[1] < 3:
+        return curves
+    return np.asarray(savgol_filter(curves, window_length=3, polyorder=1, axis=1, mode="interp"))

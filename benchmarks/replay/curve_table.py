@@ -22,10 +22,6 @@ MEASURED = ("epoch", "val_accuracy", "val_loss", "seconds")
 MOST_CHOICES = 10
 """Distinct numbers that still are a choice among them, where there are 5 configs of each."""
 
-DECADES = 1.6
-"""An axis is logarithmic whose middle 90 % span more: those of a uniform one from 0 span 1.3, those of a
-log-uniform one 0.9 of its decades."""
-
 FEWEST = 20
 """Configs of which a table needs as many to say anything."""
 
@@ -50,8 +46,10 @@ class Axis:
 
     @property
     def is_log(self) -> bool:
-        """Whether it is a logarithmic range."""
-        return bool(getattr(self.distribution, "log", False))
+        """Whether its numbers count by their ratios: it is a logarithmic range, or choices above 0."""
+        if not self.choices:
+            return bool(getattr(self.distribution, "log", False))
+        return not self.are_texts and min(self.choices) > 0
 
     @property
     def are_texts(self) -> bool:
@@ -226,11 +224,17 @@ def _distribution(column: pd.Series) -> BaseDistribution:
     if not is_number or len(distinct) <= min(MOST_CHOICES, len(column) // 5):
         return CategoricalDistribution([_plain(value) for value in distinct])
     low, high = _plain(distinct[0]), _plain(distinct[-1])
-    below, above = np.quantile(column.astype(float), [0.05, 0.95])
-    is_log = low > 0 and bool(np.log10(above / below) > DECADES)
+    numbers = column.to_numpy(dtype=np.float64)
+    is_log = low > 0 and _unevenness(np.log(numbers)) < _unevenness(numbers)
     if all(float(value).is_integer() for value in distinct):
         return IntDistribution(int(low), int(high), log=is_log)
     return FloatDistribution(float(low), float(high), log=is_log)
+
+
+def _unevenness(numbers: np.ndarray) -> float:
+    """Return how far numbers are from evenly spread between their ends: Kolmogorov and Smirnov's distance."""
+    places = (np.sort(numbers) - numbers.min()) / np.ptp(numbers)
+    return float(np.abs(places - np.linspace(0, 1, len(numbers))).max())
 
 
 def _plain(value: Any) -> Any:

@@ -126,7 +126,7 @@ def search(
     generator = np.random.default_rng(seed)
     most_configs = math.inf if n_trials is None else n_trials
     oracle = Oracle(
-        lambda: {name: _drawn(axis, generator) for name, axis in space.items()}, n_epochs, most_configs
+        lambda: {name: drawn(axis, generator) for name, axis in space.items()}, n_epochs, most_configs
     )
     history: list[Reported] = []
     now, running, count = 0.0, list[tuple[float, int, Run, float]](), 0
@@ -154,7 +154,7 @@ def _epochs(run: Run, curve: Curve, costs: Costs, now: float) -> list[Reported]:
     ]
 
 
-def _drawn(axis: BaseDistribution, generator: np.random.Generator) -> Any:
+def drawn(axis: BaseDistribution, generator: np.random.Generator) -> Any:
     """Draw a value at random, uniform or log-uniform."""
     if isinstance(axis, CategoricalDistribution):
         return axis.choices[generator.integers(len(axis.choices))]

@@ -36,6 +36,6 @@ def random_curves(n: int = 120, *, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def curves() -> Callable[..., pd.DataFrame]:
     return random_curves

@@ -1,13 +1,18 @@
 """A replay goes through the coordinator, and says the same for the same seed."""
 
+import importlib
 import json
 import math
+import re
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from replay.contenders import BY_DEFAULT, Coordinated, Task, contenders, quiet
 from replay.curve_model import CurveModel
@@ -19,7 +24,7 @@ SEARCH = Path(__file__).parents[2] / "benchmarks" / "search.py"
 TPE = {"_target_": "optuna.samplers.TPESampler"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def task(curves):
     quiet()
     table = curve_table(curves())
@@ -138,13 +143,46 @@ def test_a_file_never_seen_is_searched_and_reported_the_same_each_time(curves, t
         prints.append(done.stdout)
     assert prints[0] == prints[1]
     assert written[0].read_text() == written[1].read_text()
-    assert "RMSE" in prints[0]
+    assert re.search(r"RMSE 0\.\d+, R² 0\.\d+, rank correlation 0\.\d+ \(n = 120", prints[0])
+    assert re.search(r"of 1,000 random configs of the model \d+\.\d% reach the level", prints[0])
     assert "\x1b" not in prints[0]
     assert all(name in prints[0] for name in BY_DEFAULT)
     content = json.loads(written[0].read_text())[str(file)]
     assert {*content["contenders"]} == {*BY_DEFAULT}
     assert content["contenders"]["random"]["n"] == 3
     assert len(content["seconds"]["random"]) == 3
+
+
+def test_first_points_beside_a_table_bring_their_contender(curves, tmp_path):
+    file = tmp_path / "curves.parquet"
+    curves().to_parquet(file)
+    point = {"method": "adam", "rate": 0.01, "width": 32, "dropout": 0}
+    (tmp_path / "curves.first.json").write_text(json.dumps([point]))
+    done = search(file, "--seeds=1", "--seconds=60", "--jobs=1")
+    assert "runback, first points" in done.stdout
+    (tmp_path / "curves.first.json").write_text(json.dumps([{**point, "method": "lion"}]))
+    done = search(file)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "method is searched over adam/sgd; got 'lion'" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["deep_cnn", "shallow_cnn"])
+def test_the_first_points_of_a_recorded_sweep_are_the_defaults_of_each_choice(name):
+    importlib.import_module("runback.classifier.train_config")  # it registers the schema of conf/train.yaml
+    recorded = SEARCH.parent / "curves" / f"{name}.yaml"
+    sweep = yaml.safe_load(recorded.read_text("utf-8"))
+    params = sweep["hydra"]["sweeper"]["params"]
+    parts = [f"{k.split('/')[-1]}={v}" for one in sweep["defaults"][:-1] for k, v in one.items()]
+    points = json.loads(recorded.with_suffix(".first.json").read_text("utf-8"))
+    choices = {group: {point[group] for point in points} for group in params if "." not in group}
+    assert choices == {group: {*params[group][7:-1].split(", ")} for group in choices}
+    for point in points:
+        groups = [f"{group}={point[group]}" for group in choices]
+        with initialize_config_dir(str(SEARCH.parents[1] / "conf"), version_base="1.3"):
+            config = compose("train", [*parts, *groups])
+        given = OmegaConf.create({"training": sweep["training"]})
+        for key in params.keys() - choices.keys():
+            assert OmegaConf.select(OmegaConf.merge(config, given), key) == point[key]
 
 
 def test_what_cannot_be_replayed_is_one_line(curves, tmp_path):
@@ -158,4 +196,4 @@ def test_what_cannot_be_replayed_is_one_line(curves, tmp_path):
     for first in ("{", '{"rate": 1}', '{"method": "lion", "rate": 0.1, "width": 32, "dropout": 0}'):
         done = search(file, "--first", first)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-        assert "--first" in done.stderr
+        assert "first points: expected" in done.stderr or "method is searched over" in done.stderr
