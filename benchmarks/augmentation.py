@@ -31,8 +31,8 @@ ANGLE, SHARE = 40, 0.2
 def main() -> None:
     """Measure, and print."""
     options = _options()
-    images = _images(options.images)
     with silenced():
+        images = _images(options.images)
         augmentations = {
             "RandomAffine": _in_graph(_affine()),
             "stacked Keras layers": _in_graph(_stacked()),

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from command_line import parsed, parser
+from runback.system.text.quiet_stderr import silenced
 from spread import mean, ratios, shown
 
 BATCH = 128
@@ -38,7 +39,9 @@ def main() -> None:
     """Measure, and print."""
     options = _options()
     if options.file:
-        print(json.dumps(_measured(options)))
+        with silenced():
+            measured = _measured(options)
+        print(json.dumps(measured))
         return
     n = int(options.gigabytes * 1e9) // (3 * SIDE * SIDE)
     if shutil.disk_usage(options.folder).free < 1.5e9 * options.gigabytes:
@@ -131,12 +134,13 @@ def _speed(model: Any, train: Any, epoch: int) -> tuple[float, float]:
     """
     from runback.classifier.training.batches import training_batches
 
-    batches = iter(training_batches(train, BATCH, seed=0, epochs=epoch + STEPS, initial_epoch=epoch))
+    batches = iter(training_batches(train, BATCH, seed=0, epochs=epoch + STEPS + 1, initial_epoch=epoch))
     model.train_on_batch(*next(batches))
-    start, busy = time.perf_counter(), time.process_time()
+    n, start, busy = 0, time.perf_counter(), time.process_time()
     for _ in range(STEPS):
-        model.train_on_batch(*next(batches))
-    n = STEPS * BATCH
+        images, labels = next(batches)
+        model.train_on_batch(images, labels)
+        n += len(labels)
     return n / (time.perf_counter() - start), n / (time.process_time() - busy)
 
 
