@@ -1,12 +1,15 @@
 import json
+import os
 import subprocess
 import sys
 from itertools import chain
 
+import keras
 import numpy as np
 import pytest
 
 from runback.classifier.data.dataset import Dataset
+from runback.classifier.evaluation.classification import evaluate
 from runback.classifier.training import batches as batches_module
 from runback.classifier.training.batches import (
     epoch_order,
@@ -14,6 +17,8 @@ from runback.classifier.training.batches import (
     training_batches,
     validation_batches,
 )
+from runback.classifier.training.fit import compile_model, fit
+from runback.errors import DataError
 
 
 def numbered(n: int) -> Dataset:
@@ -128,6 +133,28 @@ def test_a_large_set_is_validated_in_order(large: Dataset) -> None:
         assert list(chain(*labels_of(batches))) == large.labels.tolist()
     for images, labels in batches:
         np.testing.assert_array_equal(images[:, 0, 0, 0], labels)
+
+
+def test_a_file_that_is_cut_short_while_it_is_trained_on_is_named(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(batches_module, "SMALL", 10)
+    np.save(tmp_path / "images.npy", numbered(60).images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    data = Dataset(mapped, np.arange(60) % 2, ("even", "odd")).take(np.arange(60)[::-1])
+    layers = [keras.Input((2, 3, 1)), keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")]
+    model = compile_model(keras.Sequential(layers), None, keras.optimizers.SGD())
+    epochs: list[int] = []
+
+    def cut(epoch: int, metrics: dict[str, float]) -> None:
+        epochs.append(epoch)
+        os.truncate(tmp_path / "images.npy", 300)
+
+    with pytest.raises(
+        DataError, match=r"images\.npy: expected an image at byte \d+; the file ends before it"
+    ):
+        fit(model, data, data, epochs=9, batch_size=8, seed=0, on_epoch=cut)
+    assert epochs == [1]
+    with pytest.raises(DataError, match="the file ends before it"):
+        evaluate(model, data)
 
 
 TRAINS_ON_A_FILE = """

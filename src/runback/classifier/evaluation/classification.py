@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from runback.classifier.data.dataset import Dataset
-from runback.classifier.training.batches import validation_batches
+from runback.classifier.training.batches import naming_unread_images, validation_batches
 from runback.errors import InputError
 from runback.statistics.wilson_interval import wilson
 
@@ -86,7 +86,8 @@ def evaluate(
     or another number of classes than the test split has.
     """
     batches = validation_batches(test, batch_size)
-    probabilities = np.asarray(network.predict(batches, verbose=0), np.float64)
+    with naming_unread_images():
+        probabilities = np.asarray(network.predict(batches, verbose=0), np.float64)
     _check(probabilities, test)
     answers = probabilities.argmax(axis=1)
     k = len(test.class_names)

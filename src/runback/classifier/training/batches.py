@@ -5,8 +5,9 @@ Of a larger one each batch is read when it is its turn, from the file that holds
 memory already), so that a training's own memory does not grow with its data: a set may be larger than memory.
 """
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import tensorflow as tf
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.data.reading.stored_images import StoredImages, unmapped
 from runback.classifier.training.criterion import PLAIN, Criterion
+from runback.errors import DataError
 
 AHEAD = 2
 """Batches made while the network trains on the one before."""
@@ -87,6 +89,21 @@ def validation_batches(dataset: Dataset, batch_size: int, *, criterion: Criterio
     return tf.data.Dataset.range(steps).map(cut).prefetch(AHEAD).with_options(_as_written())
 
 
+_unread: list[DataError] = []
+
+
+@contextlib.contextmanager
+def naming_unread_images() -> Iterator[None]:
+    """Raise the DataError of images that could not be read: TensorFlow hides it in an error of its own."""
+    _unread.clear()
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if not _unread:
+            raise
+        raise _unread[0] from error
+
+
 def _as_written() -> tf.data.Options:
     """Leave the pipeline as it is: rewriting one this short takes longer than it can save."""
     options = tf.data.Options()
@@ -108,9 +125,16 @@ def _images(images: np.ndarray | StoredImages) -> Callable[[Any], Any]:
         return lambda indices: tf.gather(small, indices)
     stored = unmapped(images)
 
+    def at(rows: np.ndarray) -> np.ndarray:
+        try:
+            return stored[rows]
+        except DataError as error:
+            _unread.append(error)
+            raise
+
     def read(indices: Any) -> Any:
         # Not stateful: it has no state, and TensorFlow makes nothing ahead behind an operation that has.
-        batch = tf.numpy_function(lambda rows: stored[rows], [indices], tf.uint8, stateful=False)
+        batch = tf.numpy_function(at, [indices], tf.uint8, stateful=False)
         return tf.ensure_shape(batch, (None, *images.shape[1:]))
 
     return read
