@@ -3,6 +3,8 @@
 import statistics
 from collections.abc import Sequence
 
+from scipy import stats
+
 
 def shown(values: Sequence[float], spec: str, unit: str = "") -> str:
     """Return `median (smallest to largest, n = count)`, each number in the format `spec`."""
@@ -13,3 +15,10 @@ def shown(values: Sequence[float], spec: str, unit: str = "") -> str:
 def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
     """Return the ratio of each pair: the two were measured one after the other, on a machine in one mood."""
     return [a / b for a, b in zip(above, below, strict=True)]
+
+
+def mean(values: Sequence[float]) -> str:
+    """Return `mean ± margin (n = count)`: the margin is that of the 95 % interval of the t distribution."""
+    n = len(values)
+    margin = stats.t.ppf(0.975, n - 1) * stats.sem(values) if n > 1 else float("nan")
+    return f"{statistics.fmean(values):.3f} ± {margin:.3f} (n = {n})"

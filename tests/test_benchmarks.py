@@ -11,6 +11,8 @@ import pytest
 OVERHEAD = Path(__file__).parents[1] / "benchmarks" / "overhead.py"
 RECORD = Path(__file__).parents[1] / "benchmarks" / "record.py"
 COMPARE = Path(__file__).parents[1] / "benchmarks" / "compare.py"
+AUGMENTATION = Path(__file__).parents[1] / "benchmarks" / "augmentation.py"
+MEMORY = Path(__file__).parents[1] / "benchmarks" / "memory.py"
 COORDINATOR = Path(__file__).parents[1] / "benchmarks" / "coordinator.py"
 TINY = ("--images=60", "--epochs=2", "--repeats=1")
 
@@ -41,6 +43,8 @@ def printed(tmp_path_factory) -> str:
         (RECORD, *TINY),
         (COORDINATOR, "--trials=2", "--sleeping=8", "--repeats=1"),
         (COMPARE, "--runs", "20", "1000", "--repeats=2"),
+        (AUGMENTATION, "--images=60", "--repeats=2"),
+        (MEMORY, "--images=60", "--repeats=2", "--gigabytes=0.1"),
     ]
     return "".join(run(*command, elsewhere=tmp_path_factory.mktemp("elsewhere")) for command in runs)
 
@@ -55,6 +59,10 @@ def printed(tmp_path_factory) -> str:
         r"runback --help +NUMBER s SPREAD, without tensorflow",
         r"runback best forkserver +NUMBER s SPREAD, without tensorflow",
         r"throughput: shallow_cnn on digits",
+        r"RandomAffine / layers +NUMBER ± NUMBER",
+        r"RandomAffine / generator +NUMBER ± NUMBER",
+        r"most while it trained +\+NUMBER MB",
+        r"file / memory +NUMBER ± NUMBER",
         r"throughput: deep_cnn on synthetic",
         r"bare model.fit +NUMBER images/s SPREAD",
         r"runback train +NUMBER images/s SPREAD",

@@ -34,6 +34,10 @@ AUGMENTATION = [
     {"_target_": "keras.layers.RandomFlip"},
     {"_target_": "keras.layers.RandomRotation", "factor": 0.1},
     {"_target_": "runback.classifier.augmentation.pad_crop.PadCrop", "pad": 1},
+    {
+        "_target_": "runback.classifier.augmentation.random_affine.RandomAffine",
+        **{"rotation": 0.1, "width_shift": 0.1, "height_zoom": 0.1, "horizontal_flip": True},
+    },
 ]
 TIMES = ("epoch_seconds", "images_per_second")
 

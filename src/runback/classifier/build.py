@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from runback.classifier.train_config import GROUPS, SPLIT_KNOBS, TrainingConfig, TrainingSpec
 from runback.classifier.training.class_weights import class_weights
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from runback.classifier.data.dataset import Dataset
+    from runback.classifier.data.reading.stored_images import StoredImages
     from runback.classifier.training.criterion import Criterion
     from runback.classifier.training.fine_tuning import FineTuning
 
@@ -135,7 +136,7 @@ def _parts(
     from runback.classifier.augmentation.stack import build_stack
     from runback.classifier.models.transfer import transfer_of
 
-    config, shape = spec.config, train.images.shape[1:]
+    config, shape = spec.config, cast("tuple[int, int, int]", train.images.shape[1:])
     network, late = _network(config["model"], shape, len(train.class_names), declared)
     augmentation = build_stack(config["augmentation"]["layers"], shape, seed=spec.seed, declared=declared)
     transfer = transfer_of(network)
@@ -228,7 +229,7 @@ def _network(
 def _check_storable(
     network: "keras.Model",
     optimizer: "keras.optimizers.Optimizer",
-    images: "np.ndarray",
+    images: "np.ndarray | StoredImages",
     declared: tuple[str, ...],
     late: set[str],
     room: Path,
@@ -237,7 +238,7 @@ def _check_storable(
     import keras
 
     from runback.keras.keras_message import keras_message
-    from runback.keras.networks.storable_network import check_storable
+    from runback.keras.networks.storable_network import TRIED, check_storable
 
     try:
         keras.saving.serialize_keras_object(optimizer)
@@ -246,7 +247,7 @@ def _check_storable(
             "optimizer, or its schedule, cannot be stored with the network: a class of your own needs a "
             f"get_config(): {keras_message(error)}"
         ) from error
-    refuse_full_disk(check_storable(network, images, declared, late), room)
+    refuse_full_disk(check_storable(network, images[:TRIED], declared, late), room)
 
 
 def _criterion(spec: TrainingSpec, train: "Dataset") -> "Criterion":

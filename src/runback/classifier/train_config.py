@@ -8,6 +8,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from runback.classifier.precision import AUTO
 from runback.errors import InputError
 from runback.system.config import targets
 from runback.system.config.flattening import flatten
@@ -58,6 +59,7 @@ class TrainingConfig:
     epochs: int = 10
     batch_size: int = 32
     precision: str = "float32"
+    """auto: mixed_bfloat16 where this machine computes it fast, else float32; the run says which."""
     threads: int | None = None
     """CPU threads; None: this process's cores, in a sweep the trial's share. They are part of the result."""
     patience: int | None = None
@@ -94,10 +96,9 @@ class TrainingConfig:
             raise InputError(
                 f"training.patience can watch {', '.join(WATCHED)} only; got {self.objectives[0]}"
             )
-        if self.precision not in PRECISIONS:
-            raise InputError(
-                f"training.precision must be one of {', '.join(PRECISIONS)}; got {self.precision!r}"
-            )
+        if self.precision not in (AUTO, *PRECISIONS):
+            names = ", ".join((AUTO, *PRECISIONS))
+            raise InputError(f"training.precision must be one of {names}; got {self.precision!r}")
         if not 0 <= self.label_smoothing < 1:
             raise InputError(f"training.label_smoothing must lie in [0, 1); got {self.label_smoothing}")
         if self.top_k is not None and self.top_k < 1:

@@ -8,6 +8,7 @@ import runback
 from runback.classifier import record
 from runback.classifier.build import checked_data, prepare
 from runback.classifier.data_path import with_absolute_path
+from runback.classifier.precision import precision_line, with_precision
 from runback.classifier.preload import PRELOAD
 from runback.classifier.train_config import (
     GROUPS,
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 
 
 def resolve(cfg: DictConfig, root: "Path") -> DictConfig:
-    """Return a config with absolute paths. Errors: InputError for keys that lack."""
+    """Return a config with absolute paths and a precision. Errors: InputError for keys that lack."""
     cfg = with_absolute_path(cfg, root)
     refuse_unset(OmegaConf.to_container(cfg))  # type: ignore[arg-type]
-    return cfg
+    return with_precision(cfg)
 
 
 def warm_up(run: runback.Run, **config: Any) -> None:
@@ -73,7 +74,7 @@ def train(
     spec = training_spec(run, config)
     images = checked_data(spec)  # before TensorFlow, which takes seconds to import
     summary = record.data_summary(spec, *images)
-    run.say(*summary.lines())
+    run.say(*summary.lines(), precision_line(spec.options.precision))
     with silenced():
         from runback.classifier.training.recorded_training import recorded_fit
     prepared = prepare(spec, images)  # seed, network

@@ -1,15 +1,24 @@
+import json
+import os
+import subprocess
+import sys
 from itertools import chain
 
+import keras
 import numpy as np
 import pytest
 
 from runback.classifier.data.dataset import Dataset
+from runback.classifier.evaluation.classification import evaluate
+from runback.classifier.training import batches as batches_module
 from runback.classifier.training.batches import (
     epoch_order,
     steps_per_epoch,
     training_batches,
     validation_batches,
 )
+from runback.classifier.training.fit import compile_model, fit
+from runback.errors import DataError
 
 
 def numbered(n: int) -> Dataset:
@@ -90,3 +99,112 @@ def test_validation_comes_in_order_each_time() -> None:
 @pytest.mark.parametrize(("n", "batch_size", "steps"), [(10, 4, 3), (8, 4, 2), (3, 128, 1)])
 def test_steps_count_the_smaller_last_batch(n: int, batch_size: int, steps: int) -> None:
     assert steps_per_epoch(n, batch_size) == steps
+
+
+@pytest.fixture(params=["in memory", "mapped", "drawn from a file"])
+def large(request, tmp_path, monkeypatch) -> Dataset:
+    """Return 50 numbered images that count as too many for memory."""
+    monkeypatch.setattr(batches_module, "SMALL", 10)
+    whole = numbered(60)
+    if request.param != "in memory":
+        np.save(tmp_path / "images.npy", whole.images)
+        mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+        whole = Dataset(mapped, whole.labels, whole.class_names)
+    return whole.take(np.arange(50) + (request.param == "drawn from a file") * (np.arange(50) > 20))
+
+
+def test_a_large_set_has_the_batches_of_a_small_one(large: Dataset, monkeypatch) -> None:
+    small = Dataset(np.array(large.images), large.labels, large.class_names)
+    with monkeypatch.context() as patch:
+        patch.setattr(batches_module, "SMALL", 10**6)
+        expected = list(training_batches(small, 8, seed=3, epochs=3, initial_epoch=1, initial_step=2))
+    found = list(training_batches(large, 8, seed=3, epochs=3, initial_epoch=1, initial_step=2))
+    assert len(found) == len(expected) == 12
+    for (images, labels), (same_images, same_labels) in zip(found, expected, strict=True):
+        assert images.dtype == "uint8"
+        np.testing.assert_array_equal(images, same_images)
+        np.testing.assert_array_equal(labels, same_labels)
+
+
+def test_a_large_set_is_validated_in_order(large: Dataset) -> None:
+    batches = validation_batches(large, 8)
+    assert batches.element_spec[0].shape.as_list() == [None, 2, 3, 1]
+    for _ in range(2):
+        assert list(chain(*labels_of(batches))) == large.labels.tolist()
+    for images, labels in batches:
+        np.testing.assert_array_equal(images[:, 0, 0, 0], labels)
+
+
+def test_a_file_that_is_cut_short_while_it_is_trained_on_is_named(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(batches_module, "SMALL", 10)
+    np.save(tmp_path / "images.npy", numbered(60).images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    data = Dataset(mapped, np.arange(60) % 2, ("even", "odd")).take(np.arange(60)[::-1])
+    layers = [keras.Input((2, 3, 1)), keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")]
+    model = compile_model(keras.Sequential(layers), None, keras.optimizers.SGD())
+    epochs: list[int] = []
+
+    def cut(epoch: int, metrics: dict[str, float]) -> None:
+        epochs.append(epoch)
+        os.truncate(tmp_path / "images.npy", 300)
+
+    with pytest.raises(
+        DataError, match=r"images\.npy: expected an image at byte \d+; the file ends before it"
+    ):
+        fit(model, data, data, epochs=9, batch_size=8, seed=0, on_epoch=cut)
+    assert epochs == [1]
+    with pytest.raises(DataError, match="the file ends before it"):
+        evaluate(model, data)
+
+
+TRAINS_ON_A_FILE = """
+import json, sys
+import numpy as np
+import keras
+from runback.classifier.data.dataset import Dataset
+from runback.classifier.data.dataset_hash import content_hash
+from runback.classifier.data.reading.array_origin import with_origin
+from runback.classifier.data.split import split
+from runback.classifier.evaluation.classification import evaluate
+from runback.classifier.training.fit import compile_model, fit
+from runback.classifier.training.predictions import ValidationPredictions
+
+def private():  # MB
+    sizes = [line.split() for line in open("/proc/self/smaps_rollup")]
+    return sum(int(size[1]) for size in sizes if size[0].startswith("Private_")) / 1024
+
+images = np.load(sys.argv[1], mmap_mode="r")
+labels = np.arange(len(images)) % 2
+layers = keras.layers
+body = [layers.MaxPooling2D(32), layers.Flatten(), layers.Dense(2, activation="softmax")]
+network = keras.Sequential([keras.Input(images.shape[1:]), *body])
+memory = {"before": private()}
+test = Dataset(images, labels, ("a", "b"))
+whole = with_origin(test, test.take(np.arange(4)), "a file")
+knobs = {"validation_fraction": 0.5, "validation_split": "stratified", "validation_seed": 1}
+parts = split(whole, limit=len(whole) - 7, **knobs)
+[content_hash(one) for one in parts]
+model = compile_model(network, None, keras.optimizers.SGD())
+predictions = ValidationPredictions(model, parts[1], 32)
+seen = []
+with predictions.keeping():
+    fit(model, *parts, epochs=1, batch_size=32, seed=0, on_epoch=lambda *_: seen.append(private()))
+predictions.current()
+evaluate(network, test)
+print(json.dumps({**memory, "while it trained": seen[0], "after": private()}))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_training_does_not_hold_its_data(tmp_path) -> None:
+    file = tmp_path / "images.npy"
+    shape = (40_000, 64, 64, 3)  # 492 MB, of which the disk holds nothing
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    with file.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        stream.truncate(stream.tell() + int(np.prod(shape)))
+    command = [sys.executable, "-c", TRAINS_ON_A_FILE, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    memory = json.loads(done.stdout.splitlines()[-1])
+    assert memory["while it trained"] < memory["before"] + 200
+    assert memory["after"] < memory["before"] + 200

@@ -71,6 +71,7 @@ HOMES = {
     *("optuna.pruners", "optuna.samplers", "optuna.samplers.nsgaii"),
     *(
         "runback.classifier.augmentation.pad_crop",
+        "runback.classifier.augmentation.random_affine",
         "runback.classifier.data.cifar10",
         "runback.classifier.data.digits",
         "runback.classifier.data.folder",

@@ -7,6 +7,7 @@ from typing import Literal, Self
 import numpy as np
 
 from runback.classifier.data.reading.reading_report import Origin
+from runback.classifier.data.reading.stored_images import StoredImages, unmapped
 from runback.errors import DataError
 
 MAX_CLASSES = 100_000
@@ -21,12 +22,12 @@ Split = Literal["train", "test"]
 class Dataset:
     """Labelled images of one size; raises DataError when the three parts do not fit together.
 
-    `images` are uint8 of shape (n, height, width, channels) with 1 or 3 channels, possibly a read-only
-    memory map. `labels` are int64 of shape (n,): positions in `class_names`. A training split can bring the
-    `validation` split that its source sets apart, and its `origin`.
+    `images` are uint8 of shape (n, height, width, channels) with 1 or 3 channels, in memory, mapped from a
+    file, or read from it (`StoredImages`). `labels` are int64 of shape (n,): positions in `class_names`. A
+    training split can bring the `validation` split that its source sets apart, and its `origin`.
     """
 
-    images: np.ndarray
+    images: np.ndarray | StoredImages
     labels: np.ndarray
     class_names: tuple[str, ...]
     validation: "Dataset | None" = None
@@ -48,14 +49,16 @@ class Dataset:
     def take(self, indices: np.ndarray) -> Self:
         """Return the images at these positions (integers of shape (m,), from 0), in the order given.
 
-        A run of neighbours stays a view of the memory map; anything else is copied into memory.
+        Images in a file stay there. Of an array in memory a run of neighbours is a view, all else a copy.
         """
         indices = np.asarray(indices)
         first = int(indices[0]) if len(indices) else 0
         is_run = first >= 0 and np.array_equal(indices, np.arange(first, first + len(indices)))
         rows = slice(first, first + len(indices)) if is_run else indices
         origin = None if self.origin is None else self.origin.take(rows)
-        return type(self)(self.images[rows], self.labels[rows], self.class_names, self.validation, origin)
+        images = self.images if is_run else unmapped(self.images)
+        taken = images.take(rows) if isinstance(images, StoredImages) else images[rows]
+        return type(self)(taken, self.labels[rows], self.class_names, self.validation, origin)
 
 
 def check_class_names(class_names: tuple[str, ...], where: str = "") -> None:
@@ -94,7 +97,7 @@ def check_labels(labels: np.ndarray, num_classes: int, where: str = "") -> None:
         )
 
 
-def _check_images(images: np.ndarray) -> None:
+def _check_images(images: np.ndarray | StoredImages) -> None:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
         raise DataError(
             "expected uint8 images of shape (n, height, width, 1 or 3); "

@@ -6,6 +6,7 @@ import json
 import numpy as np
 
 from runback.classifier.data.dataset import Dataset
+from runback.classifier.data.reading.stored_images import blocks
 
 CHUNK_BYTES = 16 * 2**20
 
@@ -20,7 +21,7 @@ def content_hash(dataset: Dataset) -> str:
     2. the images in C order (image, row, column, channel), one byte each;
     3. the labels as little-endian 64-bit integers.
 
-    Every byte counts (a sample would miss most images), read in chunks so that a memory map stays on disk.
+    Every byte counts (a sample would miss most images), read in blocks so that images in a file stay there.
     """
     header = {
         "format": "runback-dataset-1",
@@ -32,8 +33,7 @@ def content_hash(dataset: Dataset) -> str:
     digest.update(
         json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
     )
-    step = max(1, CHUNK_BYTES // dataset.images[0].size)
-    for start in range(0, len(dataset), step):
-        digest.update(np.ascontiguousarray(dataset.images[start : start + step]).data)
+    for block in blocks(dataset.images, CHUNK_BYTES):
+        digest.update(np.ascontiguousarray(block).data)
     digest.update(np.ascontiguousarray(dataset.labels, dtype="<i8").data)
     return digest.hexdigest()

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from runback.classifier.data.dataset import Dataset
+from runback.classifier.training.batches import naming_unread_images, validation_batches
 from runback.errors import InputError
 from runback.statistics.wilson_interval import wilson
 
@@ -84,7 +85,9 @@ def evaluate(
     The network returns probabilities of shape (n, classes). Raises InputError when it returns something else
     or another number of classes than the test split has.
     """
-    probabilities = np.asarray(network.predict(test.images, batch_size=batch_size, verbose=0), np.float64)
+    batches = validation_batches(test, batch_size)
+    with naming_unread_images():
+        probabilities = np.asarray(network.predict(batches, verbose=0), np.float64)
     _check(probabilities, test)
     answers = probabilities.argmax(axis=1)
     k = len(test.class_names)

@@ -1,19 +1,28 @@
 """Batches for training, in an order that depends on (seed, epoch) alone, and for validation, in order.
 
-The images stay uint8 in the host's memory (shared with the file where they are mapped from one), the
-order is drawn and the batches are gathered inside TensorFlow: no Python runs per batch.
+The images stay uint8. A small set is a tensor in the host's memory, which TensorFlow gathers batches from.
+Of a larger one each batch is read when it is its turn, from the file that holds it (or the array, if it is in
+memory already), so that a training's own memory does not grow with its data: a set may be larger than memory.
 """
 
+import contextlib
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from runback.classifier.data.dataset import Dataset
+from runback.classifier.data.reading.stored_images import StoredImages, unmapped
 from runback.classifier.training.criterion import PLAIN, Criterion
+from runback.errors import DataError
 
 AHEAD = 2
 """Batches made while the network trains on the one before."""
+
+SMALL = 32 * 2**20
+"""Bytes of images that are copied into memory: gathering there costs less than a call of Python a batch."""
 
 VALIDATION_BATCH = 256
 """Images a batch of validation holds at least: it needs no gradients, so more fit than in training."""
@@ -49,7 +58,7 @@ def training_batches(
     """
     n = len(dataset)
     steps = steps_per_epoch(n, batch_size)
-    images, labels = _on_host(dataset)
+    images, labels = _images(dataset.images), _on_host(dataset.labels)
 
     def of_epoch(epoch: Any) -> tf.data.Dataset:
         order = epoch_order(n, seed, epoch)
@@ -57,7 +66,7 @@ def training_batches(
 
     def gather(indices: Any) -> tuple[Any, ...]:
         targets = criterion.training_targets(tf.gather(labels, indices), len(dataset.class_names))
-        return tf.gather(images, indices), *targets
+        return images(indices), *targets
 
     indices = tf.data.Dataset.range(initial_epoch, epochs).flat_map(of_epoch).skip(initial_step)
     return indices.map(gather).prefetch(AHEAD).with_options(_as_written())
@@ -70,13 +79,29 @@ def validation_batches(dataset: Dataset, batch_size: int, *, criterion: Criterio
     Labels are as `criterion` wants them.
     """
     steps = steps_per_epoch(len(dataset), batch_size)
-    images, labels = _on_host(dataset)
+    n, images, labels = len(dataset), _images(dataset.images), _on_host(dataset.labels)
 
     def cut(i: Any) -> tuple[Any, Any]:
-        part = slice(i * batch_size, (i + 1) * batch_size)
-        return images[part], criterion.validation_targets(labels[part], len(dataset.class_names))
+        part = tf.range(i * batch_size, tf.minimum((i + 1) * batch_size, n))
+        targets = criterion.validation_targets(tf.gather(labels, part), len(dataset.class_names))
+        return images(part), targets
 
     return tf.data.Dataset.range(steps).map(cut).prefetch(AHEAD).with_options(_as_written())
+
+
+_unread: list[DataError] = []
+
+
+@contextlib.contextmanager
+def naming_unread_images() -> Iterator[None]:
+    """Raise the DataError of images that could not be read: TensorFlow hides it in an error of its own."""
+    _unread.clear()
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if not _unread:
+            raise
+        raise _unread[0] from error
 
 
 def _as_written() -> tf.data.Options:
@@ -93,6 +118,28 @@ def epoch_order(n: int, seed: int, epoch: Any) -> Any:
     return tf.argsort(tf.random.stateless_uniform([n], key, dtype=tf.float64, alg="philox"), stable=True)
 
 
-def _on_host(dataset: Dataset) -> tuple[Any, Any]:
+def _images(images: np.ndarray | StoredImages) -> Callable[[Any], Any]:
+    """Return what gives the images at a tensor of positions, inside TensorFlow."""
+    if images.nbytes <= SMALL:
+        small = _on_host(np.asarray(images))
+        return lambda indices: tf.gather(small, indices)
+    stored = unmapped(images)
+
+    def at(rows: np.ndarray) -> np.ndarray:
+        try:
+            return stored[rows]
+        except DataError as error:
+            _unread.append(error)
+            raise
+
+    def read(indices: Any) -> Any:
+        # Not stateful: it has no state, and TensorFlow makes nothing ahead behind an operation that has.
+        batch = tf.numpy_function(at, [indices], tf.uint8, stateful=False)
+        return tf.ensure_shape(batch, (None, *images.shape[1:]))
+
+    return read
+
+
+def _on_host(array: np.ndarray) -> Any:
     with tf.device("CPU"):  # on a GPU the whole set would fill the card and every batch travel twice
-        return tf.convert_to_tensor(dataset.images), tf.convert_to_tensor(dataset.labels)
+        return tf.convert_to_tensor(array)

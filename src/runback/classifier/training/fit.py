@@ -7,6 +7,7 @@ import keras
 
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.training.batches import (
+    naming_unread_images,
     steps_per_epoch,
     training_batches,
     validation_batch,
@@ -107,6 +108,7 @@ def fit(
     callbacks = [*phases, report, *([stopping] if stopping else []), Resumption(start, stopping)]
     with (
         contextlib.suppress(_LastEpoch),
+        naming_unread_images(),
         checkpointing(checkpoints, start, report, stopping, epochs=epochs, steps=steps) as saving,
     ):
         model.fit(

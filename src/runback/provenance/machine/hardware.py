@@ -1,5 +1,6 @@
 """The processor and the GPUs of this machine."""
 
+import os
 import platform
 import subprocess
 from collections.abc import Iterator
@@ -37,6 +38,25 @@ def gpus() -> list[dict[str, Any]]:
     try:
         driver = _text(pynvml.nvmlSystemGetDriverVersion())
         return [_gpu(number, driver) for number in range(pynvml.nvmlDeviceGetCount())]
+    except pynvml.NVMLError:
+        return []
+    finally:
+        with suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
+
+
+def compute_capabilities() -> list[tuple[int, int]]:
+    """Return the CUDA compute capability, (major, minor), of each NVIDIA GPU that a process may see."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return []
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    try:
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]
+        found = [pynvml.nvmlDeviceGetCudaComputeCapability(handle) for handle in handles]
+        return [(int(major), int(minor)) for major, minor in found]
     except pynvml.NVMLError:
         return []
     finally:

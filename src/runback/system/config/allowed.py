@@ -108,7 +108,7 @@ SOURCES = _of("runback.classifier.data", "cifar10.load digits.load folder.load p
 
 SCHEDULES = _of("runback.classifier.training.schedule", "constant cosine")
 
-OWN_LAYERS = _of("runback.classifier.augmentation", "pad_crop.PadCrop")
+OWN_LAYERS = _of("runback.classifier.augmentation", "pad_crop.PadCrop random_affine.RandomAffine")
 
 SAMPLERS = _of(
     "optuna.samplers",

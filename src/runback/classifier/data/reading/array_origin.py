@@ -2,11 +2,13 @@
 
 import hashlib
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.data.reading.reading_report import Origin, SourceReport
+from runback.classifier.data.reading.stored_images import StoredImages, blocks
 
 
 def with_origin(train: Dataset, test: Dataset, source: str) -> Dataset:
@@ -33,5 +35,6 @@ def with_origin(train: Dataset, test: Dataset, source: str) -> Dataset:
     return replace(train, origin=Origin(names, np.fromiter(digests, object, len(digests)), report))
 
 
-def _digests(images: np.ndarray) -> list[bytes]:
-    return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+def _digests(images: np.ndarray | StoredImages) -> list[bytes]:
+    every = chain.from_iterable(blocks(images))
+    return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in every]
