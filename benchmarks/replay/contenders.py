@@ -85,6 +85,7 @@ def contenders(n_epochs: int) -> dict[str, Search]:
         "promotion from 3": Coordinated(tpe, startup="covering", promotion=Promotion(3)),
         "promotion by 2": Coordinated(tpe, startup="covering", promotion=Promotion(1, 2)),
         "promotion by 4": Coordinated(tpe, startup="covering", promotion=Promotion(1, 4)),
+        "promotion, not eager": Coordinated(tpe, startup="covering", promotion=Promotion(eager=False)),
         "promotion, last value": Coordinated(tpe, startup="covering", promotion=Promotion(value="last")),
     }
 

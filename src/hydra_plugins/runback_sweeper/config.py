@@ -40,6 +40,7 @@ PRUNERS: dict[str, dict[str, Any]] = {
         "min_resource": 1,
         "reduction_factor": 3,
         "value": "best",
+        "eager": True,
     },
     "hyperband": {
         "_target_": "optuna.pruners.HyperbandPruner",

@@ -67,6 +67,13 @@ def test_the_furthest_come_first():
     assert PROMOTION.next_paused([running(0, 0.1, 0.2, 0.6), *third[1:], *first]) == 9
 
 
+def test_the_best_beyond_the_first_rung_goes_on_at_once():
+    third = [paused(0, 0.1, 0.2, 0.6), paused(1, 0.1, 0.2, 0.5)]
+    assert PROMOTION.next_paused(third) == 0
+    assert PROMOTION.next_paused([running(0, 0.1, 0.2, 0.6), third[1]]) is None
+    assert Promotion(eager=False).next_paused(third) is None
+
+
 def test_the_best_value_so_far_is_compared_or_the_last():
     trials = [paused(0, 0.294, 0.1, 0.216), paused(1, 0.2, 0.2, 0.25), paused(2, 0.1, 0.1, 0.1)]
     assert PROMOTION.next_paused(trials) == 0
@@ -91,9 +98,10 @@ def test_a_trial_that_ended_before_a_rung_has_been_there():
 def test_who_was_given_up_at_a_rung_was_not_on_its_way_to_the_next():
     third = [paused(0, 0.1, 0.2, 0.6), paused(1, 0.1, 0.2, 0.5)]
     given_up = [ended(number, 0.05) for number in range(2, 9)]
-    assert PROMOTION.next_paused([*third, *given_up]) is None
+    promotion = Promotion(eager=False)
+    assert promotion.next_paused([*third, *given_up]) is None
     diverged = Progress(9, "ended", {1: 0.5, 2: float("nan")}, begun=1)
-    assert PROMOTION.next_paused([*third, *given_up, diverged]) == 0
+    assert promotion.next_paused([*third, *given_up, diverged]) == 0
 
 
 def test_at_the_end_the_best_of_each_rung_goes_on():
@@ -131,6 +139,7 @@ def test_who_goes_on_was_never_without_hope():
         ({"min_resource": 1.5}, "min_resource must be a whole number from 1; got 1.5"),
         ({"reduction_factor": 1}, "reduction_factor must be a whole number from 2; got 1"),
         ({"reduction_factor": True}, "reduction_factor must be a whole number from 2; got True"),
+        ({"eager": 1}, "eager must be true or false; got 1"),
         ({"value": "mean"}, "value must be best or last; got 'mean'"),
     ],
 )

@@ -43,6 +43,8 @@ class Promotion:
     """A rung is so many times as far as the one before, and one of so many trials goes on from it."""
     value: str = "best"
     """What rungs compare: the best value so far, or the last."""
+    eager: bool = True
+    """Whether the best at a rung beyond the first goes on at once, however few have come there."""
 
     def __post_init__(self) -> None:
         for name, least in (("min_resource", 1), ("reduction_factor", 2)):
@@ -51,6 +53,8 @@ class Promotion:
                 raise InputError(
                     f"hydra.sweeper.pruner.{name} must be a whole number from {least}; got {given!r:.80}"
                 )
+        if not isinstance(self.eager, bool):
+            raise InputError(f"hydra.sweeper.pruner.eager must be true or false; got {self.eager!r:.80}")
         if self.value not in ("best", "last"):
             raise InputError(f"hydra.sweeper.pruner.value must be best or last; got {self.value!r:.80}")
 
@@ -73,13 +77,15 @@ class Promotion:
     def next_paused(self, trials: Sequence[Progress], *, is_end: bool = False) -> int | None:
         """Return the number of the paused trial that goes on next; None: none may.
 
-        The furthest come first, then the better ones. At the end, where no other trial runs or is to come,
-        the best of each rung may go on, if that is less than one of `reduction_factor`.
+        The furthest come first, then the better ones. The best of each rung may go on, also where fewer than
+        `reduction_factor` have come there, at the end, where no other trial runs or is to come.
         """
         for rung in sorted(self._paused(trials), reverse=True):
             ranked = self._ranked(trials, rung)
             quota = len(ranked) // self.reduction_factor
-            for trial in ranked[: max(quota, 1) if is_end else quota]:
+            if is_end or (self.eager and rung > self.min_resource):
+                quota = max(quota, 1)
+            for trial in ranked[:quota]:
                 if self._is_paused_at(trial, rung):
                     return trial.number
         return None
