@@ -22,7 +22,7 @@ def small(shape: tuple[int, int, int], num_classes: int = 10) -> keras.Model:
 def test_its_first_layer_whitens_and_stays_as_it_is() -> None:
     images = images_of((8, 8, 3))
     network = small((8, 8, 3))
-    kernel, bias = whitening(images, 2, 2)
+    kernel, bias = whitening(images, 2)
     layer = network.get_layer("whitening")
     np.testing.assert_array_equal(layer.kernel, kernel)
     np.testing.assert_array_equal(layer.bias, bias)
