@@ -1,5 +1,7 @@
 """Models of the user's own, through the command line: what cannot be stored is refused before epoch 1."""
 
+import keras
+import numpy as np
 import pytest
 
 NETS = """
@@ -75,6 +77,13 @@ def any_size(input_shape, num_classes):
     image = keras.Input((None, None, input_shape[-1]))
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(image / 255.0))
     return keras.Model(image, layers.Dense(num_classes, activation="softmax")(x))
+
+
+def adapted(input_shape, num_classes, images):
+    scale = layers.Normalization(axis=None)
+    scale.adapt(images.astype("float32"))
+    network = _net(input_shape, num_classes)
+    return keras.Sequential([keras.Input(input_shape), scale, *network.layers[1:]])
 
 
 def compiled(input_shape, num_classes):
@@ -201,6 +210,25 @@ def test_models_of_a_class_of_their_own_and_of_any_size_train_and_are_evaluated(
     assert [one.returncode for one in evaluated] == [0, 0, 0], evaluated
     assert evaluated[0].stderr == ""
     assert own.run("reproduce", ids[0], "--in-place").returncode == 0
+
+
+def test_a_model_that_asks_for_the_images_to_train_on_gets_them(own):
+    trained = own.run("train", *with_model("adapted"), *SMALL)
+    assert trained.returncode == 0, trained.stderr
+    run_id = trained.stdout.split()[-1]
+    network = next((own.folder / "mlruns" / "artifacts").rglob("model.keras"))
+    scale = keras.models.load_model(network).layers[0]
+    assert 3 < np.asarray(scale.mean).item() < 255
+    again = own.run("reproduce", run_id, "--in-place")
+    assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "bit-identical"), again.stderr
+
+
+def test_the_images_of_a_model_are_not_the_configs_to_give(own):
+    for name in ("nets.adapted", "runback.classifier.models.whitened_cnn.whitened_cnn"):
+        given = [*with_model("adapted"), f"model._target_={name}", "+model.images=1"]
+        done = own.run("train", *given, *SMALL)
+        assert (done.returncode, after_block(done.stdout), done.stderr.count("\n")) == (2, "", 1), done.stderr
+        assert "images" in done.stderr
 
 
 def test_a_sweep_says_once_that_its_network_cannot_be_stored(own):

@@ -31,6 +31,16 @@ TINY = (
     "augmentation=shift",
 )
 
+STRONG = (
+    "experiment=cifar10_fast",
+    "data=digits",
+    "model.widths=[4,6,8]",
+    "training.epochs=8",
+    "training.batch_size=16",
+    "training.threads=1",
+    "tracking.experiment=runback",
+)
+
 FORKING = """
 import runback.tracking.mlflow_settings
 import json, os, sys, time
@@ -139,10 +149,12 @@ class Workplace:
     def run(self, *arguments: str, **env: str) -> tuple[int, str, str]:
         return self.start(*arguments, **env).wait()
 
-    def train(self, *arguments: str, **options: Any) -> tuple[Command, str, Path]:
+    def train(
+        self, *arguments: str, base: tuple[str, ...] = TINY, **options: Any
+    ) -> tuple[Command, str, Path]:
         """Start a training; return also its run ID and its folder, once its record is written."""
         known = {run.info.run_id for run in self.project.runs()}
-        command = self.start("train", *TINY, *arguments, **options)
+        command = self.start("train", *base, *arguments, **options)
         new: list[Any] = []
 
         def is_recorded() -> bool:
@@ -330,6 +342,24 @@ def test_a_stopped_run_saves_its_running_step(place, reference, signum, code, ph
     assert run.data.tags["runback.reason"].startswith("interrupted: ")
     resume(place, run_id, reference)
     assert place.run_of(run_id).data.tags["runback.resumed"] == f"epoch {at[0]}, step {at[1]}"
+
+
+def test_a_strong_start_killed_and_then_stopped_in_an_epoch_ends_with_the_same_bits(place):
+    code, out, err = place.run("train", *STRONG)
+    assert code == 0, err
+    whole = out.split()[-1]
+    command, run_id, folder = place.train(base=STRONG)
+    wait_until(lambda: epochs_logged(folder) >= 3)
+    assert command.kill()[0] == -signal.SIGKILL
+    assert place.start("train", f"resume={run_id}", stop=("train", 40, signal.SIGTERM)).wait()[0] == 143
+    assert checkpoints(folder)[-1][1] > 0
+    code, _, err = place.run("train", f"resume={run_id}")
+    assert code == 0, err
+    assert place.result(run_id) == place.result(whole)
+    for metric in ("loss", "val_loss", "val_accuracy", "learning_rate"):
+        assert place.curve(run_id, metric) == place.curve(whole, metric)
+    code, out, err = place.run("reproduce", run_id, "--in-place")
+    assert (code, out.splitlines()[-1]) == (0, "bit-identical"), err
 
 
 @pytest.mark.slow

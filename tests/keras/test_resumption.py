@@ -92,21 +92,23 @@ def at(name: str, call: int, phase: str) -> dict[str, Any]:
     return {"signal": {"name": name, "call": call, "phase": phase}}
 
 
+@pytest.mark.parametrize("strong", [False, True], ids=["usual", "alternating flip, one cycle, averages"])
 def test_stopped_within_an_epoch_and_then_in_a_validation_it_ends_with_the_same_bits(
-    trainings: Trainings,
+    trainings: Trainings, strong: bool
 ) -> None:
-    options = {**SHORT, "precision": "mixed_bfloat16"}
-    folder = trainings.folder / "stopped"
-    assert trainings.run("stopped", **options, **at("SIGTERM", 18, "train")) == 143
+    options = {**SHORT, "precision": "mixed_bfloat16", "strong": strong}
+    name = f"stopped {strong}"
+    folder = trainings.folder / name
+    assert trainings.run(name, **options, **at("SIGTERM", 18, "train")) == 143
     checkpoint = load_newest(folder)
     assert checkpoint is not None
     assert (checkpoint.epoch, checkpoint.step) == (1, 6)  # the running step was finished
-    assert trainings.run("stopped", **options, **at("SIGINT", 2, "test")) == 130
+    assert trainings.run(name, **options, **at("SIGINT", 2, "test")) == 130
     checkpoint = load_newest(folder)
     assert checkpoint is not None
     assert (checkpoint.epoch, checkpoint.step) == (2, 13)
-    assert trainings.run("stopped", **options) == 0
-    assert trainings.log("stopped").splitlines() == [
+    assert trainings.run(name, **options) == 0
+    assert trainings.log(name).splitlines() == [
         "epoch 1",
         "stopped by SIGTERM",
         "epoch 2",
@@ -114,7 +116,7 @@ def test_stopped_within_an_epoch_and_then_in_a_validation_it_ends_with_the_same_
         "epoch 3",
         "epoch 4",
     ]
-    assert trainings.bits("stopped") == trainings.uninterrupted(**options)
+    assert trainings.bits(name) == trainings.uninterrupted(**options)
     times = json.loads((folder / "result.json").read_text())["times"]
     assert all(0 < 200 / speed < seconds < 60 for seconds, speed in times)
 
@@ -145,13 +147,13 @@ def test_killed_while_it_writes_a_checkpoint_it_goes_on_from_the_one_before(trai
     assert trainings.bits("torn") == trainings.uninterrupted(**options)
 
 
-def kill(trainings: Trainings, name: str, rng: np.random.Generator) -> None:
+def kill(trainings: Trainings, name: str, rng: np.random.Generator, **options: Any) -> None:
     """Kill a training at a random moment: as it starts, in an epoch, or when it writes a checkpoint."""
     if rng.random() < 0.3:
-        code = trainings.run(name, **LONG, die_at_flush=int(rng.integers(6)))
+        code = trainings.run(name, **LONG, **options, die_at_flush=int(rng.integers(6)))
     else:
         epoch = int(rng.integers(8))
-        code = trainings.run(name, **LONG, kill=(epoch, rng.uniform(0, 0.2 if epoch else 2)))
+        code = trainings.run(name, **LONG, **options, kill=(epoch, rng.uniform(0, 0.2 if epoch else 2)))
     assert code in (-signal.SIGKILL, 0)  # it may just have ended
 
 
@@ -161,6 +163,26 @@ def test_killed_at_a_random_moment_it_ends_with_the_same_bits(trainings: Trainin
     kill(trainings, name, np.random.default_rng(seed))
     assert trainings.run(name, **LONG) == 0
     assert trainings.bits(name) == trainings.uninterrupted(**LONG)
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_a_strong_start_killed_at_a_random_moment_ends_with_the_same_bits(
+    trainings: Trainings, seed: int
+) -> None:
+    name, options = f"strong {seed}", {"strong": True}
+    kill(trainings, name, np.random.default_rng(seed), **options)
+    assert trainings.run(name, **LONG, **options) == 0
+    assert trainings.bits(name) == trainings.uninterrupted(**LONG, **options)
+
+
+def test_early_stopping_by_averages_goes_on_as_if_nothing_had_been(trainings: Trainings) -> None:
+    options = {"n": 200, "epochs": 12, "patience": 1, "strong": True, "precision": "mixed_float16"}
+    expected = trainings.uninterrupted(**options)
+    assert 2 <= expected[1] < 12  # it did stop early
+    call = 13 * (expected[1] - 1) + 4
+    assert trainings.run("averages", **options, **at("SIGTERM", call, "train")) == 143
+    assert trainings.run("averages", **options) == 0
+    assert trainings.bits("averages") == expected
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from runback.classifier.augmentation.stack import build_stack
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.training.batches import steps_per_epoch
 from runback.classifier.training.fit import Result, compile_model, fit
-from runback.classifier.training.schedule import cosine
+from runback.classifier.training.schedule import cosine, one_cycle
 from runback.errors import Stopped
 from runback.keras.checkpointing import CheckpointPlan
 from runback.keras.seeding import seed_everything
@@ -38,6 +38,10 @@ AUGMENTATION = [
         "_target_": "runback.classifier.augmentation.random_affine.RandomAffine",
         **{"rotation": 0.1, "width_shift": 0.1, "height_zoom": 0.1, "horizontal_flip": True},
     },
+]
+STRONG_AUGMENTATION = [
+    {"_target_": "runback.classifier.augmentation.alternating_flip.AlternatingFlip"},
+    {"_target_": "runback.classifier.augmentation.pad_crop.PadCrop", "pad": 1},
 ]
 TIMES = ("epoch_seconds", "images_per_second")
 
@@ -69,7 +73,12 @@ def optimizer(options: dict[str, Any]) -> keras.optimizers.Optimizer:
         steps = 5 * steps_per_epoch(options["n"], BATCH)
         rate = keras.optimizers.schedules.PiecewiseConstantDecay([steps], [0.01, 3.0])
         return keras.optimizers.SGD(rate, momentum=0.9)
-    return keras.optimizers.Adam(cosine(0.01, options["epochs"], steps_per_epoch(options["n"], BATCH)))
+    length = (options["epochs"], steps_per_epoch(options["n"], BATCH))
+    if options.get("strong"):
+        return keras.optimizers.SGD(
+            one_cycle(0.05, *length), 0.9, nesterov=True, use_ema=True, ema_momentum=0.9
+        )
+    return keras.optimizers.Adam(cosine(0.01, *length))
 
 
 def signal_self(model: keras.Model, *, name: str, call: int, phase: str) -> None:
@@ -105,7 +114,8 @@ def die_at_flush(number: int) -> None:
 def train(options: dict[str, Any]) -> Result:
     keras.config.set_dtype_policy(options.get("precision", "float32"))
     seed_everything(5, 2)
-    model = compile_model(network(), build_stack(AUGMENTATION, SHAPE, seed=5), optimizer(options))
+    layers = STRONG_AUGMENTATION if options.get("strong") else AUGMENTATION
+    model = compile_model(network(), build_stack(layers, SHAPE, seed=5), optimizer(options))
     if "signal" in options:
         signal_self(model, **options["signal"])
     if "die_at_flush" in options:

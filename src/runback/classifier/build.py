@@ -1,5 +1,6 @@
 """Builds everything a training needs from its config, and refuses what cannot be built."""
 
+import inspect
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -137,7 +138,7 @@ def _parts(
     from runback.classifier.models.transfer import transfer_of
 
     config, shape = spec.config, cast("tuple[int, int, int]", train.images.shape[1:])
-    network, late = _network(config["model"], shape, len(train.class_names), declared)
+    network, late = _network(config["model"], train, declared)
     augmentation = build_stack(config["augmentation"]["layers"], shape, seed=spec.seed, declared=declared)
     transfer = transfer_of(network)
     frozen = 0 if transfer is None else transfer.frozen_epochs
@@ -204,23 +205,27 @@ def _fine_tuning(
 
 
 def _network(
-    model: Mapping[str, Any], shape: tuple[int, ...], num_classes: int, declared: tuple[str, ...]
+    model: Mapping[str, Any], train: "Dataset", declared: tuple[str, ...]
 ) -> "tuple[keras.Model, set[str]]":
-    """Return the network, and the names that objects were registered by only while it was made."""
+    """Return the network, and the names that objects were registered by only while it was made.
+
+    A function that has a parameter `images` gets those to train on.
+    """
     import keras
     import tensorflow
 
     from runback.classifier.models.image_network import image_network
 
+    given: dict[str, Any] = {"input_shape": train.images.shape[1:], "num_classes": len(train.class_names)}
     if targets.TARGET in model:
-        targets.resolve(model[targets.TARGET], "model", declared)
+        function = targets.resolve(model[targets.TARGET], "model", declared)
+        if "images" in inspect.signature(function).parameters:
+            given["images"] = train.images
     before = set(keras.saving.get_custom_objects())
     try:
-        network = targets.build(
-            model, where="model", declared=declared, input_shape=shape, num_classes=num_classes
-        )
+        network = targets.build(model, where="model", declared=declared, **given)
         _require(network, keras.Model, "model")
-        network = image_network(network, shape, num_classes)
+        network = image_network(network, given["input_shape"], given["num_classes"])
     except (MemoryError, tensorflow.errors.ResourceExhaustedError) as error:
         raise InputError("model: the network's weights do not fit into memory") from error
     return network, set(keras.saving.get_custom_objects()) - before

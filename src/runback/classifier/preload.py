@@ -20,6 +20,7 @@ PRELOAD = (
     "runback.classifier.models.deep_cnn",
     "runback.classifier.models.resnet20",
     "runback.classifier.models.shallow_cnn",
+    "runback.classifier.models.whitened_cnn",
     "runback.tracking.write.network_artifacts",
     "runback.classifier.training.curves_figure",
     "runback.classifier.training.fit",

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 
 from runback.errors import DiskFull
+from runback.keras.averaged_weights import AveragedWeights
 from runback.keras.epoch_report import EpochReport
 from runback.keras.keras_internals import best_weights, stopping_state
 from runback.keras.training_state import model_state, values
@@ -43,6 +44,7 @@ def checkpointing(
     start: Checkpoint,
     report: EpochReport,
     stopping: keras.callbacks.EarlyStopping | None,
+    averages: AveragedWeights,
     *,
     epochs: int,
     steps: int,
@@ -55,7 +57,7 @@ def checkpointing(
         yield []
         return
     with held_signals() as signals:
-        yield [Checkpoints(plan, signals, start, report, stopping, epochs=epochs, steps=steps)]
+        yield [Checkpoints(plan, signals, start, report, stopping, averages, epochs=epochs, steps=steps)]
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -72,12 +74,14 @@ class Checkpoints(keras.callbacks.Callback):
         start: Checkpoint,
         report: EpochReport,
         stopping: keras.callbacks.EarlyStopping | None,
+        averages: AveragedWeights,
         *,
         epochs: int,
         steps: int,
     ) -> None:
         super().__init__()
         self._plan, self._signals, self._report, self._stopping = plan, signals, report, stopping
+        self._averages = averages
         self._epochs, self._steps = epochs, steps
         self._first = (start.epoch, start.step)
         self._newest = start.path
@@ -135,6 +139,7 @@ class Checkpoints(keras.callbacks.Callback):
             )
 
     def _checkpoint(self, step: int) -> Checkpoint:
+        self._averages.put_back()
         variables = model_state(self.model)
         stopping = None
         if self._stopping is not None:

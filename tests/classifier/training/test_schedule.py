@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import yaml
 
-from runback.classifier.training.schedule import constant, cosine
+from runback.classifier.training.schedule import OneCycle, constant, cosine, one_cycle
 from runback.errors import InputError
 from runback.system.config.targets import build
 
@@ -39,6 +39,36 @@ def test_cosine_with_warm_up_peaks_when_the_warm_up_ends() -> None:
     assert found[5] == pytest.approx(0.1)
     assert found[40] == pytest.approx(0, abs=1e-8)
     assert np.all(np.diff(found[5:]) < 0)
+
+
+def test_one_cycle_rises_and_falls_in_equal_steps_none_of_which_is_0() -> None:
+    found = rates(one_cycle(0.1, epochs=4, steps_per_epoch=5, rise=0.25), 21)
+    np.testing.assert_allclose(found[:5], [0.02, 0.04, 0.06, 0.08, 0.1], rtol=1e-6)
+    np.testing.assert_allclose(np.diff(found[4:]), -0.1 / 16, rtol=1e-4)
+    assert found[19] == pytest.approx(0.1 / 16)
+    assert found[20] == 0
+
+
+@pytest.mark.parametrize(("epochs", "steps", "rise"), [(1, 1, 0.5), (1, 2, 0.99), (3, 1, 0.01), (7, 13, 0.3)])
+def test_one_cycle_of_any_length_reaches_its_peak_once(epochs: int, steps: int, rise: float) -> None:
+    found = rates(one_cycle(0.1, epochs, steps, rise=rise), epochs * steps)
+    assert found.max() == pytest.approx(0.1)
+    assert (found == found.max()).sum() == 1
+    assert found.min() > 0
+
+
+@pytest.mark.parametrize("rise", [0, 1, 1.5, -0.1, "early", True])
+def test_a_rise_that_is_no_share_is_refused(rise: object) -> None:
+    spec = {"_target_": "runback.classifier.training.schedule.one_cycle", "rise": rise}
+    with pytest.raises(InputError, match=r"schedule\.rise: "):
+        build(spec, where="schedule", learning_rate=0.1, epochs=5, steps_per_epoch=10)
+
+
+def test_one_cycle_is_stored_with_its_optimizer() -> None:
+    optimizer = keras.optimizers.SGD(one_cycle(0.1, epochs=2, steps_per_epoch=3))
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert isinstance(again._learning_rate, OneCycle)
+    assert again._learning_rate.get_config() == {"peak": 0.1, "rise_steps": 1, "steps": 6}
 
 
 @pytest.mark.parametrize("schedule", [constant, cosine])

@@ -70,6 +70,7 @@ HOMES = {
     *("keras.optimizers.schedules", "keras.regularizers"),
     *("optuna.pruners", "optuna.samplers", "optuna.samplers.nsgaii"),
     *(
+        "runback.classifier.augmentation.alternating_flip",
         "runback.classifier.augmentation.pad_crop",
         "runback.classifier.augmentation.random_affine",
         "runback.classifier.data.cifar10",
@@ -85,6 +86,7 @@ HOMES = {
     *(
         "runback.classifier.models.resnet20",
         "runback.classifier.models.shallow_cnn",
+        "runback.classifier.models.whitened_cnn",
         "runback.sweeping.space.grid",
     ),
     "runback.classifier.training.schedule",

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow
 
+from runback.classifier.augmentation.alternating_flip import AlternatingFlip
 from runback.errors import InputError
 from runback.system.config.targets import build, resolve
 
@@ -29,6 +30,12 @@ def build_stack(
     """
     with refused("built"):
         layers = [_layer(spec, index, seed, declared) for index, spec in enumerate(specs)]
+        for index, layer in enumerate(layers):
+            if index and isinstance(layer, AlternatingFlip):
+                raise InputError(
+                    f"augmentation.layers.{index}: AlternatingFlip knows an image by its pixels: make it the "
+                    "first layer"
+                )
         return stack(layers, input_shape)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import keras
 
+from runback.classifier.augmentation.alternating_flip import EpochBeginning
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.training.batches import (
     naming_unread_images,
@@ -16,6 +17,7 @@ from runback.classifier.training.batches import (
 from runback.classifier.training.criterion import PLAIN, Criterion
 from runback.classifier.training.fine_tuning import FineTuning, FineTuningStart
 from runback.errors import InputError
+from runback.keras.averaged_weights import AveragedWeights
 from runback.keras.checkpointing import CheckpointPlan, checkpointing
 from runback.keras.epoch_report import EpochReport, OnBatch, OnEpoch
 from runback.keras.resumption import Resumption, has_stopped
@@ -82,6 +84,7 @@ def fit(
     loss, accuracy, val_loss, val_accuracy, those of `criterion` (the one that `model` was compiled with),
     learning_rate, epoch_seconds and images_per_second; what it raises ends the training and comes out of
     here. `on_batch` is called at most ten times a second.
+    Where the optimizer averages weights (`use_ema`), the averages are what is validated and kept.
     With `patience`, training ends after that many epochs without a better `monitor`, and the model gets the
     weights of the best epoch back. Raises Diverged when the loss is no longer finite.
 
@@ -105,11 +108,13 @@ def fit(
     report = EpochReport(len(train), batch_size, _until(last_epoch, on_epoch), on_batch, start)
     stopping = _early_stopping(patience, monitor, maximize)
     phases = [] if fine_tuning is None else [FineTuningStart(fine_tuning, criterion, stopping, start)]
-    callbacks = [*phases, report, *([stopping] if stopping else []), Resumption(start, stopping)]
+    averages = AveragedWeights()
+    early = [stopping] if stopping else []
+    callbacks = [averages, *phases, EpochBeginning(), report, *early, Resumption(start, stopping)]
     with (
         contextlib.suppress(_LastEpoch),
         naming_unread_images(),
-        checkpointing(checkpoints, start, report, stopping, epochs=epochs, steps=steps) as saving,
+        checkpointing(checkpoints, start, report, stopping, averages, epochs=epochs, steps=steps) as saving,
     ):
         model.fit(
             training_batches(

@@ -1,8 +1,9 @@
 """Learning rate schedules: functions of the peak rate and the length of the training."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import keras
+from keras import ops
 from pydantic import Field
 
 from runback.errors import InputError
@@ -10,6 +11,7 @@ from runback.errors import InputError
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Warmup = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 def constant(
@@ -45,6 +47,41 @@ def cosine(
         warmup_target=learning_rate,
         warmup_steps=warmup,
     )
+
+
+def one_cycle(
+    learning_rate: Rate, epochs: Count, steps_per_epoch: Count, *, rise: Share = 0.2
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return a straight rise to `learning_rate` in the share `rise` of the training, then one down to 0.
+
+    The high rates in the middle keep weights from settling early (Smith and Topin, "Super-Convergence",
+    2018); unlike there, the momentum stays as it is.
+    """
+    steps = epochs * steps_per_epoch
+    return OneCycle(learning_rate, max(1, round(rise * steps)), steps)
+
+
+@keras.saving.register_keras_serializable(package="runback")
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that rises in `rise_steps` equal steps, the last of them at `peak`, then falls in equal ones.
+
+    It would be 0 before the first and after the last of `steps` steps: no step is wasted on it.
+    """
+
+    def __init__(self, peak: float, rise_steps: int, steps: int) -> None:
+        super().__init__()
+        self.peak, self.rise_steps, self.steps = peak, rise_steps, steps
+
+    def __call__(self, step: Any) -> Any:
+        """Return the rate of a step, counted from 0."""
+        step = ops.cast(step, "float32")
+        rising = (step + 1) / self.rise_steps
+        falling = (self.steps - step) / (self.steps - self.rise_steps + 1)
+        return self.peak * ops.maximum(0.0, ops.minimum(rising, falling))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the constructor takes."""
+        return {"peak": self.peak, "rise_steps": self.rise_steps, "steps": self.steps}
 
 
 def _warmup_steps(warmup_epochs: float, epochs: int, steps_per_epoch: int) -> int:

@@ -101,14 +101,17 @@ LOSSES = _of(
 
 MODELS = _of(
     "runback.classifier.models",
-    "backbone.backbone deep_cnn.deep_cnn resnet20.resnet20 shallow_cnn.shallow_cnn",
+    "backbone.backbone deep_cnn.deep_cnn resnet20.resnet20 shallow_cnn.shallow_cnn whitened_cnn.whitened_cnn",
 )
 
 SOURCES = _of("runback.classifier.data", "cifar10.load digits.load folder.load parquet.load synthetic.load")
 
-SCHEDULES = _of("runback.classifier.training.schedule", "constant cosine")
+SCHEDULES = _of("runback.classifier.training.schedule", "constant cosine one_cycle")
 
-OWN_LAYERS = _of("runback.classifier.augmentation", "pad_crop.PadCrop random_affine.RandomAffine")
+OWN_LAYERS = _of(
+    "runback.classifier.augmentation",
+    "alternating_flip.AlternatingFlip pad_crop.PadCrop random_affine.RandomAffine",
+)
 
 SAMPLERS = _of(
     "optuna.samplers",
