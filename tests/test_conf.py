@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 import runback.classifier.train_config  # it registers the schema of conf/train.yaml
 from hydra_plugins.runback_sweeper.config import PRUNERS, SAMPLERS
 from runback.errors import InputError
+from runback.sweeping.deciding.promotion import promotion_of
 from runback.sweeping.deciding.proposer import Proposer
 from runback.sweeping.space import search_space
 from runback.sweeping.study.study_store import create_entry, pruner_for
@@ -130,11 +131,13 @@ def test_every_sweep_has_a_budget_a_sampler_and_a_pruner_that_work(name, compose
     assert sweeper.n_trials or sweeper.timeout
     sampler, pruner = OmegaConf.to_container(sweeper.sampler), OmegaConf.to_container(sweeper.pruner)
     searched = parsed(sweeper.params)
-    study = optuna.create_study(pruner=pruner_for(pruner))
+    promotion = promotion_of(pruner)
+    study = optuna.create_study(pruner=pruner_for(None if promotion else pruner))
     trial = create_entry(study, Proposer(sampler, searched, 0).propose(study, [], [], study.pruner))
     assert trial.found.params.keys() == searched.distributions.keys()
     trial.report(1, 0.5)
     study.pruner.prune(study, study.trials[0])
+    assert promotion is None or promotion.pauses(1, 0, 9)
 
 
 FINITE = {"training.batch_size": "choice(32, 64)", "training.epochs": "range(1, 3)"}
@@ -165,16 +168,15 @@ def test_the_sampler_that_needs_pytorch_says_so(composed, parsed):
 
 
 NEEDED = {
-    "hyperband": ["hydra.sweeper.pruner.max_resource=9"],
     "threshold": ["hydra.sweeper.pruner.lower=0.1"],
 }
 """What these pruners cannot have a default for."""
 
 
-@pytest.mark.parametrize("name", PRUNERS)
+@pytest.mark.parametrize("name", [name for name in PRUNERS if name != "promote"])
 def test_every_pruner_ends_a_hopeless_trial(name, composed):
     config = composed(f"hydra/sweeper/pruner={name}", *NEEDED.get(name, []))
-    spec = OmegaConf.to_container(config.hydra.sweeper.pruner)
+    spec = OmegaConf.to_container(config.hydra.sweeper, resolve=True)["pruner"]
     study = optuna.create_study(direction="maximize", pruner=pruner_for(spec))
     for _ in range(12):
         trial = study.ask()

@@ -591,7 +591,14 @@ BAD_SWEEPS = {
     ("sweep", "quickstart", "data=folder"): "data.path",
     ("sweep", "quickstart", "hydra/sweeper/sampler=grid"): "finite",
     ("sweep", "quickstart", "hydra/sweeper/sampler=tp"): "did you mean 'tpe'?",
-    ("sweep", "quickstart", "hydra/sweeper/pruner=hyperband"): "max_resource must be set",
+    ("sweep", "quickstart", "hydra/sweeper/pruner=hyperband", "hydra.sweeper.max_resource=null"): (
+        "max_resource must be set"
+    ),
+    ("sweep", "quickstart", "hydra.sweeper.pruner.reduction_factor=1"): "a whole number from 2; got 1",
+    ("sweep", "quickstart", "hydra.sweeper.first=[1]"): "hydra.sweeper.first must be config, none,",
+    ("sweep", "quickstart", "hydra.sweeper.first=['a=1 b=2']"): "hydra.sweeper.first: 'a=1 b=2'",
+    ("sweep", "quickstart", "hydra.sweeper.first=best:other"): "unknown sweep 'other'",
+    ("sweep", "quickstart", "hydra.sweeper.startup=sobol"): "startup must be covering or random",
     ("sweep", "quickstart", "hydra.sweeper.n_trials=0"): "hydra.sweeper.n_trials must be positive",
     ("sweep", "quickstart", "hydra.sweeper.n_trials=null"): "would never end",
     ("sweep", "quickstart", "hydra.sweeper.confirm={top: 0}"): "confirm.top must be a whole number from 1",
