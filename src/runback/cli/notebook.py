@@ -66,7 +66,7 @@ def sweep(
     "tag(log, interval(1e-4, 1e-1))", a list of choices, or a range; any other value is the same for all
     trials. `n_trials` may be left out where all is choices. `name`, by default the function's, is the
     sweep's: the same call goes on with one that was interrupted. Other `settings` are those of hydra.sweeper,
-    as n_workers=2, and sampler="tpe", pruner="asha".
+    as n_workers=2, and sampler="tpe", pruner="promote".
 
     Trials run in processes of their own, asynchronously, and are runs in MLflow; what a function refers to is
     copied to them. In a notebook a table below the cell shows them. An interrupt ends them cleanly, and
@@ -103,8 +103,8 @@ def load(sweep: str) -> Sweep:
     `trials` has a row for each trial, in their order, and these columns, of which those are left out that no
     trial has a value in:
 
-    - run (the run ID), name, sweep, trial (its number), status (FINISHED, FAILED, KILLED or RUNNING), failure
-      (its kind) and reason, all text but the number
+    - run (the run ID), name, sweep, trial (its number), status (FINISHED, FAILED, KILLED, RUNNING, or
+      SCHEDULED: paused), failure (its kind) and reason, all text but the number
     - start (datetime64, UTC), duration (float64, seconds from start to end, pauses included)
     - epoch (int64): the one that the metrics are of: the last, or with patience the one whose weights it kept
     - best_epoch (Int64), best_val_accuracy (float64; likewise of another objective): of a finished trial the

@@ -78,7 +78,7 @@ def _condensed(table: RunTable) -> list[Column]:
 
 
 def _states(rows: pd.DataFrame) -> list[str]:
-    """Return finished, running, pruned, stopped, or failed with the kind of the failure."""
+    """Return finished, running, paused, pruned, stopped, or failed with the kind of the failure."""
     outcomes = rows.reindex(columns=["status", "failure", "reason"]).astype(object).fillna("")
     return [_state(*facts) for facts in outcomes.itertuples(index=False)]
 
@@ -86,6 +86,8 @@ def _states(rows: pd.DataFrame) -> list[str]:
 def _state(status: str, failure: str, reason: str) -> str:
     if status == "KILLED":
         return "pruned" if reason.startswith("pruned") else "stopped"
+    if status == "SCHEDULED":
+        return "paused"
     return f"failed: {failure}" if status == "FAILED" and failure else status.lower()
 
 

@@ -134,7 +134,7 @@ def test_the_file_of_a_sweep_is_yaml_with_the_space_a_budget_and_a_pruner():
     config = yaml.safe_load(text)
     assert config["defaults"] == [
         {"override /hydra/sweeper/sampler": "tpe"},
-        {"override /hydra/sweeper/pruner": "asha"},
+        {"override /hydra/sweeper/pruner": "promote"},
     ]
     assert config["hydra"]["sweeper"]["n_trials"] == 16
     assert config["hydra"]["sweeper"]["params"] == {one.key: one.expression for one in space(train).searched}

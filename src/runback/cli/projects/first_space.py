@@ -115,14 +115,14 @@ class FirstSpace:
     def sweep_file(self, script: str) -> str:
         """Return the text of the file in `sweeps/`."""
         size = "every point once" if self.is_whole else f"{BUDGET} trials"
-        pruned = ", the poor ones pruned early" if self.is_pruned and not self.is_whole else ""
+        pruned = ", the promising ones to their end" if self.is_pruned and not self.is_whole else ""
         head = [
             "# @package _global_",
             f"# The first sweep of {script}: {size}{pruned}.",
             f"#   runback sweep {script} +sweeps=quickstart",
             "# Not measured yet. Guesses are from the defaults: put the ranges here that you mean.",
         ]
-        parts = [] if self.is_whole else ["sampler: tpe", *(["pruner: asha"] if self.is_pruned else [])]
+        parts = [] if self.is_whole else ["sampler: tpe", *(["pruner: promote"] if self.is_pruned else [])]
         chosen = [f"  - override /hydra/sweeper/{part}" for part in parts]
         body = [
             *(["defaults:", *chosen] if chosen else []),

@@ -13,21 +13,27 @@ A trial's states in the study, which the coordinator alone writes:
      was stopped v     | any new trial
                  WAITING
 
+Where trials pause (see `promoting`), a paused trial waits too: it has the attribute `paused_at`, and no later
+part. What starts next is the first that waits otherwise; else the decisions choose a paused one or a new one.
+
 From RUNNING on, in this order (an arrow is a message; the coordinator writes what goes to the study):
 
     coordinator   params, RUNNING -> study;  removes outcome.json;  the trial -> a process
     trial         output.log;  `process` -> study
     trial         its run in MLflow, run.json;  `run_id` -> study
     trial         each epoch: metrics.jsonl;  the value -> study
-    coordinator      `pruned_at` -> study, where it is decided that the trial ends;  the answer -> trial
+    coordinator      `pruned_at` -> study, where it is decided that the trial ends, or `paused_at`, that it
+                     pauses;  the answer -> trial
+    trial         a checkpoint and the end of its run, where it pauses
     trial         outcome.json, unless it has failed;  the end of its run;  its outcome -> coordinator
-    coordinator   COMPLETE or PRUNED -> study
+    coordinator   COMPLETE or PRUNED -> study, or WAITING, of a paused one
                   of a failure: `failure`, then `attempts`, WAITING -> study
                                 or `ended_by`, FAIL or PRUNED -> study
 
 What a kill leaves:
 
     trial, before outcome.json   a failure: the trial is tried again, or has failed for good
+    trial, after `paused_at`     it is paused: it goes on from the checkpoint that it has
     trial, after outcome.json    the outcome counts: the coordinator closes the run, then writes the state
     coordinator                  RUNNING, with the attributes of that moment. Its trials stop by themselves;
                                  the next coordinator waits for them, takes the outcomes that it finds in
