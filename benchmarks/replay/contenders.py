@@ -70,6 +70,9 @@ def contenders(n_epochs: int) -> dict[str, Search]:
         "runback, first points": Coordinated(
             tpe, startup="covering", promotion=Promotion(), takes_first=True
         ),
+        "first points, no baseline": Coordinated(
+            tpe, startup="covering", promotion=Promotion(), takes_first=True, has_baseline=False
+        ),
         # What it did before, and its parts one by one.
         "asha, epochs searched": Coordinated(tpe, asha, are_epochs_searched=True),
         "asha": Coordinated(tpe, asha),
@@ -114,6 +117,8 @@ class Coordinated:
     """Whether the number of epochs is one of the params, from half of the budget to all of it."""
     takes_first: bool = False
     """Whether it begins with the task's first points."""
+    has_baseline: bool = True
+    """Whether the first of them is trained to its end without a pause."""
     startup: str = "random"
     learns_at_shared_steps: bool = True
     """Whether the sampler of a search with promotion compares trials at the steps that they share."""
@@ -138,7 +143,13 @@ class Coordinated:
         if self.promotion is not None:
             new_pruner = partial(pruner_for, None)
             decisions = PromotingDecisions(
-                study, proposer, new_pruner, None, self.promotion, self.learns_at_shared_steps
+                study,
+                proposer,
+                new_pruner,
+                None,
+                self.promotion,
+                has_baseline=proposer.has_first and self.has_baseline,
+                learns_at_shared_steps=self.learns_at_shared_steps,
             )
         budget = Budget(task.n_trials, task.seconds, task.slots)
         policy = FailurePolicy(RETRIES)

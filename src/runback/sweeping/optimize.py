@@ -161,7 +161,9 @@ def sweep(
             say(*_searched_length(settings, config, searched), *notes)
         decisions = Decisions(study, proposer, pruner, order.window)
         if promotion is not None:
-            decisions = PromotingDecisions(study, proposer, pruner, order.window, promotion)
+            decisions = PromotingDecisions(
+                study, proposer, pruner, order.window, promotion, has_baseline=proposer.has_first
+            )
         if is_done:
             LiveTable(study, budget, searched).print_finished()
             if stage is not None:

@@ -49,7 +49,18 @@ def climb(number, params, *, steps=9, seconds=0.0, marks=None):
     return params["x"] * steps
 
 
-def sweep(folder, engine, task, *, n_trials=9, n_workers=2, sampler=RANDOM, window=None, timeout=None):
+def sweep(
+    folder,
+    engine,
+    task,
+    *,
+    has_baseline=False,
+    n_trials=9,
+    n_workers=2,
+    sampler=RANDOM,
+    window=None,
+    timeout=None,
+):
     searched = parse({"x": "interval(0, 1)"}, [], None)
     study = open_study(folder, "s", Search.of(searched, ("maximize",), {}))
     events = []
@@ -66,7 +77,9 @@ def sweep(folder, engine, task, *, n_trials=9, n_workers=2, sampler=RANDOM, wind
             folder=folder / str(proposed.number),
         )
 
-    decisions = PromotingDecisions(study, Proposer(sampler, searched, seed=0), NopPruner, window, Promotion())
+    decisions = PromotingDecisions(
+        study, Proposer(sampler, searched, seed=0), NopPruner, window, Promotion(), has_baseline
+    )
     budget = Budget(n_trials, timeout, n_workers)
     policy = FailurePolicy(RETRIES)
     return study, events, Coordinator(study, decisions, engine, budget, policy, new_trial, [events.append])
@@ -89,6 +102,17 @@ def test_the_best_go_on_and_the_budget_is_exact(tmp_path, engine):
     assert sorted(numbers) == [*range(len(numbers))]
     assert sum(isinstance(event, TrialEnded) for event in events) == 9
     assert any(isinstance(event, PartEnded) for event in events)
+
+
+def test_a_baseline_is_trained_to_its_end_without_a_pause(tmp_path, engine):
+    def poor_at_first(number, params):
+        return climb(number, {"x": 0.001 if number == 0 else params["x"]})
+
+    study, _, coordinator = sweep(tmp_path, engine, poor_at_first, has_baseline=True, n_trials=6)
+    coordinator.run()
+    baseline = study.trials[0]
+    assert baseline.state == TrialState.COMPLETE
+    assert len(baseline.user_attrs[PARTS]) == 1
 
 
 @pytest.mark.parametrize("n_trials", [1, 2, 4])

@@ -26,6 +26,8 @@ class PromotingDecisions(Decisions):
     """
 
     promotion: Promotion = field(default_factory=Promotion)
+    has_baseline: bool = False
+    """Whether trial 0 is what the others are measured by: it is trained to its end without a pause."""
     learns_at_shared_steps: bool = True
     """Whether the sampler learns from all trials by the steps that they share."""
 
@@ -55,6 +57,8 @@ class PromotingDecisions(Decisions):
 
     def pauses(self, entry: TrialEntry, step: int) -> bool:
         """Tell whether a trial pauses at a step that it has just reported."""
+        if self.has_baseline and entry.number == 0:
+            return False
         attributes = entry.attributes
         return self.promotion.pauses(step, _begun(attributes.get(PARTS, [])), _epochs(attributes))
 

@@ -79,6 +79,11 @@ class Proposer:
             self._sampler(0)
 
     @property
+    def has_first(self) -> bool:
+        """Whether trial 0 is a given point."""
+        return bool(self._first)
+
+    @property
     def limit(self) -> int | None:
         """The number of points there are to visit; None: no end."""
         return None if self._points is None else len(self._points)
