@@ -98,10 +98,11 @@ def curve(own_folder, run, metric):
 
 def test_a_trial_that_has_paused_is_one_run_with_the_bits_of_an_uninterrupted_one(own_folder):
     (own_folder.folder / "fit.py").write_text(LOOP)
-    done = own_folder.runback("sweep", "fit.py", SPACE, "hydra.sweeper.n_trials=9", PROMOTE)
+    settings = ("hydra.sweeper.n_trials=12", "hydra.sweeper.deterministic=true", "hydra.sweeper.first=none")
+    done = own_folder.runback("sweep", "fit.py", SPACE, *settings, PROMOTE)
     assert done.returncode == 0, done.stderr
     assert " paused " in done.stdout
-    trials = trials_of(own_folder, 9)
+    trials = trials_of(own_folder, 12)
     gone_on = [run for run in trials if "runback.resumed" in run.data.tags]
     assert gone_on
     for run in trials:
