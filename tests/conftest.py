@@ -304,12 +304,16 @@ def module_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return _make_project(tmp_path_factory.mktemp("module"))
 
 
-LONG = Path(__file__).with_name("long_tests.txt").read_text(encoding="utf-8").splitlines()
+LONG = tuple(
+    f"tests/{name}"
+    for name in Path(__file__).with_name("long_tests.txt").read_text(encoding="utf-8").splitlines()
+    if name and not name.startswith("#")
+)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that `long_tests.txt` names as slow, before those are left out."""
     for item in items:
-        if any(item.nodeid.startswith(f"tests/{name}") for name in LONG if name and not name.startswith("#")):
+        if item.nodeid.startswith(LONG):
             item.add_marker(pytest.mark.slow)

@@ -27,29 +27,21 @@ def metric_name(text: str) -> str:
     return f"_{name[1:]}" if name == "." or name.startswith("..") else name  # MLflow takes them for folders
 
 
-def refuse_param_names(names: Iterable[str]) -> None:
-    """Raise InputError for a dotted key of a config that MLflow takes no param by."""
+def refuse_param_names(names: Iterable[str], what: str = "") -> None:
+    """Raise InputError for a dotted key that MLflow takes no param, or tag, by; `what` opens the message."""
+    opening = f"{what}: " if what else ""
     for name in names:
         if len(name) > NAME_LIMIT:
             raise InputError(
-                f"the key {name!a:.60} has {len(name)} characters, and MLflow takes params of at most "
-                f"{NAME_LIMIT}: choose a shorter one"
+                f"{opening}the key {name!a:.60} has {len(name)} characters, and MLflow takes params of at "
+                f"most {NAME_LIMIT}: choose a shorter one"
             )
         path = posixpath.normpath(name)
         if not re.fullmatch(r"[\w.\- :/]*", name) or path != name or path.startswith((".", "/")):
             raise InputError(
-                f"the key {name!a:.200} cannot be stored: MLflow takes params of letters, digits, '_', '-', "
-                "'.', ':', '/' and spaces: choose another"
+                f"{opening}the key {name!a:.200} cannot be stored: MLflow takes params of letters, digits, "
+                "'_', '-', '.', ':', '/' and spaces: choose another"
             )
-
-
-def refuse_names(names: Iterable[str], what: str) -> None:
-    """Raise InputError for a name that MLflow takes no param or tag by; `what` opens the message."""
-    for name in names:
-        try:
-            refuse_param_names([name])
-        except InputError as error:
-            raise InputError(f"{what}: {error}") from error
 
 
 def cut(text: str, limit: int) -> str:

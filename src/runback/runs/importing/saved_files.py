@@ -25,10 +25,10 @@ def move_files(statements: Sequence[Statement], names: KerasNames, run: str, not
             if found and found not in moved:
                 new = _new_name(call, found, names)
                 renamed = "" if new == found else f" as {new}, which Keras 3 asks for"
+                if PurePosixPath(new).name in {PurePosixPath(other).name for other in moved.values()}:
+                    new = new.strip("./").replace("/", "_")  # a/m.keras beside b/m.keras
+                    renamed = f" as {new}"
                 moved[found] = new
-                if PurePosixPath(new).name in {PurePosixPath(one).name for one in list(moved.values())[:-1]}:
-                    moved[found] = new.strip("./").replace("/", "_")  # a/m.keras beside b/m.keras
-                    renamed = f" as {moved[found]}"
                 notes.add("changed", one.cell, f"{found!r} is written into the run's folder{renamed}")
     for one in statements:
         for call in _calls(one):

@@ -36,7 +36,7 @@ from runback.system import signing_key
 from runback.system.files.full_disk import is_full
 from runback.system.text.terminal import say
 from runback.tracking.metric_names import BEST_EPOCH, best
-from runback.tracking.mlflow_limits import refuse_names
+from runback.tracking.mlflow_limits import refuse_param_names
 from runback.tracking.objective_tags import objective_tags
 from runback.tracking.tags import SIGNATURE_TAG
 
@@ -746,7 +746,7 @@ def _refuse_names(given: Any, what: str) -> None:
     for name in given:
         if not isinstance(name, str) or not name:
             raise InputError(f"{what}: a name must be a text; got {name!r:.100}")
-    refuse_names(given, what)
+    refuse_param_names(given, what)
 
 
 def _measured(metrics: Mapping[str, Any]) -> dict[str, float]:

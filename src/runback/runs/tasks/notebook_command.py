@@ -55,7 +55,7 @@ def sweep_cell(task: Task, arguments: Sequence[str]) -> None:
 
 def overrides(space: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
     """Return the overrides of a space and a sweep's settings. Errors: InputError for values of odd types."""
-    searched = [f"{key}={_expression(_plain(value))}" for key, value in space.items()]
+    searched = [f"{key}={_expression(value)}" for key, value in space.items()]
     chosen = [f"hydra/sweeper/{key}={value}" for key, value in settings.items() if key in PARTS]
     others = [f"hydra.sweeper.{key}={_value(value)}" for key, value in settings.items() if key not in PARTS]
     return [*searched, *chosen, *others]
@@ -72,7 +72,7 @@ def _expression(value: Any) -> str:
         return f"range({value.start}, {value.stop}, {value.step})"
     if isinstance(value, list | tuple):
         return f"choice({', '.join(map(_value, value))})"
-    return _value(value) if isinstance(value, Mapping) else _scalar(value)
+    return _value(value)
 
 
 def _plain(value: Any) -> Any:

@@ -110,8 +110,6 @@ class Task:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""
-        if not callable(self.function):  # `@runback.task("loss")`: what is wrong is said at its first use
-            return self
         return self.function(*args, **kwargs)
 
     def main(self, argv: Sequence[str] | None = None) -> None:
