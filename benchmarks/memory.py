@@ -132,9 +132,10 @@ def _speed(model: Any, train: Any, epoch: int) -> tuple[float, float]:
 
     The drawing of the epoch's order is not in it.
     """
-    from runback.classifier.training.batches import training_batches
+    from runback.classifier.training.batches import steps_per_pass, training_batches
 
-    batches = iter(training_batches(train, BATCH, seed=0, epochs=epoch + STEPS + 1, initial_epoch=epoch))
+    first = epoch * steps_per_pass(len(train), BATCH)
+    batches = iter(training_batches(train, BATCH, seed=0, steps=first + STEPS + 1, initial_step=first))
     model.train_on_batch(*next(batches))
     n, start, busy = 0, time.perf_counter(), time.process_time()
     for _ in range(STEPS):

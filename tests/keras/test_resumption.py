@@ -121,6 +121,16 @@ def test_stopped_within_an_epoch_and_then_in_a_validation_it_ends_with_the_same_
     assert all(0 < 200 / speed < seconds < 60 for seconds, speed in times)
 
 
+@pytest.mark.parametrize(("name", "call"), [("SIGTERM", 11), ("SIGINT", 14)])
+def test_stopped_in_an_epoch_that_is_shorter_than_a_pass_it_ends_with_the_same_bits(
+    trainings: Trainings, name: str, call: int
+) -> None:
+    options = {**SHORT, "precision": "float32", "strong": True, "steps_per_epoch": 4, "epochs": 9}
+    assert trainings.run(f"short {call}", **options, **at(name, call, "train")) in (143, 130)
+    assert trainings.run(f"short {call}", **options) == 0
+    assert trainings.bits(f"short {call}") == trainings.uninterrupted(**options)
+
+
 def test_early_stopping_and_loss_scaling_go_on_as_if_nothing_had_been(trainings: Trainings) -> None:
     options = {"n": 200, "epochs": 20, "patience": 3, "ruinous": True, "precision": "mixed_float16"}
     expected = trainings.uninterrupted(**options)

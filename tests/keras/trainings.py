@@ -19,7 +19,7 @@ import numpy as np
 
 from runback.classifier.augmentation.stack import build_stack
 from runback.classifier.data.dataset import Dataset
-from runback.classifier.training.batches import steps_per_epoch
+from runback.classifier.training.batches import steps_per_pass
 from runback.classifier.training.fit import Result, compile_model, fit
 from runback.classifier.training.schedule import cosine, one_cycle
 from runback.errors import Stopped
@@ -70,10 +70,10 @@ def network() -> keras.Model:
 
 def optimizer(options: dict[str, Any]) -> keras.optimizers.Optimizer:
     if options.get("ruinous"):  # the rate jumps from useful to ruinous after five epochs
-        steps = 5 * steps_per_epoch(options["n"], BATCH)
+        steps = 5 * steps_per_pass(options["n"], BATCH)
         rate = keras.optimizers.schedules.PiecewiseConstantDecay([steps], [0.01, 3.0])
         return keras.optimizers.SGD(rate, momentum=0.9)
-    length = (options["epochs"], steps_per_epoch(options["n"], BATCH))
+    length = (options["epochs"], options.get("steps_per_epoch") or steps_per_pass(options["n"], BATCH))
     if options.get("strong"):
         return keras.optimizers.SGD(
             one_cycle(0.05, *length), 0.9, nesterov=True, use_ema=True, ema_momentum=0.9
@@ -128,6 +128,7 @@ def train(options: dict[str, Any]) -> Result:
             dataset(300),
             epochs=options["epochs"],
             batch_size=BATCH,
+            steps_per_epoch=options.get("steps_per_epoch"),
             seed=5,
             on_epoch=lambda step, metrics: print("epoch", step, flush=True),
             patience=options.get("patience"),

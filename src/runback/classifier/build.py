@@ -270,8 +270,9 @@ def _criterion(spec: TrainingSpec, train: "Dataset") -> "Criterion":
 def _schedule(
     spec: TrainingSpec, n_train: int, declared: tuple[str, ...], epochs: int, learning_rate: Any
 ) -> Any:
-    from runback.classifier.training.batches import steps_per_epoch
+    from runback.classifier.training.batches import steps_per_pass
 
+    steps = spec.options.steps_per_epoch or steps_per_pass(n_train, spec.options.batch_size)
     return targets.build(
         spec.config["schedule"],
         where="schedule",
@@ -279,7 +280,7 @@ def _schedule(
         known_as={"learning_rate": "optimizer.learning_rate"},
         learning_rate=learning_rate,
         epochs=epochs,
-        steps_per_epoch=steps_per_epoch(n_train, spec.options.batch_size),
+        steps_per_epoch=steps,
     )
 
 

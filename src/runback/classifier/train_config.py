@@ -36,6 +36,7 @@ TOP_K = "val_top_k_accuracy"
 
 MAX_THREADS = 1024
 MAX_BATCH_SIZE = 2**31 - 1
+MAX_STEPS = 2**31 - 1
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -58,6 +59,8 @@ class TrainingConfig:
 
     epochs: int = 10
     batch_size: int = 32
+    steps_per_epoch: int | None = None
+    """Batches of an epoch, which is validated and may be a rung; None: a pass through the training images."""
     precision: str = "float32"
     """auto: mixed_bfloat16 where this machine computes it fast, else float32; the run says which."""
     threads: int | None = None
@@ -85,6 +88,10 @@ class TrainingConfig:
         if self.batch_size > MAX_BATCH_SIZE:
             raise InputError(
                 f"training.batch_size must be at most {MAX_BATCH_SIZE}; got {self.batch_size!s:.30}"
+            )
+        if self.steps_per_epoch is not None and not 1 <= self.steps_per_epoch <= MAX_STEPS:
+            raise InputError(
+                f"training.steps_per_epoch must be from 1 to {MAX_STEPS}; got {self.steps_per_epoch!s:.30}"
             )
         if self.threads is not None and self.threads < 1:
             raise InputError(f"training.threads must be at least 1; got {self.threads}")

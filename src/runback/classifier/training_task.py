@@ -42,7 +42,7 @@ def warm_up(run: runback.Run, **config: Any) -> None:
     from runback.classifier.training.batches import training_batches
 
     spec = training_spec(run, config)
-    next(iter(training_batches(prepare(spec).train, spec.options.batch_size, seed=0, epochs=1)))
+    next(iter(training_batches(prepare(spec).train, spec.options.batch_size, seed=0, steps=1)))
 
 
 @runback.task(

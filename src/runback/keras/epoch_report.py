@@ -27,13 +27,15 @@ class EpochReport(keras.callbacks.Callback):
     validation included; in the first one also the building of the graph) and `images_per_second` (training
     only). Raises Diverged after an epoch whose loss is not finite.
 
+    `images_in` gives the number of training images of an epoch, which is counted from 0.
+
     The history goes on from that of `start`. An epoch that was interrupted there counts as one: the time it
     had trained before is added, that of a validation that was cut short is not.
     """
 
     def __init__(
         self,
-        n_train: int,
+        images_in: Callable[[int], int],
         batch_size: int,
         on_epoch: OnEpoch,
         on_batch: OnBatch | None,
@@ -43,7 +45,7 @@ class EpochReport(keras.callbacks.Callback):
         self.history = list(start.history)
         self.learning_rate = math.nan
         self._start = start
-        self._n_train = n_train
+        self._images_in = images_in
         self._batch_size = batch_size
         self._on_epoch = on_epoch
         self._on_batch = on_batch
@@ -86,7 +88,7 @@ class EpochReport(keras.callbacks.Callback):
             **_floats(logs or {}),
             "learning_rate": self.learning_rate,
             "epoch_seconds": time.perf_counter() - self._started,
-            "images_per_second": self._n_train / self.seconds,
+            "images_per_second": self._images_in(epoch) / self.seconds,
         }
         self.history.append(metrics)
         self._on_epoch(epoch + 1, metrics)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from runback.classifier.augmentation.alternating_flip import AlternatingFlip, begin_epoch
+from runback.classifier.augmentation.alternating_flip import AlternatingFlip, begin_pass
 from runback.classifier.augmentation.preview import preview_sheet
 from runback.classifier.augmentation.stack import build_stack
 from runback.classifier.data.dataset import Dataset
@@ -23,7 +23,7 @@ def flips(layer: AlternatingFlip, images: np.ndarray, epoch: int) -> np.ndarray:
     """Return which images are mirrored in an epoch; fails where one is neither as it is nor mirrored."""
     if not layer.built:
         layer.build(images.shape)
-    layer.epoch.assign(epoch)
+    layer.number.assign(epoch)
     changed = np.asarray(layer(images, training=True))
     mirrored = (changed == images[:, :, ::-1]).all(axis=(1, 2, 3))
     assert (mirrored ^ (changed == images).all(axis=(1, 2, 3))).all()
@@ -73,33 +73,37 @@ def test_nothing_changes_outside_training() -> None:
     np.testing.assert_array_equal(AlternatingFlip()(images), images)
 
 
-def test_a_training_tells_it_the_epoch() -> None:
-    images = images_of(100, (8, 8, 1)).astype(np.uint8)
-    data = Dataset(images, np.arange(100) % 10, tuple("abcdefghij"))
+@pytest.mark.parametrize(
+    ("steps", "passes"), [(None, [0, 1, 2]), (2, [0, 0, 1]), (1, [0, 0, 0]), (6, [1, 2, 4])]
+)
+def test_a_training_tells_it_the_pass(steps: int | None, passes: list[int]) -> None:
+    images = images_of(90, (8, 8, 1)).astype(np.uint8)
+    data = Dataset(images, np.arange(90) % 10, tuple("abcdefghij"))
     layer = build_stack([{"_target_": NAME}, CROP], (8, 8, 1), seed=1)
     network = keras.Sequential(
         [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
     )
     model = compile_model(network, layer, keras.optimizers.SGD(0.001))
-    epochs = []
+    seen = []
     fit(
         model,
         data,
         data,
         epochs=3,
-        batch_size=50,
+        batch_size=25,
+        steps_per_epoch=steps,
         seed=0,
-        on_epoch=lambda step, metrics: epochs.append(int(layer.layers[0].epoch.numpy())),
+        on_epoch=lambda step, metrics: seen.append(int(layer.layers[0].number.numpy())),
     )
-    assert epochs == [0, 1, 2]
+    assert seen == passes
 
 
-def test_its_epoch_is_told_at_any_depth() -> None:
+def test_its_pass_is_told_at_any_depth() -> None:
     layer = AlternatingFlip()
     inner = keras.Sequential([keras.Input((4, 4, 1)), layer])
     outer = keras.Sequential([keras.Input((4, 4, 1)), keras.Sequential([keras.Input((4, 4, 1)), inner])])
-    begin_epoch(outer, 7)
-    assert int(layer.epoch.numpy()) == 7
+    begin_pass(outer, 7)
+    assert int(layer.number.numpy()) == 7
 
 
 def test_a_preview_shows_an_image_both_ways() -> None:
@@ -110,7 +114,7 @@ def test_a_preview_shows_an_image_both_ways() -> None:
     lefts = [int(sheet[50, 112 + 10 + 100 * column, 0]) for column in range(7)]  # after the original
     assert sorted(lefts[:2]) == [0, 255]
     assert lefts == (lefts[:2] * 4)[:7]
-    assert int(stack.layers[0].epoch.numpy()) == 0  # it worked on a copy
+    assert int(stack.layers[0].number.numpy()) == 0  # it worked on a copy
 
 
 def test_it_must_be_the_first_layer() -> None:

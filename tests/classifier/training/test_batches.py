@@ -12,8 +12,9 @@ from runback.classifier.data.dataset import Dataset
 from runback.classifier.evaluation.classification import evaluate
 from runback.classifier.training import batches as batches_module
 from runback.classifier.training.batches import (
-    epoch_order,
-    steps_per_epoch,
+    images_before,
+    pass_order,
+    steps_per_pass,
     training_batches,
     validation_batches,
 )
@@ -31,27 +32,27 @@ def labels_of(batches: object) -> list[list[int]]:
     return [labels.numpy().tolist() for _, labels in batches]  # type: ignore[attr-defined]
 
 
-def test_every_epoch_holds_every_image_once_the_last_batch_being_smaller() -> None:
-    batches = labels_of(training_batches(numbered(10), 4, seed=1, epochs=3))
+def test_every_pass_holds_every_image_once_the_last_batch_being_smaller() -> None:
+    batches = labels_of(training_batches(numbered(10), 4, seed=1, steps=9))
     assert [len(batch) for batch in batches] == [4, 4, 2] * 3
-    for epoch in range(3):
-        assert sorted(chain(*batches[3 * epoch : 3 * epoch + 3])) == list(range(10))
+    for first in (0, 3, 6):
+        assert sorted(chain(*batches[first : first + 3])) == list(range(10))
 
 
-def test_each_epoch_has_an_order_of_its_own() -> None:
-    batches = labels_of(training_batches(numbered(50), 50, seed=1, epochs=4))
+def test_each_pass_has_an_order_of_its_own() -> None:
+    batches = labels_of(training_batches(numbered(50), 50, seed=1, steps=4))
     assert len({tuple(batch) for batch in batches}) == 4
 
 
 def test_images_stay_bytes_and_keep_their_labels() -> None:
-    for images, labels in training_batches(numbered(10), 4, seed=1, epochs=2):
+    for images, labels in training_batches(numbered(10), 4, seed=1, steps=6):
         assert images.dtype == "uint8"
         np.testing.assert_array_equal(images[:, 1, 2, 0], labels)
 
 
 def test_the_same_seed_repeats_the_order_and_another_changes_it() -> None:
     first, same, other = (
-        labels_of(training_batches(numbered(50), 8, seed=seed, epochs=2)) for seed in (1, 1, 2)
+        labels_of(training_batches(numbered(50), 8, seed=seed, steps=14)) for seed in (1, 1, 2)
     )
     assert first == same
     assert first != other
@@ -59,33 +60,34 @@ def test_the_same_seed_repeats_the_order_and_another_changes_it() -> None:
 
 def test_the_order_does_not_depend_on_the_batch_size() -> None:
     small, large = (
-        list(chain(*labels_of(training_batches(numbered(50), size, seed=1, epochs=2)))) for size in (7, 32)
+        list(chain(*labels_of(training_batches(numbered(50), size, seed=1, steps=steps))))
+        for size, steps in ((7, 16), (32, 4))
     )
     assert small == large
 
 
 @pytest.mark.parametrize("start", [1, 2, 4])
 def test_a_later_start_gives_the_later_batches_of_the_whole(start: int) -> None:
-    whole = labels_of(training_batches(numbered(10), 4, seed=1, epochs=5))
-    resumed = labels_of(training_batches(numbered(10), 4, seed=1, epochs=5, initial_epoch=start))
+    whole = labels_of(training_batches(numbered(10), 4, seed=1, steps=15))
+    resumed = labels_of(training_batches(numbered(10), 4, seed=1, steps=15, initial_step=3 * start))
     assert resumed == whole[3 * start :]
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
-def test_a_start_within_an_epoch_gives_the_rest_of_the_whole(step: int) -> None:
-    whole = labels_of(training_batches(numbered(10), 4, seed=1, epochs=4))
-    resumed = training_batches(numbered(10), 4, seed=1, epochs=4, initial_epoch=2, initial_step=step)
+def test_a_start_within_a_pass_gives_the_rest_of_the_whole(step: int) -> None:
+    whole = labels_of(training_batches(numbered(10), 4, seed=1, steps=12))
+    resumed = training_batches(numbered(10), 4, seed=1, steps=12, initial_step=3 * 2 + step)
     assert labels_of(resumed) == whole[3 * 2 + step :]
 
 
 def test_the_order_is_pinned_so_that_old_runs_can_be_trained_again() -> None:
-    assert epoch_order(8, 42, 3).numpy().tolist() == [7, 3, 4, 0, 5, 1, 2, 6]
+    assert pass_order(8, 42, 3).numpy().tolist() == [7, 3, 4, 0, 5, 1, 2, 6]
 
 
 def test_read_only_images_are_fine() -> None:
     data = numbered(10)
     data.images.flags.writeable = False
-    assert len(labels_of(training_batches(data, 4, seed=1, epochs=1))) == 3
+    assert len(labels_of(training_batches(data, 4, seed=1, steps=3))) == 3
 
 
 def test_validation_comes_in_order_each_time() -> None:
@@ -98,7 +100,14 @@ def test_validation_comes_in_order_each_time() -> None:
 
 @pytest.mark.parametrize(("n", "batch_size", "steps"), [(10, 4, 3), (8, 4, 2), (3, 128, 1)])
 def test_steps_count_the_smaller_last_batch(n: int, batch_size: int, steps: int) -> None:
-    assert steps_per_epoch(n, batch_size) == steps
+    assert steps_per_pass(n, batch_size) == steps
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 8])
+def test_an_end_within_a_pass_cuts_the_whole(steps: int) -> None:
+    whole = labels_of(training_batches(numbered(10), 4, seed=1, steps=9))
+    assert labels_of(training_batches(numbered(10), 4, seed=1, steps=steps)) == whole[:steps]
+    assert images_before(steps, 10, 4) == len([*chain(*whole[:steps])])
 
 
 @pytest.fixture(params=["in memory", "mapped", "drawn from a file"])
@@ -117,8 +126,8 @@ def test_a_large_set_has_the_batches_of_a_small_one(large: Dataset, monkeypatch)
     small = Dataset(np.array(large.images), large.labels, large.class_names)
     with monkeypatch.context() as patch:
         patch.setattr(batches_module, "SMALL", 10**6)
-        expected = list(training_batches(small, 8, seed=3, epochs=3, initial_epoch=1, initial_step=2))
-    found = list(training_batches(large, 8, seed=3, epochs=3, initial_epoch=1, initial_step=2))
+        expected = list(training_batches(small, 8, seed=3, steps=21, initial_step=9))
+    found = list(training_batches(large, 8, seed=3, steps=21, initial_step=9))
     assert len(found) == len(expected) == 12
     for (images, labels), (same_images, same_labels) in zip(found, expected, strict=True):
         assert images.dtype == "uint8"

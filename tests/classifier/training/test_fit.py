@@ -91,6 +91,16 @@ def test_times_and_speed_fit_together() -> None:
         assert 100 / row["images_per_second"] < row["epoch_seconds"]
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 8])
+def test_shorter_and_longer_epochs_train_on_the_same_batches(steps: int) -> None:
+    whole, cut = small_model(), small_model()
+    train(whole, epochs=6)  # of 4 steps
+    result = train(cut, epochs=24 // steps, steps_per_epoch=steps)
+    assert result.epochs == 24 // steps
+    for one, other in zip(whole.weights, cut.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_the_learning_rate_is_that_of_the_epochs_first_step() -> None:
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay([3, 7], [0.1, 0.01, 0.001])
     result = train(small_model(keras.optimizers.SGD(schedule)), epochs=3)  # 4 steps an epoch

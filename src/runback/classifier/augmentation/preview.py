@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from runback.classifier.augmentation.alternating_flip import begin_epoch
+from runback.classifier.augmentation.alternating_flip import begin_pass
 from runback.classifier.augmentation.stack import refused
 from runback.errors import InputError
 
@@ -28,7 +28,7 @@ def preview_sheet(
     # One call a column: some layers draw once for a whole batch.
     try:
         with refused("applied"):
-            variants = [_augmented(copy, originals, epoch) for epoch in range(columns - 1)]
+            variants = [_augmented(copy, originals, number) for number in range(columns - 1)]
     except (TypeError, ValueError) as error:
         raise InputError(
             f"augmentation.layers cannot be applied to images of shape {originals.shape[1:]}: "
@@ -38,8 +38,8 @@ def preview_sheet(
     return _sheet(grid)
 
 
-def _augmented(augmentation: keras.Sequential, images: np.ndarray, epoch: int) -> np.ndarray:
-    begin_epoch(augmentation, epoch)
+def _augmented(augmentation: keras.Sequential, images: np.ndarray, number: int) -> np.ndarray:
+    begin_pass(augmentation, number)
     changed = keras.ops.convert_to_numpy(augmentation(images.astype("float32"), training=True))
     return np.clip(np.rint(changed), 0, 255).astype("uint8")
 

@@ -1,4 +1,4 @@
-"""Batches for training, in an order that depends on (seed, epoch) alone, and for validation, in order.
+"""Batches for training, in an order that depends on (seed, pass) alone, and for validation, in order.
 
 The images stay uint8. A small set is a tensor in the host's memory, which TensorFlow gathers batches from.
 Of a larger one each batch is read when it is its turn, from the file that holds it (or the array, if it is in
@@ -33,9 +33,15 @@ def validation_batch(batch_size: int) -> int:
     return max(batch_size, VALIDATION_BATCH)
 
 
-def steps_per_epoch(n: int, batch_size: int) -> int:
+def steps_per_pass(n: int, batch_size: int) -> int:
     """Return the number of batches that `n` images make; the last one may be smaller."""
     return math.ceil(n / batch_size)
+
+
+def images_before(step: int, n: int, batch_size: int) -> int:
+    """Return how many images the batches before `step` hold, counted from the first pass through `n` images."""
+    passes, steps = divmod(step, steps_per_pass(n, batch_size))
+    return passes * n + steps * batch_size
 
 
 @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking for it takes 0.1 s
@@ -44,31 +50,32 @@ def training_batches(
     batch_size: int,
     *,
     seed: int,
-    epochs: int,
-    initial_epoch: int = 0,
+    steps: int,
     initial_step: int = 0,
     criterion: Criterion = PLAIN,
 ) -> tf.data.Dataset:
-    """Return the batches (images, labels) of the epochs from `initial_epoch` to `epochs`, in one sequence.
+    """Return the batches (images, labels) from `initial_step` to `steps`, counted over the whole training.
 
     Labels are as `criterion` wants them, followed by the images' weights if it has any.
 
-    Each epoch holds every image once, in the order `epoch_order` gives. Starting at a later epoch, or after
-    `initial_step` of its batches, gives exactly the later batches of the whole.
+    Each pass, of `steps_per_pass` batches, holds every image once, in the order `pass_order` gives. Starting
+    at a later step gives exactly the later batches of the whole.
     """
     n = len(dataset)
-    steps = steps_per_epoch(n, batch_size)
+    in_pass = steps_per_pass(n, batch_size)
     images, labels = _images(dataset.images), _on_host(dataset.labels)
 
-    def of_epoch(epoch: Any) -> tf.data.Dataset:
-        order = epoch_order(n, seed, epoch)
-        return tf.data.Dataset.range(steps).map(lambda i: order[i * batch_size : (i + 1) * batch_size])
+    def of_pass(number: Any) -> tf.data.Dataset:
+        order = pass_order(n, seed, number)
+        return tf.data.Dataset.range(in_pass).map(lambda i: order[i * batch_size : (i + 1) * batch_size])
 
     def gather(indices: Any) -> tuple[Any, ...]:
         targets = criterion.training_targets(tf.gather(labels, indices), len(dataset.class_names))
         return images(indices), *targets
 
-    indices = tf.data.Dataset.range(initial_epoch, epochs).flat_map(of_epoch).skip(initial_step)
+    first, done = divmod(initial_step, in_pass)
+    passes = tf.data.Dataset.range(first, math.ceil(steps / in_pass))
+    indices = passes.flat_map(of_pass).skip(done).take(steps - initial_step)
     return indices.map(gather).prefetch(AHEAD).with_options(_as_written())
 
 
@@ -78,7 +85,7 @@ def validation_batches(dataset: Dataset, batch_size: int, *, criterion: Criterio
 
     Labels are as `criterion` wants them.
     """
-    steps = steps_per_epoch(len(dataset), batch_size)
+    steps = steps_per_pass(len(dataset), batch_size)
     n, images, labels = len(dataset), _images(dataset.images), _on_host(dataset.labels)
 
     def cut(i: Any) -> tuple[Any, Any]:
@@ -112,9 +119,9 @@ def _as_written() -> tf.data.Options:
     return options
 
 
-def epoch_order(n: int, seed: int, epoch: Any) -> Any:
-    """Return a permutation of 0..n-1 as an int32 tensor: always the same one for the same (seed, epoch)."""
-    key = tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)])
+def pass_order(n: int, seed: int, number: Any) -> Any:
+    """Return a permutation of 0..n-1 as an int32 tensor: always the same one for the same (seed, number)."""
+    key = tf.stack([tf.cast(seed, tf.int64), tf.cast(number, tf.int64)])
     return tf.argsort(tf.random.stateless_uniform([n], key, dtype=tf.float64, alg="philox"), stable=True)
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import keras
 
-from runback.classifier.augmentation.alternating_flip import EpochBeginning
+from runback.classifier.augmentation.alternating_flip import PassBeginning
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.training.batches import (
     naming_unread_images,
-    steps_per_epoch,
+    images_before,
+    steps_per_pass,
     training_batches,
     validation_batch,
     validation_batches,
@@ -66,6 +67,7 @@ def fit(
     *,
     epochs: int,
     batch_size: int,
+    steps_per_epoch: int | None = None,
     seed: int,
     on_epoch: OnEpoch,
     on_batch: OnBatch | None = None,
@@ -80,7 +82,8 @@ def fit(
 ) -> Result:
     """Train `model` for `epochs` epochs, validating after each.
 
-    `seed` decides the order of the batches. `on_epoch` gets the number of completed epochs and the metrics
+    An epoch is a pass through `train`, or `steps_per_epoch` batches, which go on where the epoch before has
+    stopped. `seed` decides the order of the batches. `on_epoch` gets the number of completed epochs and the metrics
     loss, accuracy, val_loss, val_accuracy, those of `criterion` (the one that `model` was compiled with),
     learning_rate, epoch_seconds and images_per_second; what it raises ends the training and comes out of
     here. `on_batch` is called at most ten times a second.
@@ -100,17 +103,30 @@ def fit(
     `last_epoch` ends the training right after `on_epoch` has had that epoch, just as if it had raised: with
     that epoch's weights, even with `patience`. `epochs` still decides on schedules.
     """
-    steps = steps_per_epoch(len(train), batch_size)
+    n, in_pass = len(train), steps_per_pass(len(train), batch_size)
+    steps = steps_per_epoch or in_pass
     start = resume_from or Checkpoint(0, 0, [], {})
     if resume_from is not None:
         _check_length(resume_from, epochs, steps)
     restore_training(resume_from, model, criterion, fine_tuning)
-    report = EpochReport(len(train), batch_size, _until(last_epoch, on_epoch), on_batch, start)
+
+    def images_in(epoch: int) -> int:
+        first = epoch * steps
+        return images_before(first + steps, n, batch_size) - images_before(first, n, batch_size)
+
+    report = EpochReport(images_in, batch_size, _until(last_epoch, on_epoch), on_batch, start)
     stopping = _early_stopping(patience, monitor, maximize)
     phases = [] if fine_tuning is None else [FineTuningStart(fine_tuning, criterion, stopping, start)]
     averages = AveragedWeights()
     early = [stopping] if stopping else []
-    callbacks = [averages, *phases, EpochBeginning(), report, *early, Resumption(start, stopping)]
+    callbacks = [
+        averages,
+        *phases,
+        PassBeginning(steps, in_pass),
+        report,
+        *early,
+        Resumption(start, stopping),
+    ]
     with (
         contextlib.suppress(_LastEpoch),
         naming_unread_images(),
@@ -121,9 +137,8 @@ def fit(
                 train,
                 batch_size,
                 seed=seed,
-                epochs=epochs,
-                initial_epoch=start.epoch,
-                initial_step=start.step,
+                steps=epochs * steps,
+                initial_step=start.epoch * steps + start.step,
                 criterion=criterion,
             ),
             steps_per_epoch=steps,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from runback.classifier import record
 from runback.classifier.augmentation.preview import preview_sheet
+from runback.classifier.training.batches import steps_per_pass
 from runback.classifier.training.curves_figure import plot_curves
 from runback.classifier.training.fit import compile_model, fit, restore_training
 from runback.classifier.training.predictions import ValidationPredictions
@@ -53,10 +54,12 @@ def recorded_fit(run: "runback.Run", spec: "TrainingSpec", prepared: "Prepared")
         run.log_image(sheet, AUGMENTATION)
     predictions = ValidationPredictions(model, prepared.validation, options.batch_size, prepared.criterion)
     run.at_end(lambda: _log_result(run, prepared, predictions))
-    n_train = len(prepared.train)
+    in_pass = steps_per_pass(len(prepared.train), options.batch_size)
+    share = (options.steps_per_epoch or in_pass) / in_pass
+    n_images = round(len(prepared.train) * share)
     plan = CheckpointPlan(run.folder, options.checkpoint.every, lambda: run.is_pausing, run.pause)
     with (
-        TrainingProgress(options.epochs, n_train, run.stream, initial_epoch=run.epoch) as progress,
+        TrainingProgress(options.epochs, n_images, run.stream, initial_epoch=run.epoch) as progress,
         predictions.keeping(),
     ):
 
@@ -70,6 +73,7 @@ def recorded_fit(run: "runback.Run", spec: "TrainingSpec", prepared: "Prepared")
             prepared.validation,
             epochs=options.epochs,
             batch_size=options.batch_size,
+            steps_per_epoch=options.steps_per_epoch,
             seed=spec.seed,
             on_epoch=on_epoch,
             on_batch=progress.batch,
