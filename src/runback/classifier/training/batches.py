@@ -39,7 +39,7 @@ def steps_per_pass(n: int, batch_size: int) -> int:
 
 
 def images_before(step: int, n: int, batch_size: int) -> int:
-    """Return how many images the batches before `step` hold, counted from the first pass through `n` images."""
+    """Return how many of `n` images, pass after pass, the batches before `step` hold."""
     passes, steps = divmod(step, steps_per_pass(n, batch_size))
     return passes * n + steps * batch_size
 

@@ -8,8 +8,8 @@ import keras
 from runback.classifier.augmentation.alternating_flip import PassBeginning
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.training.batches import (
-    naming_unread_images,
     images_before,
+    naming_unread_images,
     steps_per_pass,
     training_batches,
     validation_batch,
@@ -83,10 +83,11 @@ def fit(
     """Train `model` for `epochs` epochs, validating after each.
 
     An epoch is a pass through `train`, or `steps_per_epoch` batches, which go on where the epoch before has
-    stopped. `seed` decides the order of the batches. `on_epoch` gets the number of completed epochs and the metrics
-    loss, accuracy, val_loss, val_accuracy, those of `criterion` (the one that `model` was compiled with),
-    learning_rate, epoch_seconds and images_per_second; what it raises ends the training and comes out of
-    here. `on_batch` is called at most ten times a second.
+    stopped. `seed` decides the order of the batches.
+
+    `on_epoch` gets the number of completed epochs and the metrics loss, accuracy, val_loss, val_accuracy,
+    those of `criterion` (the one that `model` was compiled with), learning_rate, epoch_seconds and
+    images_per_second; what it raises ends the training and comes out of here. `on_batch` is called at most ten times a second.
     Where the optimizer averages weights (`use_ema`), the averages are what is validated and kept.
     With `patience`, training ends after that many epochs without a better `monitor`, and the model gets the
     weights of the best epoch back. Raises Diverged when the loss is no longer finite.

@@ -17,8 +17,8 @@ SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy", "val_top_k_accuracy", "
 class TrainingProgress:
     """Shows epoch, loss, accuracy, images per second and time left of a training of `epochs` epochs.
 
-    `n_train` is the number of training images of an epoch. Use it as a context manager and pass its methods on:
-    `epoch` as `on_epoch` and `batch` as `on_batch` of `training.fit.fit`.
+    `n_train` is the number of training images of an epoch. Use it as a context manager and pass its methods
+    on: `epoch` as `on_epoch` and `batch` as `on_batch` of `training.fit.fit`.
     """
 
     def __init__(
