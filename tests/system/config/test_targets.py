@@ -78,6 +78,7 @@ HOMES = {
         "runback.classifier.data.folder",
     ),
     *(
+        "runback.sweeping.deciding.best_so_far",
         "runback.classifier.data.parquet",
         "runback.classifier.data.synthetic",
         "runback.classifier.models.backbone",
