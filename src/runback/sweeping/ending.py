@@ -63,4 +63,5 @@ def refuse_without_result(study: Study, folder: Path) -> None:
         return
     counts = [one for one in states.counts(study.get_trials(deepcopy=False)) if not one.startswith("0 ")]
     ended = ", ".join(counts) or "none was started"
-    raise TrainingError(f"no trial has completed: {ended}; their logs are under {folder}")
+    again = "; the same command goes on with those that are paused" if " paused" in ended else ""
+    raise TrainingError(f"no trial has completed: {ended}; their logs are under {folder}{again}")

@@ -28,7 +28,7 @@ from runback.sweeping.corners import (
 )
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.determinism import keep_order
-from runback.sweeping.deciding.first_points import first_points
+from runback.sweeping.deciding.first_points import config_point, first_points
 from runback.sweeping.deciding.promoting import PromotingDecisions
 from runback.sweeping.deciding.promotion import promotion_of
 from runback.sweeping.deciding.proposer import Proposer
@@ -120,6 +120,7 @@ def sweep(
     composer = Composer.of(loader, config, task)
     sweep_folder = Path(config.hydra.sweep.dir).absolute()
     proposer, notes = _proposer(settings, composer, searched, sweep_folder)
+    own_point = None if settings.first == "none" else config_point(composer, searched)
     limits = [limit for limit in (settings.n_trials, proposer.limit) if limit is not None]
     if not limits and settings.timeout is None:
         raise InputError("the sweep would never end: set hydra.sweeper.n_trials or hydra.sweeper.timeout")
@@ -165,7 +166,7 @@ def sweep(
                 study, proposer, pruner, order.window, promotion, has_baseline=proposer.has_first
             )
         if is_done:
-            LiveTable(study, budget, searched).print_finished()
+            LiveTable(study, budget, searched, config_point=own_point).print_finished()
             if stage is not None:
                 stage.print_results(study)
             if has_ended(study, layout):
@@ -183,9 +184,11 @@ def sweep(
         if parent.run is not None:
             place = RunLinks(parent.run.experiment_id(), parent.run.id)
             app = _app_commands(task, program, searched)
-            reporter = Reporter(study, parent.run, place, budget, config, sweep_folder, best_config_of, app)
+            reporter = Reporter(
+                study, parent.run, place, budget, config, sweep_folder, best_config_of, app, own_point
+            )
         gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
-        table = LiveTable(study, budget, searched)
+        table = LiveTable(study, budget, searched, config_point=own_point)
         observers: list[Observer] = [parent.observe, table.observe]
         observers += [reporter.observe] if reporter else []
         is_closed = False

@@ -1,6 +1,7 @@
 """Trials that pause and go on: real processes and a real study, on tasks that need no TensorFlow."""
 
 import contextlib
+import itertools
 import multiprocessing
 import random
 import time
@@ -20,6 +21,7 @@ from runback.sweeping.study.attributes import PARTS, PAUSED_AT
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.states import is_paused, state
 from runback.sweeping.study.study_store import open_study
+from runback.sweeping.study.training_times import training_times
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
 from runback.sweeping.trials.events import PartEnded, TrialEnded
@@ -102,6 +104,16 @@ def test_the_best_go_on_and_the_budget_is_exact(tmp_path, engine):
     assert sorted(numbers) == [*range(len(numbers))]
     assert sum(isinstance(event, TrialEnded) for event in events) == 9
     assert any(isinstance(event, PartEnded) for event in events)
+
+
+def test_the_times_of_its_parts_are_noted_and_no_pause_is_among_them(tmp_path, engine):
+    study, _, coordinator = sweep(tmp_path, engine, partial(climb, seconds=0.02), n_workers=1)
+    coordinator.run()
+    times = [span for trial in study.get_trials(deepcopy=False) for span in training_times(trial)]
+    assert len(times) > 9
+    ordered = sorted(times)
+    assert all(start < end for start, end in ordered)
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(ordered))
 
 
 def test_a_baseline_is_trained_to_its_end_without_a_pause(tmp_path, engine):

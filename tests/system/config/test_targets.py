@@ -79,6 +79,7 @@ HOMES = {
     ),
     *(
         "runback.sweeping.deciding.best_so_far",
+        "runback.sweeping.deciding.promotion",
         "runback.classifier.data.parquet",
         "runback.classifier.data.synthetic",
         "runback.classifier.models.backbone",

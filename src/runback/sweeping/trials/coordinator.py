@@ -56,14 +56,17 @@ from runback.sweeping.study.attributes import (
     ATTEMPTS,
     ENDED_BY,
     FAILURE,
+    PARTS,
     PAUSED_AT,
     PROCESS,
     PRUNED_AT,
     RUN_ID,
+    TIMES,
 )
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.states import is_paused
 from runback.sweeping.study.study_store import FINISHED, TrialEntry
+from runback.sweeping.study.training_times import begun, ended
 from runback.sweeping.trials import messages
 from runback.sweeping.trials import outcome_file as outcomes
 from runback.sweeping.trials.devices import least_used
@@ -73,6 +76,7 @@ from runback.sweeping.trials.events import (
     Observer,
     PartEnded,
     SweepEvent,
+    TrainedAgain,
     TrialEnded,
     TrialRecovered,
     TrialReported,
@@ -118,6 +122,8 @@ class _RunningTrial:
     """None until it has a process."""
     overdue: str | None = None
     """Why it was killed for taking too long."""
+    begun_behind: int = 0
+    """The step that it has paused at, where it goes on; 0 once it has trained a step again."""
 
 
 @dataclass
@@ -174,8 +180,9 @@ class Coordinator:
         processes = [str(trial.user_attrs.get(PROCESS, "")) for trial in running]
         _wait_for_orphans(list(zip(processes, folders, strict=True)))
         for trial, folder in zip(running, folders, strict=True):
-            tidy(folder / OUTPUT)
             entry = TrialEntry(self.study, trial)
+            _note_end(entry, _last_written(folder))
+            tidy(folder / OUTPUT)
             written = outcomes.read_outcome(folder)
             if written is None and is_paused(trial):
                 self._pause(entry, is_process_lost=True)
@@ -243,7 +250,10 @@ class Coordinator:
             started=now,
             last_message=now,
         )
+        if PAUSED_AT in entry.found.user_attrs:
+            running.begun_behind = entry.attributes[PARTS][-1][1]
         self._running[entry.number] = running
+        entry.note(TIMES, begun(entry.found.user_attrs.get(TIMES, []), time.time()))
         entry.begin()
         self._emit(TrialStarted(entry.found))
         previous_run_id = None if is_new else str(entry.found.user_attrs.get(RUN_ID, ""))
@@ -282,6 +292,9 @@ class Coordinator:
             running.entry.note(message.name, message.value)
             return
         value = message.value if math.isfinite(message.value) else math.nan  # no pruner takes it for the best
+        if message.step <= running.begun_behind:
+            self._emit(TrainedAgain(running.entry.found, message.step, running.begun_behind))
+            running.begun_behind = 0
         self.engine.answer(number, self._answer(running, message.step, value))
         self._emit(TrialReported(running.entry.found, message.step, value))
 
@@ -334,6 +347,7 @@ class Coordinator:
 
     def _pause(self, entry: TrialEntry, *, is_process_lost: bool = False) -> None:
         """Put a paused trial back into the study, and end those that can go on no more."""
+        _note_end(entry, time.time())
         entry.wait()
         self._running.pop(entry.number, None)
         self._emit(PartEnded(self._read(entry), is_process_lost))
@@ -367,6 +381,7 @@ class Coordinator:
 
     def _conclude(self, entry: TrialEntry, outcome: messages.Outcome, *, is_recovered: bool = False) -> None:
         """Put a trial's outcome into the study, or the trial back."""
+        _note_end(entry, time.time())
         outcome = self._validated(outcome)
         if self._stopping and isinstance(outcome, messages.Failed) and outcome.kind == "lost":
             outcome = messages.Failed("stopped", "killed when the sweep was stopped")
@@ -444,6 +459,18 @@ class Coordinator:
             self._handle_events(0.1)
             if not self.engine.is_busy:
                 return
+
+
+def _note_end(entry: TrialEntry, at: float) -> None:
+    """Note when a trial's process has ended, unless that is noted."""
+    times = ended(entry.attributes.get(TIMES, []), at)
+    if times is not None:
+        entry.note(TIMES, times)
+
+
+def _last_written(folder: Path) -> float:
+    """Return when a process was last heard of that writes into its trial's folder."""
+    return max((file.lstat().st_mtime for file in folder.glob("*")), default=0.0)
 
 
 def _wait_for_orphans(trials: Sequence[tuple[str, Path]]) -> None:
