@@ -9,9 +9,10 @@ from optuna.trial import TrialState
 
 from runback.errors import DiskFull, TrainingError
 from runback.sweeping.study import states
-from runback.sweeping.study.attributes import ENDED, PARENT_RUN
+from runback.sweeping.study.attributes import ENDED, PARENT_RUN, PAUSED_AT
 from runback.sweeping.study.study_store import STUDY, readable_errors
-from runback.tracking.layout import Layout, waits
+from runback.sweeping.study.trial_label import trial_label
+from runback.tracking.layout import CHECKPOINTS, Layout, waits
 
 
 def has_ended(study: Study, layout: Layout | None) -> bool:
@@ -50,6 +51,14 @@ def ending(study: Study, folder: Path, is_written: Callable[[], bool] = lambda: 
 def _note(study: Study, folder: Path, *, has_ended: bool) -> None:
     with readable_errors(folder / STUDY):
         study.set_user_attr(ENDED, has_ended)
+
+
+def remove_left_checkpoints(study: Study, folder: Path) -> None:
+    """Remove the checkpoints of trials that were pruned while they were paused, where a kill left them."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
+        if PAUSED_AT in trial.user_attrs:
+            for checkpoint in (folder / trial_label(trial).folder).glob(CHECKPOINTS):
+                checkpoint.unlink(missing_ok=True)
 
 
 def has_result(study: Study) -> bool:

@@ -32,7 +32,13 @@ from runback.sweeping.deciding.first_points import config_point, first_points
 from runback.sweeping.deciding.promoting import PromotingDecisions
 from runback.sweeping.deciding.promotion import promotion_of
 from runback.sweeping.deciding.proposer import Proposer
-from runback.sweeping.ending import ending, has_ended, has_result, refuse_without_result
+from runback.sweeping.ending import (
+    ending,
+    has_ended,
+    has_result,
+    refuse_without_result,
+    remove_left_checkpoints,
+)
 from runback.sweeping.hydra_task import HydraTask
 from runback.sweeping.reporting.best_config import best_config
 from runback.sweeping.reporting.follow_up_commands import AppCommands
@@ -202,6 +208,7 @@ def sweep(
             readable_errors(sweep_folder / STUDY),
             reporter.keeping() if reporter else nullcontext(),
         ):
+            remove_left_checkpoints(study, sweep_folder)
             if not is_over:
                 coordinator = Coordinator(
                     *(study, decisions, engine, budget, settings.policy, new_trial, observers, slots.devices)
