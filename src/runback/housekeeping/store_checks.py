@@ -223,7 +223,8 @@ def _runs_check(store: "Store", ours: Collection[str]) -> Check:
     if found.waiting:
         others = f"; what {_count(found.waiting, 'run')} logged is still to be delivered{others}"
     if not found.unattended:
-        message = f"{len(found.attended)} RUNNING, each with its process{others}"
+        count = len(found.attended)
+        message = f"{count} RUNNING, each with its process{others}" if count else f"none is RUNNING{others}"
         return (
             Check("runs", "warning", message, "`runback sync` delivers it")
             if found.waiting
