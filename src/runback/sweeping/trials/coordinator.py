@@ -8,13 +8,14 @@ A trial's states in the study, which the coordinator alone writes:
 
                                     +--> COMPLETE  it has its values
     proposed --> RUNNING -----------+--> PRUNED    it was pruned, or failed for good by its params' fault
-                 |     ^            +--> FAIL      it failed for good by another fault
-    it failed or |     | a slot is free: before
-     was stopped v     | any new trial
-                 WAITING
+                 |  ^ |  ^          +--> FAIL      it failed for good by another fault
+    it failed or |  | |  | the decisions choose it, before a new trial
+     was stopped v  | |  |
+             WAITING  v  |
+                      WAITING, paused -> PRUNED    it can go on no more, or nothing is left to do
 
-Where trials pause (see `promoting`), a paused trial waits too: it has the attribute `paused_at`, and no later
-part. What starts next is the first that waits otherwise; else the decisions choose a paused one or a new one.
+What waits otherwise starts first, when a slot is free. A paused trial (see `promoting`) has the attribute
+`paused_at`, and no part that began behind it; its checkpoints are removed when it is pruned.
 
 From RUNNING on, in this order (an arrow is a message; the coordinator writes what goes to the study):
 
