@@ -49,6 +49,7 @@ from runback.sweeping.space.grid import is_finite
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import Space
 from runback.sweeping.study.budget import Budget
+from runback.sweeping.study.states import is_paused
 from runback.sweeping.study.study_store import (
     STUDY,
     close_study,
@@ -344,16 +345,17 @@ def _automatic_sampler(settings: SweeperSettings, searched: Space) -> dict[str, 
 
 def _progress(study: Study, budget: Budget, stage: Stage | None) -> tuple[bool, bool]:
     """Return whether the search is over, and whether all is done."""
-    has_enough = _has_enough(study, budget)
+    is_over = has_enough(study, budget)
     if stage is None:
-        return has_enough, has_enough
-    plan = stage.plan(study, is_search_over=has_enough)
+        return is_over, is_over
+    plan = stage.plan(study, is_search_over=is_over)
     return plan is not None, plan is not None and stage.is_done(study, plan)
 
 
-def _has_enough(study: Study, budget: Budget) -> bool:
-    """Tell whether the budget is used up, and no trial is left of a coordinator that was killed."""
-    if budget.n_trials is None or study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+def has_enough(study: Study, budget: Budget) -> bool:
+    """Tell whether the budget is used up, and no trial is paused, or left of a killed coordinator."""
+    trials = study.get_trials(deepcopy=False)
+    if budget.n_trials is None or any(one.state == TrialState.RUNNING or is_paused(one) for one in trials):
         return False
     return finished_count(study) >= budget.n_trials
 

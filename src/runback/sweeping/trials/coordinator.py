@@ -164,7 +164,7 @@ class Coordinator:
                     while not signals.waiting and self._start_next(deadline):
                         pass
                     if not self._running:
-                        return self._end_paused()
+                        return self._end_paused(deadline)
                     self._handle_events(0.25)
                     self._kill_overdue()
                 self._stop_all()
@@ -357,16 +357,16 @@ class Coordinator:
             if number not in self._running:
                 self._prune_paused(trials[number])
 
-    def _end_paused(self) -> None:
+    def _end_paused(self, deadline: float | None) -> None:
         """End the trials that are still paused when nothing is left to do for them.
 
-        Where the time is up, and the budget of trials is not, they may go on with the same command.
+        Where the time is up, they may go on with the same command.
         """
-        trials = self.study.get_trials(deepcopy=False)
-        if not self._may_begin(trials):
-            for trial in trials:
-                if is_paused(trial):
-                    self._prune_paused(trial)
+        if deadline is not None and self.clock() >= deadline:
+            return
+        for trial in self.study.get_trials(deepcopy=False):
+            if is_paused(trial):
+                self._prune_paused(trial)
 
     def _prune_paused(self, trial: FrozenTrial) -> None:
         """End a paused trial as pruned: its checkpoints go."""
