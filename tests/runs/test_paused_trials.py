@@ -217,8 +217,8 @@ def test_a_paused_trial_is_called_so_and_only_its_sweep_goes_on_with_it(own_fold
     exported = own_folder.runback("export", run, "paused.zip")
     assert exported.returncode == 0
     assert "the run is paused: the bundle has its training up to epoch 1" in exported.stdout
-    again = own_folder.runback("reproduce", "paused.zip", "--in-place")
-    assert "bit-identical" in again.stdout
+    again = own_folder.runback("reproduce", run, "--in-place")
+    assert again.stdout.strip().endswith("bit-identical"), again.stderr
     assert own_folder.runback("clean", "--yes").stdout == "nothing to delete\n"
     assert own_folder.runback(*command).returncode == 0
     assert {one.info.status for one in own_folder.runs()} == {"FINISHED", "KILLED"}
