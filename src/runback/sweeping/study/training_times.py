@@ -11,12 +11,12 @@ Times = Sequence[Sequence[float]]
 """Of each process the begin and the end, in seconds since 1970; no end while it runs."""
 
 
-def begun(times: Times, now: float) -> list[list[float]]:
+def process_started(times: Times, now: float) -> list[list[float]]:
     """Return the times with a process more; without one whose end nobody knows."""
     return [*(list(one) for one in times if len(one) > 1), [now]]
 
 
-def ended(times: Times, now: float) -> list[list[float]] | None:
+def process_ended(times: Times, now: float) -> list[list[float]] | None:
     """Return the times with the last process ended; None where it is already."""
     if not times or len(times[-1]) > 1:
         return None

@@ -67,7 +67,7 @@ from runback.sweeping.study.attributes import (
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.states import is_paused
 from runback.sweeping.study.study_store import FINISHED, TrialEntry
-from runback.sweeping.study.training_times import begun, ended
+from runback.sweeping.study.training_times import process_ended, process_started
 from runback.sweeping.trials import messages
 from runback.sweeping.trials import outcome_file as outcomes
 from runback.sweeping.trials.devices import least_used
@@ -254,7 +254,7 @@ class Coordinator:
         if PAUSED_AT in entry.found.user_attrs:
             running.begun_behind = entry.attributes[PARTS][-1][1]
         self._running[entry.number] = running
-        entry.note(TIMES, begun(entry.found.user_attrs.get(TIMES, []), time.time()))
+        entry.note(TIMES, process_started(entry.found.user_attrs.get(TIMES, []), time.time()))
         entry.begin()
         self._emit(TrialStarted(entry.found))
         previous_run_id = None if is_new else str(entry.found.user_attrs.get(RUN_ID, ""))
@@ -464,7 +464,7 @@ class Coordinator:
 
 def _note_end(entry: TrialEntry, at: float) -> None:
     """Note when a trial's process has ended, unless that is noted."""
-    times = ended(entry.attributes.get(TIMES, []), at)
+    times = process_ended(entry.attributes.get(TIMES, []), at)
     if times is not None:
         entry.note(TIMES, times)
 
