@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -171,6 +172,87 @@ def test_ctrl_c_leaves_paused_runs_scheduled_and_the_same_command_goes_on(own_fo
     done = own_folder.runback(*command)
     assert done.returncode == 0, done.stderr
     trials_of(own_folder, 12)
+
+
+FIRST = "hydra.sweeper.first=['learning_rate=0.001','learning_rate=0.7','learning_rate=0.002']"
+
+
+def paused_at_the_first_rung(own_folder):
+    """Interrupt a sweep when trial 1, the best, has paused; return the command, the run, and the output."""
+    (own_folder.folder / "fit.py").write_text(LOOP)
+    command = [
+        "sweep",
+        "fit.py",
+        SPACE,
+        "hydra.sweeper.n_trials=3",
+        "hydra.sweeper.n_workers=2",
+        FIRST,
+        PROMOTE,
+    ]
+    command += ["epochs=4", "wait=0.5"]
+    process = begun(own_folder, command)
+    next(line for line in iter(process.stdout.readline, "") if " paused " in line)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    [paused] = [run for run in own_folder.runs() if run.info.status == "SCHEDULED"]
+    return command, paused.info.run_id, said
+
+
+def test_a_paused_trial_is_called_so_and_only_its_sweep_goes_on_with_it(own_folder):
+    command, run, said = paused_at_the_first_rung(own_folder)
+    assert "paused trials, with which the same command goes on:" in said
+    assert "the config as it is" not in said  # no trial is that
+    doctor = own_folder.runback("doctor").stdout
+    assert "1 trial paused\n" in doctor
+    assert "1 SCHEDULED, each a trial that its sweep can go on with" in doctor
+    loaded = own_folder.python("-c", "import runback; print(runback.load('fit'))").stdout
+    assert ", 1 paused" in loaded.splitlines()[0]
+    resumed = own_folder.runback("train", f"resume={run}")
+    assert resumed.returncode == 2
+    assert resumed.stderr.strip() == (
+        f"runback: run {run} is trial 1 of sweep fit, which has paused it: the command that began the sweep "
+        "goes on with it, if it is among the best"
+    )
+    exported = own_folder.runback("export", run, "paused.zip")
+    assert exported.returncode == 0
+    assert "the run is paused: the bundle has its training up to epoch 1" in exported.stdout
+    again = own_folder.runback("reproduce", run, "--in-place")
+    assert again.stdout.strip().endswith("bit-identical"), again.stderr
+    assert own_folder.runback("clean", "--yes").stdout == "nothing to delete\n"
+    assert own_folder.runback(*command).returncode == 0
+    assert {one.info.status for one in own_folder.runs()} == {"FINISHED", "KILLED"}
+
+
+@pytest.mark.parametrize("is_damaged", [True, False])
+def test_a_checkpoint_that_is_damaged_or_gone_costs_a_line_and_the_epochs_before(own_folder, is_damaged):
+    command, run, _ = paused_at_the_first_rung(own_folder)
+    [checkpoint] = own_folder.folder.glob("mlruns/sweeps/fit/1/checkpoint-*.npz")
+    if is_damaged:
+        checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    else:
+        checkpoint.unlink()
+        doctor = own_folder.runback("doctor").stdout
+        assert "1 trial paused; without a checkpoint 1: begun again where it goes on" in doctor
+    done = own_folder.runback(*command)
+    assert done.returncode == 0, done.stderr
+    assert "trial   1  trains again from step 1: no checkpoint of step 1 can be used" in done.stdout
+    [whole] = [one for one in own_folder.runs() if one.info.run_id == run]
+    assert whole.info.status == "FINISHED"
+    assert [step for step, _ in curve(own_folder, whole, "loss")] == [1, 2, 3, 4]
+    assert not [*own_folder.folder.glob("mlruns/sweeps/fit/*/checkpoint-*.npz")]
+
+
+def test_runs_of_a_sweep_that_is_gone_are_no_paused_ones_and_are_closed(own_folder):
+    _, run, _ = paused_at_the_first_rung(own_folder)
+    shutil.rmtree(own_folder.folder / "mlruns" / "sweeps" / "fit")
+    found = own_folder.runback("doctor")
+    assert found.returncode == 1
+    assert f"1 run SCHEDULED that no sweep goes on with: {run[:12]}" in found.stdout
+    assert "1 run closed as KILLED" in own_folder.runback("doctor", "--fix").stdout
+    [closed] = [one for one in own_folder.runs() if one.info.run_id == run]
+    assert closed.info.status == "KILLED"
+    assert closed.data.tags["runback.reason"] == "paused, and no sweep goes on with it"
 
 
 def begun(own_folder, command):

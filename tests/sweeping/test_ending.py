@@ -7,11 +7,13 @@ import sqlite3
 import subprocess
 import sys
 
+import optuna
 import pytest
 from optuna.exceptions import StorageInternalError
+from optuna.trial import TrialState
 
 from runback.errors import DiskFull, StoreError, TrainingError
-from runback.sweeping.ending import ending
+from runback.sweeping.ending import ending, remove_left_checkpoints
 from runback.sweeping.study.attributes import ENDED
 
 APP = """
@@ -261,3 +263,15 @@ def test_one_value_among_failures_is_a_result(app):
     assert done.returncode == 0
     assert json.dumps([trial.state.name for trial in app.study("swept").trials]).count("COMPLETE") > 0
     assert the_sweeps_run(app).info.status == "FINISHED"
+
+
+def test_checkpoints_that_a_kill_left_of_trials_pruned_in_a_pause_are_removed(tmp_path):
+    study = optuna.create_study()
+    for number, (state, attributes) in enumerate(
+        [("PRUNED", {"paused_at": 3}), ("PRUNED", {}), ("WAITING", {"paused_at": 1})]
+    ):
+        study.add_trial(optuna.trial.create_trial(state=TrialState[state], user_attrs=attributes))
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "checkpoint-00003-0000000.npz").touch()
+    remove_left_checkpoints(study, tmp_path)
+    assert [path.parent.name for path in sorted(tmp_path.glob("*/checkpoint-*"))] == ["1", "2"]

@@ -30,10 +30,11 @@ PRUNERS: dict[str, dict[str, Any]] = {
     "median": MEDIAN,
     "percentile": {"_target_": "optuna.pruners.PercentilePruner", "percentile": 25.0, "n_startup_trials": 5},
     "asha": {
-        "_target_": "optuna.pruners.SuccessiveHalvingPruner",
+        "_target_": "runback.sweeping.deciding.best_so_far.RungHalving",
         "min_resource": 1,
         "reduction_factor": 3,
         "min_early_stopping_rate": 0,
+        "value": "best",
     },
     "promote": {
         "_target_": "runback.sweeping.deciding.promotion.Promotion",
@@ -43,10 +44,11 @@ PRUNERS: dict[str, dict[str, Any]] = {
         "eager": True,
     },
     "hyperband": {
-        "_target_": "optuna.pruners.HyperbandPruner",
+        "_target_": "runback.sweeping.deciding.best_so_far.BracketHalving",
         "min_resource": 1,
         "max_resource": "${hydra.sweeper.max_resource}",
         "reduction_factor": 3,
+        "value": "best",
     },
     "threshold": {
         "_target_": "optuna.pruners.ThresholdPruner",

@@ -1,6 +1,7 @@
 """For notebooks: sweeps a function, loads a sweep as pandas frames and a run's network as a Keras model."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,8 +40,10 @@ class Sweep:
 
     def _title(self) -> str:
         names = ", ".join(self.trials["sweep"].dropna().unique()) if "sweep" in self.trials else ""
-        counts = self.trials["status"].value_counts()
-        states = ", ".join(f"{count} {status.lower()}" for status, count in counts.items())
+        from runback.comparison.terminal_table import run_states
+
+        counts = Counter(run_states(self.trials))
+        states = ", ".join(f"{count} {state}" for state, count in counts.most_common())
         return f"sweep {names}: {len(self.trials)} trials, {states}; .trials and .curves are pandas frames"
 
     def _table(self) -> "pd.DataFrame":

@@ -70,14 +70,14 @@ def _condensed(table: RunTable) -> list[Column]:
     rows = table.rows
     columns = {column.name: column for column in text_columns(table)}
     columns["run"] = replace(columns["run"], cells=[run[:ID_LENGTH] for run in rows["run"]])
-    states = _states(rows)
+    states = run_states(rows)
     columns["status"] = replace(columns["status"], cells=states)
     left_out = {"failure", "reason", *(["status"] if set(states) == {"finished"} else [])}
     left_out |= {name for name in SIZES if name in columns and len(set(columns[name].cells)) == 1}
     return [column for name, column in columns.items() if name not in left_out]
 
 
-def _states(rows: pd.DataFrame) -> list[str]:
+def run_states(rows: pd.DataFrame) -> list[str]:
     """Return finished, running, paused, pruned, stopped, or failed with the kind of the failure."""
     outcomes = rows.reindex(columns=["status", "failure", "reason"]).astype(object).fillna("")
     return [_state(*facts) for facts in outcomes.itertuples(index=False)]

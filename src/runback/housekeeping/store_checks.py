@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from runback.errors import InputError, StoreError
 from runback.housekeeping.check import Check, ok
 from runback.system.files.folder_lock import is_held
-from runback.tracking.layout import Layout
+from runback.tracking.layout import CHECKPOINTS, Layout
 from runback.tracking.sqlite.database_schema import any_running, refuse_unknown
 from runback.tracking.sqlite.sqlite_file import (
     faults,
@@ -23,6 +24,7 @@ from runback.tracking.sqlite.sqlite_file import (
 from runback.tracking.upkeep import moved_artifacts
 
 if TYPE_CHECKING:
+    from runback.sweeping.study.left_running import StudyFacts
     from runback.tracking.store import Store
 
 PATIENCE = 2.0
@@ -34,16 +36,24 @@ NAMED = 3
 
 def store_checks(layout: Layout) -> list[Check]:
     """Check each sweep's study and the store of runs. What cannot be opened is told of, and left as it is."""
-    ours: set[str] = set()
+    ours = _SweepRuns(set(), set())
     checks = []
     for study in sorted(layout.sweeps.glob("*/study.db")):
         check, runs = _study_check(layout, study)
         checks.append(check)
-        ours |= runs
+        ours = _SweepRuns(ours.known | runs.known, ours.going_on | runs.going_on)
     return [*_tracking_checks(layout, ours), *checks]
 
 
-def _tracking_checks(layout: Layout, ours: Collection[str]) -> list[Check]:
+@dataclass(frozen=True)
+class _SweepRuns:
+    """The IDs of the runs that studies know, and of those of trials that have not ended."""
+
+    known: set[str]
+    going_on: set[str]
+
+
+def _tracking_checks(layout: Layout, ours: _SweepRuns) -> list[Check]:
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     database = file_of(uri) if uri else layout.database
     if database is None:
@@ -53,19 +63,19 @@ def _tracking_checks(layout: Layout, ours: Collection[str]) -> list[Check]:
     check = _database_check(database)
     if check.state == "problem":
         return [check]
-    return [check, _paths_check(database, layout), _local_runs_check(database, layout, ours)]
+    return [check, _paths_check(database, layout), *_local_runs_checks(database, layout, ours)]
 
 
-def _server_checks(layout: Layout, ours: Collection[str]) -> list[Check]:
+def _server_checks(layout: Layout, ours: _SweepRuns) -> list[Check]:
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"  # an answer is wanted now
     try:
         from runback.tracking.store import open_store
 
         store = open_store(layout)
-        running = _runs_check(store, ours)
+        running = _runs_checks(store, ours)
     except (ImportError, StoreError) as error:
         return [Check("server", "problem", str(error), "start it, or unset MLFLOW_TRACKING_URI")]
-    return [ok("server", f"{store} answers"), running]
+    return [ok("server", f"{store} answers"), *running]
 
 
 def _database_check(database: Path) -> Check:
@@ -77,8 +87,9 @@ def _database_check(database: Path) -> Check:
         return Check(printable_path(database), "problem", str(error))
 
 
-def _study_check(layout: Layout, database: Path) -> tuple[Check, set[str]]:
+def _study_check(layout: Layout, database: Path) -> tuple[Check, _SweepRuns]:
     """Check a sweep's study; return also the IDs of the runs that it knows."""
+    nothing = _SweepRuns(set(), set())
     folder = database.parent
     try:
         from runback.sweeping.study.left_running import study_facts
@@ -87,17 +98,36 @@ def _study_check(layout: Layout, database: Path) -> tuple[Check, set[str]]:
         revision(database, PATIENCE)
         check = _soundness(database)
         if check.state == "problem":
-            return check, set()
+            return check, nothing
         facts = study_facts(folder)
     except (ImportError, InputError) as error:  # StoreError is one
         is_at_work = is_held(folder, layout.mlruns)  # and may just have begun
-        return Check(printable_path(database), "warning" if is_at_work else "problem", str(error)), set()
+        return Check(printable_path(database), "warning" if is_at_work else "problem", str(error)), nothing
     if facts.running and not is_held(folder, layout.mlruns):
         trials = ", ".join(facts.running[:NAMED])
         message = f"{_count(facts.running, 'trial')} RUNNING ({trials}) and no process of the sweep lives"
         advice = "the command that began it takes them up, from their checkpoints; its note in MLflow has it"
-        return Check(printable_path(database), "warning", message, advice), facts.runs
-    return check, facts.runs
+        check = Check(printable_path(database), "warning", message, advice)
+    elif left := _ended_with_checkpoints(folder, facts):
+        message = f"{_count(left, 'ended trial')} with checkpoints ({', '.join(left[:NAMED])})"
+        check = Check(printable_path(database), "warning", message, "`runback clean` shows and removes them")
+    elif facts.paused:
+        check = replace(check, found=f"{check.found}; {_paused_text(folder, facts)}")
+    return check, _SweepRuns(facts.runs, facts.open_runs)
+
+
+def _ended_with_checkpoints(folder: Path, facts: "StudyFacts") -> list[str]:
+    if is_held(folder, folder.parent.parent):
+        return []
+    return [str(number) for number in facts.ended if any((folder / str(number)).glob(CHECKPOINTS))]
+
+
+def _paused_text(folder: Path, facts: "StudyFacts") -> str:
+    without = [str(number) for number in facts.paused if not any((folder / str(number)).glob(CHECKPOINTS))]
+    text = f"{_count(facts.paused, 'trial')} paused"
+    if not without:
+        return text
+    return f"{text}; without a checkpoint {', '.join(without[:NAMED])}: begun again where it goes on"
 
 
 def _soundness(database: Path) -> Check:
@@ -149,15 +179,39 @@ def _rewrite(database: Path, layout: Layout) -> str:
     return f"{count} paths rewritten to {layout.mlruns}; the database before: {backup.name}"
 
 
-def _local_runs_check(database: Path, layout: Layout, ours: Collection[str]) -> Check:
+def _local_runs_checks(database: Path, layout: Layout, ours: _SweepRuns) -> list[Check]:
     try:
         if not any_running(database):
-            return ok("runs", "none is RUNNING")
+            return [ok("runs", "none is RUNNING")]
         from runback.tracking.store import open_store
 
-        return _runs_check(open_store(layout), ours)
+        return _runs_checks(open_store(layout), ours)
     except (ImportError, StoreError) as error:
-        return Check("runs", "problem", str(error))
+        return [Check("runs", "problem", str(error))]
+
+
+def _runs_checks(store: "Store", ours: _SweepRuns) -> list[Check]:
+    """Check that runs which train or are paused do. Raises StoreError."""
+    from runback.tracking.upkeep.dead_runs import paused
+
+    count, left = paused(store, ours.known, ours.going_on)
+    checks = [_runs_check(store, ours.known)]
+    if left:
+        names = ", ".join(run.info.run_id[:12] for run in left[:NAMED])
+        message = f"{_count(left, 'run')} SCHEDULED that no sweep goes on with: {names}"
+        advice = "`runback doctor --fix` closes them"
+        checks.append(Check("paused runs", "problem", message, advice, partial(_close_paused, store, ours)))
+    elif count:
+        checks.append(ok("paused runs", f"{count} SCHEDULED, each a trial that its sweep can go on with"))
+    return checks
+
+
+def _close_paused(store: "Store", ours: _SweepRuns) -> str:
+    from runback.tracking.upkeep.dead_runs import ABANDONED, close, paused
+
+    _, left = paused(store, ours.known, ours.going_on)
+    closed = [run for run in left if close(store, run, "SCHEDULED", ABANDONED)]
+    return f"{_count(closed, 'run')} closed as KILLED"
 
 
 def _runs_check(store: "Store", ours: Collection[str]) -> Check:
@@ -169,7 +223,8 @@ def _runs_check(store: "Store", ours: Collection[str]) -> Check:
     if found.waiting:
         others = f"; what {_count(found.waiting, 'run')} logged is still to be delivered{others}"
     if not found.unattended:
-        message = f"{len(found.attended)} RUNNING, each with its process{others}"
+        count = len(found.attended)
+        message = f"{count} RUNNING, each with its process{others}" if count else f"none is RUNNING{others}"
         return (
             Check("runs", "warning", message, "`runback sync` delivers it")
             if found.waiting

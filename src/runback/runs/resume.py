@@ -14,6 +14,7 @@ from runback.runs.stored_run import StoredRun, find_recorded, refuse_other_data
 from runback.system.files.folder_lock import alone_in
 from runback.system.stop_signals import held_signals
 from runback.tracking.layout import Layout
+from runback.tracking.tags import SWEEP_TAG
 
 if TYPE_CHECKING:
     from runback.runs.checkpoint import Checkpoint
@@ -86,6 +87,7 @@ def refuse_unresumable(recorded: StoredRun, layout: Layout) -> Path:
     if recorded.is_bundle:
         raise InputError("a bundle cannot be resumed: only a run in mlruns/ has checkpoints")
     _refuse_finished(recorded)
+    _refuse_paused(recorded, layout)
     folder = layout.run_folder(recorded.tags, recorded.id)
     if folder is None:
         raise InputError(f"run {recorded.id} cannot be resumed: its folder lies outside mlruns/")
@@ -97,6 +99,22 @@ def refuse_unresumable(recorded: StoredRun, layout: Layout) -> Path:
 def _refuse_finished(recorded: StoredRun) -> None:
     if recorded.status == "FINISHED":
         raise InputError(f"run {recorded.id} is FINISHED: there is nothing left to train")
+
+
+def _refuse_paused(recorded: StoredRun, layout: Layout) -> None:
+    """Refuse a run that its sweep goes on with: it would be trained twice."""
+    from runback.sweeping.study.left_running import study_facts
+    from runback.sweeping.study.study_store import STUDY
+
+    sweep = recorded.tags.get(SWEEP_TAG)
+    if recorded.status != "SCHEDULED" or sweep is None or not (layout.sweep(sweep) / STUDY).exists():
+        return
+    for number, run_id in study_facts(layout.sweep(sweep)).paused.items():
+        if run_id == recorded.id:
+            raise InputError(
+                f"run {recorded.id} is trial {number} of sweep {sweep}, which has paused it: the command "
+                "that began the sweep goes on with it, if it is among the best"
+            )
 
 
 def _refuse_unrecorded(recorded: StoredRun, layout: Layout) -> None:

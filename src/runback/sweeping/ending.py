@@ -9,9 +9,10 @@ from optuna.trial import TrialState
 
 from runback.errors import DiskFull, TrainingError
 from runback.sweeping.study import states
-from runback.sweeping.study.attributes import ENDED, PARENT_RUN
+from runback.sweeping.study.attributes import ENDED, PARENT_RUN, PAUSED_AT
 from runback.sweeping.study.study_store import STUDY, readable_errors
-from runback.tracking.layout import Layout, waits
+from runback.sweeping.study.trial_label import trial_label
+from runback.tracking.layout import CHECKPOINTS, Layout, waits
 
 
 def has_ended(study: Study, layout: Layout | None) -> bool:
@@ -52,6 +53,14 @@ def _note(study: Study, folder: Path, *, has_ended: bool) -> None:
         study.set_user_attr(ENDED, has_ended)
 
 
+def remove_left_checkpoints(study: Study, folder: Path) -> None:
+    """Remove the checkpoints of trials that were pruned while they were paused, where a kill left them."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
+        if PAUSED_AT in trial.user_attrs:
+            for checkpoint in (folder / trial_label(trial).folder).glob(CHECKPOINTS):
+                checkpoint.unlink(missing_ok=True)
+
+
 def has_result(study: Study) -> bool:
     """Tell whether any trial has completed."""
     return bool(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
@@ -63,4 +72,5 @@ def refuse_without_result(study: Study, folder: Path) -> None:
         return
     counts = [one for one in states.counts(study.get_trials(deepcopy=False)) if not one.startswith("0 ")]
     ended = ", ".join(counts) or "none was started"
-    raise TrainingError(f"no trial has completed: {ended}; their logs are under {folder}")
+    again = "; the same command goes on with those that are paused" if " paused" in ended else ""
+    raise TrainingError(f"no trial has completed: {ended}; their logs are under {folder}{again}")

@@ -28,11 +28,17 @@ from runback.sweeping.corners import (
 )
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.determinism import keep_order
-from runback.sweeping.deciding.first_points import first_points
+from runback.sweeping.deciding.first_points import config_point, first_points
 from runback.sweeping.deciding.promoting import PromotingDecisions
 from runback.sweeping.deciding.promotion import promotion_of
 from runback.sweeping.deciding.proposer import Proposer
-from runback.sweeping.ending import ending, has_ended, has_result, refuse_without_result
+from runback.sweeping.ending import (
+    ending,
+    has_ended,
+    has_result,
+    refuse_without_result,
+    remove_left_checkpoints,
+)
 from runback.sweeping.hydra_task import HydraTask
 from runback.sweeping.reporting.best_config import best_config
 from runback.sweeping.reporting.follow_up_commands import AppCommands
@@ -43,6 +49,7 @@ from runback.sweeping.space.grid import is_finite
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import Space
 from runback.sweeping.study.budget import Budget
+from runback.sweeping.study.states import is_paused
 from runback.sweeping.study.study_store import (
     STUDY,
     close_study,
@@ -120,6 +127,7 @@ def sweep(
     composer = Composer.of(loader, config, task)
     sweep_folder = Path(config.hydra.sweep.dir).absolute()
     proposer, notes = _proposer(settings, composer, searched, sweep_folder)
+    own_point = None if settings.first == "none" else config_point(composer, searched)
     limits = [limit for limit in (settings.n_trials, proposer.limit) if limit is not None]
     if not limits and settings.timeout is None:
         raise InputError("the sweep would never end: set hydra.sweeper.n_trials or hydra.sweeper.timeout")
@@ -165,7 +173,7 @@ def sweep(
                 study, proposer, pruner, order.window, promotion, has_baseline=proposer.has_first
             )
         if is_done:
-            LiveTable(study, budget, searched).print_finished()
+            LiveTable(study, budget, searched, config_point=own_point).print_finished()
             if stage is not None:
                 stage.print_results(study)
             if has_ended(study, layout):
@@ -183,9 +191,11 @@ def sweep(
         if parent.run is not None:
             place = RunLinks(parent.run.experiment_id(), parent.run.id)
             app = _app_commands(task, program, searched)
-            reporter = Reporter(study, parent.run, place, budget, config, sweep_folder, best_config_of, app)
+            reporter = Reporter(
+                study, parent.run, place, budget, config, sweep_folder, best_config_of, app, own_point
+            )
         gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
-        table = LiveTable(study, budget, searched)
+        table = LiveTable(study, budget, searched, config_point=own_point)
         observers: list[Observer] = [parent.observe, table.observe]
         observers += [reporter.observe] if reporter else []
         is_closed = False
@@ -199,6 +209,7 @@ def sweep(
             readable_errors(sweep_folder / STUDY),
             reporter.keeping() if reporter else nullcontext(),
         ):
+            remove_left_checkpoints(study, sweep_folder)
             if not is_over:
                 coordinator = Coordinator(
                     *(study, decisions, engine, budget, settings.policy, new_trial, observers, slots.devices)
@@ -334,16 +345,17 @@ def _automatic_sampler(settings: SweeperSettings, searched: Space) -> dict[str, 
 
 def _progress(study: Study, budget: Budget, stage: Stage | None) -> tuple[bool, bool]:
     """Return whether the search is over, and whether all is done."""
-    has_enough = _has_enough(study, budget)
+    is_over = has_enough(study, budget)
     if stage is None:
-        return has_enough, has_enough
-    plan = stage.plan(study, is_search_over=has_enough)
+        return is_over, is_over
+    plan = stage.plan(study, is_search_over=is_over)
     return plan is not None, plan is not None and stage.is_done(study, plan)
 
 
-def _has_enough(study: Study, budget: Budget) -> bool:
-    """Tell whether the budget is used up, and no trial is left of a coordinator that was killed."""
-    if budget.n_trials is None or study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+def has_enough(study: Study, budget: Budget) -> bool:
+    """Tell whether the budget is used up, and no trial is paused, or left of a killed coordinator."""
+    trials = study.get_trials(deepcopy=False)
+    if budget.n_trials is None or any(one.state == TrialState.RUNNING or is_paused(one) for one in trials):
         return False
     return finished_count(study) >= budget.n_trials
 

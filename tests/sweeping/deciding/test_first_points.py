@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from optuna.trial import create_trial
 
 from runback.errors import InputError
-from runback.sweeping.deciding.first_points import first_points
+from runback.sweeping.deciding.first_points import config_point, first_points
 from runback.sweeping.deciding.proposer import Proposer
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import parse
@@ -181,3 +181,10 @@ def test_first_points_are_proposed_before_others_which_cover_the_space(tmp_path)
     for start in (3, 6):
         chosen = {trial.params["optimizer"] for trial in asked[start : start + 3]}
         assert chosen == {"sgd", "adam", "rmsprop"}
+
+
+def test_the_configs_own_point_is_told_where_the_space_has_it():
+    own = {"optimizer": "adam", "optimizer.learning_rate": 0.001, "batch_size": 32}
+    assert config_point(Composes(), parse(SPACE, [], None)) == own
+    narrow = {**SPACE, "batch_size": "choice(16,64)"}
+    assert config_point(Composes(), parse(narrow, [], None)) is None

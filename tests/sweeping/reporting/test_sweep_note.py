@@ -99,3 +99,40 @@ def test_markdown_in_a_value_is_shown_as_it_is_and_secrets_are_not(make_study):
     assert "<b>" not in text
     assert "hunter" not in text
     assert "@host/" in text
+
+
+def paused(study, number, at):
+    trial = study.trials[number]
+    trial.state, trial.values, trial.datetime_complete = TrialState.WAITING, None, None
+    trial.user_attrs = {**trial.user_attrs, "paused_at": at, "parts": [[0, 0]]}
+    trial.intermediate_values = {step: 0.1 * step for step in range(1, at + 1)}
+    return trial
+
+
+def test_paused_trials_stand_in_it_with_links_and_so_does_the_config_as_it_is(make_study):
+    study = make_study(9)
+    study.add_trial(paused(study, 0, 1))
+    study.add_trial(paused(study, 1, 3))
+    budget = Budget(20, None, 2)
+    text = note(study, PLACE, budget, elapsed=60.0, commands=COMMANDS, compared="the config *as* it is")
+    runs = [study.trials[number].user_attrs["run_id"] for number in (1, 0)]
+    links = [
+        f"trial [{number}](#/experiments/7/runs/{run})" for number, run in zip((10, 9), runs, strict=True)
+    ]
+    assert f"Paused: {links[0]} 0.3000 after step 3 · {links[1]} 0.1000 after step 1" in text
+    assert "2 paused" in text.splitlines()[0]
+    assert r"the config \*as\* it is" in text
+
+
+def test_a_study_without_pauses_says_nothing_of_them(make_study):
+    assert "aused" not in written(make_study(9))
+
+
+def test_the_time_of_a_trial_is_what_it_was_trained(make_study):
+    study = make_study(9)
+    best = study.best_trial
+    began = best.datetime_start.timestamp()
+    best.user_attrs["times"] = [[began, began + 10], [began + 1000, began + 1050]]
+    best.values = [5.0]
+    study.add_trial(best)
+    assert rows(written(study))[1][-1] == "1 min 00 s"

@@ -1,9 +1,11 @@
 """Trials that pause and go on: real processes and a real study, on tasks that need no TensorFlow."""
 
 import contextlib
+import itertools
 import multiprocessing
 import random
 import time
+from collections import Counter
 from functools import partial
 
 import pytest
@@ -14,15 +16,17 @@ from runback.sweeping import report
 from runback.sweeping.deciding.promoting import PromotingDecisions
 from runback.sweeping.deciding.promotion import Promotion
 from runback.sweeping.deciding.proposer import Proposer
+from runback.sweeping.optimize import has_enough
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import parse
 from runback.sweeping.study.attributes import PARTS, PAUSED_AT
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.states import is_paused, state
 from runback.sweeping.study.study_store import open_study
+from runback.sweeping.study.training_times import training_times
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
-from runback.sweeping.trials.events import PartEnded, TrialEnded
+from runback.sweeping.trials.events import PartEnded, TrainedAgain, TrialEnded
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy
 from runback.sweeping.trials.trial import Trial, current
 
@@ -58,10 +62,13 @@ def sweep(
     n_trials=9,
     n_workers=2,
     sampler=RANDOM,
+    space="interval(0, 1)",
     window=None,
     timeout=None,
+    is_over_at_a_pause=False,
 ):
-    searched = parse({"x": "interval(0, 1)"}, [], None)
+    """Return study, events and coordinator; `is_over_at_a_pause` lets the time be up at the first pause."""
+    searched = parse({"x": space}, [], None)
     study = open_study(folder, "s", Search.of(searched, ("maximize",), {}))
     events = []
 
@@ -82,7 +89,11 @@ def sweep(
     )
     budget = Budget(n_trials, timeout, n_workers)
     policy = FailurePolicy(RETRIES)
-    return study, events, Coordinator(study, decisions, engine, budget, policy, new_trial, [events.append])
+    coordinator = Coordinator(study, decisions, engine, budget, policy, new_trial, [events.append])
+    if is_over_at_a_pause:
+        coordinator.budget = Budget(n_trials, 1.0, n_workers)
+        coordinator.clock = lambda: 2.0 * any(isinstance(event, PartEnded) for event in events)
+    return study, events, coordinator
 
 
 def test_the_best_go_on_and_the_budget_is_exact(tmp_path, engine):
@@ -102,6 +113,16 @@ def test_the_best_go_on_and_the_budget_is_exact(tmp_path, engine):
     assert sorted(numbers) == [*range(len(numbers))]
     assert sum(isinstance(event, TrialEnded) for event in events) == 9
     assert any(isinstance(event, PartEnded) for event in events)
+
+
+def test_the_times_of_its_parts_are_noted_and_no_pause_is_among_them(tmp_path, engine):
+    study, _, coordinator = sweep(tmp_path, engine, partial(climb, seconds=0.02), n_workers=1)
+    coordinator.run()
+    times = [span for trial in study.get_trials(deepcopy=False) for span in training_times(trial)]
+    assert len(times) > 9
+    ordered = sorted(times)
+    assert all(start < end for start, end in ordered)
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(ordered))
 
 
 def test_a_baseline_is_trained_to_its_end_without_a_pause(tmp_path, engine):
@@ -170,6 +191,49 @@ def test_a_paused_trial_waits_for_a_sweep_whose_time_is_up(tmp_path, engine):
     again.run()
     assert not [trial for trial in study.get_trials(deepcopy=False) if is_paused(trial)]
     assert sum(trial.state.is_finished() for trial in study.trials) == len(study.trials)
+
+
+def test_all_have_begun_when_the_time_is_up_and_what_is_paused_goes_on_later(tmp_path, engine):
+    study, _, coordinator = sweep(tmp_path, engine, climb, n_trials=2, is_over_at_a_pause=True)
+    coordinator.run()
+    assert {state(trial) for trial in study.get_trials(deepcopy=False)} == {"paused", "pruned"}
+    sweep(tmp_path, engine, climb, n_trials=2)[2].run()
+    assert {state(trial) for trial in study.get_trials(deepcopy=False)} == {"done", "pruned"}
+
+
+def test_a_grid_ends_though_one_of_its_points_has_failed(tmp_path, engine):
+    def fails(number, params):
+        if number == 0:
+            raise ValueError("no")
+        return climb(number, params)
+
+    grid = {"_target_": "runback.sweeping.space.grid.points"}
+    study, _, coordinator = sweep(tmp_path, engine, fails, n_trials=4, sampler=grid, space="choice(1,2,3,4)")
+    coordinator.run()
+    counts = Counter(map(state, study.get_trials(deepcopy=False)))
+    assert counts["failed"] == 1
+    assert counts["done"] + counts["pruned"] == 3
+    best = max(study.trials, key=lambda trial: trial.params["x"])
+    assert state(best) == "done"
+
+
+def test_with_fewer_trials_than_have_ended_none_stays_paused(tmp_path, engine):
+    study, _, coordinator = sweep(tmp_path, engine, climb, n_trials=40, is_over_at_a_pause=True)
+    coordinator.run()
+    assert any(map(is_paused, study.get_trials(deepcopy=False)))
+    assert not has_enough(study, Budget(1, None, 2))
+    sweep(tmp_path, engine, climb, n_trials=1)[2].run()
+    assert not any(map(is_paused, study.get_trials(deepcopy=False)))
+    assert has_enough(study, Budget(1, None, 2))
+
+
+def test_a_step_that_is_trained_again_is_told_once(tmp_path, engine):
+    _, events, coordinator = sweep(tmp_path, engine, climb, n_trials=3, n_workers=1)
+    coordinator.run()
+    again = [(event.step, event.paused_at) for event in events if isinstance(event, TrainedAgain)]
+    assert again
+    assert {step for step, _ in again} == {1}
+    assert {paused_at for _, paused_at in again} <= {1, 3}
 
 
 def facts(study):

@@ -8,9 +8,15 @@ from runback.sweeping.deciding.proposer import proposed_trial
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import parse
 from runback.sweeping.study.budget import Budget
-from runback.sweeping.study.study_store import open_study
+from runback.sweeping.study.study_store import create_entry, open_study
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.events import TrialEnded, TrialReported, TrialStarted
+from runback.sweeping.trials.events import (
+    PartEnded,
+    TrainedAgain,
+    TrialEnded,
+    TrialReported,
+    TrialStarted,
+)
 from runback.sweeping.watching.live_table import LiveTable
 
 SPACE = parse({"model.dense_dropout": "interval(0, 1)"}, [], None)
@@ -100,6 +106,76 @@ def test_the_summary_lists_the_best_trials_with_their_runs(study):
     assert lines[0].startswith("3 done · 1 pruned · 0 failed · highest so far 0.9000 (trial 1)")
     assert [line.split()[0] for line in lines[2:]] == ["0.9000", "0.5000", "0.1000"]
     assert "run run0.9" in lines[2]
+
+
+def paused_trial(study, dropout, curve, *, at):
+    trial = proposed_trial(len(study.trials), {"model.dense_dropout": dropout}, SPACE.distributions)
+    trial.intermediate_values = dict(enumerate(curve, 1))
+    trial.user_attrs = {"paused_at": at, "parts": [[0, 0]], "run_id": f"run{dropout}"}
+    entry = create_entry(study, trial)
+    entry.wait()
+    return study.get_trials(deepcopy=False)[trial.number]
+
+
+def test_paused_trials_are_rows_the_furthest_first(study, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("runback.sweeping.watching.live_table.REDRAW_SECONDS", 0)
+    stream = _Terminal()
+    table = LiveTable(study, Budget(9, None, 2), SPACE, stream)
+    study.tell(study.ask(SPACE.distributions), 0.9)
+    with table.live():
+        paused_trial(study, 0.1, [0.2], at=1)
+        paused_trial(study, 0.2, [0.3], at=1)
+        far = paused_trial(study, 0.3, [0.1, 0.1, 0.15], at=3)
+        table.observe(TrialStarted(study.trials[0]))
+        table.observe(PartEnded(far))
+    shown = plain(stream.getvalue()).splitlines()
+    rows = [line.split() for line in shown if line.strip()]
+    assert [row[:4] for row in rows if row[1:2] == ["paused"]][-3:] == [
+        ["3", "paused", "3", "0.1500"],
+        ["2", "paused", "1", "0.3000"],
+        ["1", "paused", "1", "0.2000"],
+    ]
+    assert any("3 paused" in line for line in shown)
+    assert not any("left" in line for line in shown)  # nobody knows how far they come
+
+
+def test_without_a_terminal_a_pause_and_a_step_trained_again_are_lines(study):
+    stream = io.StringIO()
+    trial = paused_trial(study, 0.25, [0.1, 0.2, 0.5], at=3)
+    table = LiveTable(study, Budget(3, None, 1), SPACE, stream)
+    table.observe(PartEnded(trial))
+    table.observe(TrialStarted(trial))
+    table.observe(TrainedAgain(trial, 1, 3))
+    assert stream.getvalue().splitlines() == [
+        "trial   0  paused  0.5000 after step 3  dense_dropout=0.25",
+        "trial   0  trains again from step 1: no checkpoint of step 3 can be used",
+    ]
+
+
+def test_a_trial_that_goes_on_is_shown_where_it_is(study, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    stream = _Terminal()
+    trial = paused_trial(study, 0.25, [0.1, 0.2, 0.5], at=3)
+    table = LiveTable(study, Budget(3, None, 1), SPACE, stream)
+    monkeypatch.setattr("runback.sweeping.watching.live_table.REDRAW_SECONDS", 0)
+    with table.live():
+        table.observe(TrialStarted(trial))
+    row = next(line.split() for line in plain(stream.getvalue()).splitlines() if "running 0 s" in line)
+    assert row[4:6] == ["3", "0.5000"]
+
+
+def test_the_summary_has_the_paused_trials_and_the_config_as_it_is(study):
+    study.tell(study.ask(SPACE.distributions), 0.9)
+    paused_trial(study, 0.25, [0.1], at=1)
+    stream = io.StringIO()
+    own = {"model.dense_dropout": 0.25}
+    LiveTable(study, Budget(4, None, 1), SPACE, stream, config_point=own).print_summary()
+    assert stream.getvalue().splitlines()[3:] == [
+        "paused trials, with which the same command goes on:",
+        "  0.1000 after step 1  trial   1  run run0.25  dense_dropout=0.25",
+        "the config as it is: no value, trial 1 is paused at 0.1000 after step 1; best: 0.9000 (trial 0)",
+    ]
 
 
 def test_the_table_draws_on_a_narrow_terminal(study, monkeypatch):

@@ -16,6 +16,8 @@ from runback.sweeping.study.attributes import ENDED_BY, FAILURE
 from runback.sweeping.study.study_store import close_study, keep_names, open_study
 from runback.sweeping.study.trial_label import trial_label
 from runback.sweeping.sweep_settings import SweeperSettings
+from runback.sweeping.trials import messages
+from runback.sweeping.trials.events import PartEnded, TrialRecovered
 from runback.sweeping.watching import sweep_run as module
 from runback.sweeping.watching.sweep_run import SweepRun
 from runback.tracking.layout import Layout
@@ -198,3 +200,30 @@ def test_an_objective_is_found_by_the_name_that_it_is_stored_by(opened):
         sweep_run.run.deliver()
     assert last_metrics(store, sweep_run.id) == {"best_val_accuracy": 0.5}
     assert len(store.client.get_metric_history(sweep_run.id, "best_val_accuracy")) == 1
+
+
+def test_a_run_whose_process_was_interrupted_while_it_paused_is_paused_and_then_pruned(opened):
+    study, sweep_run, store, folder = opened
+    run_id = add_trial(study, store, folder, sweep_run.id, state=TrialState.WAITING, paused_at=3, run_id="")
+    store.client.set_tag(run_id, "runback.reason", "interrupted: stopped by SIGTERM")
+    store.client.set_terminated(run_id, "KILLED")
+    trial = study.get_trials()[0]
+    trial.user_attrs["run_id"] = run_id
+    ends = []
+    for event in (PartEnded(trial, is_process_lost=True), TrialRecovered(trial, messages.Pruned())):
+        sweep_run.observe(event)
+        sweep_run.flush()
+        run = store.client.get_run(run_id)
+        ends.append((run.info.status, run.data.tags["runback.reason"]))
+    assert ends == [("SCHEDULED", "paused after epoch 3"), ("KILLED", "pruned")]
+
+
+def test_a_finished_run_stays_so_whatever_its_trial_came_to(opened):
+    study, sweep_run, store, folder = opened
+    run_id = add_trial(study, store, folder, sweep_run.id, state=TrialState.WAITING, paused_at=3)
+    store.client.set_terminated(run_id, "FINISHED")
+    trial = study.get_trials()[0]
+    trial.user_attrs["run_id"] = run_id
+    sweep_run.observe(PartEnded(trial, is_process_lost=True))
+    sweep_run.flush()
+    assert store.client.get_run(run_id).info.status == "FINISHED"

@@ -78,6 +78,8 @@ HOMES = {
         "runback.classifier.data.folder",
     ),
     *(
+        "runback.sweeping.deciding.best_so_far",
+        "runback.sweeping.deciding.promotion",
         "runback.classifier.data.parquet",
         "runback.classifier.data.synthetic",
         "runback.classifier.models.backbone",

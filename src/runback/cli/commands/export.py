@@ -59,6 +59,8 @@ def main(argv: list[str]) -> int:
 
 def _left_out(recorded: StoredRun, packed: Mapping[str, object]) -> Iterator[str]:
     """Say what the bundle lacks of the run."""
+    if recorded.status == "SCHEDULED":
+        yield f"  the run is paused: the bundle has its training up to epoch {recorded.last_epoch}"
     if CODE not in packed:
         yield "  no code: it was in no git repository"
     if NETWORK not in packed:

@@ -44,6 +44,16 @@ def first_points(
     return [*distinct.values()], lines
 
 
+def config_point(composer: Composer, space: Space) -> dict[str, Any] | None:
+    """Return the params of the config as it is composed; None where they are not in the space."""
+    try:
+        config = composer.compose(0, space.fixed)
+    except (HydraException, InputError):
+        return None
+    point, outside = _point(config, space)
+    return None if outside else point
+
+
 def _of_config(composer: Composer, space: Space) -> tuple[list[dict[str, Any]], list[str]]:
     groups = [one for one in space.parameters if one.name in composer.groups]
     chosen: list[list[str]] = [[]]

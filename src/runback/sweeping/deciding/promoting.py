@@ -50,8 +50,9 @@ class PromotingDecisions(Decisions):
         else:
             learned = [_as_learned(trial) for trial in seen]
         proposed = self.proposer.propose(self.study, learned, trials, NopPruner())
-        if proposed is None:
-            return None
+        if proposed is None:  # a grid has no more points, though one has failed that does not count
+            paused = self._next_paused(seen, trials, may_begin=False)
+            return None if paused is None else self._go_on(trials[paused], number)
         proposed.user_attrs = {**proposed.user_attrs, PARTS: [[number, 0]]}
         return create_entry(self.study, proposed)
 

@@ -8,6 +8,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from runback.sweeping.study.attributes import PRUNED_AT
+from runback.sweeping.study.training_times import training_times
 from runback.system.secrecy import redacted, secret_key
 from runback.system.text.formatting import short_names
 
@@ -35,10 +36,10 @@ def param(name: str, value: Any) -> Any:
 
 
 def seconds(trial: FrozenTrial) -> float | None:
-    """Return how long a trial took, from its last start to its end; None where it has not ended."""
-    if trial.datetime_start is None or trial.datetime_complete is None:
-        return None
-    return (trial.datetime_complete - trial.datetime_start).total_seconds()
+    """Return how long a trial was trained, without pauses; None while it runs, and before that."""
+    times = training_times(trial)
+    spans = [end - start for start, end in times if end is not None]
+    return sum(span.total_seconds() for span in spans) if spans and len(spans) == len(times) else None
 
 
 def pruned_at(trial: FrozenTrial) -> int | None:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from runback.sweeping.reporting.plots.plot_selection import WORTH_DRAWING
 from runback.sweeping.reporting.sweep_note import RunLinks, note
 from runback.sweeping.reporting.trials_table import trials_csv
 from runback.sweeping.study.attributes import RUN_ID
+from runback.sweeping.study.baseline import baseline_text
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import best_trials
 from runback.sweeping.trials.events import Idle, SweepEvent, TrialEnded
@@ -61,6 +62,8 @@ class Reporter:
     best_config: Callable[[dict[str, Any], str], str]
     """Makes the best trial's config, as YAML, from its params and a text about it."""
     app: AppCommands
+    config_point: Mapping[str, Any] | None = None
+    """The params of the config as it is, where the space has them."""
     is_written: bool = False
     """Whether the report at the sweep's end has been written."""
     _written: float = 0.0
@@ -145,6 +148,7 @@ class Reporter:
                 *("trials.csv", *([BEST_CONFIG] if self._best is not None else [])),
             ],
             confirmed=self._confirmed(),
+            compared=baseline_text(self.study, self.config_point),
             troubles=output_troubles(),
         )
         self.run.describe(text)

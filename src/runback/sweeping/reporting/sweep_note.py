@@ -14,6 +14,7 @@ from runback.sweeping.study import states
 from runback.sweeping.study.attributes import RUN_ID
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import best_trials, finished_count
+from runback.sweeping.study.training_times import training_times
 from runback.system.text.escape import for_markdown, for_terminal
 from runback.system.text.formatting import duration, short_value
 
@@ -49,16 +50,19 @@ def note(
     commands: Sequence[tuple[str, str]],
     artifacts: Sequence[str] = (),
     confirmed: str = "",
+    compared: str = "",
     troubles: Sequence[str] = (),
 ) -> str:
     """Return the note. `elapsed` are seconds since this start, `artifacts` the names of those to open first.
 
     `commands` are pairs of what a command does and the command, `confirmed` the confirm stage's own section,
-    `troubles` says what of the output could not be written.
+    `compared` how the best compares with the config as it is, `troubles` what of the output could not be
+    written.
     """
     links = " · ".join(f"[{for_markdown(name)}]({place.artifact(name)})" for name in artifacts)
     # MLflow shows about six lines until one clicks for more.
-    paragraphs = [_progress(study, budget, elapsed), links, _table(study, place), confirmed]
+    paragraphs = [_progress(study, budget, elapsed), links, _table(study, place), for_markdown(compared)]
+    paragraphs += [_paused(study, place), confirmed]
     paragraphs += [_commands(commands), *map(for_markdown, troubles)]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
@@ -94,14 +98,26 @@ def _objective(name: str, direction: StudyDirection) -> str:
     return f"{for_markdown(name)} {'↑' if direction == StudyDirection.MAXIMIZE else '↓'}"
 
 
-def _row(trial: FrozenTrial, params: Sequence[str], place: RunLinks) -> list[str]:
+def _paused(study: Study, place: RunLinks) -> str:
+    """Return the paused trials that have come furthest, in a line."""
+    if len(study.directions) > 1:
+        return ""
+    paused = states.paused_trials(study.get_trials(deepcopy=False), study.direction, BEST)
+    shown = [f"trial {_link(trial, place)} {states.reached(trial)}" for trial in paused]
+    return f"Paused: {' · '.join(shown)}" if shown else ""
+
+
+def _link(trial: FrozenTrial, place: RunLinks) -> str:
     run_id = trial.user_attrs.get(RUN_ID)
-    link = str(trial.number) if run_id is None else f"[{trial.number}]({place.trial(run_id)})"
+    return str(trial.number) if run_id is None else f"[{trial.number}]({place.trial(run_id)})"
+
+
+def _row(trial: FrozenTrial, params: Sequence[str], place: RunLinks) -> list[str]:
     values = [f"**{value:.4f}**" for value in trial.values]
     chosen = [
         for_markdown(short_value(public_values.param(name, trial.params.get(name, "")))) for name in params
     ]
-    return [link, *values, *chosen, duration(public_values.seconds(trial) or 0.0)]
+    return [_link(trial, place), *values, *chosen, duration(public_values.seconds(trial) or 0.0)]
 
 
 def _commands(commands: Sequence[tuple[str, str]]) -> str:
@@ -115,11 +131,7 @@ def _commands(commands: Sequence[tuple[str, str]]) -> str:
 def _busy_seconds(trials: Sequence[FrozenTrial]) -> float:
     """Return the time in which at least one trial ran: a sweep may have been continued after a night."""
     now = datetime.now()
-    spans = [
-        (trial.datetime_start, trial.datetime_complete or now)
-        for trial in trials
-        if trial.datetime_start is not None and trial.state != TrialState.WAITING
-    ]
+    spans = [(start, end or now) for trial in trials for start, end in training_times(trial)]
     total, until = timedelta(), datetime.min
     for start, end in sorted(spans):
         total += max(end - max(start, until), timedelta())

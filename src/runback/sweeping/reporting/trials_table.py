@@ -8,13 +8,15 @@ from optuna.trial import FrozenTrial
 from runback.sweeping.reporting import public_values
 from runback.sweeping.study import states
 from runback.sweeping.study.attributes import FAILURE, RUN_ID
+from runback.sweeping.study.training_times import training_times
 from runback.system.secrecy import redacted
 from runback.system.text.frame_csv import frame_csv
 
 
 def trials_csv(study: Study) -> str:
     """Return CSV with the columns number, state, the objectives, the params by their full names, then
-    started (ISO 8601, local time), seconds, pruned_at (a step), failure (its kind and reason), run_id.
+    started (ISO 8601, local time), seconds (trained, without pauses), pruned_at (a step), failure (its kind
+    and reason), run_id.
     """
     import pandas as pd
 
@@ -40,7 +42,7 @@ def trials_csv(study: Study) -> str:
 def _row(trial: FrozenTrial, objectives: list[str]) -> dict[str, Any]:
     state = states.state(trial)
     values = trial.values if state == "done" else [None] * len(objectives)
-    start = trial.datetime_start
+    start = next((start for start, _ in training_times(trial)), trial.datetime_start)
     seconds = public_values.seconds(trial)
     reason = trial.user_attrs.get(FAILURE) if state == "failed" else None
     return {

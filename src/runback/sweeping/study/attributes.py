@@ -58,6 +58,9 @@ PARTS = "parts"
 """The parts in which it was trained, where trials pause: of each its number, counted through all trials, and
 the step that it began behind."""
 
+TIMES = "times"
+"""The times in which it was trained, see `training_times`."""
+
 EPOCHS = "epochs"
 """The number of epochs of a whole training, as its run says."""
 

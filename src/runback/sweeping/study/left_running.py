@@ -1,4 +1,4 @@
-"""The trials of a study that nobody runs any more, as it is on disk."""
+"""The trials of a study as it is on disk: those that nobody runs any more, and those that are paused."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 from optuna.trial import TrialState
 
 from runback.sweeping.study.attributes import PARENT_RUN, RUN_ID
-from runback.sweeping.study.study_store import find_confirm_study, read_study
+from runback.sweeping.study.states import is_paused
+from runback.sweeping.study.study_store import FINISHED, find_confirm_study, read_study
 from runback.sweeping.study.trial_label import confirm_label
 
 
@@ -18,6 +19,12 @@ class StudyFacts:
     """Its RUNNING trials, by their numbers, in the confirm stage with their seeds."""
     runs: set[str]
     """The IDs of all runs in MLflow that it knows: its trials' and its own."""
+    paused: dict[int, str]
+    """The numbers of its paused trials, and the IDs of their runs."""
+    open_runs: set[str]
+    """The IDs of the runs of trials that have not ended."""
+    ended: list[int]
+    """The numbers of the trials that are done or pruned."""
 
 
 def study_facts(folder: Path) -> StudyFacts:
@@ -30,4 +37,11 @@ def study_facts(folder: Path) -> StudyFacts:
         named += [(confirm_label(trial).name.removeprefix("trial "), trial) for trial in trials]
     runs = {str(trial.user_attrs.get(RUN_ID, "")) for _, trial in named}
     runs.add(str(study.user_attrs.get(PARENT_RUN, "")))
-    return StudyFacts([name for name, trial in named if trial.state == TrialState.RUNNING], runs - {""})
+    trials = study.get_trials(deepcopy=False)
+    return StudyFacts(
+        running=[name for name, trial in named if trial.state == TrialState.RUNNING],
+        runs=runs - {""},
+        paused={one.number: str(one.user_attrs.get(RUN_ID, "")) for one in trials if is_paused(one)},
+        open_runs={str(t.user_attrs.get(RUN_ID)) for _, t in named if not t.state.is_finished()},
+        ended=[trial.number for trial in trials if trial.state in FINISHED],
+    )

@@ -1,8 +1,10 @@
 """The states of trials, counted for a person."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from runback.sweeping.study.attributes import ENDED_BY, FAILURE, PARTS, PAUSED_AT
@@ -40,6 +42,25 @@ def state(trial: FrozenTrial) -> str:
     if trial.state == TrialState.WAITING and is_paused(trial):
         return "paused"
     return "done" if trial.state == TrialState.COMPLETE else trial.state.name.lower()
+
+
+def paused_trials(trials: Sequence[FrozenTrial], direction: StudyDirection, count: int) -> list[FrozenTrial]:
+    """Return up to `count` paused trials: those that have come furthest first, of these the better ones."""
+    sign = -1 if direction == StudyDirection.MAXIMIZE else 1
+    paused = [trial for trial in trials if state(trial) == "paused" and trial.intermediate_values]
+
+    def rank(trial: FrozenTrial) -> tuple[int, float]:
+        step = max(trial.intermediate_values)
+        value = sign * trial.intermediate_values[step]
+        return -step, math.inf if math.isnan(value) else value
+
+    return sorted(paused, key=rank)[:count]
+
+
+def reached(trial: FrozenTrial) -> str:
+    """Return the last value that a trial has reported, and its step, for a person."""
+    step = max(trial.intermediate_values)
+    return f"{trial.intermediate_values[step]:.4f} after step {step}"
 
 
 def counts(trials: Sequence[FrozenTrial]) -> list[str]:

@@ -8,13 +8,14 @@ A trial's states in the study, which the coordinator alone writes:
 
                                     +--> COMPLETE  it has its values
     proposed --> RUNNING -----------+--> PRUNED    it was pruned, or failed for good by its params' fault
-                 |     ^            +--> FAIL      it failed for good by another fault
-    it failed or |     | a slot is free: before
-     was stopped v     | any new trial
-                 WAITING
+                 |  ^ |  ^          +--> FAIL      it failed for good by another fault
+    it failed or |  | |  | the decisions choose it, before a new trial
+     was stopped v  | |  |
+             WAITING  v  |
+                      WAITING, paused -> PRUNED    it can go on no more, or nothing is left to do
 
-Where trials pause (see `promoting`), a paused trial waits too: it has the attribute `paused_at`, and no later
-part. What starts next is the first that waits otherwise; else the decisions choose a paused one or a new one.
+What waits otherwise starts first, when a slot is free. A paused trial (see `promoting`) has the attribute
+`paused_at`, and no part that began behind it; its checkpoints are removed when it is pruned.
 
 From RUNNING on, in this order (an arrow is a message; the coordinator writes what goes to the study):
 
@@ -56,14 +57,17 @@ from runback.sweeping.study.attributes import (
     ATTEMPTS,
     ENDED_BY,
     FAILURE,
+    PARTS,
     PAUSED_AT,
     PROCESS,
     PRUNED_AT,
     RUN_ID,
+    TIMES,
 )
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.states import is_paused
 from runback.sweeping.study.study_store import FINISHED, TrialEntry
+from runback.sweeping.study.training_times import process_ended, process_started
 from runback.sweeping.trials import messages
 from runback.sweeping.trials import outcome_file as outcomes
 from runback.sweeping.trials.devices import least_used
@@ -73,6 +77,7 @@ from runback.sweeping.trials.events import (
     Observer,
     PartEnded,
     SweepEvent,
+    TrainedAgain,
     TrialEnded,
     TrialRecovered,
     TrialReported,
@@ -118,6 +123,8 @@ class _RunningTrial:
     """None until it has a process."""
     overdue: str | None = None
     """Why it was killed for taking too long."""
+    begun_behind: int = 0
+    """The step that it has paused at, where it goes on; 0 once it has trained a step again."""
 
 
 @dataclass
@@ -157,7 +164,7 @@ class Coordinator:
                     while not signals.waiting and self._start_next(deadline):
                         pass
                     if not self._running:
-                        return self._end_paused()
+                        return self._end_paused(deadline)
                     self._handle_events(0.25)
                     self._kill_overdue()
                 self._stop_all()
@@ -174,8 +181,9 @@ class Coordinator:
         processes = [str(trial.user_attrs.get(PROCESS, "")) for trial in running]
         _wait_for_orphans(list(zip(processes, folders, strict=True)))
         for trial, folder in zip(running, folders, strict=True):
-            tidy(folder / OUTPUT)
             entry = TrialEntry(self.study, trial)
+            _note_end(entry, _last_written(folder))
+            tidy(folder / OUTPUT)
             written = outcomes.read_outcome(folder)
             if written is None and is_paused(trial):
                 self._pause(entry, is_process_lost=True)
@@ -243,7 +251,10 @@ class Coordinator:
             started=now,
             last_message=now,
         )
+        if PAUSED_AT in entry.found.user_attrs:
+            running.begun_behind = entry.attributes[PARTS][-1][1]
         self._running[entry.number] = running
+        entry.note(TIMES, process_started(entry.found.user_attrs.get(TIMES, []), time.time()))
         entry.begin()
         self._emit(TrialStarted(entry.found))
         previous_run_id = None if is_new else str(entry.found.user_attrs.get(RUN_ID, ""))
@@ -282,6 +293,9 @@ class Coordinator:
             running.entry.note(message.name, message.value)
             return
         value = message.value if math.isfinite(message.value) else math.nan  # no pruner takes it for the best
+        if message.step <= running.begun_behind:
+            self._emit(TrainedAgain(running.entry.found, message.step, running.begun_behind))
+            running.begun_behind = 0
         self.engine.answer(number, self._answer(running, message.step, value))
         self._emit(TrialReported(running.entry.found, message.step, value))
 
@@ -334,6 +348,7 @@ class Coordinator:
 
     def _pause(self, entry: TrialEntry, *, is_process_lost: bool = False) -> None:
         """Put a paused trial back into the study, and end those that can go on no more."""
+        _note_end(entry, time.time())
         entry.wait()
         self._running.pop(entry.number, None)
         self._emit(PartEnded(self._read(entry), is_process_lost))
@@ -342,16 +357,16 @@ class Coordinator:
             if number not in self._running:
                 self._prune_paused(trials[number])
 
-    def _end_paused(self) -> None:
+    def _end_paused(self, deadline: float | None) -> None:
         """End the trials that are still paused when nothing is left to do for them.
 
-        Where the time is up, and the budget of trials is not, they may go on with the same command.
+        Where the time is up, they may go on with the same command.
         """
-        trials = self.study.get_trials(deepcopy=False)
-        if not self._may_begin(trials):
-            for trial in trials:
-                if is_paused(trial):
-                    self._prune_paused(trial)
+        if deadline is not None and self.clock() >= deadline:
+            return
+        for trial in self.study.get_trials(deepcopy=False):
+            if is_paused(trial):
+                self._prune_paused(trial)
 
     def _prune_paused(self, trial: FrozenTrial) -> None:
         """End a paused trial as pruned: its checkpoints go."""
@@ -367,6 +382,7 @@ class Coordinator:
 
     def _conclude(self, entry: TrialEntry, outcome: messages.Outcome, *, is_recovered: bool = False) -> None:
         """Put a trial's outcome into the study, or the trial back."""
+        _note_end(entry, time.time())
         outcome = self._validated(outcome)
         if self._stopping and isinstance(outcome, messages.Failed) and outcome.kind == "lost":
             outcome = messages.Failed("stopped", "killed when the sweep was stopped")
@@ -444,6 +460,18 @@ class Coordinator:
             self._handle_events(0.1)
             if not self.engine.is_busy:
                 return
+
+
+def _note_end(entry: TrialEntry, at: float) -> None:
+    """Note when a trial's process has ended, unless that is noted."""
+    times = process_ended(entry.attributes.get(TIMES, []), at)
+    if times is not None:
+        entry.note(TIMES, times)
+
+
+def _last_written(folder: Path) -> float:
+    """Return when a process was last heard of that writes into its trial's folder."""
+    return max((file.lstat().st_mtime for file in folder.glob("*")), default=0.0)
 
 
 def _wait_for_orphans(trials: Sequence[tuple[str, Path]]) -> None:

@@ -43,6 +43,18 @@ class PartEnded:
 
 
 @dataclass(frozen=True)
+class TrainedAgain:
+    """Emitted when a trial that has paused reports a step, for once, that it had come to before its pause.
+
+    So no checkpoint of its last step could be used.
+    """
+
+    trial: FrozenTrial
+    step: int
+    paused_at: int
+
+
+@dataclass(frozen=True)
 class TrialRecovered:
     """Emitted when a trial's process died after the trial had ended, perhaps before it had closed its run.
 
@@ -66,7 +78,16 @@ class Idle:
     """Emitted when nothing has happened for a moment."""
 
 
-SweepEvent = TrialStarted | TrialReported | TrialRequeued | PartEnded | TrialRecovered | TrialEnded | Idle
+SweepEvent = (
+    TrialStarted
+    | TrialReported
+    | TrialRequeued
+    | PartEnded
+    | TrainedAgain
+    | TrialRecovered
+    | TrialEnded
+    | Idle
+)
 
 Observer = Callable[[SweepEvent], None]
 """Called for each event, in the coordinator's own thread: trials wait meanwhile."""

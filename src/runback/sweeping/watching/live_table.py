@@ -16,6 +16,7 @@ from rich.table import Table as RichTable
 from runback.sweeping.space.search_space import Space
 from runback.sweeping.study import states
 from runback.sweeping.study.attributes import RUN_ID
+from runback.sweeping.study.baseline import baseline_text
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import FINISHED, best_trials
 from runback.sweeping.trials import messages
@@ -23,6 +24,7 @@ from runback.sweeping.trials.events import (
     Idle,
     PartEnded,
     SweepEvent,
+    TrainedAgain,
     TrialEnded,
     TrialReported,
     TrialRequeued,
@@ -54,8 +56,17 @@ class _RunningRow:
 class LiveTable:
     """Observes a sweep for a person."""
 
-    def __init__(self, study: Study, budget: Budget, space: Space, stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        study: Study,
+        budget: Budget,
+        space: Space,
+        stream: TextIO | None = None,
+        config_point: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`config_point` are the params of the config as it is, where the space has them."""
         self._study = study
+        self._config_point = config_point
         self._budget = budget
         self._names = short_names(space.distributions)
         self._console = Screen(stream or sys.stdout)
@@ -92,7 +103,10 @@ class LiveTable:
         """Show running trials with their latest values; say what has ended, or will be tried again."""
         match event:
             case TrialStarted(trial):
-                self._running[trial.number] = _RunningRow(trial.params, time.monotonic())
+                row = _RunningRow(trial.params, time.monotonic())
+                if trial.last_step is not None:  # it goes on
+                    row.step, row.value = trial.last_step, trial.intermediate_values[trial.last_step]
+                self._running[trial.number] = row
                 self._draw()
             case TrialReported(trial, step, value):
                 running = self._running.get(trial.number)
@@ -103,7 +117,13 @@ class LiveTable:
                 self._running.pop(trial.number, None)
                 self._print_requeued(trial.number, failure)
             case PartEnded(trial):
-                self._print_paused(trial.number, self._running.pop(trial.number, None))
+                self._running.pop(trial.number, None)
+                self._print_paused(trial)
+            case TrainedAgain(trial, step, paused_at):
+                self._print(
+                    f"trial {trial.number:>3}  trains again from step {step}: no checkpoint of step "
+                    f"{paused_at} can be used"
+                )
             case TrialEnded(trial, outcome):
                 self._print_ended(trial, self._running.pop(trial.number, None), outcome)
             case Idle():
@@ -117,12 +137,12 @@ class LiveTable:
         else:
             self._print(line)
 
-    def _print_paused(self, number: int, row: _RunningRow | None) -> None:
-        """Print that a trial is paused; where there is a table, that counts them."""
-        if self._is_live or row is None or row.value is None:
+    def _print_paused(self, trial: FrozenTrial) -> None:
+        """Print that a trial is paused, unless there is a table, which shows it."""
+        if self._is_live:
             return self._draw()
-        params = " ".join(self._params(row.params))
-        return self._print(f"trial {number:>3}  paused  {row.value:.4f} after step {row.step}  {params}")
+        params = " ".join(self._params(trial.params))
+        return self._print(f"trial {trial.number:>3}  paused  {states.reached(trial)}  {params}")
 
     def _print_ended(self, trial: FrozenTrial, row: _RunningRow | None, outcome: messages.Outcome) -> None:
         """Print a trial's result as a line; where there is a table that shows it, and only failures are."""
@@ -153,16 +173,29 @@ class LiveTable:
         self.print_summary()
 
     def print_summary(self) -> None:
-        """Print the counts and the best trials with their run IDs."""
-        best = best_trials(self._study, BEST_COUNT)
+        """Print the counts, the best trials and the paused ones, and how the config as it is compares."""
+        best, paused = best_trials(self._study, BEST_COUNT), self._paused()
         self._print(self._counts_line())
-        if not best:
-            return
-        self._print("best trials:" if len(self._study.directions) == 1 else "Pareto front:")
+        if best:
+            self._print("best trials:" if len(self._study.directions) == 1 else "Pareto front:")
         for trial in best:
-            values = ", ".join(f"{value:.4f}" for value in trial.values)
-            run = f"  run {trial.user_attrs[RUN_ID]}" if RUN_ID in trial.user_attrs else ""
-            self._print(f"  {values}  trial {trial.number:>3}{run}  {' '.join(self._params(trial.params))}")
+            self._print_trial(", ".join(f"{value:.4f}" for value in trial.values), trial)
+        if paused:
+            self._print("paused trials, with which the same command goes on:")
+        for trial in paused:
+            self._print_trial(states.reached(trial), trial)
+        if compared := baseline_text(self._study, self._config_point):
+            self._print(compared)
+
+    def _print_trial(self, values: str, trial: FrozenTrial) -> None:
+        run = f"  run {trial.user_attrs[RUN_ID]}" if RUN_ID in trial.user_attrs else ""
+        self._print(f"  {values}  trial {trial.number:>3}{run}  {' '.join(self._params(trial.params))}")
+
+    def _paused(self) -> list[FrozenTrial]:
+        if len(self._study.directions) > 1:
+            return []
+        trials = self._study.get_trials(deepcopy=False)
+        return states.paused_trials(trials, self._study.direction, BEST_COUNT)
 
     def _print(self, line: str) -> None:
         self._console.say(line)
@@ -188,7 +221,7 @@ class LiveTable:
         return Group(table, self._counts_line())
 
     def _rows(self) -> Iterator[tuple[list[str], str | None]]:
-        """Yield the table's rows, each with its style: the running trials, then the best ones."""
+        """Yield the table's rows, each with its style: the running, the best and the paused trials."""
         for number, running in sorted(self._running.items()):
             value = "" if running.value is None else f"{running.value:.4f}"
             seconds = time.monotonic() - running.started
@@ -197,6 +230,10 @@ class LiveTable:
         for trial in best_trials(self._study, BEST_COUNT):
             values = ", ".join(f"{value:.4f}" for value in trial.values)
             yield [str(trial.number), "done", "", values, " ".join(self._params(trial.params))], None
+        for trial in self._paused():
+            step, params = max(trial.intermediate_values), " ".join(self._params(trial.params))
+            value = f"{trial.intermediate_values[step]:.4f}"
+            yield [str(trial.number), "paused", str(step), value, params], "dim"
 
     def _counts_line(self) -> str:
         parts = [f"{len(self._running)} running"] if self._running else []
@@ -226,7 +263,7 @@ class LiveTable:
         if done_now == 0:
             return None
         by_time = None if self._budget.timeout is None else max(0.0, self._budget.timeout - elapsed)
-        if self._budget.n_trials is None:
+        if self._budget.n_trials is None or self._paused():  # nobody knows how far those come
             return by_time
         by_trials = elapsed / done_now * (self._budget.n_trials - finished)
         return by_trials if by_time is None else min(by_trials, by_time)

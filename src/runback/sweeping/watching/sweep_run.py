@@ -228,7 +228,7 @@ class SweepRun:
         """Deliver a paused trial's run, and say that it is paused where its process could not."""
         if is_process_lost:
             step = trial.user_attrs[PAUSED_AT]
-            self._close(tracked, trial, "SCHEDULED", f"paused after epoch {step}")
+            self._close(tracked, trial, "SCHEDULED", f"paused after epoch {step}", is_interrupted=True)
         else:
             tracked.dead_runs.deliver([tracked.folder_of(self._label(trial))])
 
@@ -247,7 +247,7 @@ class SweepRun:
             case messages.Completed():
                 return self._close(tracked, trial, "FINISHED", None)
             case messages.Pruned():
-                return self._close(tracked, trial, "KILLED", "pruned")
+                return self._close(tracked, trial, "KILLED", "pruned", is_interrupted=True)
             case messages.Failed("stopped", reason):
                 return self._close(tracked, trial, "KILLED", reason)
             case messages.Failed(kind, reason):
@@ -263,11 +263,17 @@ class SweepRun:
         status: "Status",
         reason: str | None,
         failure: str | None = None,
+        *,
+        is_interrupted: bool = False,
     ) -> str | None:
-        """Close a trial's run; return its ID, None where it has none yet."""
+        """Close a trial's run; return its ID, None where it has none yet.
+
+        With `is_interrupted` also one that its process has closed, when it was interrupted.
+        """
         label = self._label(trial)
         run_id = tracked.run_of(trial, label)
-        tracked.close_trial(self._sweep, label, run_id, status, reason, failure)
+        interrupted = run_id if is_interrupted else None
+        tracked.close_trial(self._sweep, label, run_id, status, reason, failure, interrupted)
         return run_id
 
 
@@ -341,10 +347,11 @@ class _Tracked:
         status: "Status",
         reason: str | None,
         failure: str | None = None,
+        interrupted: str | None = None,
     ) -> None:
         from runback.tracking.upkeep.closing import Closing
 
-        closing = Closing(self._tags(sweep, label), status, reason, failure)
+        closing = Closing(self._tags(sweep, label), status, reason, failure, interrupted)
         self.dead_runs.close(self.folder_of(label), run_id, closing)
 
     def _tags(self, sweep: str, label: Label) -> dict[str, str]:

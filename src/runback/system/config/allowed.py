@@ -129,6 +129,8 @@ PRUNERS = _of(
     """,
 )
 
+OWN_PRUNERS = _of("runback.sweeping.deciding.best_so_far", "BracketHalving RungHalving")
+
 CROSSOVERS = _of(
     "optuna.samplers.nsgaii",
     "BLXAlphaCrossover SBXCrossover SPXCrossover UNDXCrossover UniformCrossover VSBXCrossover",
@@ -141,7 +143,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
     "schedule": SCHEDULES,
     "augmentation": LAYERS | OWN_LAYERS,
     "hydra.sweeper.sampler": SAMPLERS,
-    "hydra.sweeper.pruner": PRUNERS | _of("runback.sweeping.deciding.promotion", "Promotion"),
+    "hydra.sweeper.pruner": PRUNERS | OWN_PRUNERS | _of("runback.sweeping.deciding.promotion", "Promotion"),
 }
 """The targets that each group of a config takes."""
 
@@ -150,7 +152,7 @@ _KERAS = LAYERS | OPTIMIZERS | KERAS_SCHEDULES | INITIALIZERS | REGULARIZERS | M
 INNER: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(("model", "data", "optimizer", "schedule", "augmentation"), _KERAS),
     "hydra.sweeper.sampler": SAMPLERS - {"runback.sweeping.space.grid.points"} | CROSSOVERS,
-    "hydra.sweeper.pruner": PRUNERS,
+    "hydra.sweeper.pruner": PRUNERS | OWN_PRUNERS,
 }
 """The targets that may stand, in each group, in the arguments of its own targets."""
 

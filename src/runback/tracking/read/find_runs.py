@@ -209,6 +209,14 @@ def close_runs(store: Store, *, tags: Mapping[str, str], status: Status, reason:
     return closed
 
 
+def end_killed(store: Store, run_id: str, *, status: Status, reason: str | None) -> None:
+    """End a run otherwise that is KILLED. Raises StoreError."""
+    with store_errors(store, f"the end of run {run_id}"):
+        if store.client.get_run(run_id).info.status == "KILLED":
+            end = {"status": status, "ended_at": int(time.time() * 1000), "reason": reason}
+            send_end(store.client, run_id, end)
+
+
 def reason_of(run: MlflowRun) -> str | None:
     """Return why a run is not FINISHED, None when it says nothing."""
     reason: str | None = run.data.tags.get(REASON_TAG)

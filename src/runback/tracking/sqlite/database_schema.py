@@ -70,9 +70,10 @@ def refuse_unreadable(database: Path, connection: sqlite3.Connection) -> None:
 
 
 def any_running(database: Path) -> bool:
-    """Return whether any run is RUNNING. Raises StoreError."""
+    """Return whether any run is RUNNING, or SCHEDULED: paused. Raises StoreError."""
     with connected(database) as connection:
-        row = connection.execute("SELECT 1 FROM runs WHERE status = 'RUNNING' LIMIT 1").fetchone()
+        sql = "SELECT 1 FROM runs WHERE status IN ('RUNNING', 'SCHEDULED') LIMIT 1"
+        row = connection.execute(sql).fetchone()
     return row is not None
 
 

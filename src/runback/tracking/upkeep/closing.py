@@ -10,7 +10,7 @@ from pathlib import Path
 from runback.errors import InputError, RunbackError, StoreAway
 from runback.system.files.folder_lock import alone_in
 from runback.tracking.mlflow_limits import first_line
-from runback.tracking.read.find_runs import close_runs
+from runback.tracking.read.find_runs import close_runs, end_killed
 from runback.tracking.store import Store
 from runback.tracking.tags import FAILURE_TAG
 from runback.tracking.write.background_delivery import BackgroundDelivery
@@ -28,6 +28,8 @@ class Closing:
     reason: str | None
     failure: str | None = None
     """The kind of the failure, where it was one."""
+    interrupted: str | None = None
+    """The ID of a run that ends so too where its process, when it was interrupted, has ended it as KILLED."""
 
 
 class DeadRuns:
@@ -115,6 +117,8 @@ class DeadRuns:
     def _close(self, folder: Path, closing: Closing) -> None:
         try:
             close_runs(self.store, tags=closing.tags, status=closing.status, reason=closing.reason)
+            if closing.interrupted is not None:
+                end_killed(self.store, closing.interrupted, status=closing.status, reason=closing.reason)
         except StoreAway:
             raise
         except RunbackError:

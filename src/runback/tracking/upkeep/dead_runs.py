@@ -20,6 +20,9 @@ from runback.tracking.store import Store
 GONE = "its process is gone"
 """The reason of a run that is closed for its process."""
 
+ABANDONED = "paused, and no sweep goes on with it"
+"""The reason of a paused run that is closed for its sweep."""
+
 
 @dataclass(frozen=True)
 class Running:
@@ -53,8 +56,29 @@ def running(store: Store, ours: Collection[str] = ()) -> Running:
     return sorted_out
 
 
-def close(store: Store, run: MlflowRun) -> bool:
-    """End an unattended run as KILLED; return False where it has a process again. Raises StoreError."""
+def paused(store: Store, ours: Collection[str], going_on: Collection[str]) -> tuple[int, list[MlflowRun]]:
+    """Return the number of paused runs of sweeps, and those that no sweep here goes on with. StoreError.
+
+    `ours` are the IDs of runs of the sweeps in this mlruns/, `going_on` those of trials that have not ended.
+    """
+    count, left = 0, []
+    for run in search(store, "attributes.status = 'SCHEDULED'"):
+        folder = folder_of(store, run)
+        if SWEEP_TAG not in run.data.tags or folder is None or not _is_ours(store, run, folder, ours):
+            continue
+        is_busy = is_held(folder, store.layout.mlruns) or waits(folder)
+        if run.info.run_id in going_on or is_busy:
+            count += 1
+        else:
+            left.append(run)
+    return count, left
+
+
+def close(store: Store, run: MlflowRun, status: str = "RUNNING", reason: str = GONE) -> bool:
+    """End an unattended run as KILLED; return False where it has a process again. Raises StoreError.
+
+    Likewise where it has not this status any more.
+    """
     folder = folder_of(store, run)
     with contextlib.ExitStack() as held:
         if folder is not None and folder.is_dir():
@@ -62,9 +86,9 @@ def close(store: Store, run: MlflowRun) -> bool:
                 held.enter_context(alone_with(folder, store.layout.mlruns, f"run {run.info.run_id}"))
             except InputError:
                 return False
-        if find_run(store, run.info.run_id).info.status != "RUNNING":
+        if find_run(store, run.info.run_id).info.status != status:
             return False
-        RunWriter(store, run.info.run_id).finish("KILLED", GONE)
+        RunWriter(store, run.info.run_id).finish("KILLED", reason)
         return find_run(store, run.info.run_id).info.status == "KILLED"
 
 

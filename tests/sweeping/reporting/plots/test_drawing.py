@@ -6,7 +6,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 from PIL import Image
 
+from runback.sweeping.reporting.plots import matplotlib_plots, plotly_plots
+from runback.sweeping.reporting.plots.colours import STATES
 from runback.sweeping.reporting.plots.drawing import draw
+from runback.sweeping.reporting.plots.plotted_study import views
 
 EVERY = {
     "history",
@@ -137,3 +140,55 @@ def test_many_trials_keep_the_page_small(tmp_path, make_study):
     assert draw(make_study(500), tmp_path) == []
     assert (tmp_path / "report.html").stat().st_size < 10_000_000
     assert datetime.datetime.now() - started < datetime.timedelta(minutes=2)
+
+
+def paused_and_pruned(make_study):
+    study = make_study(6)
+    trial = study.trials[0]
+    began = trial.datetime_start.timestamp()
+    trial.state, trial.values, trial.datetime_complete = TrialState.WAITING, None, None
+    trial.intermediate_values = {1: 0.1, 2: 0.2, 3: 0.3}
+    times = [[began, began + 5], [began + 60, began + 70]]
+    trial.user_attrs |= {"paused_at": 3, "parts": [[0, 0], [7, 1]], "times": times}
+    study.add_trial(trial)
+    return study
+
+
+@pytest.mark.filterwarnings("ignore:.*")  # as `draw` does
+def test_a_paused_trial_has_a_bar_for_each_part_a_colour_and_a_word(make_study):
+    [view] = views(paused_and_pruned(make_study))
+    [figure] = plotly_plots.timeline(view)
+    bars = {bar.name: bar for bar in figure.data}
+    assert {*bars} >= {"done", "paused"}
+    assert [*bars["paused"].text] == ["6", "6"]
+    assert [*bars["paused"].x] == [5000.0, 10000.0]
+    assert [text.splitlines()[0].split("<br>")[0] for text in bars["paused"].hovertext] == [
+        "trial 6, part 1: paused",
+        "trial 6, part 2: paused",
+    ]
+    assert bars["paused"].marker.color == STATES["paused"]
+    labels = matplotlib_plots.timeline(view).axes[0].get_legend_handles_labels()[1]
+    assert labels.count("paused") == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*")  # as `draw` does
+def test_a_paused_trial_has_a_curve_with_a_square_at_its_end(make_study):
+    [view] = views(paused_and_pruned(make_study))
+    [figure] = plotly_plots.intermediate_values(view)
+    curve = next(one for one in figure.data if one.name == "Trial6")
+    assert [*curve.y] == [0.1, 0.2, 0.3]
+    assert curve.line.color == STATES["paused"]
+    marks = next(one for one in figure.data if one.name == "paused")
+    assert ([*marks.x], [*marks.y], marks.marker.symbol) == ([3], [0.3], "square")
+    labels = [line.get_label() for line in matplotlib_plots.intermediate_values(view).axes[0].lines]
+    assert "paused" in labels
+
+
+@pytest.mark.filterwarnings("ignore:.*")  # as `draw` does
+def test_a_trial_that_failed_by_its_params_is_no_pruned_one_in_the_timeline(make_study):
+    study = make_study(3, state=TrialState.PRUNED)
+    trial = study.trials[0]
+    trial.user_attrs |= {"failure": "diverged: nan", "ended_by": "diverged"}
+    study.add_trial(trial)
+    [figure] = plotly_plots.timeline(views(study)[0])
+    assert {bar.name: len(bar.x) for bar in figure.data} == {"pruned": 3, "failed": 1}

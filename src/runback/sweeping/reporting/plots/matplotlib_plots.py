@@ -13,14 +13,9 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as visualization
 
 from runback.sweeping.reporting.plots.axis import Axis, axis_of
-from runback.sweeping.reporting.plots.colours import BEST, DONE, PRUNED, ROW, STATES
-from runback.sweeping.reporting.plots.plotted_study import MATRIX_PARAMS, PlottedStudy, for_matrix
-from runback.sweeping.reporting.plots.worker_slots import slots
-
-NAMES = {state: state.name.lower() for state in TrialState} | {
-    TrialState.COMPLETE: "done",
-    TrialState.FAIL: "failed",
-}
+from runback.sweeping.reporting.plots.colours import BEST, DONE, PAUSED, PRUNED, ROW, STATES
+from runback.sweeping.reporting.plots.plotted_study import MATRIX_PARAMS, PlottedStudy, for_matrix, word
+from runback.sweeping.reporting.plots.worker_slots import slot_times
 
 
 def history(view: PlottedStudy) -> Figure:
@@ -98,7 +93,7 @@ def contours(view: PlottedStudy) -> Figure:
 
 
 def intermediate_values(view: PlottedStudy) -> Figure:
-    """Each trial's curve; a cross where it was pruned."""
+    """Each trial's curve; a cross where it was pruned, a square where it is paused."""
     figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
     best = view.study.best_trial.number if view.completed else None
     for trial in view.study.get_trials(deepcopy=False):
@@ -112,25 +107,21 @@ def intermediate_values(view: PlottedStudy) -> Figure:
 
 
 def timeline(view: PlottedStudy) -> Figure:
-    """Draw the time and the slot that each trial ran in."""
-    trials = view.study.get_trials(deepcopy=False)
-    found = slots(trials)
-    count = max(found.values())
+    """Draw the times in which each trial was trained, and the slots."""
+    times: list[Any] = slot_times(view.study.get_trials(deepcopy=False))
+    count = max(one.slot for one in times)
     figure, axes = plt.subplots(layout="constrained", figsize=(11, 1.2 + 0.5 * count))
-    started: list[Any] = [
-        (trial.datetime_start, trial.datetime_complete, trial) for trial in trials if trial.number in found
-    ]
-    until = max(end or start for start, end, _ in started)
-    for start, end, trial in sorted(started, key=lambda each: each[2].state.name):
+    until = max(one.end or one.start for one in times)
+    for one in sorted(times, key=lambda each: word(each.trial)):
         axes.barh(
-            found[trial.number],
-            (end or until) - start,
-            left=start,
+            one.slot,
+            (one.end or until) - one.start,
+            left=one.start,
             height=0.8,
-            color=STATES[trial.state.name],
+            color=STATES[word(one.trial)],
             edgecolor="white",
             linewidth=0.5,
-            label=NAMES[trial.state],
+            label=word(one.trial),
         )
     _plain(axes, "x")
     axes.xaxis_date()
@@ -174,6 +165,9 @@ def _curve(axes: Axes, trial: FrozenTrial, is_best: bool) -> None:
         axes.plot(steps, values, color=BEST, linewidth=2.5, zorder=3, label="best")
     elif trial.state == TrialState.COMPLETE:
         axes.plot(steps, values, color=DONE, linewidth=0.8, alpha=0.6, label="done")
+    elif word(trial) == "paused":
+        axes.plot(steps, values, color=PAUSED, linewidth=0.8, alpha=0.8)
+        axes.plot(steps[-1:], values[-1:], "s", color=PAUSED, markersize=4, label="paused")
     else:
         axes.plot(steps, values, color=PRUNED, linewidth=0.8, alpha=0.8)
         if trial.state == TrialState.PRUNED:

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from optuna.trial import TrialState
-
 from runback.sweeping.reporting.plots.plotted_study import PlottedStudy
+from runback.sweeping.study.training_times import training_times
 from runback.tracking.mlflow_limits import metric_name
 
 WORTH_DRAWING = 5
@@ -39,7 +38,7 @@ def _has_curves(view: PlottedStudy) -> bool:
 
 
 def _has_started(view: PlottedStudy) -> bool:
-    return any(trial.state != TrialState.WAITING for trial in view.study.get_trials(deepcopy=False))
+    return any(map(training_times, view.study.get_trials(deepcopy=False)))
 
 
 PLOTS = (
@@ -66,7 +65,8 @@ PLOTS = (
     Plot(
         "intermediate_values",
         "Curves",
-        "What trials reported: red the best, grey the pruned ones, with a cross at their end.",
+        "What trials reported: red the best, grey the pruned ones, with a cross at their end, amber the "
+        "paused ones, with a square.",
         _has_curves,
     ),
     Plot(
@@ -79,7 +79,7 @@ PLOTS = (
     Plot(
         "timeline",
         "Timeline",
-        "What ran in each slot, and when.",
+        "What ran in each slot, and when. A trial that paused, or was tried again, has a bar for each part.",
         _has_started,
         is_of_objective=False,
     ),

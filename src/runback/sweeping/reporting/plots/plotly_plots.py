@@ -4,11 +4,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 from optuna import visualization
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from runback.sweeping.reporting.plots.colours import BEST, DONE, PRUNED, ROW, STATES
-from runback.sweeping.reporting.plots.plotted_study import MATRIX_PARAMS, PlottedStudy, for_matrix
-from runback.sweeping.reporting.plots.worker_slots import slots
+from runback.sweeping.reporting.plots.colours import BEST, DONE, PAUSED, PRUNED, ROW, STATES
+from runback.sweeping.reporting.plots.plotted_study import MATRIX_PARAMS, PlottedStudy, for_matrix, word
+from runback.sweeping.reporting.plots.worker_slots import SlotTime, slot_times
+from runback.system.text.formatting import short_value
 
 HEIGHT = 420
 
@@ -63,34 +64,40 @@ def intermediate_values(view: PlottedStudy) -> list[go.Figure]:
     best = view.study.best_trial.number if view.completed else None
     for curve in figure.data:
         number = int(curve.name.removeprefix("Trial"))
-        state = trials[number].state
-        _paint(curve, number == best, state)
-    ends = [t for t in trials.values() if t.state == TrialState.PRUNED and t.intermediate_values]
-    figure.add_scatter(
-        x=[max(trial.intermediate_values) for trial in ends],
-        y=[trial.intermediate_values[max(trial.intermediate_values)] for trial in ends],
-        text=[f"Trial{trial.number}" for trial in ends],
-        mode="markers",
-        marker={"symbol": "x", "color": "#6b7177", "size": 7},
-        name="pruned",
-    )
+        _paint(curve, number == best, trials[number])
+    reported = [trial for trial in trials.values() if trial.intermediate_values]
+    pruned = [trial for trial in reported if trial.state == TrialState.PRUNED]
+    _mark_ends(figure, pruned, "pruned", {"symbol": "x", "color": "#6b7177", "size": 7})
+    paused = [trial for trial in reported if word(trial) == "paused"]
+    _mark_ends(figure, paused, "paused", {"symbol": "square", "color": PAUSED, "size": 6})
     figure.update_layout(xaxis_title="step", yaxis_title=view.objective, showlegend=False)
     return [_plain(figure)]
 
 
 def timeline(view: PlottedStudy) -> list[go.Figure]:
-    """Draw the time and the slot that each trial ran in."""
-    figure = visualization.plot_timeline(view.study)
-    slot = slots(view.study.get_trials(deepcopy=False))
-    figure.for_each_trace(
-        lambda bars: bars.update(
-            y=[slot.get(number) for number in bars.y],
-            marker={"color": STATES[bars.name], "line": {"color": "white", "width": 1}},
-        )
-    )
-    count = max(slot.values(), default=1)
+    """Draw the times in which each trial was trained, and the slots."""
+    times = slot_times(view.study.get_trials(deepcopy=False))
+    until = max(one.end or one.start for one in times)
+    figure = go.Figure()
+    for state, colour in STATES.items():
+        shown = [one for one in times if word(one.trial) == state]
+        if shown:
+            figure.add_bar(
+                name=state,
+                orientation="h",
+                base=[one.start.isoformat() for one in shown],
+                x=[((one.end or until) - one.start).total_seconds() * 1000 for one in shown],
+                y=[one.slot for one in shown],
+                text=[str(one.trial.number) for one in shown],
+                textposition="none",
+                hovertext=[_about(one) for one in shown],
+                hoverinfo="text",
+                marker={"color": colour, "line": {"color": "white", "width": 1}},
+            )
+    count = max(one.slot for one in times)
     figure.update_yaxes(title="slot", dtick=1, range=[count + 0.5, 0.5])
-    figure.update_layout(xaxis_title=None, barmode="overlay")
+    figure.update_xaxes(type="date", title=None)
+    figure.update_layout(barmode="overlay", showlegend=True)
     return [_plain(figure, height=160 + 45 * count)]
 
 
@@ -103,11 +110,28 @@ def _slices_of(view: PlottedStudy, names: list[str]) -> go.Figure:
     return _plain(visualization.plot_slice(view.study, params=names, target_name=view.objective), height=340)
 
 
-def _paint(curve: Any, is_best: bool, state: TrialState) -> None:
+def _about(part: SlotTime) -> str:
+    lines = [f"trial {part.trial.number}, part {part.part}: {word(part.trial)}"]
+    lines += [f"{name}: {short_value(value)}" for name, value in part.trial.params.items()]
+    return "<br>".join(lines)
+
+
+def _mark_ends(figure: go.Figure, trials: list[FrozenTrial], name: str, marker: dict[str, Any]) -> None:
+    figure.add_scatter(
+        x=[max(trial.intermediate_values) for trial in trials],
+        y=[trial.intermediate_values[max(trial.intermediate_values)] for trial in trials],
+        text=[f"Trial{trial.number}" for trial in trials],
+        mode="markers",
+        marker=marker,
+        name=name,
+    )
+
+
+def _paint(curve: Any, is_best: bool, trial: FrozenTrial) -> None:
     if is_best:
         curve.update(line={"color": BEST, "width": 3}, marker={"size": 6}, zorder=2)
     else:
-        colour = DONE if state == TrialState.COMPLETE else PRUNED
+        colour = {"done": DONE, "paused": PAUSED}.get(word(trial), PRUNED)
         curve.update(line={"color": colour, "width": 1}, marker={"size": 3}, opacity=0.7)
 
 

@@ -12,12 +12,18 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from runback.sweeping.reporting import public_values
+from runback.sweeping.study.attributes import ENDED_BY, PARTS, PAUSED_AT, TIMES
+from runback.sweeping.study.states import is_paused, state
 
 MATRIX_TRIALS = 100
 """Trials in a matrix of contours: what Optuna puts into the page for each grows with their square."""
 
 MATRIX_PARAMS = 3
 """Params in such a matrix: of more the panels are too small to see anything."""
+
+
+PLOTTED = (ENDED_BY, PARTS, PAUSED_AT, TIMES)
+"""The attributes of trials that plots show."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,11 @@ def _valued(study: Study, names: Iterable[str]) -> list[str]:
     return [name for name in names if any(name in trial.params for trial in done)]
 
 
+def word(trial: FrozenTrial) -> str:
+    """Return the state of a plotted trial: done, pruned, failed, running, paused or waiting."""
+    return "paused" if is_paused(trial) else state(trial)
+
+
 def by_importance(study: Study, names: Sequence[str]) -> list[str]:
     """Return params in the order of their importance, as they are where that cannot be told."""
     try:
@@ -108,7 +119,9 @@ def _shown(trial: FrozenTrial, names: Mapping[str, str], escape: Callable[[str],
         names[name]: _with_choices(axis, partial(value, name)) for name, axis in known.items()
     }
     copied.params = {names[name]: value(name, trial.params[name]) for name in known}
-    copied.user_attrs = {}
+    copied.user_attrs = {name: one for name, one in trial.user_attrs.items() if name in PLOTTED}
+    if is_paused(trial):  # Optuna draws no curve of a trial that waits
+        copied.state = TrialState.RUNNING
     copied.system_attrs = {}
     return copied
 
