@@ -48,8 +48,10 @@ from peers_table import RealSearch, summary, table
 from project import cifar10, temporary_project
 from runback.classifier.build import load_data
 from runback.classifier.precision import fast_precision
+from runback.errors import Stopped
 from runback.system.cores import available_cores
 from runback.system.files.whole_file import write_whole
+from runback.system.stop_signals import STOPPING, stop_on_signals
 from runback.system.text.terminal import say
 from runback.tracking.layout import Layout, project_root
 
@@ -145,12 +147,21 @@ Contender = Callable[[Setup, int], contextlib.AbstractContextManager[Commands]]
 def main() -> None:
     """Search with each contender and each seed that has not been searched with yet, and print."""
     options = _options()
+    try:
+        with stop_on_signals(*STOPPING):
+            _search_all(options)
+    except Stopped as stopped:
+        say(f"{stopped}; with --results, the same command goes on", stream=sys.stderr)
+        raise SystemExit(stopped.exit_code) from stopped
+
+
+def _search_all(options: argparse.Namespace) -> None:
     task = SearchTask(**{name: getattr(options, name) for name in SearchTask.__dataclass_fields__})
     searches = _stored(options.results, task)
     wanted = [
         (name, seed)
         for seed in range(options.seed, options.seed + options.seeds)
-        for name in _rotated(options.contender, seed)
+        for name in rotated(options.contender, seed)
     ]
     done = {(one.contender, one.seed) for one in searches}
     with temporary_project() as folder:
@@ -183,7 +194,7 @@ def _precision_lines(options: argparse.Namespace) -> list[str]:
     return [f"training.precision=auto takes {': '.join(fast_precision())}"]
 
 
-def _rotated(names: Sequence[str], seed: int) -> list[str]:
+def rotated(names: Sequence[str], seed: int) -> list[str]:
     """Return the contenders in the order of a seed: each is first in its turn."""
     first = seed % len(names)
     return [*names[first:], *names[:first]]
@@ -233,15 +244,16 @@ def _search(name: str, seed: int, setup: Setup) -> RealSearch:
         log = commands.database.with_name("output.log")
         with log.open("wb") as output, contextlib.ExitStack() as stack:
             began = time.time()
-            for helper in commands.helpers:
-                stack.enter_context(_process(helper, commands, output))
-            workers = [stack.enter_context(_process(one, commands, output)) for one in commands.workers]
-            is_ended = _wait(workers, began, setup.task.seconds)
+            helpers, workers = (
+                [stack.enter_context(_process(one, commands, output)) for one in kind]
+                for kind in (commands.helpers, commands.workers)
+            )
+            is_ended = _wait(helpers, workers, began, setup.task.seconds)
             wall = time.time() - began
-        failed = not is_ended and any(process.returncode for process in workers)
+            failed = not is_ended and _has_failed(helpers, workers)
         wall = setup.task.seconds if is_ended and setup.task.seconds is not None else wall
         reports = _reports(commands.database, began, wall)
-        if failed or not reports:
+        if failed or not (reports or is_ended):
             tail = log.read_text("utf-8", "replace").splitlines()[-20:]
             _refuse(f"{name} with seed {seed} has failed:", *tail)
     return RealSearch(name, seed, wall, reports)
@@ -271,15 +283,22 @@ def _process(
                     process.wait(GRACE)
 
 
-def _wait(processes: Sequence[subprocess.Popen[bytes]], began: float, seconds: float | None) -> bool:
-    """Wait until all processes have ended, or one has failed; say whether their time was over before."""
-    while any(process.poll() is None for process in processes):
-        if any(process.returncode for process in processes):
-            return False
+def _wait(
+    helpers: Sequence[subprocess.Popen[bytes]],
+    workers: Sequence[subprocess.Popen[bytes]],
+    began: float,
+    seconds: float | None,
+) -> bool:
+    """Wait until all workers have ended, or a process has failed; say whether their time was over before."""
+    while any(worker.poll() is None for worker in workers) and not _has_failed(helpers, workers):
         if seconds is not None and time.time() - began > seconds:
             return True
         time.sleep(0.05)
     return False
+
+
+def _has_failed(*processes: Sequence[subprocess.Popen[bytes]]) -> bool:
+    return any(process.poll() for kind in processes for process in kind)
 
 
 def _reports(database: Path, began: float, wall: float) -> tuple[tuple[float, float], ...]:
@@ -349,7 +368,11 @@ def _peer(setup: Setup, seed: int) -> Iterator[Path]:
 
 
 def _mlflow(folder: Path) -> dict[str, str]:
-    return {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}", "KERAS_BACKEND": "tensorflow"}
+    return {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "MLFLOW_DISABLE_TELEMETRY": "true",  # as runback has it
+        "KERAS_BACKEND": "tensorflow",
+    }
 
 
 def _free_port() -> int:

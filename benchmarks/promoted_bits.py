@@ -14,7 +14,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,11 +71,11 @@ def main() -> None:
     with temporary_project() as folder:
         (folder / "sweeps" / "pausing.yaml").write_text(SWEEP)
         for trial in _promoted(options.promoted, options.overrides):
-            differing = _differing(trial)
-            said = f"{len(differing)} weights differ, as {differing[0]}" if differing else "equal"
+            found = _compare(trial)
+            said = f"{len(found)} weights differ, as {found[0]}" if found else "equal"
             print(f"{trial.name}, pauses: {trial.n_pauses}, {said}", flush=True)
             pauses.append(trial.n_pauses)
-            different += [trial.name] if differing else []
+            different += [trial.name] if found else []
     n, n_equal = len(pauses), len(pauses) - len(different)
     low, high = wilson(n_equal, n)
     print(f"{n_equal} of {n} equal (95 % interval {low:.0%} to {high:.0%}), {sum(pauses)} pauses in all")
@@ -108,13 +108,16 @@ def _sweep(seed: int, overrides: Sequence[str]) -> list[Promoted]:
     return found
 
 
-def _differing(trial: Promoted) -> list[str]:
+def _compare(trial: Promoted) -> list[str]:
     """Train a trial again without a pause; return the names of its weights that have other bits then."""
     verdict = json.loads(_runback("reproduce", trial.run_id, "--in-place", "--json"))
-    paused, straight = (_weights(run_id) for run_id in (trial.run_id, verdict["reproduction"]))
-    if paused.keys() != straight.keys():
-        raise SystemExit(f"{trial.name}: the networks have other weights: {paused.keys() ^ straight.keys()}")
-    return [path for path, bits in paused.items() if bits != straight[path]]
+    return differing(*map(_weights, (trial.run_id, verdict["reproduction"])))
+
+
+def differing(paused: Mapping[str, bytes], straight: Mapping[str, bytes]) -> list[str]:
+    """Return the names of the weights that have other bits, or that only one of two networks has."""
+    names = [*paused, *(name for name in straight if name not in paused)]
+    return [name for name in names if paused.get(name) != straight.get(name)]
 
 
 def _weights(run_id: str) -> dict[str, bytes]:
