@@ -404,7 +404,7 @@ def _stored(file: Path | None, task: SearchTask) -> list[RealSearch]:
             row = json.loads(line)
             other = SearchTask(**row.pop("task"))
             found.append(RealSearch(**{**row, "reports": tuple(map(tuple, row["reports"]))}))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             _refuse(f"{file}, line {number}: expected a search of this benchmark; {error!r}")
         if other != task:
             _refuse(f"{file}, line {number}: it is of another task, {other}; name another file")

@@ -8,12 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from peers import main, rotated
+
 PEERS = Path(__file__).parents[2] / "benchmarks" / "peers.py"
 TINY = ("--data=digits", "--images=100", "--validation=40", "--trials=2", "--epochs=1", "--seeds=1")
 TASK = {"data": "digits", "images": 100, "validation": 40, "trials": 2, "epochs": 1, "workers": 2}
-DONE = {"task": {**TASK, "seconds": None, "precision": "auto"}, "seed": 0, "wall": 50.0}
+DONE = {
+    "task": {**TASK, "seconds": None, "precision": "auto"},
+    "contender": "optuna",
+    "seed": 0,
+    "wall": 50.0,
+    "reports": [[20.0, 0.1], [40.0, 0.2]],
+}
 
-pytestmark = pytest.mark.timeout(600)  # many processes, each of which imports TensorFlow
+pytestmark = pytest.mark.timeout(900)  # many processes, each of which imports TensorFlow
 
 
 def peers(elsewhere, *arguments):
@@ -61,9 +69,6 @@ def test_keras_tuner_searches_in_an_environment_of_its_own(tmp_path):
 
 
 def test_contenders_take_turns_in_being_first():
-    sys.path.append(str(PEERS.parent))
-    from peers import rotated
-
     names = ["runback", "optuna", "keras-tuner"]
     orders = [rotated(names, seed) for seed in range(3)]
     assert [order[0] for order in orders] == names
@@ -71,29 +76,38 @@ def test_contenders_take_turns_in_being_first():
     assert rotated(names, 3) == names
 
 
-def test_results_of_another_task_and_damaged_ones_are_refused_in_a_line(tmp_path):
+def refused(monkeypatch, capsys, *arguments):
+    """Return what the benchmark says as it refuses to begin."""
+    monkeypatch.setattr(sys, "argv", ["peers.py", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ({**DONE, "task": {**DONE["task"], "trials": 3}}, "it is of another task"),
+        ({**DONE, "task": {"trials": 3}}, "expected a search of this benchmark"),
+        ({name: DONE[name] for name in ("task", "seed")}, "expected a search of this benchmark"),
+        ({**DONE, "reports": 7}, "expected a search of this benchmark"),
+        ([], "expected a search of this benchmark"),
+    ],
+)
+def test_results_of_another_task_and_damaged_ones_are_refused_in_a_line(
+    line, said, tmp_path, monkeypatch, capsys
+):
     file = tmp_path / "results.jsonl"
-    for change, said in (
-        (
-            {"contender": "optuna", "reports": [[1.0, 0.5]], "task": {**DONE["task"], "trials": 3}},
-            "another task",
-        ),
-        (
-            {"contender": "optuna", "reports": [[1.0, 0.5]], "task": {"trials": 3}},
-            "expected a search of this",
-        ),
-        ({"contender": "optuna"}, "expected a search of this"),
-    ):
-        file.write_text(json.dumps({**DONE, **change}) + "\n")
-        done = peers(tmp_path, *TINY, f"--results={file}")
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-        assert f"results.jsonl, line 1: {said}" in done.stderr.replace("it is of ", "")
-    file.write_text('{"task"')
-    assert "results.jsonl, line 1" in peers(tmp_path, *TINY, f"--results={file}").stderr
+    file.write_text(f"{json.dumps(DONE)}\n{json.dumps(line)}\n")
+    message = refused(monkeypatch, capsys, *TINY, f"--results={file}")
+    assert message.startswith(f"error: {file}, line 2: {said}")
+    assert message.count("\n") == 1
+    file.write_text(json.dumps(DONE)[:-9])
+    assert "results.jsonl, line 1: expected" in refused(monkeypatch, capsys, *TINY, f"--results={file}")
 
 
 @pytest.mark.parametrize("option", ["--seeds=0", "--images=3", "--seconds=0", "--contender=random"])
-def test_what_cannot_be_searched_is_refused(option, tmp_path):
-    done = peers(tmp_path, option)
-    assert done.returncode == 2
-    assert "expected --s" in done.stderr or "invalid choice: 'random'" in done.stderr
+def test_what_cannot_be_searched_is_refused(option, monkeypatch, capsys):
+    message = refused(monkeypatch, capsys, "--data=digits", option)
+    assert "expected --s" in message or "invalid choice: 'random'" in message

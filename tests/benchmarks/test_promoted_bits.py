@@ -9,6 +9,7 @@ import pytest
 
 from promoted_bits import differing
 
+SMALL = ("data.limit=200", "model.dense_width=8")
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "promoted_bits.py"
 
 
@@ -19,10 +20,10 @@ def test_weights_differ_by_one_bit_or_by_being_there():
     assert differing(paused, {"0 kernel": b"\x00\x01", "1 scale": b"\x02"}) == ["1 bias", "1 scale"]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_trial_that_has_paused_is_compared_with_a_training_that_has_not(tmp_path):
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--promoted=1", "data.limit=200", "model.dense_width=8"],
+        [sys.executable, str(SCRIPT), "--promoted=1", "hydra.sweeper.n_trials=8", *SMALL],
         cwd=tmp_path,
         env={**os.environ, "MLFLOW_TRACKING_URI": "sqlite:///nowhere.db"},
         capture_output=True,
