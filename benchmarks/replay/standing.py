@@ -79,7 +79,7 @@ def standings(
     n = len(next(iter(outcomes.values())))
     drawn = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
     seconds = {name: np.array([one.seconds for one in searches]) for name, searches in outcomes.items()}
-    medians = {name: _median(values[drawn]) for name, values in seconds.items()}
+    medians = {name: median(values[drawn]) for name, values in seconds.items()}
     found = {}
     for name, searches in outcomes.items():
         reached = int(np.isfinite(seconds[name]).sum())
@@ -87,7 +87,7 @@ def standings(
         found[name] = Standing(
             n=n,
             share=Estimate(reached / n, *wilson(reached, n)),
-            median=_estimate(float(_median(seconds[name][None])[0]), medians[name]),
+            median=estimate(float(median(seconds[name][None])[0]), medians[name]),
             ratio=None
             if reference is None or name == reference
             else _ratio(name, reference, seconds, medians),
@@ -98,7 +98,7 @@ def standings(
     return found
 
 
-def _median(values: np.ndarray) -> np.ndarray:
+def median(values: np.ndarray) -> np.ndarray:
     """Return the medians of rows: of n values the ceil(n/2)-th, which is Kaplan and Meier's.
 
     All searches are censored at the same time, so that their estimate is the empirical distribution.
@@ -109,13 +109,13 @@ def _median(values: np.ndarray) -> np.ndarray:
 def _ratio(
     name: str, reference: str, seconds: Mapping[str, np.ndarray], medians: Mapping[str, np.ndarray]
 ) -> Estimate | None:
-    below = float(_median(seconds[reference][None])[0])
+    below = float(median(seconds[reference][None])[0])
     if not math.isfinite(below):
         return None
-    value = float(_median(seconds[name][None])[0]) / below
+    value = float(median(seconds[name][None])[0]) / below
     with np.errstate(invalid="ignore"):
         ratios = medians[name] / medians[reference]
-    return _estimate(value, ratios[~np.isnan(ratios)])
+    return estimate(value, ratios[~np.isnan(ratios)])
 
 
 def _mean(values: np.ndarray, drawn: np.ndarray) -> Estimate:
@@ -123,10 +123,11 @@ def _mean(values: np.ndarray, drawn: np.ndarray) -> Estimate:
     if np.isnan(values).all():
         return Estimate(math.nan, math.nan, math.nan)
     values = np.where(np.isnan(values), np.nanmin(values), values)
-    return _estimate(float(values.mean()), values[drawn].mean(axis=1))
+    return estimate(float(values.mean()), values[drawn].mean(axis=1))
 
 
-def _estimate(value: float, resampled: np.ndarray) -> Estimate:
+def estimate(value: float, resampled: np.ndarray) -> Estimate:
+    """Return a value with the 95 % interval of its resamples: their percentiles."""
     low, high = np.quantile(resampled, [0.025, 0.975], method="inverted_cdf")
     return Estimate(value, float(low), float(high))
 
