@@ -87,7 +87,9 @@ def fit(
 
     `on_epoch` gets the number of completed epochs and the metrics loss, accuracy, val_loss, val_accuracy,
     those of `criterion` (the one that `model` was compiled with), learning_rate, epoch_seconds and
-    images_per_second; what it raises ends the training and comes out of here. `on_batch` is called at most ten times a second.
+    images_per_second; what it raises ends the training and comes out of here. `on_batch` is called at most
+    ten times a second.
+
     Where the optimizer averages weights (`use_ema`), the averages are what is validated and kept.
     With `patience`, training ends after that many epochs without a better `monitor`, and the model gets the
     weights of the best epoch back. Raises Diverged when the loss is no longer finite.
