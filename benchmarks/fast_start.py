@@ -41,6 +41,7 @@ def main() -> None:
     options = _options()
     trained: dict[str, list[Trained]] = {name: [] for name in EXPERIMENTS}
     with temporary_project():
+        _runback("train", "data=cifar10", "data.limit=100", "training.epochs=1")  # decode the images
         for seed in range(options.seeds):
             for name in EXPERIMENTS if seed % 2 == 0 else EXPERIMENTS[::-1]:
                 one = _train(name, seed, options.overrides)
@@ -56,9 +57,9 @@ def main() -> None:
 
 def _train(name: str, seed: int, overrides: list[str]) -> Trained:
     started, used = time.perf_counter(), _processors()
-    told = _runback("train", f"experiment={name}", f"seed={seed}", *overrides)
+    output = _runback("train", f"experiment={name}", f"seed={seed}", *overrides)
     wall, processors = time.perf_counter() - started, _processors() - used
-    report = json.loads(_runback("evaluate", told.split()[-1], "--json"))
+    report = json.loads(_runback("evaluate", output.split()[-1], "--json"))
     return Trained(report["test_accuracy"], wall, processors)
 
 

@@ -4,7 +4,9 @@
 
 Writes a file of random images of 32 x 32 pixels to a temporary folder in FOLDER, and removes it. Two
 processes then do what a trial does with it: digests, a stratified split, hashes, training of deep_cnn and
-validation. Each trains in turn on batches of the whole file and on batches of its first N images, in memory.
+validation. The file has just been written: where memory allows, it is in the system's page cache, which is
+nobody's own. Each trains in turn on batches of the whole file and on batches of its first N images, in
+memory.
 Nothing else should run meanwhile. With the defaults it takes about 3 minutes on two cores.
 """
 
@@ -52,6 +54,8 @@ def main() -> None:
         command = [sys.executable, __file__, *sys.argv[1:], "--file", str(file)]
         trainings = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(AT_ONCE)]
         outputs = [training.communicate()[0] for training in trainings]
+        if any(training.returncode for training in trainings):
+            sys.exit("a training has failed; its reason stands above")
     print(f"{AT_ONCE} trainings at once on {n:,} images, {options.gigabytes:g} GB, a thread each")
     for number, output in enumerate(outputs, 1):
         found = json.loads(output.splitlines()[-1])

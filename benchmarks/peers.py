@@ -450,6 +450,8 @@ def _options() -> argparse.Namespace:
     options.contender = list(dict.fromkeys(options.contender or BY_DEFAULT))
     if options.results is not None:
         options.results = options.results.absolute()
+        if not options.results.parent.is_dir():
+            parser.error(f"--results {options.results}: there is no such folder")
     counts = (options.seeds, options.trials, options.epochs, options.workers)
     if min(counts) < 1 or options.seed < 0 or min(options.images, options.validation) < 20:
         parser.error(

@@ -1,4 +1,4 @@
-"""The two notebooks in float32 and in mixed_bfloat16: validation accuracy by seed, and images/s.
+"""A few epochs of the two notebooks in float32 and in mixed_bfloat16: accuracy by seed, and images/s.
 
     python benchmarks/precision.py [--images N] [--epochs E] [--repeats SEEDS]
 

@@ -208,7 +208,10 @@ def _first(file: Path, table: CurveTable, given: Sequence[str]) -> list[dict[str
     try:
         if given or not beside.exists():
             return [_checked(json.loads(text), table) for text in given]
-        return [_checked(point, table) for point in json.loads(beside.read_text("utf-8"))]
+        points = json.loads(beside.read_text("utf-8"))
+        if not isinstance(points, list):
+            raise InputError(f"{beside}: expected a list of first points; got {json.dumps(points):.80}")
+        return [_checked(point, table) for point in points]
     except ValueError as error:
         raise InputError(f"first points: expected JSON; {error}") from error
 
@@ -271,6 +274,8 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     counts = (options.seeds, options.slots, options.jobs, options.trials or 1)
     if min(counts) < 1 or options.seed < 0:
         parser.error("expected --seeds, --trials, --slots and --jobs from 1, --seed from 0")
+    if options.json is not None and not options.json.absolute().parent.is_dir():
+        parser.error(f"--json {options.json}: there is no such folder")
     times = (options.start, options.checkpoint)
     if not (options.seconds > 0 and (options.epoch_seconds or 1) > 0 and min(times) >= 0):
         parser.error("expected --seconds and --epoch-seconds above 0, --start and --checkpoint from 0")

@@ -10,6 +10,7 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.storages import InMemoryStorage
 
+from hydra_plugins.runback_sweeper.config import PRUNERS
 from replay.curve_model import CurveModel
 from replay.keras_tuner_hyperband import search as keras_tuner_hyperband
 from replay.virtual_engine import Costs, Reported, VirtualEngine
@@ -58,7 +59,7 @@ def contenders(n_epochs: int) -> dict[str, Search]:
     median = {"_target_": "optuna.pruners.MedianPruner"}
     hyperband = {"_target_": "optuna.pruners.HyperbandPruner", "max_resource": n_epochs}
     # As runback's config groups have it.
-    asha = {**halving, "min_resource": 1, "reduction_factor": 3}
+    asha, brackets = PRUNERS["asha"], {**PRUNERS["hyperband"], "max_resource": n_epochs}
     return {
         "random": Coordinated(random),
         "optuna tpe": Coordinated(tpe),
@@ -76,6 +77,9 @@ def contenders(n_epochs: int) -> dict[str, Search]:
         # What it did before, and its parts one by one.
         "asha, epochs searched": Coordinated(tpe, asha, are_epochs_searched=True),
         "asha": Coordinated(tpe, asha),
+        "asha, last value": Coordinated(tpe, {**asha, "value": "last"}),
+        "hyperband": Coordinated(tpe, brackets),
+        "hyperband, last value": Coordinated(tpe, {**brackets, "value": "last"}),
         "asha, covering": Coordinated(tpe, asha, startup="covering"),
         "asha, first points": Coordinated(tpe, asha, takes_first=True),
         "covering": Coordinated(tpe, startup="covering"),

@@ -141,6 +141,7 @@ def curve_table(rows: pd.DataFrame) -> CurveTable:
         raise InputError("expected configs that reach different values of val_accuracy; all reach the same")
     if not (np.isfinite(seconds).all() and (seconds > 0).all()):
         raise InputError("expected seconds above 0 in each row")
+    later = seconds[:, min(1, seconds.shape[1] - 1) :].min(axis=1)  # what else ran can only have added to it
     points = params.groupby(config).first()
     return CurveTable(
         axes=tuple(Axis(name, _distribution(points[name])) for name in points),
@@ -148,8 +149,8 @@ def curve_table(rows: pd.DataFrame) -> CurveTable:
             {name: _plain(value) for name, value in point.items()} for point in points.to_dict("records")
         ],
         values=values,
-        first_seconds=seconds[:, 0],
-        seconds=seconds[:, min(1, seconds.shape[1] - 1) :].min(axis=1),
+        first_seconds=later + np.quantile((seconds[:, 0] - later).clip(0), 0.25),
+        seconds=later,
         notes=tuple(notes),
     )
 

@@ -75,11 +75,16 @@ def outcome(history: Sequence[Reported], level: float, seconds: float) -> Outcom
 def standings(
     outcomes: Mapping[str, Sequence[Outcome]], reference: str | None, seed: int
 ) -> dict[str, Standing]:
-    """Compare contenders by their outcomes on the same seeds; ratios are those to the reference's median."""
+    """Compare contenders by their outcomes on the same seeds; ratios are those to the reference's median.
+
+    A search that has reported nothing by a time has the lowest of all searches' values there.
+    """
     n = len(next(iter(outcomes.values())))
     drawn = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
     seconds = {name: np.array([one.seconds for one in searches]) for name, searches in outcomes.items()}
     medians = {name: median(values[drawn]) for name, values in seconds.items()}
+    reported = [value for searches in outcomes.values() for one in searches for value in one.best]
+    least = min((value for value in reported if not math.isnan(value)), default=math.nan)
     found = {}
     for name, searches in outcomes.items():
         reached = int(np.isfinite(seconds[name]).sum())
@@ -91,7 +96,7 @@ def standings(
             ratio=None
             if reference is None or name == reference
             else _ratio(name, reference, seconds, medians),
-            best=tuple(_mean(best[:, place], drawn) for place in range(len(TIMES))),
+            best=tuple(_mean(best[:, place], drawn, least) for place in range(len(TIMES))),
             n_trials=float(np.mean([one.n_trials for one in searches])),
             n_epochs=float(np.mean([one.n_epochs for one in searches])),
         )
@@ -118,11 +123,9 @@ def _ratio(
     return estimate(value, ratios[~np.isnan(ratios)])
 
 
-def _mean(values: np.ndarray, drawn: np.ndarray) -> Estimate:
-    """Estimate the mean of the seeds that have a value."""
-    if np.isnan(values).all():
-        return Estimate(math.nan, math.nan, math.nan)
-    values = np.where(np.isnan(values), np.nanmin(values), values)
+def _mean(values: np.ndarray, drawn: np.ndarray, least: float) -> Estimate:
+    """Estimate the mean of the seeds; `least` stands for that of one that has none yet."""
+    values = np.where(np.isnan(values), least, values)
     return estimate(float(values.mean()), values[drawn].mean(axis=1))
 
 

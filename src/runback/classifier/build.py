@@ -52,9 +52,10 @@ def prepare(spec: TrainingSpec, data: "tuple[Dataset, Dataset] | None" = None) -
     train, validation = data or checked_data(spec)
     seed_process(spec)
     declared = targets.declared_modules(spec.root)
-    network, augmentation, optimizer = _parts(spec, train, declared)
+    network, augmentation, optimizer, notes = _parts(spec, train, declared)
     criterion = _criterion(spec, train)
-    fine_tuning, notes = _fine_tuning(spec, network, len(train), declared)
+    fine_tuning, phases = _fine_tuning(spec, network, len(train), declared)
+    notes = (*notes, *phases)
     return Prepared(train, validation, network, augmentation, optimizer, criterion, fine_tuning, notes)
 
 
@@ -132,20 +133,20 @@ def seed_process(spec: TrainingSpec) -> None:
 
 def _parts(
     spec: TrainingSpec, train: "Dataset", declared: tuple[str, ...]
-) -> "tuple[keras.Model, keras.Sequential | None, keras.optimizers.Optimizer]":
-    """Return network, augmentation and optimizer. Errors: InputError."""
+) -> "tuple[keras.Model, keras.Sequential | None, keras.optimizers.Optimizer, Sequence[str]]":
+    """Return network, augmentation and optimizer, and what is said of the network. Errors: InputError."""
     from runback.classifier.augmentation.stack import build_stack
     from runback.classifier.models.transfer import transfer_of
 
     config, shape = spec.config, cast("tuple[int, int, int]", train.images.shape[1:])
-    network, late = _network(config["model"], train, declared)
+    network, late, notes = _network(config["model"], train, declared)
     augmentation = build_stack(config["augmentation"]["layers"], shape, seed=spec.seed, declared=declared)
     transfer = transfer_of(network)
     frozen = 0 if transfer is None else transfer.frozen_epochs
     epochs = min(frozen, spec.options.epochs) or spec.options.epochs
     optimizer = _optimizer(spec, len(train), declared, epochs, config["optimizer"]["learning_rate"])
     _check_storable(network, optimizer, train.images, declared, late, spec.room)
-    return network, augmentation, optimizer
+    return network, augmentation, optimizer, notes
 
 
 def _optimizer(
@@ -206,21 +207,25 @@ def _fine_tuning(
 
 def _network(
     model: Mapping[str, Any], train: "Dataset", declared: tuple[str, ...]
-) -> "tuple[keras.Model, set[str]]":
-    """Return the network, and the names that objects were registered by only while it was made.
+) -> "tuple[keras.Model, set[str], Sequence[str]]":
+    """Return the network, the names that objects were registered by only while it was made, and notes.
 
-    A function that has a parameter `images` gets those to train on.
+    A function that has a parameter `images` gets those to train on, of very many a part, which a note says.
     """
     import keras
     import tensorflow
 
+    from runback.classifier.data.reading.stored_images import sample
     from runback.classifier.models.image_network import image_network
 
+    notes: list[str] = []
     given: dict[str, Any] = {"input_shape": train.images.shape[1:], "num_classes": len(train.class_names)}
     if targets.TARGET in model:
         function = targets.resolve(model[targets.TARGET], "model", declared)
         if "images" in inspect.signature(function).parameters:
-            given["images"] = train.images
+            given["images"], step = sample(train.images)
+            if step > 1:
+                notes.append(f"model.images: {len(given['images']):,}, one of {step} to train on")
     before = set(keras.saving.get_custom_objects())
     try:
         network = targets.build(model, where="model", declared=declared, **given)
@@ -228,7 +233,7 @@ def _network(
         network = image_network(network, given["input_shape"], given["num_classes"])
     except (MemoryError, tensorflow.errors.ResourceExhaustedError) as error:
         raise InputError("model: the network's weights do not fit into memory") from error
-    return network, set(keras.saving.get_custom_objects()) - before
+    return network, set(keras.saving.get_custom_objects()) - before, notes
 
 
 def _check_storable(

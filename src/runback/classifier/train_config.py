@@ -60,7 +60,7 @@ class TrainingConfig:
     epochs: int = 10
     batch_size: int = 32
     steps_per_epoch: int | None = None
-    """Batches of an epoch, which is validated and may be a rung; None: a pass through the training images."""
+    """Batches of an epoch, in which all else is counted; None: a pass through the training images."""
     precision: str = "float32"
     """auto: mixed_bfloat16 where this machine computes it fast, else float32; the run says which."""
     threads: int | None = None

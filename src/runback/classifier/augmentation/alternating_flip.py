@@ -1,4 +1,4 @@
-"""Mirror every image in every other epoch, rather than at random."""
+"""Mirror one half of the images in one pass and the other in the next, rather than at random."""
 
 from typing import Any
 

@@ -9,7 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from runback.classifier.data.dataset import Dataset
-from runback.classifier.training.batches import validation_batch, validation_batches
+from runback.classifier.training.batches import (
+    naming_unread_images,
+    validation_batch,
+    validation_batches,
+)
 from runback.classifier.training.criterion import PLAIN, Criterion
 
 
@@ -38,7 +42,7 @@ class ValidationPredictions:
         if self._end.numpy() < len(self._validation) or self._weights != _bits(self._model):
             size = validation_batch(self._batch_size)
             batches = validation_batches(self._validation, size, criterion=self._criterion)
-            with self.keeping():
+            with self.keeping(), naming_unread_images():
                 self._model.evaluate(batches, verbose=0)
         return np.asarray(self._kept.numpy())
 

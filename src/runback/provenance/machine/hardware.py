@@ -46,7 +46,10 @@ def gpus() -> list[dict[str, Any]]:
 
 
 def compute_capabilities() -> list[tuple[int, int]]:
-    """Return the CUDA compute capability, (major, minor), of each NVIDIA GPU that a process may see."""
+    """Return the CUDA compute capability, (major, minor), of each NVIDIA GPU of the machine.
+
+    None where CUDA_VISIBLE_DEVICES hides all of them. TensorFlow is taken to have its CUDA libraries.
+    """
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return []
     try:

@@ -5,7 +5,7 @@ import pytest
 
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.data.dataset_hash import content_hash
-from runback.classifier.data.reading.stored_images import StoredImages, blocks, unmapped
+from runback.classifier.data.reading.stored_images import StoredImages, blocks, sample, unmapped
 from runback.errors import DataError
 
 N = 23
@@ -136,3 +136,25 @@ def test_a_set_in_memory_mapped_and_drawn_from_a_file_hash_alike(plain, file):
     ]
     assert len({content_hash(one) for one in taken}) == 1
     assert [type(one.images) for one in taken] == [np.ndarray, StoredImages, StoredImages]
+
+
+@pytest.mark.parametrize(("size", "step"), [(N * 60, 1), (N * 60 - 1, 2), (N * 20, 3), (1, N * 60)])
+@pytest.mark.parametrize("kind", ["in memory", "mapped", "drawn from a file"])
+def test_a_sample_is_an_array_of_every_kth_image(file, plain, kind, size, step):
+    images = {"in memory": plain, "mapped": np.load(file, mmap_mode="r"), "drawn from a file": stored(file)}[
+        kind
+    ]
+    found, every = sample(images, size)
+    assert (type(found), every) == (np.ndarray, step)
+    np.testing.assert_array_equal(found, plain[::step])
+
+
+def test_an_error_of_the_disk_names_the_file(file, monkeypatch):
+    images = stored(file)
+
+    def fail(*_):
+        raise OSError(5, os.strerror(5))
+
+    monkeypatch.setattr(os, "preadv", fail)
+    with pytest.raises(DataError, match=r"images\.npy: cannot be read: Input/output error"):
+        images[3]

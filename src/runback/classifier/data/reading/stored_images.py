@@ -16,6 +16,9 @@ from runback.errors import DataError
 BLOCK_BYTES = 2**20
 """Bytes of the blocks in which images are gone through one by one."""
 
+SAMPLE_BYTES = 2**28
+"""Bytes of the images by which a network's parts are adapted: more than all of CIFAR-10."""
+
 
 class _OpenFile:
     """A file open for reading until nobody has it any more."""
@@ -75,7 +78,10 @@ class StoredImages:
     def _fill(self, room: memoryview, row: int) -> None:
         position = self._offset + row * self._size
         while room:
-            count = os.preadv(self._file.descriptor, [room], position)
+            try:
+                count = os.preadv(self._file.descriptor, [room], position)
+            except OSError as error:
+                raise DataError(f"{self._file.path}: cannot be read: {error.strerror}") from error
             if not count:
                 raise DataError(
                     f"{self._file.path}: expected an image at byte {position:,}; the file ends before it"
@@ -89,6 +95,12 @@ def blocks(images: "np.ndarray | StoredImages", size: int = BLOCK_BYTES) -> Iter
     stored = unmapped(images)
     for start in range(0, len(stored), step):
         yield stored[start : start + step]
+
+
+def sample(images: "np.ndarray | StoredImages", size: int = SAMPLE_BYTES) -> tuple[np.ndarray, int]:
+    """Return every k-th image from the first on, at most `size` bytes of them in memory, and k."""
+    step = max(1, math.ceil(images.nbytes / size))
+    return np.asarray(unmapped(images)[::step]), step
 
 
 def unmapped(images: "np.ndarray | StoredImages") -> "np.ndarray | StoredImages":
