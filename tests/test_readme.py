@@ -264,7 +264,7 @@ def test_the_table_of_commands_holds_them_all():
 
 def test_the_table_of_knobs_names_knobs():
     named = row_names("`hydra.sweeper.`")
-    assert len(named) == 13
+    assert len(named) == 15
     assert set(named) <= {field.name for field in fields(SweeperSettings)}
 
 

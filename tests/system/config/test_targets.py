@@ -560,7 +560,7 @@ def codes(one: Any) -> set[types.CodeType]:
     makers = [
         vars(base).get(name)
         for base in one.__mro__
-        for name in ("__new__", "__init__", "__call__", "__repr__")
+        for name in ("__new__", "__init__", "__post_init__", "__call__", "__repr__")
     ]
     makers += [vars(base).get("__call__") for base in type(one).__mro__]
     functions = [getattr(maker, "__func__", maker) for maker in makers]
