@@ -1,6 +1,7 @@
 """The contenders of a replay: each searches a task on a virtual clock, and returns what it has trained."""
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -93,6 +94,21 @@ def contenders(n_epochs: int) -> dict[str, Search]:
         "promotion by 2": Coordinated(tpe, startup="covering", promotion=Promotion(1, 2)),
         "promotion by 4": Coordinated(tpe, startup="covering", promotion=Promotion(1, 4)),
         "promotion, not eager": Coordinated(tpe, startup="covering", promotion=Promotion(eager=False)),
+        "promotion, multivariate": Coordinated(
+            {**tpe, "multivariate": True}, startup="covering", promotion=Promotion()
+        ),
+        **{
+            f"promotion, {n} start-up trials": Coordinated(
+                {**tpe, "n_startup_trials": n}, startup="covering", promotion=Promotion()
+            )
+            for n in (5, 7, 15)
+        },
+        **{
+            f"promotion, good share {share}": Coordinated(
+                {**tpe, "gamma": partial(_good, share)}, startup="covering", promotion=Promotion()
+            )
+            for share in (0.2, 0.3)
+        },
         "promotion, last value": Coordinated(tpe, startup="covering", promotion=Promotion(value="last")),
     }
 
@@ -159,6 +175,11 @@ class Coordinated:
         policy = FailurePolicy(RETRIES)
         Coordinator(study, decisions, engine, budget, policy, engine.new_trial, clock=engine.clock).run()
         return engine.history
+
+
+def _good(share: float, n_trials: int) -> int:
+    """Return how many of the trials count as good ones: this share, where TPE takes a tenth."""
+    return math.ceil(share * n_trials)
 
 
 def _first(space: Space, task: Task) -> list[dict[str, Any]]:
