@@ -115,3 +115,17 @@ def test_a_paused_baseline_comes_before_better_ones(window):
     for value in (0.01, 0.3, 0.2, 0.1):
         add(decides, "paused", [value])
     assert decides.next_trial(trials(decides)).number == 0
+
+
+@pytest.mark.parametrize("has_baseline", [False, True])
+def test_a_trial_that_is_about_to_pause_goes_on_in_no_second_process(has_baseline):
+    """It is among the best, but its process still writes the checkpoint: nothing else takes its turn."""
+    decides = decisions(has_baseline=has_baseline)
+    entry = add(decides, "running", [0.9])
+    for value in (0.3, 0.2):
+        add(decides, "paused", [value])
+    entry.note(PAUSED_AT, 1)
+    assert decides.next_trial(trials(decides)) is None
+    assert entry.attributes[PARTS] == [[0, 0]]
+    entry.wait()
+    assert decides.next_trial(trials(decides)).number == 0

@@ -45,13 +45,13 @@ class PromotingDecisions(Decisions):
             return None
         paused = self._next_paused(seen, trials, may_begin=may_begin)
         if paused is not None:
-            return self._go_on(trials[paused], number)
+            return self._continued(trials[paused], number)
         if not may_begin:
             return None
         proposed = self.proposer.propose(self.study, self.learned(seen), trials, NopPruner())
         if proposed is None:  # a grid has no more points, though one has failed that does not count
             paused = self._next_paused(seen, trials, may_begin=False)
-            return None if paused is None else self._go_on(trials[paused], number)
+            return None if paused is None else self._continued(trials[paused], number)
         proposed.user_attrs = {**proposed.user_attrs, PARTS: [[number, 0]]}
         return create_entry(self.study, proposed)
 
@@ -96,6 +96,10 @@ class PromotingDecisions(Decisions):
         if found is None and is_end:
             found = self.promotion.next_paused(self._progress(trials), is_end=True)
         return found
+
+    def _continued(self, trial: FrozenTrial, number: int) -> TrialEntry | None:
+        """Return a paused trial as the part of this number; None while its process is still ending."""
+        return None if trial.state == TrialState.RUNNING else self._go_on(trial, number)
 
     def _go_on(self, trial: FrozenTrial, number: int) -> TrialEntry:
         entry = TrialEntry(self.study, trial)
