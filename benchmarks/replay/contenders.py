@@ -1,5 +1,6 @@
 """The contenders of a replay: each searches a task on a virtual clock, and returns what it has trained."""
 
+import copy
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
 
 from hydra_plugins.runback_sweeper.config import PRUNERS
 from replay.curve_model import CurveModel
@@ -125,6 +127,24 @@ BY_DEFAULT = (
 """The contenders of a replay that names none."""
 
 
+class LastStepFirst(PromotingDecisions):
+    """Promotion whose sampler ranks paused trials as pruned ones: by the last step before the value."""
+
+    def learned(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """Return trials as the sampler learns from them: what has reported and not ended as pruned."""
+        return [_as_pruned(trial) if _has_value(trial) else trial for trial in trials]
+
+
+def _has_value(trial: FrozenTrial) -> bool:
+    return not trial.state.is_finished() and any(map(math.isfinite, trial.intermediate_values.values()))
+
+
+def _as_pruned(trial: FrozenTrial) -> FrozenTrial:
+    pruned = copy.copy(trial)
+    pruned.state = TrialState.PRUNED
+    return pruned
+
+
 @dataclass(frozen=True)
 class Coordinated:
     """A search by runback's coordinator, with a sampler and a pruner as its config has them."""
@@ -162,15 +182,9 @@ class Coordinated:
         decisions = Decisions(study, proposer, partial(pruner_for, self.pruner))
         if self.promotion is not None:
             new_pruner = partial(pruner_for, None)
-            decisions = PromotingDecisions(
-                study,
-                proposer,
-                new_pruner,
-                None,
-                self.promotion,
-                has_baseline=proposer.has_first and self.has_baseline,
-                learns_at_shared_steps=self.learns_at_shared_steps,
-            )
+            promoting = PromotingDecisions if self.learns_at_shared_steps else LastStepFirst
+            has_baseline = bool(first) and self.has_baseline
+            decisions = promoting(study, proposer, new_pruner, None, self.promotion, has_baseline)
         budget = Budget(task.n_trials, task.seconds, task.slots)
         policy = FailurePolicy(RETRIES)
         Coordinator(study, decisions, engine, budget, policy, engine.new_trial, clock=engine.clock).run()

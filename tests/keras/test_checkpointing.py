@@ -89,6 +89,30 @@ def test_an_epoch_is_reported_before_its_checkpoint(tmp_path: Path) -> None:
     assert seen[:2] == [[], ["checkpoint-00001-0000000.npz"]]
 
 
+@pytest.mark.parametrize("stops_at", [2, 3])
+def test_a_training_that_is_stopped_early_at_a_pause_comes_to_its_end(tmp_path: Path, stops_at: int) -> None:
+    """The sweep wants a pause after epoch 2; there, or one later, the patience is at its end."""
+
+    class Paused(BaseException):
+        pass
+
+    def pause() -> None:
+        raise Paused
+
+    steps: list[int] = []
+    plan = CheckpointPlan(tmp_path, 0, lambda: len(steps) == 2, pause)
+    options: dict[str, Any] = {"on_epoch": lambda step, _: steps.append(step), "checkpoints": plan}
+    model = small_model()
+    model.optimizer.learning_rate = 0.0  # nothing gets better after the first epoch
+    if stops_at == 2:
+        assert train(model, epochs=9, patience=1, **options).epochs == 2
+        assert saved(tmp_path) == []
+    else:
+        with pytest.raises(Paused):
+            train(model, epochs=9, patience=2, **options)
+        assert saved(tmp_path) == ["checkpoint-00002-0000000.npz"]
+
+
 def test_a_pruned_epoch_leaves_no_checkpoint(tmp_path: Path) -> None:
     def prune(step: int, metrics: dict[str, float]) -> None:
         if step == 2:

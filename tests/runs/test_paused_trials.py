@@ -144,7 +144,8 @@ def test_a_training_without_checkpoints_begins_again_in_the_same_run(own_folder)
 
 def test_a_hydra_apps_trial_goes_on_in_the_same_run(own_folder):
     (own_folder.folder / "app.py").write_text(HYDRA)
-    config = "defaults:\n  - override hydra/sweeper: runback\nx: 0.5\nhydra: {sweeper: {experiment: mine}}\n"
+    config = "defaults:\n  - override hydra/sweeper: runback\nx: 0.5\n"
+    config += "hydra: {sweeper: {experiment: mine, max_resource: 9}}\n"
     (own_folder.folder / "app.yaml").write_text(config)
     done = own_folder.python("app.py", "-m", "x=interval(0,1)", "hydra.sweeper.n_trials=6", PROMOTE)
     assert done.returncode == 0, done.stderr
@@ -189,7 +190,7 @@ def paused_at_the_first_rung(own_folder):
         FIRST,
         PROMOTE,
     ]
-    command += ["epochs=4", "wait=0.5"]
+    command += ["epochs=4", "wait=2"]  # trial 2 is in its first epoch when the interrupt comes
     process = begun(own_folder, command)
     next(line for line in iter(process.stdout.readline, "") if " paused " in line)
     process.send_signal(signal.SIGINT)

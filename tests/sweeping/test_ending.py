@@ -268,10 +268,15 @@ def test_one_value_among_failures_is_a_result(app):
 def test_checkpoints_that_a_kill_left_of_trials_pruned_in_a_pause_are_removed(tmp_path):
     study = optuna.create_study()
     for number, (state, attributes) in enumerate(
-        [("PRUNED", {"paused_at": 3}), ("PRUNED", {}), ("WAITING", {"paused_at": 1})]
+        [
+            ("PRUNED", {"paused_at": 3}),
+            ("PRUNED", {}),
+            ("WAITING", {"paused_at": 1}),
+            ("PRUNED", {"paused_at": 1, "ended_by": "diverged", "failure": "diverged: the loss is nan"}),
+        ]
     ):
         study.add_trial(optuna.trial.create_trial(state=TrialState[state], user_attrs=attributes))
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "checkpoint-00003-0000000.npz").touch()
     remove_left_checkpoints(study, tmp_path)
-    assert [path.parent.name for path in sorted(tmp_path.glob("*/checkpoint-*"))] == ["1", "2"]
+    assert [path.parent.name for path in sorted(tmp_path.glob("*/checkpoint-*"))] == ["1", "2", "3"]

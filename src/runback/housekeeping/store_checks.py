@@ -36,12 +36,12 @@ NAMED = 3
 
 def store_checks(layout: Layout) -> list[Check]:
     """Check each sweep's study and the store of runs. What cannot be opened is told of, and left as it is."""
-    ours = _SweepRuns(set(), set())
+    ours = _SweepRuns()
     checks = []
     for study in sorted(layout.sweeps.glob("*/study.db")):
         check, runs = _study_check(layout, study)
         checks.append(check)
-        ours = _SweepRuns(ours.known | runs.known, ours.going_on | runs.going_on)
+        ours = ours | runs
     return [*_tracking_checks(layout, ours), *checks]
 
 
@@ -49,8 +49,15 @@ def store_checks(layout: Layout) -> list[Check]:
 class _SweepRuns:
     """The IDs of the runs that studies know, and of those of trials that have not ended."""
 
-    known: set[str]
-    going_on: set[str]
+    known: frozenset[str] = frozenset()
+    going_on: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()
+    """The sweeps whose study could not be read: nobody knows what they go on with."""
+
+    def __or__(self, other: "_SweepRuns") -> "_SweepRuns":
+        return _SweepRuns(
+            self.known | other.known, self.going_on | other.going_on, self.unread | other.unread
+        )
 
 
 def _tracking_checks(layout: Layout, ours: _SweepRuns) -> list[Check]:
@@ -89,8 +96,8 @@ def _database_check(database: Path) -> Check:
 
 def _study_check(layout: Layout, database: Path) -> tuple[Check, _SweepRuns]:
     """Check a sweep's study; return also the IDs of the runs that it knows."""
-    nothing = _SweepRuns(set(), set())
     folder = database.parent
+    unread = _SweepRuns(unread=frozenset([folder.name]))
     try:
         from runback.sweeping.study.left_running import study_facts
 
@@ -98,11 +105,11 @@ def _study_check(layout: Layout, database: Path) -> tuple[Check, _SweepRuns]:
         revision(database, PATIENCE)
         check = _soundness(database)
         if check.state == "problem":
-            return check, nothing
+            return check, unread
         facts = study_facts(folder)
     except (ImportError, InputError) as error:  # StoreError is one
         is_at_work = is_held(folder, layout.mlruns)  # and may just have begun
-        return Check(printable_path(database), "warning" if is_at_work else "problem", str(error)), nothing
+        return Check(printable_path(database), "warning" if is_at_work else "problem", str(error)), unread
     if facts.running and not is_held(folder, layout.mlruns):
         trials = ", ".join(facts.running[:NAMED])
         message = f"{_count(facts.running, 'trial')} RUNNING ({trials}) and no process of the sweep lives"
@@ -113,7 +120,7 @@ def _study_check(layout: Layout, database: Path) -> tuple[Check, _SweepRuns]:
         check = Check(printable_path(database), "warning", message, "`runback clean` shows and removes them")
     elif facts.paused:
         check = replace(check, found=f"{check.found}; {_paused_text(folder, facts)}")
-    return check, _SweepRuns(facts.runs, facts.open_runs)
+    return check, _SweepRuns(frozenset(facts.runs), frozenset(facts.open_runs))
 
 
 def _ended_with_checkpoints(folder: Path, facts: "StudyFacts") -> list[str]:
@@ -194,7 +201,7 @@ def _runs_checks(store: "Store", ours: _SweepRuns) -> list[Check]:
     """Check that runs which train or are paused do. Raises StoreError."""
     from runback.tracking.upkeep.dead_runs import paused
 
-    count, left = paused(store, ours.known, ours.going_on)
+    count, left = paused(store, ours.known, ours.going_on, ours.unread)
     checks = [_runs_check(store, ours.known)]
     if left:
         names = ", ".join(run.info.run_id[:12] for run in left[:NAMED])
@@ -209,7 +216,7 @@ def _runs_checks(store: "Store", ours: _SweepRuns) -> list[Check]:
 def _close_paused(store: "Store", ours: _SweepRuns) -> str:
     from runback.tracking.upkeep.dead_runs import ABANDONED, close, paused
 
-    _, left = paused(store, ours.known, ours.going_on)
+    _, left = paused(store, ours.known, ours.going_on, ours.unread)
     closed = [run for run in left if close(store, run, "SCHEDULED", ABANDONED)]
     return f"{_count(closed, 'run')} closed as KILLED"
 

@@ -170,7 +170,7 @@ class _Recorder(keras.callbacks.Callback):
             "stop_training": bool(self.model.stop_training),
             "began": self._began,
         }
-        self._run.checkpoint(state)
+        self._run.checkpoint(state, is_last=is_last)
         self._written = time.perf_counter()
         self._cost = self._written - before
 

@@ -106,7 +106,7 @@ class Checkpoints(keras.callbacks.Callback):
         """Write a checkpoint if it is time for one; stop if a signal waits."""
         if self._signals.waiting:
             self._stop(0)
-        elif self._plan.is_pausing():
+        elif self._plan.is_pausing() and not self.model.stop_training:  # else it is at its end
             self._write(0)
             self._plan.pause()
         elif self._is_due(epoch + 1):

@@ -54,9 +54,12 @@ def _note(study: Study, folder: Path, *, has_ended: bool) -> None:
 
 
 def remove_left_checkpoints(study: Study, folder: Path) -> None:
-    """Remove the checkpoints of trials that were pruned while they were paused, where a kill left them."""
+    """Remove the checkpoints of trials that were pruned in a pause, where a kill left them.
+
+    One that failed after a pause keeps its own: its run may be resumed.
+    """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
-        if PAUSED_AT in trial.user_attrs:
+        if PAUSED_AT in trial.user_attrs and states.failure(trial) is None:
             for checkpoint in (folder / trial_label(trial).folder).glob(CHECKPOINTS):
                 checkpoint.unlink(missing_ok=True)
 

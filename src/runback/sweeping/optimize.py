@@ -28,7 +28,12 @@ from runback.sweeping.corners import (
 )
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.determinism import keep_order
-from runback.sweeping.deciding.first_points import config_point, first_points
+from runback.sweeping.deciding.first_points import (
+    config_point,
+    first_points,
+    keep_first_points,
+    stored_first_points,
+)
 from runback.sweeping.deciding.promoting import PromotingDecisions
 from runback.sweeping.deciding.promotion import promotion_of
 from runback.sweeping.deciding.proposer import Proposer
@@ -61,7 +66,7 @@ from runback.sweeping.study.study_store import (
     readable_errors,
 )
 from runback.sweeping.study.trial_label import trial_label
-from runback.sweeping.sweep_settings import SweeperSettings
+from runback.sweeping.sweep_settings import FIRST_CONFIG, SweeperSettings
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.devices import devices
@@ -126,9 +131,10 @@ def sweep(
     pruner()  # or say at once why it cannot be built
     composer = Composer.of(loader, config, task)
     sweep_folder = Path(config.hydra.sweep.dir).absolute()
-    proposer, notes = _proposer(settings, composer, searched, sweep_folder)
-    own_point = None if settings.first == "none" else config_point(composer, searched)
-    limits = [limit for limit in (settings.n_trials, proposer.limit) if limit is not None]
+    own_point = None if settings.first in (None, "none") else config_point(composer, searched)
+    # Without first points: how many trials there are at most, or at once why it cannot be built.
+    limit = Proposer(settings.sampler, searched, settings.seed, startup=settings.startup).limit
+    limits = [limit for limit in (settings.n_trials, limit) if limit is not None]
     if not limits and settings.timeout is None:
         raise InputError("the sweep would never end: set hydra.sweeper.n_trials or hydra.sweeper.timeout")
     name = settings.name or sweep_folder.name
@@ -144,6 +150,7 @@ def sweep(
             _refuse_without_study(sweep_folder)
         else:
             study = ends.enter_context(_opened(sweep_folder, name, search, settings, slots))
+        first, notes = _first_points(settings, composer, searched, sweep_folder, study if is_known else None)
         is_over, is_done = _progress(study, budget, stage) if is_known else (False, False)
         if not is_done:
             if sys.stdout.isatty() or is_in_notebook():  # what is imported and checked now takes seconds
@@ -163,14 +170,19 @@ def sweep(
             _refuse_deleted(settings.experiment, _experiment_key(config), layout)
             study = ends.enter_context(_opened(sweep_folder, name, search, settings, slots))
         keep_search(study, search)
+        keep_first_points(study, settings.first, first)
         keep_names(study, settings.objectives)
         order = keep_order(study, settings, slots.n_workers, slots.threads)
         if not is_known:
-            say(*_searched_length(settings, config, searched), *notes)
+            say(*_about_length(settings, config, searched), *notes)
+        proposer = Proposer(settings.sampler, searched, settings.seed, first=first, startup=settings.startup)
         decisions = Decisions(study, proposer, pruner, order.window)
         if promotion is not None:
+            # By a choice of the config's, where the config itself is outside the space, nothing is measured.
+            has_baseline = bool(first) and (settings.first != FIRST_CONFIG or first[0] == own_point)
+            length = None if settings.max_resource == "auto" else settings.max_resource
             decisions = PromotingDecisions(
-                study, proposer, pruner, order.window, promotion, has_baseline=proposer.has_first
+                study, proposer, pruner, order.window, promotion, has_baseline, length
             )
         if is_done:
             LiveTable(study, budget, searched, config_point=own_point).print_finished()
@@ -313,28 +325,34 @@ def divide(settings: SweeperSettings) -> Slots:
     return Slots(n_workers, threads, gpus)
 
 
-def _searched_length(settings: SweeperSettings, config: DictConfig, searched: Space) -> list[str]:
-    """Return a warning where the length of trainings is searched, by which a pruner compares them."""
+def _about_length(settings: SweeperSettings, config: DictConfig, searched: Space) -> list[str]:
+    """Return a line where the length of trainings is searched, or not known, by which a pruner goes."""
     written = OmegaConf.to_container(config.hydra.sweeper).get("max_resource")  # type: ignore[union-attr]
     key = str(written).removeprefix("${").removesuffix("}")
-    if settings.pruner is None or key not in searched.distributions:
-        return []
-    return [
-        f"warning: {key} is searched beside a pruner, which gives epochs to those that use them best: a "
-        f"short trial cannot show that; write {key}=N, the most epochs, and leave it out of the search"
-    ]
+    if settings.pruner is not None and key in searched.distributions:
+        return [
+            f"warning: {key} is searched beside a pruner, which gives epochs to those that use them best: a "
+            f"short trial cannot show that; write {key}=N, the most epochs, and leave it out of the search"
+        ]
+    if promotion_of(settings.pruner) is not None and settings.max_resource is None:
+        return [
+            "note: a training may pause at its end too, unless run.epochs or the Keras callback says how "
+            "long it is, or hydra.sweeper.max_resource=N, the last step of a whole one"
+        ]
+    return []
 
 
-def _proposer(
-    settings: SweeperSettings, composer: Composer, searched: Space, folder: Path
-) -> tuple[Proposer, list[str]]:
-    """Return what proposes the trials, and lines about how it begins. Errors: InputError."""
-    spec = settings.sampler
-    Proposer(spec, searched, settings.seed)  # or say at once why it cannot be built
-    if str(spec["_target_"]).startswith("runback."):
-        return Proposer(spec, searched, settings.seed), []  # a grid has all points
-    first, lines = first_points(settings.first, composer, searched, folder)
-    return Proposer(spec, searched, settings.seed, first=first, startup=settings.startup), lines
+def _first_points(
+    settings: SweeperSettings, composer: Composer, searched: Space, folder: Path, study: Study | None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the points that the sweep begins with, and lines about them: those of its first start.
+
+    Another sweep's best may be others by now. Errors: InputError.
+    """
+    if str(settings.sampler["_target_"]).startswith("runback."):
+        return [], []  # a grid has all points
+    stored = None if study is None else stored_first_points(study, settings.first, searched)
+    return first_points(settings.first, composer, searched, folder) if stored is None else (stored, [])
 
 
 def _automatic_sampler(settings: SweeperSettings, searched: Space) -> dict[str, Any]:

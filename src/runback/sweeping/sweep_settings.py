@@ -30,7 +30,7 @@ class SweeperSettings:
     params: dict[str, Any] | None = None
     """The search space: key -> expression in Hydra's override grammar."""
     n_trials: int | None = None
-    """Completed and pruned trials in the whole study; None: a grid's size, else until `timeout`."""
+    """Completed, pruned and paused trials in the whole study; None: a grid's size, else until `timeout`."""
     timeout: float | None = None
     """Seconds after which no trial is started any more."""
     n_workers: Any = "auto"
@@ -61,7 +61,8 @@ class SweeperSettings:
     pruner: Any = None
     """None (the choice none): every trial runs to its end."""
     max_resource: Any = None
-    """The last step of a whole training, which the pruner hyperband divides; the classifier's epochs."""
+    """The last step of a whole training; the classifier's epochs. The pruner hyperband divides it; with
+    promote no trial pauses there that does not say itself how long it is."""
     retries: dict[str, int] = field(default_factory=lambda: dict(RETRIES))
     """The number of retries of a trial, from its checkpoint if it has one, by kind of failure."""
     trial_timeout: float | None = None
@@ -119,6 +120,7 @@ class SweeperSettings:
             if value is not None and not isinstance(value, dict):
                 raise InputError(f"a {name} is chosen with slashes: hydra/sweeper/{name}={value}")
         self._check_first()
+        self._check_max_resource()
         if self.startup not in ("covering", "random"):
             raise InputError(f"hydra.sweeper.startup must be covering or random; got {self.startup!r:.80}")
         check_retries(self.retries)
@@ -153,6 +155,12 @@ class SweeperSettings:
                 f"the confirm stage needs one objective, not {len(self.directions)}: use "
                 "hydra.sweeper.confirm=null"
             )
+
+    def _check_max_resource(self) -> None:
+        value = self.max_resource
+        is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if value not in (None, "auto") and not is_number:
+            raise InputError(f"hydra.sweeper.max_resource must be a whole number from 1; got {value!r:.80}")
 
     def _check_first(self) -> None:
         first = self.first

@@ -73,3 +73,9 @@ def test_choices_of_two_axes_are_not_tied_to_each_other():
     axes = {name: CategoricalDistribution([0, 1, 2]) for name in "ab"}
     pairs = {tuple(covering_point(axes, index, 0).values()) for index in range(60)}
     assert len(pairs) == 9
+
+
+@pytest.mark.parametrize("seed", [-1, -(2**40), 2**70])
+def test_any_whole_number_seeds_them(seed):
+    assert points(5, seed) == points(5, seed)
+    assert points(5, seed) != points(5, seed - 1)

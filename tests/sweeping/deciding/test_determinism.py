@@ -135,3 +135,14 @@ def test_another_sweep_may_change_its_sampler_but_not_become_deterministic(tmp_p
     assert keep_order(study, settings(deterministic=False, seed=7), 3, 2) == Order(None, 2)
     with pytest.raises(InputError, match="deterministic=False, now True"):
         keep_order(study, settings(), 2, 1)
+
+
+def test_a_study_from_before_a_setting_was_there_is_refused_in_one_line(tmp_path):
+    study = open_study(tmp_path, "s", SEARCH)
+    settings = SweeperSettings(direction="maximize", deterministic=True)
+    stored = {name: getattr(settings, name) for name in ("deterministic", "seed", "sampler", "pruner")}
+    study.set_user_attr("runback:order", {**stored, "window": 2, "threads": 1})
+    with pytest.raises(
+        InputError, match=r"begun with hydra\.sweeper\.first=None, now config: a deterministic"
+    ):
+        keep_order(study, settings, 2, 1)

@@ -11,9 +11,11 @@ from runback.sweeping.deciding.proposer import proposed_trial
 from runback.sweeping.deciding.shared_steps import ranked_at_shared_steps
 
 
-def trial(number, values, state=TrialState.PRUNED) -> FrozenTrial:
+def trial(number, values, state=TrialState.PRUNED, *, value=None, ended_by=None) -> FrozenTrial:
     made = proposed_trial(number, {"x": 0.5}, {"x": FloatDistribution(0, 1)})
     made.state = state
+    made.value = values[-1] if value is None and state == TrialState.COMPLETE else value
+    made.user_attrs = {} if ended_by is None else {"ended_by": ended_by}
     made.intermediate_values = dict(enumerate(values, 1))
     return made
 
@@ -71,3 +73,33 @@ def test_equal_ones_share():
 
 def test_one_alone_has_half():
     assert ranked_at_shared_steps([trial(0, [0.3])], StudyDirection.MAXIMIZE)[0].value == 0.5
+
+
+@pytest.mark.parametrize("direction", [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE])
+@pytest.mark.parametrize("ended_by", ["diverged", "out_of_memory", "input"])
+def test_one_that_its_params_have_ended_is_the_worst_whatever_it_reported(direction, ended_by):
+    good = 0.6 if direction == StudyDirection.MAXIMIZE else 0.01
+    ended = trial(1, [good, good], ended_by=ended_by)
+    whole = trial(0, [0.1, 0.2], TrialState.COMPLETE)
+    assert order(ended, whole, trial(2, [0.1]), direction=direction)[-1] == 1
+
+
+def test_one_that_failed_by_no_fault_of_its_params_counts_by_its_reports():
+    assert order(trial(0, [0.1]), trial(1, [0.6], TrialState.FAIL, ended_by="timeout")) == [1, 0]
+
+
+@pytest.mark.parametrize("direction", [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE])
+def test_what_is_complete_without_a_report_is_compared_by_its_value(direction):
+    sign = 1 if direction == StudyDirection.MAXIMIZE else -1
+    silent = trial(0, [], TrialState.COMPLETE, value=350.0 + sign * 5)
+    better = trial(1, [350.0 + sign * 2, 350.0 + sign * 10])
+    worse = trial(2, [350.0 + sign])
+    assert order(silent, better, worse, direction=direction) == [1, 0, 2]
+
+
+@pytest.mark.parametrize("direction", [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE])
+def test_where_none_reports_the_values_are_compared(direction):
+    worst = trial(1, [], ended_by="out_of_memory")
+    done = [trial(n, [], TrialState.COMPLETE, value=v) for n, v in ((0, 350.0), (2, 2.0), (3, -7.0))]
+    ranks = [0, 2, 3] if direction == StudyDirection.MAXIMIZE else [3, 2, 0]
+    assert order(worst, *done, direction=direction) == [*ranks, 1]

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import multiprocessing
 import random
+import sqlite3
 import time
 from collections import Counter
 from functools import partial
@@ -22,7 +23,7 @@ from runback.sweeping.space.search_space import parse
 from runback.sweeping.study.attributes import PARTS, PAUSED_AT
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.states import is_paused, state
-from runback.sweeping.study.study_store import open_study
+from runback.sweeping.study.study_store import STUDY, open_study
 from runback.sweeping.study.training_times import training_times
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
@@ -108,7 +109,9 @@ def test_the_best_go_on_and_the_budget_is_exact(tmp_path, engine):
     assert sum(trial.state == TrialState.COMPLETE for trial in trials) < 5
     for trial in trials:
         assert len(trial.intermediate_values) in (1, 3, 9)
-        assert [begun for _, begun in trial.user_attrs[PARTS]] == [0, 1, 3][: len(trial.user_attrs[PARTS])]
+        assert [start_step for _, start_step in trial.user_attrs[PARTS]] == [0, 1, 3][
+            : len(trial.user_attrs[PARTS])
+        ]
     numbers = [number for trial in trials for number, _ in trial.user_attrs[PARTS]]
     assert sorted(numbers) == [*range(len(numbers))]
     assert sum(isinstance(event, TrialEnded) for event in events) == 9
@@ -134,6 +137,25 @@ def test_a_baseline_is_trained_to_its_end_without_a_pause(tmp_path, engine):
     baseline = study.trials[0]
     assert baseline.state == TrialState.COMPLETE
     assert len(baseline.user_attrs[PARTS]) == 1
+
+
+def test_a_deterministic_sweeps_baseline_keeps_nobody_waiting_and_comes_to_its_end(tmp_path, engine):
+    found = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        task = partial(climb, seconds=0.05)
+        knobs = {"has_baseline": True, "n_trials": 6, "window": 2}
+        study, _, coordinator = sweep(tmp_path / name, engine, task, space="interval(0.9, 1)", **knobs)
+        coordinator.run()
+        found.append(facts(study))
+    assert found[0] == found[1]
+    baseline, *others = study.trials
+    assert baseline.state == TrialState.COMPLETE
+    parts = {start_step: number for number, start_step in baseline.user_attrs[PARTS]}
+    assert [*parts] == [0, 1, 3]
+    numbers = {number for trial in others for number, _ in trial.user_attrs[PARTS]}
+    assert numbers & {*range(parts[0], parts[3])}  # they were trained while it was
+    assert parts[3] <= 6
 
 
 @pytest.mark.parametrize("n_trials", [1, 2, 4])
@@ -181,8 +203,7 @@ def test_a_failed_trial_is_no_trial_less(tmp_path, engine):
 
 
 def test_a_paused_trial_waits_for_a_sweep_whose_time_is_up(tmp_path, engine):
-    task = partial(climb, seconds=0.1)
-    study, _, coordinator = sweep(tmp_path, engine, task, n_trials=40, timeout=2.0)
+    study, _, coordinator = sweep(tmp_path, engine, climb, n_trials=40, is_over_at_a_pause=True)
     coordinator.run()
     paused = [trial for trial in study.get_trials(deepcopy=False) if is_paused(trial)]
     assert paused
@@ -265,20 +286,17 @@ def test_a_deterministic_sweep_does_not_depend_on_who_is_faster(tmp_path, engine
 
 @pytest.mark.parametrize("window", [None, 2])
 def test_killed_at_any_moment_a_sweep_ends_with_its_exact_budget(tmp_path, window):
-    """The coordinator is killed again and again, each time after another while; then it ends by itself."""
+    """The coordinator is killed again and again, each time when it has come further."""
     folder = tmp_path / "killed"
     folder.mkdir()
-    kills = 0
-    for attempt in range(40):
+    for kill in range(6):
         process = multiprocessing.get_context("spawn").Process(target=run_whole, args=(folder, window))
         process.start()
-        process.join(2.5 + 0.17 * attempt if attempt < 8 else 120)
+        wait_for_reports(folder, process, 1 + 2 * kill)
+        time.sleep(0.03 * kill)
+        assert process.is_alive()
         process.kill()
         process.join()
-        if process.exitcode == 0:
-            break
-        kills += 1
-    assert kills
     study = run_whole(folder, window)
     trials = study.get_trials(deepcopy=False)
     assert sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials) == 10
@@ -292,6 +310,24 @@ def test_killed_at_any_moment_a_sweep_ends_with_its_exact_budget(tmp_path, windo
         whole = tmp_path / "whole"
         whole.mkdir()
         assert facts(run_whole(whole, window)) == facts(study)
+
+
+def wait_for_reports(folder, process, count):
+    """Wait until the study has so many reports."""
+    while process.is_alive():
+        if reports(folder / STUDY) >= count:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"the sweep ended before it had {count} reports")
+
+
+def reports(database):
+    """Return the number of reports in a study; 0 where it is not there yet."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as study:
+            return study.execute("SELECT COUNT(*) FROM trial_intermediate_values").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0
 
 
 def run_whole(folder, window):

@@ -259,6 +259,7 @@ class Run:
                 self.pause()  # without a checkpoint: it begins again, where it goes on
         finally:  # also where the loop was left by a break
             self._epoch = None
+            self._keep_on()
 
     def begin(self, *, epochs: int | None = None) -> None:
         """Begin the run now, of so many epochs if that is known; `epochs`, `log` and others do it too."""
@@ -279,6 +280,11 @@ class Run:
         client = self._context.client
         if client is not None and client.is_pausing:
             client.pause()
+
+    def _keep_on(self) -> None:
+        """Let a training that is at its end come there; its sweep is asked again if it goes on after all."""
+        if self._context.client is not None:
+            self._context.client.is_pausing = False
 
     def claim(self, what: str, *, once: bool = True) -> None:
         """Say that one thing alone records this run's epochs, only once where that is said.
@@ -333,7 +339,11 @@ class Run:
         measured = _measured({**(metrics or {}), **named})
         with self._lock:
             at = self._step(step)
-            if at > len(self._history):
+            if at > len(self._history) and self.is_pausing:
+                self.say(
+                    "note: the sweep pauses this trial, which has trained since it last logged: what follows "
+                    "run.log is lost; run.epochs and run.checkpoint pause in time"
+                )
                 self.pause()
             writer = self._begun()
             while len(self._history) < at:
@@ -346,13 +356,14 @@ class Run:
                 if client is not None and len(objectives) == 1 and objectives[0] in measured:
                     client.report(measured[objectives[0]], at)
 
-    def checkpoint(self, state: Mapping[str, Any]) -> None:
+    def checkpoint(self, state: Mapping[str, Any], *, is_last: bool = False) -> None:
         """Keep a state, from which the run goes on if it is stopped or killed, in the place of the last one.
 
         A state is made of arrays, tensors, numbers, texts, None, NumPy's generators, and mappings, lists and
         tuples of them; it is in the run's folder, flushed to the disk, when this returns. The states of the
         global generators are kept too. Errors: TrainingError for a state of anything else; DiskFull. Raises
-        TrialPaused where the sweep pauses the trial: let it propagate.
+        TrialPaused where the sweep pauses the trial, unless the training ends here, as `is_last` says: let it
+        propagate.
         """
         if not isinstance(state, Mapping):
             raise TrainingError(f"run.checkpoint keeps a mapping, as {{'w': w}}; got {type(state).__name__}")
@@ -361,6 +372,8 @@ class Run:
             tree, arrays = packed({"task": state, "generators": generator_states()})
             checkpoint = Checkpoint(len(self._history), 0, list(self._history), {STATE: arrays}, state=tree)
             save_checkpoint(self._spec.folder, checkpoint)
+            if is_last:
+                self._keep_on()
             self.pause()
 
     @property

@@ -36,7 +36,7 @@ def _places(dimensions: int, index: int, seed: int) -> list[float]:
         return []
     from scipy.stats import qmc
 
-    sequence = qmc.Halton(d=dimensions, scramble=True, rng=seed)
+    sequence = qmc.Halton(d=dimensions, scramble=True, rng=seed % 2**32)  # it takes none below 0
     sequence.fast_forward(index)
     return [float(place) for place in sequence.random(1)[0]]
 

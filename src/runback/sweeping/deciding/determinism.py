@@ -38,7 +38,7 @@ def keep_order(study: Study, settings: SweeperSettings, n_workers: int, threads:
     for name in _UNTIL_CHANGED:
         if stored.get(name) != getattr(settings, name):
             raise InputError(
-                f"sweep {study.study_name} was begun with hydra.sweeper.{name}={stored[name]}, now "
+                f"sweep {study.study_name} was begun with hydra.sweeper.{name}={stored.get(name)}, now "
                 f"{getattr(settings, name)}: a deterministic sweep keeps it; to start a fresh study: --new"
             )
     return Order(int(stored["window"]), int(stored["threads"]))

@@ -1,9 +1,9 @@
 """Decides by promotion: which trials pause, and whether a paused or a new one comes next."""
 
 import copy
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from optuna.pruners import NopPruner
 from optuna.study import StudyDirection
@@ -27,9 +27,12 @@ class PromotingDecisions(Decisions):
 
     promotion: Promotion = field(default_factory=Promotion)
     has_baseline: bool = False
-    """Whether trial 0 is what the others are measured by: it is trained to its end without a pause."""
-    learns_at_shared_steps: bool = True
-    """Whether the sampler learns from all trials by the steps that they share."""
+    """Whether trial 0 is what the others are measured by: it is trained to its end before any other goes on.
+
+    With a window its parts are counted too, so that the others need not wait for its end.
+    """
+    max_resource: int | None = None
+    """The last step of a training that does not say itself how long it is; None: that is not known."""
 
     def next_trial(self, trials: Sequence[FrozenTrial], *, may_begin: bool = True) -> TrialEntry | None:
         """Return the trial that is trained next, a new one only where it `may_begin`.
@@ -42,26 +45,27 @@ class PromotingDecisions(Decisions):
             return None
         paused = self._next_paused(seen, trials, may_begin=may_begin)
         if paused is not None:
-            return self._go_on(trials[paused], number)
+            return self._continued(trials[paused], number)
         if not may_begin:
             return None
-        if self.learns_at_shared_steps:
-            learned = ranked_at_shared_steps(seen, self.study.direction)
-        else:
-            learned = [_as_learned(trial) for trial in seen]
-        proposed = self.proposer.propose(self.study, learned, trials, NopPruner())
+        proposed = self.proposer.propose(self.study, self.learned(seen), trials, NopPruner())
         if proposed is None:  # a grid has no more points, though one has failed that does not count
             paused = self._next_paused(seen, trials, may_begin=False)
-            return None if paused is None else self._go_on(trials[paused], number)
+            return None if paused is None else self._continued(trials[paused], number)
         proposed.user_attrs = {**proposed.user_attrs, PARTS: [[number, 0]]}
         return create_entry(self.study, proposed)
 
+    def learned(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """Return trials as the sampler learns from them."""
+        return ranked_at_shared_steps(trials, self.study.direction)
+
     def pauses(self, entry: TrialEntry, step: int) -> bool:
         """Tell whether a trial pauses at a step that it has just reported."""
-        if self.has_baseline and entry.number == 0:
+        if self.has_baseline and entry.number == 0 and self.window is None:
             return False
         attributes = entry.attributes
-        return self.promotion.pauses(step, _begun(attributes.get(PARTS, [])), _epochs(attributes))
+        epochs = _epochs(attributes) or self.max_resource
+        return self.promotion.pauses(step, _start_step(attributes), epochs)
 
     def goes_on(self, entry: TrialEntry, trials: Sequence[FrozenTrial], *, may_begin: bool) -> bool:
         """Tell whether what is trained next is the trial that has just been paused; then it has begun."""
@@ -73,20 +77,29 @@ class PromotingDecisions(Decisions):
         return True
 
     def eliminated(self, trials: Sequence[FrozenTrial], n_trials: int | None) -> list[int]:
-        """Return the paused trials that can go on no more."""
-        if n_trials is None:
+        """Return the paused trials that can go on no more.
+
+        With a window there are none: one may go on after all if a better one fails, and who goes on must not
+        depend on which of the two comes first.
+        """
+        if n_trials is None or self.window is not None:
             return []
-        seen = self._seen(trials, _next_part(trials)) or []
-        return self.promotion.eliminated(self._progress(seen), n_trials)
+        return self.promotion.eliminated(self._progress(trials), n_trials)
 
     def _next_paused(
         self, seen: Sequence[FrozenTrial], trials: Sequence[FrozenTrial], *, may_begin: bool
     ) -> int | None:
+        if self.has_baseline and seen and is_paused(seen[0]):
+            return 0
         found = self.promotion.next_paused(self._progress(seen))
         is_end = not may_begin and all(trial.state.is_finished() or is_paused(trial) for trial in trials)
         if found is None and is_end:
             found = self.promotion.next_paused(self._progress(trials), is_end=True)
         return found
+
+    def _continued(self, trial: FrozenTrial, number: int) -> TrialEntry | None:
+        """Return a paused trial as the part of this number; None while its process is still ending."""
+        return None if trial.state == TrialState.RUNNING else self._go_on(trial, number)
 
     def _go_on(self, trial: FrozenTrial, number: int) -> TrialEntry:
         entry = TrialEntry(self.study, trial)
@@ -115,7 +128,7 @@ def _seen_until(trial: FrozenTrial, last: int) -> FrozenTrial | None:
     None: one that counts still runs.
     """
     parts = trial.user_attrs.get(PARTS, [])
-    hidden = next((begun for number, begun in parts if number > last), None)
+    hidden = next((start_step for number, start_step in parts if number > last), None)
     if hidden is None:
         return trial if trial.state.is_finished() or is_paused(trial) else None
     seen = copy.copy(trial)
@@ -127,25 +140,23 @@ def _seen_until(trial: FrozenTrial, last: int) -> FrozenTrial | None:
 
 def _progress(trial: FrozenTrial, sign: int) -> Progress:
     values = {step: sign * value for step, value in trial.intermediate_values.items()}
-    begun = _begun(trial.user_attrs.get(PARTS, []))
+    return Progress(trial.number, _state(trial), values, _start_step(trial.user_attrs))
+
+
+def _state(trial: FrozenTrial) -> Literal["running", "paused", "ended", "failed"]:
+    if trial.state == TrialState.FAIL:
+        return "failed"
     if trial.state.is_finished():
-        return Progress(trial.number, "ended", values, begun)
-    return Progress(trial.number, "paused" if is_paused(trial) else "running", values, begun)
+        return "ended"
+    return "paused" if is_paused(trial) else "running"
 
 
-def _as_learned(trial: FrozenTrial) -> FrozenTrial:
-    """Return a trial as a sampler learns from it: one that has reported is as good as one that was pruned."""
-    if trial.state.is_finished() or not any(map(math.isfinite, trial.intermediate_values.values())):
-        return trial
-    learned = copy.copy(trial)
-    learned.state = TrialState.PRUNED
-    return learned
-
-
-def _begun(parts: Sequence[Sequence[int]]) -> int:
+def _start_step(attributes: Mapping[str, Any]) -> int:
+    """Return the step that a trial's last part began behind."""
+    parts = attributes.get(PARTS, [])
     return int(parts[-1][1]) if parts else 0
 
 
-def _epochs(attributes: dict[str, str]) -> int | None:
+def _epochs(attributes: Mapping[str, Any]) -> int | None:
     text = str(attributes.get(EPOCHS, ""))
     return int(text) if text.isdecimal() else None

@@ -1,8 +1,8 @@
 """Decides which trials pause, and which of the paused ones go on: successive halving by promotion.
 
 Li et al., "A System for Massively Parallel Hyperparameter Tuning" (2020), algorithm 2: a trial pauses at
-each rung, and goes on from there once it is among the best of all that have come to that rung. No trial is
-ended for having been compared too early.
+each rung, and goes on from there once it is among the best of all that have come to that rung. It is ended
+when it cannot be among them any more, or when the search is over.
 """
 
 import math
@@ -21,10 +21,11 @@ class Progress:
     """How far a trial has come."""
 
     number: int
-    state: Literal["running", "paused", "ended"]
+    state: Literal["running", "paused", "ended", "failed"]
+    """A failed one ended by no fault of its params; it counts for nothing, another takes its place."""
     values: Mapping[int, float] = field(default_factory=dict)
     """The objective's value at each step, the higher the better."""
-    begun: int = 0
+    start_step: int = 0
     """The step that its last part began behind."""
 
     @property
@@ -44,7 +45,7 @@ class Promotion:
     value: str = "best"
     """What rungs compare: the best value so far, or the last."""
     eager: bool = True
-    """Whether the best at a rung beyond the first goes on at once, however few have come there."""
+    """Whether the best at a rung goes on at once, however few are there; not at the first rung."""
 
     def __post_init__(self) -> None:
         for name, least in (("min_resource", 1), ("reduction_factor", 2)):
@@ -67,12 +68,12 @@ class Promotion:
             rung *= self.reduction_factor
         return rung
 
-    def pauses(self, step: int, begun: int, epochs: int | None) -> bool:
-        """Tell whether a trial pauses at a step that went on behind the step `begun`.
+    def pauses(self, step: int, start_step: int, epochs: int | None) -> bool:
+        """Tell whether a trial pauses at a step whose part began behind `start_step`.
 
         `epochs` is its length, at whose end it does not pause; None: that is not known.
         """
-        return self.rung(step) > self.rung(begun) and (epochs is None or step < epochs)
+        return self.rung(step) > self.rung(start_step) and (not epochs or step < epochs)
 
     def next_paused(self, trials: Sequence[Progress], *, is_end: bool = False) -> int | None:
         """Return the number of the paused trial that goes on next; None: none may.
@@ -80,10 +81,12 @@ class Promotion:
         The furthest come first, then the better ones. The best of each rung may go on, also where fewer than
         `reduction_factor` have come there, at the end, where no other trial runs or is to come.
         """
+        trials = _without_failed(trials)
+        first = min(self._rungs(trials), default=0)
         for rung in sorted(self._paused(trials), reverse=True):
             ranked = self._ranked(trials, rung)
             quota = len(ranked) // self.reduction_factor
-            if is_end or (self.eager and rung > self.min_resource):
+            if is_end or (self.eager and rung > first):
                 quota = max(quota, 1)
             for trial in ranked[:quota]:
                 if self._is_paused_at(trial, rung):
@@ -91,14 +94,24 @@ class Promotion:
         return None
 
     def eliminated(self, trials: Sequence[Progress], n_trials: int) -> list[int]:
-        """Return the paused trials that can go on no more, whatever the rest of `n_trials` trials come to."""
+        """Return the paused trials that can go on no more, whatever values the rest of `n_trials` come to.
+
+        Only where a better one failed later, one of them might have.
+        """
+        trials = _without_failed(trials)
+        most = max(n_trials, len(trials))
         found = []
         for rung in self._paused(trials):
-            most = max(1, self._most(rung, n_trials) // self.reduction_factor)
-            found += [
-                trial.number for trial in self._ranked(trials, rung)[most:] if self._is_paused_at(trial, rung)
-            ]
+            ranked = self._ranked(trials, rung)
+            never = _ended(trials) - _ended(ranked)  # they come there no more
+            quota = max(1, (most - never) // self.reduction_factor)
+            found += [trial.number for trial in ranked[quota:] if self._is_paused_at(trial, rung)]
         return sorted(found)
+
+    def _rungs(self, trials: Sequence[Progress]) -> set[int]:
+        """Return the rungs that trials come to: not each is one where they report every tenth step."""
+        steps = {step for trial in trials for step in trial.values if step >= self.min_resource}
+        return set(map(self.rung, steps))
 
     def _paused(self, trials: Sequence[Progress]) -> set[int]:
         return {self.rung(trial.step) for trial in trials if trial.state == "paused"}
@@ -106,23 +119,15 @@ class Promotion:
     def _is_paused_at(self, trial: Progress, rung: int) -> bool:
         return trial.state == "paused" and self.rung(trial.step) == rung
 
-    def _most(self, rung: int, n_trials: int) -> int:
-        """Return the number of trials that can come to a rung."""
-        passed = self.min_resource
-        while passed < rung:
-            n_trials = max(1, n_trials // self.reduction_factor)
-            passed *= self.reduction_factor
-        return n_trials
-
     def _ranked(self, trials: Sequence[Progress], rung: int) -> list[Progress]:
         """Return the trials that have come to a rung, or ended on the way to it, the best there first."""
-        came = [trial for trial in trials if trial.step >= rung or self._ended_before(trial, rung)]
+        before = max((one for one in self._rungs(trials) if one < rung), default=0)
+        came = [
+            trial
+            for trial in trials
+            if trial.step >= rung or (trial.state == "ended" and self.rung(trial.start_step) >= before)
+        ]
         return sorted(came, key=lambda trial: (-self._at(trial, rung), trial.number))
-
-    def _ended_before(self, trial: Progress, rung: int) -> bool:
-        last = self.rung(trial.begun)
-        following = last * self.reduction_factor if last else self.min_resource
-        return trial.state == "ended" and rung <= following
 
     def _at(self, trial: Progress, rung: int) -> float:
         """Return what a trial had when it came to a rung; minus infinity where it has not."""
@@ -131,6 +136,14 @@ class Promotion:
         if not found:
             return -math.inf
         return max(found.values()) if self.value == "best" else found[max(found)]
+
+
+def _without_failed(trials: Sequence[Progress]) -> list[Progress]:
+    return [trial for trial in trials if trial.state != "failed"]
+
+
+def _ended(trials: Sequence[Progress]) -> int:
+    return sum(trial.state == "ended" for trial in trials)
 
 
 def promotion_of(spec: Mapping[str, Any] | None) -> Promotion | None:

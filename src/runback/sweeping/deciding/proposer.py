@@ -57,6 +57,7 @@ class Proposer:
         self._space = space
         self._distributions = space.distributions
         target = str(spec.get("_target_", ""))
+        _check_numbers(spec)
         if target.endswith(".GPSampler") and importlib.util.find_spec("torch") is None:
             # Optuna would notice at its tenth trial.
             raise InputError(
@@ -72,16 +73,11 @@ class Proposer:
         self._one_sequence = target.endswith(".QMCSampler")
         self._covering = 0
         if startup == "covering" and target.endswith((".TPESampler", ".GPSampler")):
-            self._covering = int(self._spec.get("n_startup_trials", 10))
-            self._spec["n_startup_trials"] = 1  # by then, all but those that run have ended
+            self._covering = self._spec.get("n_startup_trials", 10)
+            self._spec["n_startup_trials"] = 1  # the trials before cover the space, also those that run yet
         self._fitting: set[int] = set()
         if self._points is None:
             self._sampler(0)
-
-    @property
-    def has_first(self) -> bool:
-        """Whether trial 0 is a given point."""
-        return bool(self._first)
 
     @property
     def limit(self) -> int | None:
@@ -141,8 +137,16 @@ class Proposer:
 
     def _sampler(self, number: int) -> BaseSampler:
         digest = hashlib.sha256(f"{self._seed},{number}".encode()).digest()
-        seed = self._seed if self._one_sequence else int.from_bytes(digest[:4], "big")
+        seed = self._seed % 2**32 if self._one_sequence else int.from_bytes(digest[:4], "big")
         return part(self._spec, "hydra.sweeper.sampler", seed=seed)  # type: ignore[no-any-return]
+
+
+def _check_numbers(spec: Mapping[str, Any]) -> None:
+    """Refuse numbers of a sampler that Optuna would notice at a trial. Errors: InputError."""
+    for name, value in spec.items():
+        is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        if name.startswith("n_") and not is_number:
+            raise InputError(f"hydra.sweeper.sampler.{name} must be a whole number from 0; got {value!r:.80}")
 
 
 def proposed_trial(

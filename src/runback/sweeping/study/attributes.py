@@ -11,6 +11,9 @@ SEARCH = "runback:search"
 ORDER = "runback:order"
 """The settings that a deterministic sweep keeps, see `determinism`."""
 
+FIRST = "runback:first"
+"""The points that it begins with, and the setting `first` that they are of, as at the first start."""
+
 PARENT_RUN = "runback:parent_run"
 """The ID of the sweep's run in MLflow."""
 

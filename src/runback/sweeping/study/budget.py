@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Budget:
-    """The end of a sweep: `n_trials` completed or pruned in the whole study, or `timeout` seconds from now.
+    """The end of a sweep: `n_trials` in the whole study, or `timeout` seconds from now.
 
-    After a timeout no trial is started; trials that run then are not cut short.
+    Trials count that are completed, pruned or paused; failed ones do not. After a timeout no trial is started
+    or goes on; those that run are not cut short: they come to their end, or to their next pause.
     """
 
     n_trials: int | None

@@ -6,7 +6,7 @@ from pathlib import Path
 from optuna.trial import TrialState
 
 from runback.sweeping.study.attributes import PARENT_RUN, RUN_ID
-from runback.sweeping.study.states import is_paused
+from runback.sweeping.study.states import failure, is_paused
 from runback.sweeping.study.study_store import FINISHED, find_confirm_study, read_study
 from runback.sweeping.study.trial_label import confirm_label
 
@@ -24,7 +24,7 @@ class StudyFacts:
     open_runs: set[str]
     """The IDs of the runs of trials that have not ended."""
     ended: list[int]
-    """The numbers of the trials that are done or pruned."""
+    """The numbers of the trials whose runs are done or pruned; not of those that have failed."""
 
 
 def study_facts(folder: Path) -> StudyFacts:
@@ -43,5 +43,9 @@ def study_facts(folder: Path) -> StudyFacts:
         runs=runs - {""},
         paused={one.number: str(one.user_attrs.get(RUN_ID, "")) for one in trials if is_paused(one)},
         open_runs={str(t.user_attrs.get(RUN_ID)) for _, t in named if not t.state.is_finished()},
-        ended=[trial.number for trial in trials if trial.state in FINISHED],
+        ended=[
+            one.number
+            for one in trials
+            if one.state in FINISHED and RUN_ID in one.user_attrs and not failure(one)
+        ],
     )

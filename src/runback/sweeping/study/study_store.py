@@ -32,7 +32,7 @@ LOCK_TIMEOUT = 15
 """Seconds to wait for another program to let go of the database."""
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-"""The states that count towards `n_trials`."""
+"""The states of trials that have ended and count towards `n_trials`, as paused ones do."""
 
 
 def open_study(folder: Path, name: str, search: Search, *, extend: bool = False) -> Study:
@@ -146,7 +146,7 @@ def best_trials(study: Study, count: int) -> list[FrozenTrial]:
 
 
 def finished_count(study: Study) -> int:
-    """Return how many trials count towards `n_trials`."""
+    """Return how many trials have ended that count towards `n_trials`."""
     return len(study.get_trials(deepcopy=False, states=FINISHED))
 
 

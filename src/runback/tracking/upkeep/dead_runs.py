@@ -56,15 +56,18 @@ def running(store: Store, ours: Collection[str] = ()) -> Running:
     return sorted_out
 
 
-def paused(store: Store, ours: Collection[str], going_on: Collection[str]) -> tuple[int, list[MlflowRun]]:
+def paused(
+    store: Store, ours: Collection[str], going_on: Collection[str], unread: Collection[str] = ()
+) -> tuple[int, list[MlflowRun]]:
     """Return the number of paused runs of sweeps, and those that no sweep here goes on with. StoreError.
 
     `ours` are the IDs of runs of the sweeps in this mlruns/, `going_on` those of trials that have not ended.
+    Runs of the sweeps `unread`, of which nothing is known, are neither.
     """
     count, left = 0, []
     for run in search(store, "attributes.status = 'SCHEDULED'"):
-        folder = folder_of(store, run)
-        if SWEEP_TAG not in run.data.tags or folder is None or not _is_ours(store, run, folder, ours):
+        folder, sweep = folder_of(store, run), run.data.tags.get(SWEEP_TAG)
+        if sweep is None or sweep in unread or folder is None or not _is_ours(store, run, folder, ours):
             continue
         is_busy = is_held(folder, store.layout.mlruns) or waits(folder)
         if run.info.run_id in going_on or is_busy:

@@ -79,7 +79,7 @@ PLOTS = (
     Plot(
         "timeline",
         "Timeline",
-        "What ran in each slot, and when. A trial that paused, or was tried again, has a bar for each part.",
+        "What ran in each slot, and when. A trial that paused or was tried again has a bar for each process.",
         _has_started,
         is_of_objective=False,
     ),
