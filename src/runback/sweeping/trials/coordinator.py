@@ -190,6 +190,8 @@ class Coordinator:
             else:
                 outcome = written or messages.Failed("stopped", ORPHANED)
                 self._conclude(entry, outcome, is_recovered=True)
+        if running:
+            self._eliminate()
 
     def _start_next(self, deadline: float | None) -> bool:
         """Start a trial, unless no slot is free or the budget is used up; return whether one was started."""
@@ -335,26 +337,31 @@ class Coordinator:
     def _handle_end(self, number: int, outcome: messages.Outcome | messages.Paused) -> None:
         running = self._running[number]  # it stays there until the study has the outcome
         if isinstance(outcome, messages.Paused):
-            return self._pause(running.entry)
+            self._pause(running.entry)
+            return self._eliminate()
         written = None if running.folder is None else outcomes.read_outcome(running.folder)
         is_lost = isinstance(outcome, messages.Failed) and outcome.kind in ("lost", "stopped")
         if isinstance(outcome, messages.Failed) and written is not None:
             return self._conclude(running.entry, written, is_recovered=True)
         if is_lost and is_paused(self._read(running.entry)):
-            return self._pause(running.entry, is_process_lost=True)
+            self._pause(running.entry, is_process_lost=True)
+            return self._eliminate()
         if isinstance(outcome, messages.Failed) and running.overdue is not None:
             outcome = messages.Failed("timeout", running.overdue)
         return self._conclude(running.entry, outcome)
 
     def _pause(self, entry: TrialEntry, *, is_process_lost: bool = False) -> None:
-        """Put a paused trial back into the study, and end those that can go on no more."""
+        """Put a paused trial back into the study."""
         _note_end(entry, time.time())
         entry.wait()
         self._running.pop(entry.number, None)
         self._emit(PartEnded(self._read(entry), is_process_lost))
+
+    def _eliminate(self) -> None:
+        """End the paused trials that can go on no more, but for those whose process has yet to leave."""
         trials = self.study.get_trials(deepcopy=False)
         for number in self.decisions.eliminated(trials, self.budget.n_trials):
-            if number not in self._running:
+            if trials[number].state == TrialState.WAITING:
                 self._prune_paused(trials[number])
 
     def _end_paused(self, deadline: float | None) -> None:

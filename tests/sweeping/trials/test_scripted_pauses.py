@@ -1,0 +1,281 @@
+"""The coordinator with trials that pause: a study in memory, scripted trials, no process, no clock."""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.pruners import NopPruner
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from runback.sweeping.deciding.decisions import Decisions
+from runback.sweeping.deciding.promoting import PromotingDecisions
+from runback.sweeping.deciding.promotion import Promotion
+from runback.sweeping.deciding.proposer import proposed_trial
+from runback.sweeping.study.attributes import PARTS, PAUSED_AT
+from runback.sweeping.study.budget import Budget
+from runback.sweeping.study.optuna_internals import storage_of, study_id
+from runback.sweeping.study.states import is_paused, state
+from runback.sweeping.trials import messages
+from runback.sweeping.trials.coordinator import Coordinator
+from runback.sweeping.trials.engines.engine import Ended, MessageReceived
+from runback.sweeping.trials.events import TrialEnded
+from runback.sweeping.trials.failures import RETRIES, FailurePolicy
+from runback.sweeping.trials.outcome_file import write_outcome
+from runback.sweeping.trials.trial import Trial
+
+SPACE = {"x": FloatDistribution(0, 1)}
+
+Script = Generator[Any, messages.Answer | None, None]
+"""Yields what a trial sends, gets the answers to its reports, and ends with its outcome; None: not yet."""
+
+ENDS = messages.Completed | messages.Pruned | messages.Failed | messages.Paused
+
+
+class Killed(BaseException):
+    """The coordinator is no more."""
+
+
+class MortalStorage(InMemoryStorage):
+    """A study in memory whose coordinator is killed before the write behind so many; None: it is not."""
+
+    writes_left: int | None = None
+
+    def _write(self) -> None:
+        if self.writes_left is not None:
+            self.writes_left -= 1
+            if self.writes_left < 0:
+                raise Killed
+
+    def create_new_trial(self, *arguments, **named):
+        self._write()
+        return super().create_new_trial(*arguments, **named)
+
+    def set_trial_state_values(self, *arguments, **named):
+        self._write()
+        return super().set_trial_state_values(*arguments, **named)
+
+    def set_trial_intermediate_value(self, *arguments):
+        self._write()
+        return super().set_trial_intermediate_value(*arguments)
+
+    def set_trial_user_attr(self, *arguments):
+        self._write()
+        return super().set_trial_user_attr(*arguments)
+
+
+def new_study():
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(storage=MortalStorage(), direction="maximize")
+
+
+def added(study, state=TrialState.WAITING, values=(), x=None, **attributes):
+    """Put a trial into a study as an earlier coordinator left it; its values are those of steps 1, 2, ..."""
+    number = len(study.trials)
+    trial = proposed_trial(number, {"x": number * 37 % 100 / 100 if x is None else x}, SPACE)
+    trial.user_attrs, trial.state = attributes, state
+    trial.intermediate_values = dict(enumerate(values, 1))
+    storage_of(study).create_new_trial(study_id(study), template_trial=trial)
+
+
+def paused(study, value, **attributes):
+    """Put a trial into a study that is paused after its first step."""
+    attributes = {"parts": [[len(study.trials), 0]], "paused_at": 1, **attributes}
+    added(study, values=[value], **attributes)
+
+
+class NumberedProposer:
+    """Proposes a point that depends on a trial's number alone."""
+
+    def propose(self, study, known, asked, pruner):
+        return proposed_trial(len(asked), {"x": len(asked) * 37 % 100 / 100}, SPACE)
+
+
+@dataclass
+class Climbing:
+    """Plays trials that report a value which grows with the step, and keep a checkpoint behind each."""
+
+    steps: int = 9
+    keeps: bool = True
+    """Whether they do: else each process begins again."""
+    leaving: int = 0
+    """For how many events of each other trial it is pausing."""
+    checkpoints: dict[int, int] = field(default_factory=dict)
+
+    def __call__(self, trial: FrozenTrial) -> Script:
+        yield messages.Attribute("epochs", str(self.steps))
+        for step in range(1 + self.checkpoints.get(trial.number, 0), self.steps + 1):
+            answer = yield messages.Report(step, trial.params["x"] * step)
+            if answer is messages.Answer.PRUNE:
+                yield messages.Pruned()
+            if self.keeps:
+                self.checkpoints[trial.number] = step
+            if answer is messages.Answer.PAUSE:
+                for _ in range(self.leaving):
+                    yield None
+                yield messages.Paused()
+        yield messages.Completed((trial.params["x"] * self.steps,))
+
+
+@dataclass
+class ScriptedEngine:
+    """Lets the trials that run say what is next in their scripts, one after the other."""
+
+    play: Callable[[FrozenTrial], Script]
+    study: Any
+    starts: list[tuple[int, list[int]]] = field(default_factory=list)
+    """The numbers of the trials in the order in which they were started, each with those beside it."""
+    answers: list[tuple[int, int, messages.Answer]] = field(default_factory=list)
+    """A number, a step, and the answer to its report."""
+    _running: dict[int, Script] = field(default_factory=dict)
+    _folders: dict[int, Any] = field(default_factory=dict)
+    _given: dict[int, messages.Answer] = field(default_factory=dict)
+    _reported: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def is_busy(self):
+        return bool(self._running)
+
+    def start(self, trial):
+        assert trial.number not in self._running, f"trial {trial.number} runs already"
+        self.starts.append((trial.number, sorted(self._running)))
+        trial.folder.mkdir(exist_ok=True)
+        self._folders[trial.number] = trial.folder
+        self._running[trial.number] = self.play(self.study.get_trials(deepcopy=False)[trial.number])
+
+    def events(self, timeout):
+        if not self._running:
+            return []
+        number = next(iter(self._running))
+        script = self._running.pop(number)
+        given = self._given.pop(number, None)
+        said = next(script) if given is None else script.send(given)
+        if isinstance(said, ENDS):
+            if isinstance(said, messages.Completed | messages.Pruned):
+                write_outcome(self._folders[number], said)
+            return [Ended(number, said)]
+        self._running[number] = script  # it comes again behind the others
+        if said is None:
+            return []
+        if isinstance(said, messages.Report):
+            self._reported[number] = said.step
+        return [MessageReceived(number, said)]
+
+    def answer(self, number, answer):
+        self._given[number] = answer
+        self.answers.append((number, self._reported[number], answer))
+
+    def stop(self, number):
+        self._end(number, messages.Failed("stopped", "stopped"))
+
+    def kill(self, number):
+        self._end(number, messages.Failed("lost", "its process was killed by SIGKILL"))
+
+    def _end(self, number, outcome):
+        if number in self._running:
+            self._given.pop(number, None)
+            self._running[number] = iter_of(outcome)
+
+
+def iter_of(outcome) -> Script:
+    yield outcome
+
+
+def coordinated(
+    tmp_path,
+    study,
+    play=None,
+    *,
+    n_trials=9,
+    n_workers=1,
+    promotion=Promotion(),  # noqa: B008 - it is frozen
+    window=None,
+    timeout=None,
+    **limits,
+):
+    """Return coordinator, engine and events; without a `promotion` no trial pauses."""
+    proposer, events = NumberedProposer(), []
+    if promotion is None:
+        decisions = Decisions(study, proposer, NopPruner, window)
+    else:
+        decisions = PromotingDecisions(
+            study, proposer, NopPruner, window, promotion, learns_at_shared_steps=False
+        )
+    engine = ScriptedEngine(play or Climbing(), study)
+
+    def new_trial(found, previous_run_id, device):
+        folder = tmp_path / str(found.number)
+        return Trial.of(
+            int,
+            number=found.number,
+            sweep="s",
+            folder=folder,
+            threads=1,
+            parent=None,
+            previous_run_id=previous_run_id,
+            device=device,
+        )
+
+    budget = Budget(n_trials, timeout, n_workers)
+    policy = FailurePolicy(RETRIES, **limits)
+    coordinator = Coordinator(study, decisions, engine, budget, policy, new_trial, [events.append])
+    return coordinator, engine, events
+
+
+def states(study):
+    return [state(trial) for trial in study.get_trials(deepcopy=False)]
+
+
+def facts(study):
+    """Return what a deterministic sweep repeats."""
+    return [
+        (one.params, one.state, one.values, one.intermediate_values, one.user_attrs[PARTS])
+        for one in study.get_trials(deepcopy=False)
+    ]
+
+
+def test_two_trials_that_were_pausing_when_the_coordinator_was_killed_are_put_back_both(tmp_path):
+    study = new_study()
+    for value in (0.9, 0.1, 0.05):
+        attributes = {PARTS: [[len(study.trials), 0]], PAUSED_AT: 1}
+        added(study, TrialState.RUNNING, [value], x=value, **attributes)
+    coordinator, _, events = coordinated(tmp_path, study, n_trials=3, n_workers=3)
+    coordinator.run()
+    assert states(study) == ["done", "pruned", "pruned"]
+    assert sum(isinstance(event, TrialEnded) for event in events) == 3
+
+
+@pytest.mark.parametrize(("n_workers", "window"), [(1, None), (3, None), (2, 2)])
+@pytest.mark.parametrize("keeps", [True, False], ids=["checkpoints", "none"])
+@pytest.mark.parametrize("leaving", [0, 3])
+def test_killed_before_any_write_a_sweep_ends_with_its_exact_budget(
+    tmp_path, n_workers, window, keeps, leaving
+):
+    settings = {"n_trials": 7, "n_workers": n_workers, "window": window}
+    (tmp_path / "whole").mkdir()
+    whole = new_study()
+    coordinated(tmp_path / "whole", whole, Climbing(keeps=keeps, leaving=leaving), **settings)[0].run()
+    for kill in range(10_000):
+        folder = tmp_path / str(kill)
+        folder.mkdir()
+        study, play = new_study(), Climbing(keeps=keeps, leaving=leaving)
+        study._storage.writes_left = kill
+        try:
+            coordinated(folder, study, play, **settings)[0].run()
+        except Killed:
+            study._storage.writes_left = None
+            coordinated(folder, study, play, **settings)[0].run()
+        else:
+            break
+        trials = study.get_trials(deepcopy=False)
+        assert len(trials) == 7
+        assert {one.state for one in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
+        assert not any(map(is_paused, trials))
+        for one in trials:
+            assert [*one.intermediate_values] == [*range(1, len(one.intermediate_values) + 1)]
+        if window is not None:
+            assert facts(study) == facts(whole)
+    assert kill > 50
