@@ -279,3 +279,20 @@ def test_killed_before_any_write_a_sweep_ends_with_its_exact_budget(
         if window is not None:
             assert facts(study) == facts(whole)
     assert kill > 50
+
+
+@pytest.mark.parametrize("window", [None, 3])
+def test_a_trial_goes_on_when_the_process_has_left_that_it_paused_in(tmp_path, window):
+    study = new_study()
+    for number, x in enumerate((0.9, 0.1, 0.2)):
+        added(study, x=x, **{PARTS: [[number, 0]]})
+
+    def best_is_slow(trial):
+        return Climbing(leaving=5 if trial.number == 0 else 0)(trial)
+
+    coordinator, engine, _ = coordinated(
+        tmp_path, study, best_is_slow, n_trials=3, n_workers=3, window=window
+    )
+    coordinator.run()
+    assert [number for number, _ in engine.starts] == [0, 1, 2, 0]
+    assert states(study) == ["done", "pruned", "pruned"]

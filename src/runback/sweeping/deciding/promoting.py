@@ -42,7 +42,7 @@ class PromotingDecisions(Decisions):
             return None
         paused = self._next_paused(seen, trials, may_begin=may_begin)
         if paused is not None:
-            return self._go_on(trials[paused], number)
+            return self._go_on_when_left(trials[paused], number)
         if not may_begin:
             return None
         if self.learns_at_shared_steps:
@@ -52,7 +52,7 @@ class PromotingDecisions(Decisions):
         proposed = self.proposer.propose(self.study, learned, trials, NopPruner())
         if proposed is None:  # a grid has no more points, though one has failed that does not count
             paused = self._next_paused(seen, trials, may_begin=False)
-            return None if paused is None else self._go_on(trials[paused], number)
+            return None if paused is None else self._go_on_when_left(trials[paused], number)
         proposed.user_attrs = {**proposed.user_attrs, PARTS: [[number, 0]]}
         return create_entry(self.study, proposed)
 
@@ -87,6 +87,10 @@ class PromotingDecisions(Decisions):
         if found is None and is_end:
             found = self.promotion.next_paused(self._progress(trials), is_end=True)
         return found
+
+    def _go_on_when_left(self, trial: FrozenTrial, number: int) -> TrialEntry | None:
+        """Let a paused trial go on; None while the process has yet to leave that it paused in."""
+        return None if trial.state == TrialState.RUNNING else self._go_on(trial, number)
 
     def _go_on(self, trial: FrozenTrial, number: int) -> TrialEntry:
         entry = TrialEntry(self.study, trial)
