@@ -11,6 +11,7 @@ from optuna.pruners import NopPruner
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from runback.errors import TrainingError
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.promoting import PromotingDecisions
 from runback.sweeping.deciding.promotion import Promotion
@@ -23,7 +24,7 @@ from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.engines.engine import Ended, MessageReceived
 from runback.sweeping.trials.events import TrialEnded
-from runback.sweeping.trials.failures import RETRIES, FailurePolicy
+from runback.sweeping.trials.failures import FAILURES_IN_A_ROW, RETRIES, FailurePolicy
 from runback.sweeping.trials.outcome_file import write_outcome
 from runback.sweeping.trials.trial import Trial
 
@@ -296,3 +297,37 @@ def test_a_trial_goes_on_when_the_process_has_left_that_it_paused_in(tmp_path, w
     coordinator.run()
     assert [number for number, _ in engine.starts] == [0, 1, 2, 0]
     assert states(study) == ["done", "pruned", "pruned"]
+
+
+def test_a_sweep_whose_trials_pause_between_failures_goes_on(tmp_path):
+    study, climbing = new_study(), Climbing()
+
+    def every_third_fails(trial):
+        if trial.number % 3 == 2:
+            return iter_of(messages.Failed("code", f"error {trial.number}"))
+        return climbing(trial)
+
+    coordinator, _, _ = coordinated(
+        tmp_path, study, every_third_fails, n_trials=30, promotion=Promotion(reduction_factor=20)
+    )
+    coordinator.run()
+    assert len([one for one in states(study) if one in ("done", "pruned")]) == 30
+    assert states(study).count("failed") > FAILURES_IN_A_ROW
+
+
+def test_a_process_that_was_lost_while_it_paused_is_no_success_between_failures(tmp_path):
+    study = new_study()
+
+    def fails(trial):
+        if trial.number % 3 == 2:
+            yield messages.Report(1, 0.1)
+            yield messages.Failed("lost", "its process was killed by SIGKILL")
+        yield messages.Failed("code", f"error {trial.number}")
+
+    coordinator, _, _ = coordinated(
+        tmp_path, study, fails, n_trials=30, promotion=Promotion(reduction_factor=20)
+    )
+    with pytest.raises(TrainingError, match="5 trials in a row failed"):
+        coordinator.run()
+    assert states(study).count("failed") == FAILURES_IN_A_ROW
+    assert len(study.trials) == 7

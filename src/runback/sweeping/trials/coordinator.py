@@ -356,6 +356,8 @@ class Coordinator:
         entry.wait()
         self._running.pop(entry.number, None)
         self._emit(PartEnded(self._read(entry), is_process_lost))
+        if not is_process_lost:
+            self._failures_in_a_row.clear()
 
     def _eliminate(self) -> None:
         """End the paused trials that can go on no more, but for those whose process has yet to leave."""
