@@ -331,3 +331,54 @@ def test_a_process_that_was_lost_while_it_paused_is_no_success_between_failures(
         coordinator.run()
     assert states(study).count("failed") == FAILURES_IN_A_ROW
     assert len(study.trials) == 7
+
+
+@pytest.mark.parametrize("left", [TrialState.WAITING, TrialState.RUNNING])
+def test_trials_that_another_pruner_left_pause_and_go_on(tmp_path, left):
+    study = new_study()
+    for x in (0.9, 0.1, 0.2):
+        added(study, left, [x], x=x)
+    coordinator, _, _ = coordinated(tmp_path, study, n_trials=5)
+    coordinator.run()
+    assert len(states(study)) == 5
+    assert set(states(study)) == {"done", "pruned"}
+    assert states(study)[0] == "done"
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+@pytest.mark.parametrize("n_trials", [2, 4])
+def test_paused_trials_are_finished_by_a_sweep_that_pauses_none(tmp_path, n_trials, is_running):
+    study = new_study()
+    for x in (0.1, 0.2, 0.3):
+        state_left = TrialState.RUNNING if is_running else TrialState.WAITING
+        added(study, state_left, [x], x=x, **{PARTS: [[len(study.trials), 0]], PAUSED_AT: 1})
+    coordinator, engine, _ = coordinated(tmp_path, study, n_trials=n_trials, promotion=None)
+    coordinator.run()
+    assert states(study) == ["done"] * max(3, n_trials)
+    assert [number for number, _ in engine.starts][:3] == [0, 1, 2]
+
+
+def test_a_trial_that_crashes_when_it_goes_on_without_a_pause_is_tried_as_often_as_any(tmp_path):
+    study = new_study()
+    paused(study, 0.5)
+    lost = messages.Failed("lost", "its process was killed by SIGKILL")
+    coordinator, engine, _ = coordinated(
+        tmp_path, study, lambda trial: iter_of(lost), n_trials=1, promotion=None
+    )
+    with pytest.raises(TrainingError, match="in a row failed"):
+        coordinator.run()
+    assert [number for number, _ in engine.starts][:4] == [0, 0, 0, 1]
+
+
+def test_a_sweep_that_paused_none_for_a_while_promotes_again(tmp_path):
+    study = new_study()
+    for x in (0.1, 0.9, 0.2):
+        paused(study, x, x=x)
+
+    def stops(trial):
+        return iter_of(messages.Failed("code", "no")) if trial.number == 2 else Climbing()(trial)
+
+    coordinated(tmp_path, study, stops, n_trials=2, promotion=None)[0].run()
+    coordinated(tmp_path, study, n_trials=6)[0].run()
+    assert states(study)[:3] == ["done", "done", "failed"]
+    assert len([one for one in states(study) if one in ("done", "pruned")]) == 6

@@ -9,7 +9,7 @@ from optuna.pruners import NopPruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from runback.sweeping.deciding.decisions import Decisions
+from runback.sweeping.deciding.decisions import Decisions, next_part
 from runback.sweeping.deciding.promotion import Progress, Promotion
 from runback.sweeping.deciding.shared_steps import ranked_at_shared_steps
 from runback.sweeping.study.attributes import EPOCHS, PARTS, PAUSED_AT
@@ -36,7 +36,7 @@ class PromotingDecisions(Decisions):
 
         None where there is none, or it is too early for it.
         """
-        number = _next_part(trials)
+        number = next_part(trials)
         seen = self._seen(trials, number)
         if seen is None:
             return None
@@ -65,7 +65,7 @@ class PromotingDecisions(Decisions):
 
     def goes_on(self, entry: TrialEntry, trials: Sequence[FrozenTrial], *, may_begin: bool) -> bool:
         """Tell whether what is trained next is the trial that has just been paused; then it has begun."""
-        number = _next_part(trials)
+        number = next_part(trials)
         seen = self._seen(trials, number)
         if seen is None or self._next_paused(seen, trials, may_begin=may_begin) != entry.number:
             return False
@@ -76,7 +76,7 @@ class PromotingDecisions(Decisions):
         """Return the paused trials that can go on no more."""
         if n_trials is None:
             return []
-        seen = self._seen(trials, _next_part(trials)) or []
+        seen = self._seen(trials, next_part(trials)) or []
         return self.promotion.eliminated(self._progress(seen), n_trials)
 
     def _next_paused(
@@ -92,11 +92,6 @@ class PromotingDecisions(Decisions):
         """Let a paused trial go on; None while the process has yet to leave that it paused in."""
         return None if trial.state == TrialState.RUNNING else self._go_on(trial, number)
 
-    def _go_on(self, trial: FrozenTrial, number: int) -> TrialEntry:
-        entry = TrialEntry(self.study, trial)
-        entry.note(PARTS, [*trial.user_attrs[PARTS], [number, trial.user_attrs[PAUSED_AT]]])
-        return entry
-
     def _seen(self, trials: Sequence[FrozenTrial], number: int) -> list[FrozenTrial] | None:
         """Return the trials as they may be known to a part; None: what it must know has not ended yet."""
         if self.window is None:
@@ -107,10 +102,6 @@ class PromotingDecisions(Decisions):
     def _progress(self, trials: Sequence[FrozenTrial]) -> list[Progress]:
         sign = 1 if self.study.direction == StudyDirection.MAXIMIZE else -1
         return [_progress(trial, sign) for trial in trials]
-
-
-def _next_part(trials: Sequence[FrozenTrial]) -> int:
-    return 1 + max((part for trial in trials for part, _ in trial.user_attrs.get(PARTS, [])), default=-1)
 
 
 def _seen_until(trial: FrozenTrial, last: int) -> FrozenTrial | None:
