@@ -16,7 +16,7 @@ from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.promoting import PromotingDecisions
 from runback.sweeping.deciding.promotion import Promotion
 from runback.sweeping.deciding.proposer import proposed_trial
-from runback.sweeping.study.attributes import PARTS, PAUSED_AT
+from runback.sweeping.study.attributes import ALONE, PARTS, PAUSED_AT
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.optuna_internals import storage_of, study_id
 from runback.sweeping.study.states import is_paused, state
@@ -382,3 +382,31 @@ def test_a_sweep_that_paused_none_for_a_while_promotes_again(tmp_path):
     coordinated(tmp_path, study, n_trials=6)[0].run()
     assert states(study)[:3] == ["done", "done", "failed"]
     assert len([one for one in states(study) if one in ("done", "pruned")]) == 6
+
+
+def test_a_trial_that_has_to_be_alone_is_alone_when_it_goes_on(tmp_path):
+    study = new_study()
+    paused(study, 0.9, x=0.9, **{ALONE: True})
+    paused(study, 0.1, x=0.1)
+    paused(study, 0.2, x=0.2)
+    coordinator, engine, events = coordinated(tmp_path, study, n_trials=9, n_workers=2)
+    coordinator.run()
+    [(at, beside)] = [(at, beside) for at, (number, beside) in enumerate(engine.starts) if number == 0]
+    assert beside == []
+    assert states(study)[0] == "done"
+    assert [number for number, others in engine.starts if 0 in others] == []
+    assert at == 0
+
+
+def test_a_trial_that_has_to_be_alone_waits_for_those_that_run_and_no_other_begins_meanwhile(tmp_path):
+    study = new_study()
+    paused(study, 0.99, x=0.99, **{ALONE: True})
+    paused(study, 0.1, x=0.1)
+    slow = Climbing(leaving=3)
+    coordinator, engine, _ = coordinated(tmp_path, study, slow, n_trials=6, n_workers=2)
+    coordinator.run()
+    starts = [number for number, _ in engine.starts]
+    assert starts[:3] == [2, 3, 0]  # with trial 2 it is the best of three
+    assert all(beside == [] for number, beside in engine.starts if number == 0)
+    assert [number for number, others in engine.starts if 0 in others] == []
+    assert states(study)[0] == "done"

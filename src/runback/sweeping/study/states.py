@@ -35,6 +35,11 @@ def is_paused(trial: FrozenTrial) -> bool:
     return is_open and at is not None and (not parts or parts[-1][1] < at)
 
 
+def has_paused(trial: FrozenTrial) -> bool:
+    """Tell whether a trial has paused, or is about to, whatever has become of it since."""
+    return bool(trial.user_attrs.get(PAUSED_AT))
+
+
 def state(trial: FrozenTrial) -> str:
     """Return one word: done, pruned, failed, running, paused or waiting."""
     if failure(trial) is not None:

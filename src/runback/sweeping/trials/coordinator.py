@@ -65,7 +65,7 @@ from runback.sweeping.study.attributes import (
     TIMES,
 )
 from runback.sweeping.study.budget import Budget
-from runback.sweeping.study.states import is_paused
+from runback.sweeping.study.states import has_paused, is_paused, state
 from runback.sweeping.study.study_store import FINISHED, TrialEntry
 from runback.sweeping.study.training_times import process_ended, process_started
 from runback.sweeping.trials import messages
@@ -199,34 +199,35 @@ class Coordinator:
             return False
         if deadline is not None and self.clock() >= deadline:
             return False
-        trials = self.study.get_trials(deepcopy=False)
-        may_begin = self._may_begin(trials)
-        waiting = next(
-            (one for one in trials if one.state == TrialState.WAITING and not is_paused(one)), None
-        )
-        if not may_begin:
-            waiting = None
-        slot = self._free_slot(alone=waiting is not None and bool(waiting.user_attrs.get(ALONE)))
-        if slot is None:
+        if self._free_slot(alone=False) is None:
             return False
-        if waiting is None:
-            entry = self.decisions.next_trial(trials, may_begin=may_begin)
-        else:
-            entry = TrialEntry(self.study, waiting)
+        trials = self.study.get_trials(deepcopy=False)
+        entry = self._next_entry(trials)
         if entry is None:
+            return False
+        slot = self._free_slot(alone=bool(entry.found.user_attrs.get(ALONE)))
+        if slot is None:  # it waits until those that run have left its device, and starts first
             return False
         is_new = entry.number >= len(trials)
         self._n_trials = max(self._n_trials, entry.number + 1)
         self._start(entry, self.decisions.pruning(entry.found, trials), slot, is_new=is_new)
         return True
 
+    def _next_entry(self, trials: Sequence[FrozenTrial]) -> TrialEntry | None:
+        """Return the trial that starts next: the first that waits, else what the decisions choose."""
+        may_begin = self._may_begin(trials)
+        for trial in trials:
+            if state(trial) == "waiting" and (may_begin or has_paused(trial)):
+                return TrialEntry(self.study, trial)
+        return self.decisions.next_trial(trials, may_begin=may_begin)
+
     def _may_begin(self, trials: Sequence[FrozenTrial]) -> bool:
-        """Tell whether the budget has room for one trial more than have ended, run or are paused."""
+        """Tell whether the budget has room for one trial more than have ended, run or have paused."""
         if self.budget.n_trials is None:
             return True
         counted = len(self._running)
         counted += sum(
-            trial.state in FINISHED or is_paused(trial)
+            trial.state in FINISHED or (trial.state == TrialState.WAITING and has_paused(trial))
             for trial in trials
             if trial.number not in self._running
         )
