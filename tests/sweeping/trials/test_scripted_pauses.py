@@ -16,14 +16,14 @@ from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.promoting import PromotingDecisions
 from runback.sweeping.deciding.promotion import Promotion
 from runback.sweeping.deciding.proposer import proposed_trial
-from runback.sweeping.study.attributes import ALONE, PARTS, PAUSED_AT
+from runback.sweeping.study.attributes import ALONE, ATTEMPTS, PARTS, PAUSED_AT
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.optuna_internals import storage_of, study_id
 from runback.sweeping.study.states import is_paused, state
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.engines.engine import Ended, MessageReceived
-from runback.sweeping.trials.events import TrialEnded
+from runback.sweeping.trials.events import TrainedAgain, TrialEnded, TrialRequeued, TrialStarted
 from runback.sweeping.trials.failures import FAILURES_IN_A_ROW, RETRIES, FailurePolicy
 from runback.sweeping.trials.outcome_file import write_outcome
 from runback.sweeping.trials.trial import Trial
@@ -389,7 +389,7 @@ def test_a_trial_that_has_to_be_alone_is_alone_when_it_goes_on(tmp_path):
     paused(study, 0.9, x=0.9, **{ALONE: True})
     paused(study, 0.1, x=0.1)
     paused(study, 0.2, x=0.2)
-    coordinator, engine, events = coordinated(tmp_path, study, n_trials=9, n_workers=2)
+    coordinator, engine, _ = coordinated(tmp_path, study, n_trials=9, n_workers=2)
     coordinator.run()
     [(at, beside)] = [(at, beside) for at, (number, beside) in enumerate(engine.starts) if number == 0]
     assert beside == []
@@ -410,3 +410,104 @@ def test_a_trial_that_has_to_be_alone_waits_for_those_that_run_and_no_other_begi
     assert all(beside == [] for number, beside in engine.starts if number == 0)
     assert [number for number, others in engine.starts if 0 in others] == []
     assert states(study)[0] == "done"
+
+
+@pytest.mark.parametrize("kind", ["store", "out_of_memory"])
+@pytest.mark.parametrize("at", [1, 3])
+def test_a_trial_that_fails_while_it_pauses_is_tried_again_first(tmp_path, kind, at):
+    study, climbing = new_study(), Climbing()
+    failures = [messages.Failed(kind, "no room")]
+
+    def fails_once(trial):
+        script, given = climbing(trial), None
+        while True:
+            said = next(script) if given is None else script.send(given)
+            is_at = climbing.checkpoints.get(trial.number) == at
+            if trial.number == 0 and isinstance(said, messages.Paused) and is_at and failures:
+                climbing.checkpoints.clear()
+                said = failures.pop()
+            given = yield said
+
+    for x in (0.99, 0.1):
+        added(study, x=x)
+    coordinator, _, events = coordinated(
+        tmp_path, study, fails_once, n_trials=4, promotion=Promotion(eager=False)
+    )
+    coordinator.run()
+    again = next(place for place, event in enumerate(events) if isinstance(event, TrialRequeued))
+    assert state(events[again].trial) == "waiting"
+    following = next(event for event in events[again + 1 :] if isinstance(event, TrialStarted))
+    assert following.trial.number == 0
+    assert not failures
+    assert set(states(study)) == {"done", "pruned"}
+    assert study.trials[0].user_attrs[ATTEMPTS] == {kind: 1}
+
+
+def test_a_trial_that_hangs_while_it_pauses_took_too_long(tmp_path):
+    study, now = new_study(), [0.0]
+
+    def hangs(trial):
+        yield messages.Report(1, 0.5)
+        while True:
+            now[0] += 1.0
+            yield None
+
+    coordinator, engine, _ = coordinated(tmp_path, study, hangs, n_trials=1, stall_timeout=10.0)
+    coordinator.clock = lambda: now[0]
+    with pytest.raises(TrainingError, match="it said nothing for more than 10 s"):
+        coordinator.run()
+    assert states(study) == ["failed"] * FAILURES_IN_A_ROW
+    assert len(engine.starts) == FAILURES_IN_A_ROW
+
+
+def again(events):
+    return [
+        (event.trial.number, event.step, event.paused_at)
+        for event in events
+        if isinstance(event, TrainedAgain)
+    ]
+
+
+@pytest.mark.parametrize("promotion", [None, Promotion()])
+def test_a_trial_that_counts_from_0_trains_no_step_again(tmp_path, promotion):
+    def counts_from_0(trial):
+        for step in range(9):
+            yield messages.Report(step, trial.params["x"])
+        yield messages.Completed((trial.params["x"],))
+
+    study = new_study()
+    coordinator, _, events = coordinated(tmp_path, study, counts_from_0, n_trials=4, promotion=promotion)
+    coordinator.run()
+    assert again(events) == []
+
+
+def test_only_what_has_paused_trains_again_and_says_so(tmp_path):
+    study = new_study()
+    for x in (0.99, 0.1):
+        added(study, x=x)
+    coordinator, _, events = coordinated(tmp_path, study, Climbing(keeps=False), n_trials=4)
+    coordinator.run()
+    assert again(events) == [(0, 1, 1)]
+
+
+def test_a_trial_that_crashes_behind_a_rung_that_it_passed_has_not_paused_there(tmp_path):
+    study, climbing, crashes = new_study(), Climbing(), [messages.Failed("lost", "killed")]
+
+    def crashes_after_the_rung(trial):
+        for said in (script := climbing(trial)):
+            while True:
+                given = yield said
+                if isinstance(said, messages.Report) and said.step == 4 and crashes:
+                    climbing.checkpoints[trial.number] = 2  # not each epoch has one
+                    yield crashes.pop()
+                if given is None:
+                    break
+                said = script.send(given)
+
+    paused(study, 0.9, x=0.9)
+    climbing.checkpoints[0] = 1
+    coordinator, engine, events = coordinated(tmp_path, study, crashes_after_the_rung, n_trials=1)
+    coordinator.run()
+    assert [number for number, _ in engine.starts] == [0, 0]
+    assert states(study) == ["done"]
+    assert again(events) == []

@@ -34,7 +34,8 @@ From RUNNING on, in this order (an arrow is a message; the coordinator writes wh
 What a kill leaves:
 
     trial, before outcome.json   a failure: the trial is tried again, or has failed for good
-    trial, after `paused_at`     it is paused: it goes on from the checkpoint that it has
+    trial, after `paused_at`     it is paused: it goes on from the checkpoint that it has. A failure of
+                                 another kind than lost or stopped takes the pause back, and is one as before
     trial, after outcome.json    the outcome counts: the coordinator closes the run, then writes the state
     coordinator                  RUNNING, with the attributes of that moment. Its trials stop by themselves;
                                  the next coordinator waits for them, takes the outcomes that it finds in
@@ -57,7 +58,6 @@ from runback.sweeping.study.attributes import (
     ATTEMPTS,
     ENDED_BY,
     FAILURE,
-    PARTS,
     PAUSED_AT,
     PROCESS,
     PRUNED_AT,
@@ -65,7 +65,7 @@ from runback.sweeping.study.attributes import (
     TIMES,
 )
 from runback.sweeping.study.budget import Budget
-from runback.sweeping.study.states import has_paused, is_paused, state
+from runback.sweeping.study.states import has_paused, is_paused, last_pause, state
 from runback.sweeping.study.study_store import FINISHED, TrialEntry
 from runback.sweeping.study.training_times import process_ended, process_started
 from runback.sweeping.trials import messages
@@ -123,8 +123,8 @@ class _RunningTrial:
     """None until it has a process."""
     overdue: str | None = None
     """Why it was killed for taking too long."""
-    begun_behind: int = 0
-    """The step that it has paused at, where it goes on; 0 once it has trained a step again."""
+    paused_at: int | None = None
+    """The step of the pause that it goes on from; None where it goes on from none, or has reported since."""
 
 
 @dataclass
@@ -254,8 +254,8 @@ class Coordinator:
             started=now,
             last_message=now,
         )
-        if PAUSED_AT in entry.found.user_attrs:
-            running.begun_behind = entry.attributes[PARTS][-1][1]
+        if is_paused(entry.found):
+            running.paused_at = entry.found.user_attrs[PAUSED_AT]
         self._running[entry.number] = running
         entry.note(TIMES, process_started(entry.found.user_attrs.get(TIMES, []), time.time()))
         entry.begin()
@@ -296,9 +296,9 @@ class Coordinator:
             running.entry.note(message.name, message.value)
             return
         value = message.value if math.isfinite(message.value) else math.nan  # no pruner takes it for the best
-        if message.step <= running.begun_behind:
-            self._emit(TrainedAgain(running.entry.found, message.step, running.begun_behind))
-            running.begun_behind = 0
+        if running.paused_at is not None and message.step <= running.paused_at:
+            self._emit(TrainedAgain(running.entry.found, message.step, running.paused_at))
+        running.paused_at = None
         self.engine.answer(number, self._answer(running, message.step, value))
         self._emit(TrialReported(running.entry.found, message.step, value))
 
@@ -341,14 +341,14 @@ class Coordinator:
             self._pause(running.entry)
             return self._eliminate()
         written = None if running.folder is None else outcomes.read_outcome(running.folder)
-        is_lost = isinstance(outcome, messages.Failed) and outcome.kind in ("lost", "stopped")
         if isinstance(outcome, messages.Failed) and written is not None:
             return self._conclude(running.entry, written, is_recovered=True)
+        if isinstance(outcome, messages.Failed) and running.overdue is not None:
+            outcome = messages.Failed("timeout", running.overdue)
+        is_lost = isinstance(outcome, messages.Failed) and outcome.kind in ("lost", "stopped")
         if is_lost and is_paused(self._read(running.entry)):
             self._pause(running.entry, is_process_lost=True)
             return self._eliminate()
-        if isinstance(outcome, messages.Failed) and running.overdue is not None:
-            outcome = messages.Failed("timeout", running.overdue)
         return self._conclude(running.entry, outcome)
 
     def _pause(self, entry: TrialEntry, *, is_process_lost: bool = False) -> None:
@@ -445,6 +445,9 @@ class Coordinator:
         return True
 
     def _requeue(self, entry: TrialEntry, failure: messages.Failed) -> None:
+        trial = self._read(entry)
+        if is_paused(trial):  # it has failed to: else it would wait for its promotion
+            entry.note(PAUSED_AT, last_pause(trial))
         entry.wait()
         self._running.pop(entry.number, None)
         self._emit(TrialRequeued(self._read(entry), failure))
