@@ -511,3 +511,36 @@ def test_a_trial_that_crashes_behind_a_rung_that_it_passed_has_not_paused_there(
     assert [number for number, _ in engine.starts] == [0, 0]
     assert states(study) == ["done"]
     assert again(events) == []
+
+
+LEFT = [  # six that are paused, and one that a stopped sweep left waiting
+    (None, Promotion()),
+    (None, Promotion(eager=False, reduction_factor=7)),
+    (2, Promotion()),
+    (2, Promotion(eager=False, reduction_factor=7)),
+]
+
+
+@pytest.mark.parametrize(("window", "promotion"), LEFT)
+@pytest.mark.parametrize("n_trials", [2, 6])
+def test_with_fewer_trials_the_best_goes_on_though_another_waits(tmp_path, window, promotion, n_trials):
+    study = new_study()
+    for number in range(6):
+        paused(study, number / 10, x=number / 10)
+    added(study, **{PARTS: [[6, 0]]})
+    coordinator, _, _ = coordinated(tmp_path, study, n_trials=n_trials, window=window, promotion=promotion)
+    coordinator.run()
+    assert states(study)[5:] == ["done", "waiting"]
+    assert set(states(study)[:5]) == {"pruned"}
+
+
+def test_with_fewer_trials_what_was_to_go_on_when_the_sweep_was_stopped_does(tmp_path):
+    study = new_study()
+    for x in (0.1, 0.2):
+        paused(study, x, x=x)
+    added(study, values=[0.5], x=0.5, **{PARTS: [[2, 0], [3, 1]], PAUSED_AT: 1})
+    coordinator, engine, _ = coordinated(tmp_path, study, n_trials=1)
+    coordinator.run()
+    assert engine.starts[0] == (2, [])
+    assert states(study)[2] == "done"
+    assert not any(map(is_paused, study.trials))

@@ -13,7 +13,7 @@ from runback.sweeping.deciding.decisions import Decisions, next_part
 from runback.sweeping.deciding.promotion import Progress, Promotion
 from runback.sweeping.deciding.shared_steps import ranked_at_shared_steps
 from runback.sweeping.study.attributes import EPOCHS, PARTS, PAUSED_AT
-from runback.sweeping.study.states import is_paused
+from runback.sweeping.study.states import has_paused, is_paused
 from runback.sweeping.study.study_store import TrialEntry, create_entry
 
 
@@ -38,12 +38,10 @@ class PromotingDecisions(Decisions):
         """
         number = next_part(trials)
         seen = self._seen(trials, number)
-        if seen is None:
-            return None
         paused = self._next_paused(seen, trials, may_begin=may_begin)
         if paused is not None:
             return self._go_on_when_left(trials[paused], number)
-        if not may_begin:
+        if seen is None or not may_begin:
             return None
         if self.learns_at_shared_steps:
             learned = ranked_at_shared_steps(seen, self.study.direction)
@@ -67,7 +65,7 @@ class PromotingDecisions(Decisions):
         """Tell whether what is trained next is the trial that has just been paused; then it has begun."""
         number = next_part(trials)
         seen = self._seen(trials, number)
-        if seen is None or self._next_paused(seen, trials, may_begin=may_begin) != entry.number:
+        if self._next_paused(seen, trials, may_begin=may_begin) != entry.number:
             return False
         self._go_on(trials[entry.number], number)
         return True
@@ -80,10 +78,10 @@ class PromotingDecisions(Decisions):
         return self.promotion.eliminated(self._progress(seen), n_trials)
 
     def _next_paused(
-        self, seen: Sequence[FrozenTrial], trials: Sequence[FrozenTrial], *, may_begin: bool
+        self, seen: Sequence[FrozenTrial] | None, trials: Sequence[FrozenTrial], *, may_begin: bool
     ) -> int | None:
-        found = self.promotion.next_paused(self._progress(seen))
-        is_end = not may_begin and all(trial.state.is_finished() or is_paused(trial) for trial in trials)
+        found = None if seen is None else self.promotion.next_paused(self._progress(seen))
+        is_end = not may_begin and not any(map(_goes_on, trials))
         if found is None and is_end:
             found = self.promotion.next_paused(self._progress(trials), is_end=True)
         return found
@@ -102,6 +100,12 @@ class PromotingDecisions(Decisions):
     def _progress(self, trials: Sequence[FrozenTrial]) -> list[Progress]:
         sign = 1 if self.study.direction == StudyDirection.MAXIMIZE else -1
         return [_progress(trial, sign) for trial in trials]
+
+
+def _goes_on(trial: FrozenTrial) -> bool:
+    """Tell whether a trial runs on, or starts again, where no new one may begin."""
+    is_waiting = trial.state == TrialState.WAITING and not has_paused(trial)
+    return not (trial.state.is_finished() or is_paused(trial) or is_waiting)
 
 
 def _seen_until(trial: FrozenTrial, last: int) -> FrozenTrial | None:
