@@ -195,6 +195,7 @@ def coordinated(
     promotion=Promotion(),  # noqa: B008 - it is frozen
     window=None,
     timeout=None,
+    retries=None,
     **limits,
 ):
     """Return coordinator, engine and events; without a `promotion` no trial pauses."""
@@ -221,7 +222,7 @@ def coordinated(
         )
 
     budget = Budget(n_trials, timeout, n_workers)
-    policy = FailurePolicy(RETRIES, **limits)
+    policy = FailurePolicy({**RETRIES, **(retries or {})}, **limits)
     coordinator = Coordinator(study, decisions, engine, budget, policy, new_trial, [events.append])
     return coordinator, engine, events
 
@@ -544,3 +545,45 @@ def test_with_fewer_trials_what_was_to_go_on_when_the_sweep_was_stopped_does(tmp
     assert engine.starts[0] == (2, [])
     assert states(study)[2] == "done"
     assert not any(map(is_paused, study.trials))
+
+
+def test_no_trial_goes_on_when_the_time_is_up(tmp_path):
+    study, now, climbing = new_study(), [0.0], Climbing(steps=30)
+
+    def takes_a_second(trial):
+        now[0] += 1.0
+        yield from climbing(trial)
+
+    coordinator, engine, _ = coordinated(
+        tmp_path, study, takes_a_second, n_trials=1, timeout=0.5, promotion=Promotion()
+    )
+    coordinator.clock = lambda: now[0]
+    coordinator.run()
+    assert engine.answers == [(0, 1, messages.Answer.PAUSE)]
+    assert states(study) == ["paused"]
+    coordinated(tmp_path, study, climbing, n_trials=1)[0].run()
+    assert states(study) == ["done"]
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_the_time_of_all_its_parts_counts_for_a_trial_and_each_try_has_it_anew(tmp_path, retries):
+    study, now, climbing = new_study(), [0.0], Climbing(steps=30)
+
+    def takes_a_second(trial):
+        script, given = climbing(trial), None
+        while True:
+            said = next(script) if given is None else script.send(given)
+            now[0] += 1.0
+            given = yield said
+
+    paused(study, 0.5, x=0.5, times=[[1000.0, 1030.0], [2000.0, 2066.0]])
+    coordinator, engine, _ = coordinated(
+        tmp_path, study, takes_a_second, n_trials=1, trial_timeout=100.0, retries={"timeout": retries}
+    )
+    coordinator.clock = lambda: now[0]
+    coordinator.run()
+    first, *others = study.trials
+    assert first.user_attrs["failure"] == "timeout: it ran for more than 100 s"
+    assert state(first) == ("done" if retries else "failed")
+    assert len(others) == 1 - retries
+    assert [number for number, _ in engine.starts if number == 0] == [0] * (1 + retries)

@@ -61,13 +61,14 @@ from runback.sweeping.study.attributes import (
     PAUSED_AT,
     PROCESS,
     PRUNED_AT,
+    REQUEUED_AT,
     RUN_ID,
     TIMES,
 )
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.states import has_paused, is_paused, last_pause, state
 from runback.sweeping.study.study_store import FINISHED, TrialEntry
-from runback.sweeping.study.training_times import process_ended, process_started
+from runback.sweeping.study.training_times import process_ended, process_started, trained_seconds
 from runback.sweeping.trials import messages
 from runback.sweeping.trials import outcome_file as outcomes
 from runback.sweeping.trials.devices import least_used
@@ -118,6 +119,7 @@ class _RunningTrial:
     pruned_at: int | None
     slot: _Slot
     started: float
+    """The clock's time, as if it had not paused since it was last put back."""
     last_message: float
     folder: Path | None = None
     """None until it has a process."""
@@ -147,6 +149,8 @@ class Coordinator:
     _n_trials: int = 0
     """The number of trials in the study."""
     _stopping: bool = False
+    _deadline: float = math.inf
+    """The clock's time from which on no trial is started or goes on."""
 
     def __post_init__(self) -> None:
         self._failures_in_a_row = FailuresInARow(self.budget.n_workers)
@@ -156,15 +160,16 @@ class Coordinator:
 
         A second signal kills them.
         """
-        deadline = None if self.budget.timeout is None else self.clock() + self.budget.timeout
+        if self.budget.timeout is not None:
+            self._deadline = self.clock() + self.budget.timeout
         with held_signals() as signals:  # at any moment, one could cost a trial the answer that it waits for
             try:
                 self._recover()
                 while not signals.waiting:
-                    while not signals.waiting and self._start_next(deadline):
+                    while not signals.waiting and self._start_next():
                         pass
                     if not self._running:
-                        return self._end_paused(deadline)
+                        return self._end_paused()
                     self._handle_events(0.25)
                     self._kill_overdue()
                 self._stop_all()
@@ -193,11 +198,11 @@ class Coordinator:
         if running:
             self._eliminate()
 
-    def _start_next(self, deadline: float | None) -> bool:
+    def _start_next(self) -> bool:
         """Start a trial, unless no slot is free or the budget is used up; return whether one was started."""
         if len(self._running) >= self.budget.n_workers:
             return False
-        if deadline is not None and self.clock() >= deadline:
+        if self.clock() >= self._deadline:
             return False
         if self._free_slot(alone=False) is None:
             return False
@@ -245,19 +250,20 @@ class Coordinator:
 
     def _start(self, entry: TrialEntry, pruning: Pruning, slot: _Slot, *, is_new: bool) -> None:
         now = self.clock()
+        times = entry.found.user_attrs.get(TIMES, [])
         running = _RunningTrial(
             entry,
             pruning,
             reported=set(entry.found.intermediate_values),
             pruned_at=entry.found.user_attrs.get(PRUNED_AT),
             slot=slot,
-            started=now,
+            started=now - trained_seconds(times, entry.found.user_attrs.get(REQUEUED_AT, 0.0)),
             last_message=now,
         )
         if is_paused(entry.found):
             running.paused_at = entry.found.user_attrs[PAUSED_AT]
         self._running[entry.number] = running
-        entry.note(TIMES, process_started(entry.found.user_attrs.get(TIMES, []), time.time()))
+        entry.note(TIMES, process_started(times, time.time()))
         entry.begin()
         self._emit(TrialStarted(entry.found))
         previous_run_id = None if is_new else str(entry.found.user_attrs.get(RUN_ID, ""))
@@ -312,8 +318,13 @@ class Coordinator:
         return messages.Answer.GO_ON
 
     def _goes_on(self, entry: TrialEntry, step: int) -> bool:
-        """Pause a trial in the study, and tell whether it is what comes next: then it just goes on."""
+        """Pause a trial in the study, and tell whether it is what comes next: then it just goes on.
+
+        Nothing does when the time is up.
+        """
         entry.note(PAUSED_AT, step)
+        if self.clock() >= self._deadline:
+            return False
         trials = self.study.get_trials(deepcopy=False)
         return self.decisions.goes_on(entry, trials, may_begin=self._may_begin(trials))
 
@@ -367,12 +378,12 @@ class Coordinator:
             if trials[number].state == TrialState.WAITING:
                 self._prune_paused(trials[number])
 
-    def _end_paused(self, deadline: float | None) -> None:
+    def _end_paused(self) -> None:
         """End the trials that are still paused when nothing is left to do for them.
 
         Where the time is up, they may go on with the same command.
         """
-        if deadline is not None and self.clock() >= deadline:
+        if self.clock() >= self._deadline:
             return
         for trial in self.study.get_trials(deepcopy=False):
             if is_paused(trial):
@@ -448,6 +459,7 @@ class Coordinator:
         trial = self._read(entry)
         if is_paused(trial):  # it has failed to: else it would wait for its promotion
             entry.note(PAUSED_AT, last_pause(trial))
+        entry.note(REQUEUED_AT, time.time())
         entry.wait()
         self._running.pop(entry.number, None)
         self._emit(TrialRequeued(self._read(entry), failure))

@@ -58,7 +58,8 @@ class FailurePolicy:
     """The answer to failures: how often a trial is tried again, and when it is ended.
 
     `retries` has a number for each kind; "stopped" counts where the sweep itself goes on. `trial_timeout` and
-    `stall_timeout` are seconds, for a whole trial and from one report to the next.
+    `stall_timeout` are seconds, for a whole trial without its pauses and from one report to the next; a trial
+    that is tried again has them anew.
     """
 
     retries: Mapping[str, int]
