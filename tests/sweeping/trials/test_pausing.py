@@ -3,7 +3,9 @@
 import contextlib
 import itertools
 import multiprocessing
+import os
 import random
+import signal
 import time
 from collections import Counter
 from functools import partial
@@ -26,7 +28,7 @@ from runback.sweeping.study.study_store import open_study
 from runback.sweeping.study.training_times import training_times
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.engines.local_engine import LocalEngine
-from runback.sweeping.trials.events import PartEnded, TrainedAgain, TrialEnded
+from runback.sweeping.trials.events import Idle, PartEnded, TrainedAgain, TrialEnded
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy
 from runback.sweeping.trials.trial import Trial, current
 
@@ -64,7 +66,6 @@ def sweep(
     sampler=RANDOM,
     space="interval(0, 1)",
     window=None,
-    timeout=None,
     is_over_at_a_pause=False,
 ):
     """Return study, events and coordinator; `is_over_at_a_pause` lets the time be up at the first pause."""
@@ -87,7 +88,7 @@ def sweep(
     decisions = PromotingDecisions(
         study, Proposer(sampler, searched, seed=0), NopPruner, window, Promotion(), has_baseline
     )
-    budget = Budget(n_trials, timeout, n_workers)
+    budget = Budget(n_trials, None, n_workers)
     policy = FailurePolicy(RETRIES)
     coordinator = Coordinator(study, decisions, engine, budget, policy, new_trial, [events.append])
     if is_over_at_a_pause:
@@ -181,8 +182,7 @@ def test_a_failed_trial_is_no_trial_less(tmp_path, engine):
 
 
 def test_a_paused_trial_waits_for_a_sweep_whose_time_is_up(tmp_path, engine):
-    task = partial(climb, seconds=0.1)
-    study, _, coordinator = sweep(tmp_path, engine, task, n_trials=40, timeout=2.0)
+    study, _, coordinator = sweep(tmp_path, engine, climb, n_trials=40, is_over_at_a_pause=True)
     coordinator.run()
     paused = [trial for trial in study.get_trials(deepcopy=False) if is_paused(trial)]
     assert paused
@@ -263,22 +263,19 @@ def test_a_deterministic_sweep_does_not_depend_on_who_is_faster(tmp_path, engine
     assert len(found[0]) == 14
 
 
+KILLS = (2, 5, 9)
+"""The events of the sweep at which its coordinator is killed, of each start: together fewer than it has."""
+
+
 @pytest.mark.parametrize("window", [None, 2])
-def test_killed_at_any_moment_a_sweep_ends_with_its_exact_budget(tmp_path, window):
-    """The coordinator is killed again and again, each time after another while; then it ends by itself."""
+def test_killed_again_and_again_a_sweep_ends_with_its_exact_budget(tmp_path, window):
     folder = tmp_path / "killed"
     folder.mkdir()
-    kills = 0
-    for attempt in range(40):
-        process = multiprocessing.get_context("spawn").Process(target=run_whole, args=(folder, window))
+    for event in KILLS:
+        process = multiprocessing.get_context("spawn").Process(target=run_whole, args=(folder, window, event))
         process.start()
-        process.join(2.5 + 0.17 * attempt if attempt < 8 else 120)
-        process.kill()
         process.join()
-        if process.exitcode == 0:
-            break
-        kills += 1
-    assert kills
+        assert process.exitcode == -signal.SIGKILL
     study = run_whole(folder, window)
     trials = study.get_trials(deepcopy=False)
     assert sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials) == 10
@@ -294,10 +291,16 @@ def test_killed_at_any_moment_a_sweep_ends_with_its_exact_budget(tmp_path, windo
         assert facts(run_whole(whole, window)) == facts(study)
 
 
-def run_whole(folder, window):
-    """Run a sweep of ten trials to its end, and return its study."""
+def run_whole(folder, window, killed_at=None):
+    """Run a sweep of ten trials to its end, or to an event, and return its study."""
     task = partial(climb, seconds=0.05)
     with contextlib.closing(LocalEngine()) as local:
-        study, _, coordinator = sweep(folder, local, task, n_trials=10, sampler=TPE, window=window)
+        study, events, coordinator = sweep(folder, local, task, n_trials=10, sampler=TPE, window=window)
+
+        def kill(event):
+            if sum(not isinstance(one, Idle) for one in events) == killed_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        coordinator.observers = [*coordinator.observers, kill]
         coordinator.run()
     return study
