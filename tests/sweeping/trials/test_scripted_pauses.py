@@ -283,6 +283,38 @@ def test_killed_before_any_write_a_sweep_ends_with_its_exact_budget(
     assert kill > 50
 
 
+@pytest.mark.parametrize("is_promoting", [True, False])
+def test_killed_before_any_write_a_sweep_tries_again_what_failed_while_it_paused(tmp_path, is_promoting):
+    """Those that a killed coordinator left are finished by one that promotes, or by one that pauses none."""
+    for kill in range(10_000):
+        folder = tmp_path / str(kill)
+        folder.mkdir()
+        study, climbing = new_study(), Climbing(leaving=1)
+        failures = {1: "store", 2: "out_of_memory"}
+
+        def fails_once(trial, climbing=climbing, failures=failures):
+            script, given = climbing(trial), None
+            while True:
+                said = next(script) if given is None else script.send(given)
+                if isinstance(said, messages.Paused) and trial.number in failures:
+                    del climbing.checkpoints[trial.number]
+                    said = messages.Failed(failures.pop(trial.number), "no room")
+                given = yield said
+
+        study._storage.writes_left = kill
+        try:
+            coordinated(folder, study, fails_once, n_trials=5, n_workers=2)[0].run()
+        except Killed:
+            study._storage.writes_left = None
+            promotion = Promotion() if is_promoting else None
+            coordinated(folder, study, climbing, n_trials=5, n_workers=2, promotion=promotion)[0].run()
+        else:
+            break
+        assert len(study.trials) == 5
+        assert set(states(study)) <= {"done", "pruned"}
+    assert kill > 50
+
+
 @pytest.mark.parametrize("window", [None, 3])
 def test_a_trial_goes_on_when_the_process_has_left_that_it_paused_in(tmp_path, window):
     study = new_study()
