@@ -175,12 +175,20 @@ def test_ctrl_c_leaves_paused_runs_scheduled_and_the_same_command_goes_on(own_fo
     trials_of(own_folder, 12)
 
 
+HELD = LOOP.replace("import time", "import pathlib\nimport time").replace(
+    "time.sleep(wait)",
+    "while learning_rate < 0.01 and pathlib.Path('held').exists():\n            time.sleep(0.05)",
+)
+"""The loop whose poor trainings wait as long as there is a file."""
+
 FIRST = "hydra.sweeper.first=['learning_rate=0.001','learning_rate=0.7','learning_rate=0.002']"
 
 
 def paused_at_the_first_rung(own_folder):
     """Interrupt a sweep when trial 1, the best, has paused; return the command, the run, and the output."""
-    (own_folder.folder / "fit.py").write_text(LOOP)
+    (own_folder.folder / "fit.py").write_text(HELD)
+    held = own_folder.folder / "held"
+    held.touch()
     command = [
         "sweep",
         "fit.py",
@@ -190,12 +198,13 @@ def paused_at_the_first_rung(own_folder):
         FIRST,
         PROMOTE,
     ]
-    command += ["epochs=4", "wait=2"]  # trial 2 is in its first epoch when the interrupt comes
+    command += ["epochs=4"]
     process = begun(own_folder, command)
     next(line for line in iter(process.stdout.readline, "") if " paused " in line)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 130
+    held.unlink()
     [paused] = [run for run in own_folder.runs() if run.info.status == "SCHEDULED"]
     return command, paused.info.run_id, said
 

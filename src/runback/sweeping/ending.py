@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from runback.errors import DiskFull, TrainingError
 from runback.sweeping.study import states
-from runback.sweeping.study.attributes import ENDED, PARENT_RUN, PAUSED_AT
+from runback.sweeping.study.attributes import ENDED, PARENT_RUN
 from runback.sweeping.study.study_store import STUDY, readable_errors
 from runback.sweeping.study.trial_label import trial_label
 from runback.tracking.layout import CHECKPOINTS, Layout, waits
@@ -59,7 +59,7 @@ def remove_left_checkpoints(study: Study, folder: Path) -> None:
     One that failed after a pause keeps its own: its run may be resumed.
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
-        if PAUSED_AT in trial.user_attrs and states.failure(trial) is None:
+        if states.has_paused(trial) and states.failure(trial) is None:
             for checkpoint in (folder / trial_label(trial).folder).glob(CHECKPOINTS):
                 checkpoint.unlink(missing_ok=True)
 

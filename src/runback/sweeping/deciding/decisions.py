@@ -9,7 +9,9 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from runback.sweeping.deciding.pruning import LivePruning, OrderedPruning, Pruning
+from runback.sweeping.study.attributes import PARTS, PAUSED_AT
 from runback.sweeping.study.optuna_internals import trial_id
+from runback.sweeping.study.states import state
 from runback.sweeping.study.study_store import TrialEntry, create_entry
 
 
@@ -38,10 +40,13 @@ class Decisions:
         self._pruner = self.new_pruner()
 
     def next_trial(self, trials: Sequence[FrozenTrial], *, may_begin: bool = True) -> TrialEntry | None:
-        """Put the trial after these into the study; None where there is none, or it is too early for it.
+        """Return the trial that is trained next, a new one only where it `may_begin`.
 
-        So it is where it may not begin.
+        None where there is none, or it is too early for it. Trials that another pruner has paused come first.
         """
+        paused = next((one for one in trials if state(one) == "paused"), None)
+        if paused is not None:
+            return self._go_on(paused, next_part(trials))
         if not may_begin:
             return None
         known = self._known(trials, len(trials))
@@ -76,9 +81,20 @@ class Decisions:
             ordered = OrderedPruning(self.study, self.new_pruner(), known, trials[entry.number])
             entry.annotate(ordered.notes)
 
+    def _go_on(self, trial: FrozenTrial, number: int) -> TrialEntry:
+        """Let a paused trial go on, as the part of this number."""
+        entry = TrialEntry(self.study, trial)
+        entry.note(PARTS, [*trial.user_attrs.get(PARTS, []), [number, trial.user_attrs[PAUSED_AT]]])
+        return entry
+
     def _known(self, trials: Sequence[FrozenTrial], number: int) -> Sequence[FrozenTrial]:
         return trials if self.window is None else trials[: max(0, number - self.window + 1)]
 
     def _own_pruner(self) -> BasePruner:
         """Return a pruner; a fresh one where what it remembers of other trials must not count."""
         return self._pruner if self.window is None else self.new_pruner()
+
+
+def next_part(trials: Sequence[FrozenTrial]) -> int:
+    """Return the number of the part that is trained next."""
+    return 1 + max((part for trial in trials for part, _ in trial.user_attrs.get(PARTS, [])), default=-1)

@@ -9,11 +9,11 @@ from optuna.pruners import NopPruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from runback.sweeping.deciding.decisions import Decisions
+from runback.sweeping.deciding.decisions import Decisions, next_part
 from runback.sweeping.deciding.promotion import Progress, Promotion
 from runback.sweeping.deciding.shared_steps import ranked_at_shared_steps
 from runback.sweeping.study.attributes import EPOCHS, PARTS, PAUSED_AT
-from runback.sweeping.study.states import is_paused
+from runback.sweeping.study.states import has_paused, is_paused
 from runback.sweeping.study.study_store import TrialEntry, create_entry
 
 
@@ -39,19 +39,17 @@ class PromotingDecisions(Decisions):
 
         None where there is none, or it is too early for it.
         """
-        number = _next_part(trials)
+        number = next_part(trials)
         seen = self._seen(trials, number)
-        if seen is None:
-            return None
         paused = self._next_paused(seen, trials, may_begin=may_begin)
         if paused is not None:
-            return self._continued(trials[paused], number)
-        if not may_begin:
+            return self._go_on_when_left(trials[paused], number)
+        if seen is None or not may_begin:
             return None
         proposed = self.proposer.propose(self.study, self.learned(seen), trials, NopPruner())
         if proposed is None:  # a grid has no more points, though one has failed that does not count
             paused = self._next_paused(seen, trials, may_begin=False)
-            return None if paused is None else self._continued(trials[paused], number)
+            return None if paused is None else self._go_on_when_left(trials[paused], number)
         proposed.user_attrs = {**proposed.user_attrs, PARTS: [[number, 0]]}
         return create_entry(self.study, proposed)
 
@@ -69,9 +67,9 @@ class PromotingDecisions(Decisions):
 
     def goes_on(self, entry: TrialEntry, trials: Sequence[FrozenTrial], *, may_begin: bool) -> bool:
         """Tell whether what is trained next is the trial that has just been paused; then it has begun."""
-        number = _next_part(trials)
+        number = next_part(trials)
         seen = self._seen(trials, number)
-        if seen is None or self._next_paused(seen, trials, may_begin=may_begin) != entry.number:
+        if self._next_paused(seen, trials, may_begin=may_begin) != entry.number:
             return False
         self._go_on(trials[entry.number], number)
         return True
@@ -87,24 +85,19 @@ class PromotingDecisions(Decisions):
         return self.promotion.eliminated(self._progress(trials), n_trials)
 
     def _next_paused(
-        self, seen: Sequence[FrozenTrial], trials: Sequence[FrozenTrial], *, may_begin: bool
+        self, seen: Sequence[FrozenTrial] | None, trials: Sequence[FrozenTrial], *, may_begin: bool
     ) -> int | None:
         if self.has_baseline and seen and is_paused(seen[0]):
             return 0
-        found = self.promotion.next_paused(self._progress(seen))
-        is_end = not may_begin and all(trial.state.is_finished() or is_paused(trial) for trial in trials)
+        found = None if seen is None else self.promotion.next_paused(self._progress(seen))
+        is_end = not may_begin and not any(map(_goes_on, trials))
         if found is None and is_end:
             found = self.promotion.next_paused(self._progress(trials), is_end=True)
         return found
 
-    def _continued(self, trial: FrozenTrial, number: int) -> TrialEntry | None:
-        """Return a paused trial as the part of this number; None while its process is still ending."""
+    def _go_on_when_left(self, trial: FrozenTrial, number: int) -> TrialEntry | None:
+        """Let a paused trial go on; None while the process has yet to leave that it paused in."""
         return None if trial.state == TrialState.RUNNING else self._go_on(trial, number)
-
-    def _go_on(self, trial: FrozenTrial, number: int) -> TrialEntry:
-        entry = TrialEntry(self.study, trial)
-        entry.note(PARTS, [*trial.user_attrs[PARTS], [number, trial.user_attrs[PAUSED_AT]]])
-        return entry
 
     def _seen(self, trials: Sequence[FrozenTrial], number: int) -> list[FrozenTrial] | None:
         """Return the trials as they may be known to a part; None: what it must know has not ended yet."""
@@ -118,8 +111,10 @@ class PromotingDecisions(Decisions):
         return [_progress(trial, sign) for trial in trials]
 
 
-def _next_part(trials: Sequence[FrozenTrial]) -> int:
-    return 1 + max((part for trial in trials for part, _ in trial.user_attrs.get(PARTS, [])), default=-1)
+def _goes_on(trial: FrozenTrial) -> bool:
+    """Tell whether a trial runs on, or starts again, where no new one may begin."""
+    is_waiting = trial.state == TrialState.WAITING and not has_paused(trial)
+    return not (trial.state.is_finished() or is_paused(trial) or is_waiting)
 
 
 def _seen_until(trial: FrozenTrial, last: int) -> FrozenTrial | None:

@@ -48,6 +48,9 @@ ENDED_BY = "ended_by"
 ATTEMPTS = "attempts"
 """The number of failures of each kind after which it was tried again."""
 
+REQUEUED_AT = "requeued_at"
+"""The time at which it was last put back to be tried again or to go on, in seconds since 1970."""
+
 ALONE = "alone"
 """True where it has to have its device for itself."""
 

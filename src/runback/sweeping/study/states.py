@@ -29,10 +29,19 @@ def outcome(trial: FrozenTrial) -> messages.Outcome:
 
 def is_paused(trial: FrozenTrial) -> bool:
     """Tell whether a trial is paused, or is about to be: no part of it was begun since that was decided."""
-    parts = trial.user_attrs.get(PARTS, [])
-    at = trial.user_attrs.get(PAUSED_AT)
     is_open = trial.state in (TrialState.WAITING, TrialState.RUNNING)
-    return is_open and at is not None and (not parts or parts[-1][1] < at)
+    return is_open and last_pause(trial) < trial.user_attrs.get(PAUSED_AT, 0)
+
+
+def last_pause(trial: FrozenTrial) -> int:
+    """Return the step of the last pause that a trial has gone on from; 0: it has from none."""
+    parts = trial.user_attrs.get(PARTS, [])
+    return int(parts[-1][1]) if parts else 0
+
+
+def has_paused(trial: FrozenTrial) -> bool:
+    """Tell whether a trial has paused, or is about to, whatever has become of it since."""
+    return bool(trial.user_attrs.get(PAUSED_AT))
 
 
 def state(trial: FrozenTrial) -> str:

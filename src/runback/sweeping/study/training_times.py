@@ -24,6 +24,11 @@ def process_ended(times: Times, now: float) -> list[list[float]] | None:
     return [*map(list, times[:-1]), [begin, max(begin, now)]]
 
 
+def trained_seconds(times: Times, since: float) -> float:
+    """Return the seconds of the processes that began since then and whose end is known."""
+    return sum(one[1] - one[0] for one in times if len(one) > 1 and one[0] >= since)
+
+
 def training_times(trial: FrozenTrial) -> list[tuple[datetime, datetime | None]]:
     """Return begin and end of each part in which a trial was trained, in local time; no end while it runs.
 

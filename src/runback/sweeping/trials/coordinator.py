@@ -34,7 +34,8 @@ From RUNNING on, in this order (an arrow is a message; the coordinator writes wh
 What a kill leaves:
 
     trial, before outcome.json   a failure: the trial is tried again, or has failed for good
-    trial, after `paused_at`     it is paused: it goes on from the checkpoint that it has
+    trial, after `paused_at`     it is paused: it goes on from the checkpoint that it has. A failure of
+                                 another kind than lost or stopped takes the pause back, and is one as before
     trial, after outcome.json    the outcome counts: the coordinator closes the run, then writes the state
     coordinator                  RUNNING, with the attributes of that moment. Its trials stop by themselves;
                                  the next coordinator waits for them, takes the outcomes that it finds in
@@ -57,17 +58,17 @@ from runback.sweeping.study.attributes import (
     ATTEMPTS,
     ENDED_BY,
     FAILURE,
-    PARTS,
     PAUSED_AT,
     PROCESS,
     PRUNED_AT,
+    REQUEUED_AT,
     RUN_ID,
     TIMES,
 )
 from runback.sweeping.study.budget import Budget
-from runback.sweeping.study.states import is_paused
+from runback.sweeping.study.states import has_paused, is_paused, last_pause, state
 from runback.sweeping.study.study_store import FINISHED, TrialEntry
-from runback.sweeping.study.training_times import process_ended, process_started
+from runback.sweeping.study.training_times import process_ended, process_started, trained_seconds
 from runback.sweeping.trials import messages
 from runback.sweeping.trials import outcome_file as outcomes
 from runback.sweeping.trials.devices import least_used
@@ -118,13 +119,14 @@ class _RunningTrial:
     pruned_at: int | None
     slot: _Slot
     started: float
+    """The clock's time, as if it had not paused since it was last put back."""
     last_message: float
     folder: Path | None = None
     """None until it has a process."""
     overdue: str | None = None
     """Why it was killed for taking too long."""
-    begun_behind: int = 0
-    """The step that it has paused at, where it goes on; 0 once it has trained a step again."""
+    paused_at: int | None = None
+    """The step of the pause that it goes on from; None where it goes on from none, or has reported since."""
 
 
 @dataclass
@@ -147,6 +149,8 @@ class Coordinator:
     _n_trials: int = 0
     """The number of trials in the study."""
     _stopping: bool = False
+    _deadline: float = math.inf
+    """The clock's time from which on no trial is started or goes on."""
 
     def __post_init__(self) -> None:
         self._failures_in_a_row = FailuresInARow(self.budget.n_workers)
@@ -156,15 +160,16 @@ class Coordinator:
 
         A second signal kills them.
         """
-        deadline = None if self.budget.timeout is None else self.clock() + self.budget.timeout
+        if self.budget.timeout is not None:
+            self._deadline = self.clock() + self.budget.timeout
         with held_signals() as signals:  # at any moment, one could cost a trial the answer that it waits for
             try:
                 self._recover()
                 while not signals.waiting:
-                    while not signals.waiting and self._start_next(deadline):
+                    while not signals.waiting and self._start_next():
                         pass
                     if not self._running:
-                        return self._end_paused(deadline)
+                        return self._end_paused()
                     self._handle_events(0.25)
                     self._kill_overdue()
                 self._stop_all()
@@ -190,41 +195,44 @@ class Coordinator:
             else:
                 outcome = written or messages.Failed("stopped", ORPHANED)
                 self._conclude(entry, outcome, is_recovered=True)
+        if running:
+            self._eliminate()
 
-    def _start_next(self, deadline: float | None) -> bool:
+    def _start_next(self) -> bool:
         """Start a trial, unless no slot is free or the budget is used up; return whether one was started."""
         if len(self._running) >= self.budget.n_workers:
             return False
-        if deadline is not None and self.clock() >= deadline:
+        if self.clock() >= self._deadline:
+            return False
+        if self._free_slot(alone=False) is None:
             return False
         trials = self.study.get_trials(deepcopy=False)
-        may_begin = self._may_begin(trials)
-        waiting = next(
-            (one for one in trials if one.state == TrialState.WAITING and not is_paused(one)), None
-        )
-        if not may_begin:
-            waiting = None
-        slot = self._free_slot(alone=waiting is not None and bool(waiting.user_attrs.get(ALONE)))
-        if slot is None:
-            return False
-        if waiting is None:
-            entry = self.decisions.next_trial(trials, may_begin=may_begin)
-        else:
-            entry = TrialEntry(self.study, waiting)
+        entry = self._next_entry(trials)
         if entry is None:
+            return False
+        slot = self._free_slot(alone=bool(entry.found.user_attrs.get(ALONE)))
+        if slot is None:  # it waits until those that run have left its device, and starts first
             return False
         is_new = entry.number >= len(trials)
         self._n_trials = max(self._n_trials, entry.number + 1)
         self._start(entry, self.decisions.pruning(entry.found, trials), slot, is_new=is_new)
         return True
 
+    def _next_entry(self, trials: Sequence[FrozenTrial]) -> TrialEntry | None:
+        """Return the trial that starts next: the first that waits, else what the decisions choose."""
+        may_begin = self._may_begin(trials)
+        for trial in trials:
+            if state(trial) == "waiting" and (may_begin or has_paused(trial)):
+                return TrialEntry(self.study, trial)
+        return self.decisions.next_trial(trials, may_begin=may_begin)
+
     def _may_begin(self, trials: Sequence[FrozenTrial]) -> bool:
-        """Tell whether the budget has room for one trial more than have ended, run or are paused."""
+        """Tell whether the budget has room for one trial more than have ended, run or have paused."""
         if self.budget.n_trials is None:
             return True
         counted = len(self._running)
         counted += sum(
-            trial.state in FINISHED or is_paused(trial)
+            trial.state in FINISHED or (trial.state == TrialState.WAITING and has_paused(trial))
             for trial in trials
             if trial.number not in self._running
         )
@@ -242,19 +250,20 @@ class Coordinator:
 
     def _start(self, entry: TrialEntry, pruning: Pruning, slot: _Slot, *, is_new: bool) -> None:
         now = self.clock()
+        times = entry.found.user_attrs.get(TIMES, [])
         running = _RunningTrial(
             entry,
             pruning,
             reported=set(entry.found.intermediate_values),
             pruned_at=entry.found.user_attrs.get(PRUNED_AT),
             slot=slot,
-            started=now,
+            started=now - trained_seconds(times, entry.found.user_attrs.get(REQUEUED_AT, 0.0)),
             last_message=now,
         )
-        if PAUSED_AT in entry.found.user_attrs:
-            running.begun_behind = entry.attributes[PARTS][-1][1]
+        if is_paused(entry.found):
+            running.paused_at = entry.found.user_attrs[PAUSED_AT]
         self._running[entry.number] = running
-        entry.note(TIMES, process_started(entry.found.user_attrs.get(TIMES, []), time.time()))
+        entry.note(TIMES, process_started(times, time.time()))
         entry.begin()
         self._emit(TrialStarted(entry.found))
         previous_run_id = None if is_new else str(entry.found.user_attrs.get(RUN_ID, ""))
@@ -293,9 +302,9 @@ class Coordinator:
             running.entry.note(message.name, message.value)
             return
         value = message.value if math.isfinite(message.value) else math.nan  # no pruner takes it for the best
-        if message.step <= running.begun_behind:
-            self._emit(TrainedAgain(running.entry.found, message.step, running.begun_behind))
-            running.begun_behind = 0
+        if running.paused_at is not None and message.step <= running.paused_at:
+            self._emit(TrainedAgain(running.entry.found, message.step, running.paused_at))
+        running.paused_at = None
         self.engine.answer(number, self._answer(running, message.step, value))
         self._emit(TrialReported(running.entry.found, message.step, value))
 
@@ -309,8 +318,13 @@ class Coordinator:
         return messages.Answer.GO_ON
 
     def _goes_on(self, entry: TrialEntry, step: int) -> bool:
-        """Pause a trial in the study, and tell whether it is what comes next: then it just goes on."""
+        """Pause a trial in the study, and tell whether it is what comes next: then it just goes on.
+
+        Nothing does when the time is up.
+        """
         entry.note(PAUSED_AT, step)
+        if self.clock() >= self._deadline:
+            return False
         trials = self.study.get_trials(deepcopy=False)
         return self.decisions.goes_on(entry, trials, may_begin=self._may_begin(trials))
 
@@ -335,34 +349,41 @@ class Coordinator:
     def _handle_end(self, number: int, outcome: messages.Outcome | messages.Paused) -> None:
         running = self._running[number]  # it stays there until the study has the outcome
         if isinstance(outcome, messages.Paused):
-            return self._pause(running.entry)
+            self._pause(running.entry)
+            return self._eliminate()
         written = None if running.folder is None else outcomes.read_outcome(running.folder)
-        is_lost = isinstance(outcome, messages.Failed) and outcome.kind in ("lost", "stopped")
         if isinstance(outcome, messages.Failed) and written is not None:
             return self._conclude(running.entry, written, is_recovered=True)
-        if is_lost and is_paused(self._read(running.entry)):
-            return self._pause(running.entry, is_process_lost=True)
         if isinstance(outcome, messages.Failed) and running.overdue is not None:
             outcome = messages.Failed("timeout", running.overdue)
+        is_lost = isinstance(outcome, messages.Failed) and outcome.kind in ("lost", "stopped")
+        if is_lost and is_paused(self._read(running.entry)):
+            self._pause(running.entry, is_process_lost=True)
+            return self._eliminate()
         return self._conclude(running.entry, outcome)
 
     def _pause(self, entry: TrialEntry, *, is_process_lost: bool = False) -> None:
-        """Put a paused trial back into the study, and end those that can go on no more."""
+        """Put a paused trial back into the study."""
         _note_end(entry, time.time())
         entry.wait()
         self._running.pop(entry.number, None)
         self._emit(PartEnded(self._read(entry), is_process_lost))
+        if not is_process_lost:
+            self._failures_in_a_row.clear()
+
+    def _eliminate(self) -> None:
+        """End the paused trials that can go on no more, but for those whose process has yet to leave."""
         trials = self.study.get_trials(deepcopy=False)
         for number in self.decisions.eliminated(trials, self.budget.n_trials):
-            if number not in self._running:
+            if trials[number].state == TrialState.WAITING:
                 self._prune_paused(trials[number])
 
-    def _end_paused(self, deadline: float | None) -> None:
+    def _end_paused(self) -> None:
         """End the trials that are still paused when nothing is left to do for them.
 
         Where the time is up, they may go on with the same command.
         """
-        if deadline is not None and self.clock() >= deadline:
+        if self.clock() >= self._deadline:
             return
         for trial in self.study.get_trials(deepcopy=False):
             if is_paused(trial):
@@ -435,6 +456,10 @@ class Coordinator:
         return True
 
     def _requeue(self, entry: TrialEntry, failure: messages.Failed) -> None:
+        trial = self._read(entry)
+        if is_paused(trial):  # it has failed to: else it would wait for its promotion
+            entry.note(PAUSED_AT, last_pause(trial))
+        entry.note(REQUEUED_AT, time.time())
         entry.wait()
         self._running.pop(entry.number, None)
         self._emit(TrialRequeued(self._read(entry), failure))

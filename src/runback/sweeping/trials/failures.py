@@ -58,7 +58,8 @@ class FailurePolicy:
     """The answer to failures: how often a trial is tried again, and when it is ended.
 
     `retries` has a number for each kind; "stopped" counts where the sweep itself goes on. `trial_timeout` and
-    `stall_timeout` are seconds, for a whole trial and from one report to the next.
+    `stall_timeout` are seconds, for a whole trial without its pauses and from one report to the next; a trial
+    that is tried again has them anew.
     """
 
     retries: Mapping[str, int]
@@ -93,11 +94,14 @@ class FailuresInARow:
         self._enough = max(FAILURES_IN_A_ROW, n_workers)
         self._failures: list[messages.Failed] = []
 
+    def clear(self) -> None:
+        """Take in that a trial has not failed: it has ended well, or paused."""
+        self._failures.clear()
+
     def count(self, outcome: messages.Outcome, ended: int) -> None:
         """Take in how the study's `ended`-th trial ended. Raises TrainingError when it is time to give up."""
         if not isinstance(outcome, messages.Failed) or KINDS[outcome.kind].blames_params:
-            self._failures.clear()
-            return
+            return self.clear()
         self._failures.append(outcome)
         errors = {(failure.kind, failure.reason) for failure in self._failures}
         are_first = len(self._failures) == ended
@@ -106,3 +110,4 @@ class FailuresInARow:
             raise TrainingError(
                 f"{len(self._failures)} trials in a row failed, the last one with: {outcome.reason}"
             )
+        return None

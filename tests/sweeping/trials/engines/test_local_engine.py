@@ -10,8 +10,8 @@ import time
 import psutil
 import pytest
 
-from runback.errors import NeedsFreshProcess
-from runback.sweeping.trials import messages
+from runback.errors import NeedsFreshProcess, TrialPaused
+from runback.sweeping.trials import messages, trial_output
 from runback.sweeping.trials.engines import local_engine
 from runback.sweeping.trials.engines.engine import Ended
 from runback.sweeping.trials.out_of_memory import OomCounter
@@ -166,3 +166,38 @@ def test_what_is_imported_ahead_is_there():
     """A server that forks processes passes over what it cannot import."""
     for name in local_engine.PRELOADED:
         assert importlib.util.find_spec(name) is not None
+
+
+def test_a_trial_that_goes_on_prints_when_its_last_process_has_tidied_up(engine, tmp_path):
+    going_on, pid_file = tmp_path / "going on", tmp_path / "pid"
+
+    def wait_until(happened, seconds):
+        deadline = time.monotonic() + seconds
+        while not happened() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def pauses():
+        tidy_all = trial_output.tidy_all
+
+        def tidies_late(folder):
+            wait_until(going_on.exists, 1.0)
+            tidy_all(folder)
+
+        trial_output.tidy_all = tidies_late  # in its own process
+        pid_file.write_text(str(os.getpid()))
+        os.write(1, b"a line\n" * (trial_output.HEAD // 2))  # far too much
+        raise TrialPaused("paused")
+
+    def goes_on():
+        going_on.touch()
+        wait_until(lambda: not psutil.pid_exists(int(pid_file.read_text())), 10.0)
+        print("went on")
+        return 1.0
+
+    folder = tmp_path / "0"
+    assert outcome_of(engine, folder, pauses) == messages.Paused()
+    assert outcome_of(engine, folder, goes_on) == messages.Completed((1.0,))
+    engine.close()
+    content = (folder / trial_output.OUTPUT).read_text()
+    assert "bytes left out" in content
+    assert content.endswith("went on\n")

@@ -82,10 +82,8 @@ class LocalEngine:
         return bool(self._running)
 
     def start(self, trial: Trial) -> None:
-        """Start a process for this trial; returns at once, unless another one has yet to leave its device."""
-        self._see_off(
-            [leaving for leaving in self._leaving if leaving.trial.device == trial.device is not None]
-        )
+        """Start a process for this trial; returns at once, unless one leaves its folder or device first."""
+        self._see_off([leaving for leaving in self._leaving if _is_in_the_way(leaving.trial, trial)])
         self._expects_next = True
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
@@ -228,6 +226,14 @@ class LocalEngine:
             if words is not None:
                 return messages.Failed("out_of_memory", one_line(f"{_last_words(exitcode)}: {words}"))
         return messages.Failed("lost", _last_words(exitcode))
+
+
+def _is_in_the_way(leaving: Trial, trial: Trial) -> bool:
+    """Tell whether a trial whose process has yet to leave has the device of another, or is the same one.
+
+    In its folder it would otherwise put tidied logs in the place of those that the next process writes.
+    """
+    return leaving.folder == trial.folder or leaving.device == trial.device is not None
 
 
 def _last_words(exitcode: int | None) -> str:
