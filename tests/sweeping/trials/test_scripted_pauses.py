@@ -203,9 +203,7 @@ def coordinated(
     if promotion is None:
         decisions = Decisions(study, proposer, NopPruner, window)
     else:
-        decisions = PromotingDecisions(
-            study, proposer, NopPruner, window, promotion, learns_at_shared_steps=False
-        )
+        decisions = PromotingDecisions(study, proposer, NopPruner, window, promotion)
     engine = ScriptedEngine(play or Climbing(), study)
 
     def new_trial(found, previous_run_id, device):
