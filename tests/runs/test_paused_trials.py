@@ -133,9 +133,10 @@ def test_a_training_without_checkpoints_begins_again_in_the_same_run(own_folder)
     (own_folder.folder / "fit.py").write_text(
         LOOP.replace("        run.checkpoint", "        # run.checkpoint")
     )
-    done = own_folder.runback("sweep", "fit.py", SPACE, "hydra.sweeper.n_trials=4", PROMOTE)
+    settings = ("hydra.sweeper.n_trials=6", "hydra.sweeper.deterministic=true", "hydra.sweeper.first=none")
+    done = own_folder.runback("sweep", "fit.py", SPACE, *settings, PROMOTE)
     assert done.returncode == 0, done.stderr
-    trials = trials_of(own_folder, 4)
+    trials = trials_of(own_folder, 6)
     assert any("beginning" in run.data.tags.get("runback.resumed", "") for run in trials)
     for run in trials:
         steps = [step for step, _ in curve(own_folder, run, "loss")]
