@@ -166,6 +166,7 @@ def sweep(
             )
             if settings.extend or not is_known:  # else they were, before it began
                 _check_corners(composer, searched, engine, slots)
+        settings.check_max_resource()
         if not is_known:
             _refuse_deleted(settings.experiment, _experiment_key(config), layout)
             study = ends.enter_context(_opened(sweep_folder, name, search, settings, slots))

@@ -120,7 +120,6 @@ class SweeperSettings:
             if value is not None and not isinstance(value, dict):
                 raise InputError(f"a {name} is chosen with slashes: hydra/sweeper/{name}={value}")
         self._check_first()
-        self._check_max_resource()
         if self.startup not in ("covering", "random"):
             raise InputError(f"hydra.sweeper.startup must be covering or random; got {self.startup!r:.80}")
         check_retries(self.retries)
@@ -156,7 +155,8 @@ class SweeperSettings:
                 "hydra.sweeper.confirm=null"
             )
 
-    def _check_max_resource(self) -> None:
+    def check_max_resource(self) -> None:
+        """Errors: InputError for a length that is none; what it refers to has been checked before."""
         value = self.max_resource
         is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
         if value not in (None, "auto") and not is_number:
