@@ -9,8 +9,6 @@ import pytest
 
 from runback.housekeeping.leftovers import checkpoints, leftovers_check, of_dead_processes, remove
 from runback.system.files.folder_lock import alone_in
-from runback.tracking.layout import Layout
-from runback.tracking.store import open_store
 from runback.tracking.write.run_writer import start_run
 
 WRITE = """
@@ -29,19 +27,6 @@ with alone(Path(sys.argv[1]), "cifar10-train"), partial(Path(sys.argv[1]), "cifa
 def _own_store(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("RUNBACK_MLRUNS", raising=False)
-
-
-@pytest.fixture
-def layout(tmp_path) -> Layout:
-    layout = Layout(tmp_path)
-    layout.mlruns.mkdir()
-    return layout
-
-
-@pytest.fixture
-def store(layout, fresh_database):
-    shutil.copy(fresh_database, layout.database)
-    return open_store(layout)
 
 
 def put(path, content=b"x" * 10):

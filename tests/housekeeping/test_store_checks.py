@@ -1,6 +1,5 @@
 """What doctor says of studies and of the runs of their trials."""
 
-import shutil
 import sqlite3
 
 import pytest
@@ -11,24 +10,9 @@ from runback.housekeeping.leftovers import checkpoints
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import parse
 from runback.sweeping.study.study_store import TrialEntry, close_study, open_study
-from runback.tracking.layout import Layout
 from runback.tracking.read.find_runs import find_run
-from runback.tracking.store import open_store
 from runback.tracking.tags import FOLDER_TAG, SWEEP_TAG
 from runback.tracking.write.run_writer import start_run
-
-
-@pytest.fixture
-def layout(tmp_path) -> Layout:
-    layout = Layout(tmp_path)
-    layout.mlruns.mkdir()
-    return layout
-
-
-@pytest.fixture
-def store(layout, fresh_database):
-    shutil.copy(fresh_database, layout.database)
-    return open_store(layout)
 
 
 def trial(store, study, state, run_status, **attributes):

@@ -30,7 +30,7 @@ class RungHalving(SuccessiveHalvingPruner):
     ) -> None:
         """`value` is what rungs compare: the best value so far, or the last. Errors: InputError."""
         super().__init__(min_resource, reduction_factor, min_early_stopping_rate, bootstrap_count)
-        self._value = _checked_value(value)
+        self._value = checked_value(value)
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Tell whether a trial ends."""
@@ -58,14 +58,15 @@ class BracketHalving(HyperbandPruner):
                 f"{max_resource} and {min_resource}"
             )
         super().__init__(min_resource, max_resource, reduction_factor, bootstrap_count)
-        self._value = _checked_value(value)
+        self._value = checked_value(value)
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Tell whether a trial ends."""
         return super().prune(study, _seen(trial, study.direction, self._value))
 
 
-def _checked_value(value: Any) -> str:
+def checked_value(value: Any) -> str:
+    """Return what rungs compare, if it is one of `COMPARED`. Errors: InputError."""
     if value not in COMPARED:
         raise InputError(f"hydra.sweeper.pruner.value must be best or last; got {value!r:.80}")
     return str(value)

@@ -13,7 +13,7 @@ from runback.sweeping.deciding.decisions import Decisions, next_part
 from runback.sweeping.deciding.promotion import Progress, Promotion
 from runback.sweeping.deciding.shared_steps import ranked_at_shared_steps
 from runback.sweeping.study.attributes import EPOCHS, PARTS, PAUSED_AT
-from runback.sweeping.study.states import has_paused, is_paused
+from runback.sweeping.study.states import has_paused, is_paused, last_pause
 from runback.sweeping.study.study_store import TrialEntry, create_entry
 
 
@@ -63,7 +63,7 @@ class PromotingDecisions(Decisions):
             return False
         attributes = entry.attributes
         epochs = _epochs(attributes) or self.max_resource
-        return self.promotion.pauses(step, _start_step(attributes), epochs)
+        return self.promotion.pauses(step, last_pause(attributes), epochs)
 
     def goes_on(self, entry: TrialEntry, trials: Sequence[FrozenTrial], *, may_begin: bool) -> bool:
         """Tell whether what is trained next is the trial that has just been paused; then it has begun."""
@@ -135,7 +135,7 @@ def _seen_until(trial: FrozenTrial, last: int) -> FrozenTrial | None:
 
 def _progress(trial: FrozenTrial, sign: int) -> Progress:
     values = {step: sign * value for step, value in trial.intermediate_values.items()}
-    return Progress(trial.number, _state(trial), values, _start_step(trial.user_attrs))
+    return Progress(trial.number, _state(trial), values, last_pause(trial.user_attrs))
 
 
 def _state(trial: FrozenTrial) -> Literal["running", "paused", "ended", "failed"]:
@@ -144,12 +144,6 @@ def _state(trial: FrozenTrial) -> Literal["running", "paused", "ended", "failed"
     if trial.state.is_finished():
         return "ended"
     return "paused" if is_paused(trial) else "running"
-
-
-def _start_step(attributes: Mapping[str, Any]) -> int:
-    """Return the step that a trial's last part began behind."""
-    parts = attributes.get(PARTS, [])
-    return int(parts[-1][1]) if parts else 0
 
 
 def _epochs(attributes: Mapping[str, Any]) -> int | None:

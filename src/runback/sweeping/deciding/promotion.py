@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from runback.errors import InputError
+from runback.sweeping.deciding.best_so_far import checked_value
 from runback.sweeping.study.study_store import part
 
 TARGET = "runback.sweeping.deciding.promotion.Promotion"
@@ -56,8 +57,7 @@ class Promotion:
                 )
         if not isinstance(self.eager, bool):
             raise InputError(f"hydra.sweeper.pruner.eager must be true or false; got {self.eager!r:.80}")
-        if self.value not in ("best", "last"):
-            raise InputError(f"hydra.sweeper.pruner.value must be best or last; got {self.value!r:.80}")
+        checked_value(self.value)
 
     def rung(self, step: int) -> int:
         """Return the last rung that a trial has come to with a step; 0: none."""

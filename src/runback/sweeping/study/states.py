@@ -2,7 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -30,12 +31,12 @@ def outcome(trial: FrozenTrial) -> messages.Outcome:
 def is_paused(trial: FrozenTrial) -> bool:
     """Tell whether a trial is paused, or is about to be: no part of it was begun since that was decided."""
     is_open = trial.state in (TrialState.WAITING, TrialState.RUNNING)
-    return is_open and last_pause(trial) < trial.user_attrs.get(PAUSED_AT, 0)
+    return is_open and last_pause(trial.user_attrs) < trial.user_attrs.get(PAUSED_AT, 0)
 
 
-def last_pause(trial: FrozenTrial) -> int:
-    """Return the step of the last pause that a trial has gone on from; 0: it has from none."""
-    parts = trial.user_attrs.get(PARTS, [])
+def last_pause(attributes: Mapping[str, Any]) -> int:
+    """Return the step of the last pause that a trial with these attributes has gone on from; 0: from none."""
+    parts = attributes.get(PARTS, [])
     return int(parts[-1][1]) if parts else 0
 
 

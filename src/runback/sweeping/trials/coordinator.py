@@ -458,7 +458,7 @@ class Coordinator:
     def _requeue(self, entry: TrialEntry, failure: messages.Failed) -> None:
         trial = self._read(entry)
         if is_paused(trial):  # it has failed to: else it would wait for its promotion
-            entry.note(PAUSED_AT, last_pause(trial))
+            entry.note(PAUSED_AT, last_pause(trial.user_attrs))
         entry.note(REQUEUED_AT, time.time())
         entry.wait()
         self._running.pop(entry.number, None)
