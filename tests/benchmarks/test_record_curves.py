@@ -1,8 +1,8 @@
-"""A sweep's table of curves has what was searched, and only trainings that came to their end."""
+"""A table of curves has what was searched, and only trainings that came to their end, of all its sweeps."""
 
 import pandas as pd
 
-from record_curves import table
+from record_curves import added, table
 from runback import Sweep
 
 
@@ -35,4 +35,17 @@ def test_a_table_has_each_epoch_of_each_trial_that_trained_to_its_end():
         "val_accuracy": [0.1, 0.2, 0.3, 0.4],
         "val_loss": [9.0, 8.0, 7.0, 6.0],
         "seconds": [3.0, 2.0, 3.0, 2.0],
+    }
+
+
+def test_configs_of_another_seed_are_added_and_those_recorded_again_replaced():
+    known = pd.DataFrame(
+        {"optimizer": ["adam", "sgd"], "rate": [0.1, 0.2], "epoch": 1, "seconds": [1.0, 2.0]}
+    )
+    more = pd.DataFrame({"optimizer": ["sgd", "sgd"], "rate": [0.2, 0.1], "epoch": 1, "seconds": [3.0, 4.0]})
+    assert added(known, more, ["optimizer", "rate"]).to_dict("list") == {
+        "optimizer": ["adam", "sgd", "sgd"],
+        "rate": [0.1, 0.2, 0.1],
+        "epoch": [1, 1, 1],
+        "seconds": [1, 3, 4],
     }
