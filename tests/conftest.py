@@ -20,18 +20,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-RUN_MANY = """
-import contextlib, io, json, sys
-from runback.__main__ import main
-
-results = []
-for arguments in json.load(sys.stdin):
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(arguments)
-    results.append((code, out.getvalue(), err.getvalue()))
-print(json.dumps(results))
-"""
+RUN_MANY = Path(__file__).with_name("run_many.py").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)

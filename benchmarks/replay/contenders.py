@@ -105,12 +105,6 @@ def contenders(n_epochs: int) -> dict[str, Search]:
             )
             for n in (5, 7, 15)
         },
-        **{
-            f"promotion, good share {share}": Coordinated(
-                {**tpe, "gamma": partial(_good, share)}, startup="covering", promotion=Promotion()
-            )
-            for share in (0.2, 0.3)
-        },
         "promotion, last value": Coordinated(tpe, startup="covering", promotion=Promotion(value="last")),
     }
 
@@ -189,11 +183,6 @@ class Coordinated:
         policy = FailurePolicy(RETRIES)
         Coordinator(study, decisions, engine, budget, policy, engine.new_trial, clock=engine.clock).run()
         return engine.history
-
-
-def _good(share: float, n_trials: int) -> int:
-    """Return how many of the trials count as good ones: this share, where TPE takes a tenth."""
-    return math.ceil(share * n_trials)
 
 
 def _first(space: Space, task: Task) -> list[dict[str, Any]]:

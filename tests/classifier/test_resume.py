@@ -21,6 +21,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from runback.tracking.layout import Layout
+from runback.tracking.store import open_store
+from runback.tracking.write.delivery import deliver_folder
+
 TINY = (
     "training.epochs=8",
     "training.batch_size=16",
@@ -472,8 +476,10 @@ def test_a_trial_of_a_killed_sweep_goes_on_by_its_run_id(place, reference):
 
 @pytest.fixture(scope="module")
 def unfinished(place, reference) -> str:
-    """A run that was killed in its third epoch."""
-    return kill_at(place, reference, 2.5)[0]
+    """A run that was killed in its third epoch, of which the store has what was still on its way there."""
+    run_id, folder = kill_at(place, reference, 2.5)
+    deliver_folder(open_store(Layout(place.project.folder)), folder)
+    return run_id
 
 
 def refused(place: Workplace, *arguments: str) -> str:

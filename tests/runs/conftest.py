@@ -1,10 +1,12 @@
 """A folder with somebody's own script, and nothing of runback's."""
 
+import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import pytest
 from mlflow import MlflowClient
 
 from runback.tracking.sqlite.sqlite_file import sqlite_uri
+
+RUN_MANY = Path(__file__).parents[1].joinpath("run_many.py").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,19 @@ class OwnFolder:
         """Run the installed command."""
         command = [Path(sys.executable).with_name("runback"), *arguments]
         return subprocess.run(command, capture_output=True, check=False, timeout=240, **self._options(**env))
+
+    def runback_many(self, *command_lines: Sequence[str]) -> list[tuple[int, str, str]]:
+        """Run several command lines in one process, one after the other.
+
+        Returns each one's exit code, standard output and standard error.
+        """
+        done = subprocess.run(
+            [sys.executable, "-c", RUN_MANY],
+            input=json.dumps([list(line) for line in command_lines]),
+            capture_output=True, check=False, timeout=240, **self._options(),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return [tuple(result) for result in json.loads(done.stdout.splitlines()[-1])]
 
     def killed(self, script: str, at: str, *arguments: str, signum: int = signal.SIGKILL, **env: str) -> str:
         """Start a script, send it a signal after the line that begins with `at`; return its run's ID."""

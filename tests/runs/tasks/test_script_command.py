@@ -417,10 +417,12 @@ def test_bad_input_is_one_line_and_leaves_no_run(own_folder):
     }
     for name, text in write.items():
         (own_folder.folder / f"{name}.py").write_text(text)
-    for arguments, message in REFUSED.items():
-        done = own_folder.runback("train", *arguments)
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1), (arguments, done.stderr)
-        assert message in done.stderr
+    refused = own_folder.runback_many(*(("train", *arguments) for arguments in REFUSED))
+    for (arguments, message), (code, _, error) in zip(REFUSED.items(), refused, strict=True):
+        assert (code, error.count("\n")) == (2, 1), (arguments, error)
+        assert message in error
+    alone = own_folder.runback("train", "fit.py", "learning_rate=2")
+    assert (alone.returncode, alone.stderr) == (2, refused[0][2])
     assert own_folder.runback("train", "two.py:other").returncode == 0
     assert len(own_folder.runs()) == 1
 

@@ -69,17 +69,20 @@ def test_each_command_works_on_a_tasks_runs_or_says_why_not(own_folder, tmp_path
     assert "evaluate" not in note
     assert "--config" not in note
 
-    table = json.loads(runback("compare", "--sweep", "fit", "--json").stdout)
+    compared, named = own_folder.runback_many(("compare", "--sweep", "fit", "--json"), ("best", "fit"))
+    table = json.loads(compared[1])
     errors = [run["best_err"] for run in table["runs"]]
     assert (table["sorted_by"], errors) == ("best_err", sorted(errors))
-    best = runback("best", "fit").stdout.strip()
+    best = named[1].strip()
     assert best == table["runs"][0]["run"]
     other = table["runs"][1]["run"]
-    assert "config" in runback("compare", best, other).stdout
-
     bundle = tmp_path / "run.zip"
-    assert runback("export", best, str(bundle)).returncode == 0
-    assert runback("verify", str(bundle)).stdout.startswith("intact: ")
+    compared, exported, verified = own_folder.runback_many(
+        ("compare", best, other), ("export", best, str(bundle)), ("verify", str(bundle))
+    )
+    assert "config" in compared[1]
+    assert exported[0] == 0, exported[2]
+    assert verified[1].startswith("intact: ")
     asked = runback("reproduce", str(bundle), "--in-place")
     assert (asked.returncode, "calls fit of fit.py" in asked.stdout) == (2, True)
     agreed = runback("reproduce", str(bundle), "--in-place", "--yes")
@@ -96,19 +99,18 @@ def test_each_command_works_on_a_tasks_runs_or_says_why_not(own_folder, tmp_path
     assert client.get_model_version_by_alias("runback-fit", "champion").run_id == best
     without = runback("sweep", "fit.py", "alpha=0.1,0.2", "keep=false", "hydra.sweeper.name=bare")
     assert without.returncode == 0, without.stderr
-    refused = runback("promote", "best:bare")
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "has no model to register" in refused.stderr
-
-    for verb in ("evaluate", "serve"):
-        done = runback(verb, best)
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-        assert f"runback {verb} belongs to the classifier; run {best} is of 'fit'" in done.stderr
+    verbs = ("evaluate", "serve")
+    refused, *others = own_folder.runback_many(("promote", "best:bare"), *((verb, best) for verb in verbs))
+    assert (refused[0], refused[2].count("\n")) == (2, 1)
+    assert "has no model to register" in refused[2]
+    for verb, (code, _, error) in zip(verbs, others, strict=True):
+        assert (code, error.count("\n")) == (2, 1), error
+        assert f"runback {verb} belongs to the classifier; run {best} is of 'fit'" in error
     loaded = own_folder.python("-c", LOAD)
     assert loaded.stdout.splitlines()[-1] == "3 6 True", loaded.stderr
-    assert runback("clean").returncode == 0
-    assert runback("sync").stdout == "nothing waits\n"
-    doctor = json.loads(runback("doctor", "--json").stdout)
+    cleaned, synced, checked = own_folder.runback_many(("clean",), ("sync",), ("doctor", "--json"))
+    assert (cleaned[0], synced[1]) == (0, "nothing waits\n")
+    doctor = json.loads(checked[1])
     assert next(one for one in doctor["checks"] if one["check"] == "runs")["state"] == "ok"
 
 

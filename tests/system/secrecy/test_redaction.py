@@ -219,7 +219,7 @@ def test_two_megabytes_of_hostile_text_on_one_line_take_no_time(piece):
     text = piece * (2**21 // len(piece))
     began = time.process_time()
     redacted(text)
-    assert time.process_time() - began < 5  # at most about 3 s; what is quadratic takes minutes
+    assert time.process_time() - began < 30  # some seconds; what is quadratic takes many minutes
 
 
 @pytest.mark.parametrize("begin", ["password: ", "x token=", "Cookie: a=", "x password="])
