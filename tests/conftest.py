@@ -23,6 +23,33 @@ ROOT = Path(__file__).parents[1]
 RUN_MANY = Path(__file__).with_name("run_many.py").read_text(encoding="utf-8")
 
 
+def _many_in_one_process(
+    command_lines: Sequence[Sequence[str]], folder: Path, environment: dict[str, str]
+) -> list[tuple[int, str, str]]:
+    """Run several command lines in one process, one after the other; TensorFlow is imported once.
+
+    Returns each one's exit code, standard output and standard error.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_MANY],
+        input=json.dumps([list(line) for line in command_lines]),
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [tuple(result) for result in json.loads(done.stdout.splitlines()[-1])]
+
+
+@pytest.fixture(scope="session")
+def many_in_one_process() -> Callable[..., list[tuple[int, str, str]]]:
+    """For what is no Project."""
+    return _many_in_one_process
+
+
 @dataclass(frozen=True)
 class Project:
     """A folder with this repository's conf/ and sweeps/, and an mlruns/ of its own."""
@@ -58,22 +85,8 @@ class Project:
         )
 
     def run_many(self, *command_lines: Sequence[str], **env: str) -> list[tuple[int, str, str]]:
-        """Run several command lines in one process, one after the other; TensorFlow is imported once.
-
-        Returns each one's exit code, standard output and standard error.
-        """
-        done = subprocess.run(
-            [sys.executable, "-c", RUN_MANY],
-            input=json.dumps([list(line) for line in command_lines]),
-            cwd=self.folder,
-            env=self.environment(**env),
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return [tuple(result) for result in json.loads(done.stdout.splitlines()[-1])]
+        """Run several command lines as `many_in_one_process` does."""
+        return _many_in_one_process(command_lines, self.folder, self.environment(**env))
 
     def start(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
         """Start `runback ARGUMENTS` in a process group of its own."""

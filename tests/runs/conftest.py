@@ -1,12 +1,11 @@
 """A folder with somebody's own script, and nothing of runback's."""
 
-import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +14,13 @@ from mlflow import MlflowClient
 
 from runback.tracking.sqlite.sqlite_file import sqlite_uri
 
-RUN_MANY = Path(__file__).parents[1].joinpath("run_many.py").read_text(encoding="utf-8")
-
 
 @dataclass(frozen=True)
 class OwnFolder:
     """Runs a person's own script, and runback's commands beside it."""
 
     folder: Path
+    many_in_one_process: Callable[..., list[tuple[int, str, str]]]
 
     def environment(self, **extra: str) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBACK_", "MLFLOW_", "HYDRA_"))}
@@ -47,17 +45,8 @@ class OwnFolder:
         return subprocess.run(command, capture_output=True, check=False, timeout=240, **self._options(**env))
 
     def runback_many(self, *command_lines: Sequence[str]) -> list[tuple[int, str, str]]:
-        """Run several command lines in one process, one after the other.
-
-        Returns each one's exit code, standard output and standard error.
-        """
-        done = subprocess.run(
-            [sys.executable, "-c", RUN_MANY],
-            input=json.dumps([list(line) for line in command_lines]),
-            capture_output=True, check=False, timeout=240, **self._options(),
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return [tuple(result) for result in json.loads(done.stdout.splitlines()[-1])]
+        """Run several command lines as `many_in_one_process` does."""
+        return self.many_in_one_process(command_lines, self.folder, self.environment())
 
     def killed(self, script: str, at: str, *arguments: str, signum: int = signal.SIGKILL, **env: str) -> str:
         """Start a script, send it a signal after the line that begins with `at`; return its run's ID."""
@@ -85,7 +74,7 @@ class OwnFolder:
 
 
 @pytest.fixture
-def own_folder(tmp_path) -> OwnFolder:
+def own_folder(tmp_path, many_in_one_process) -> OwnFolder:
     folder = tmp_path / "my work"
     folder.mkdir()
-    return OwnFolder(folder)
+    return OwnFolder(folder, many_in_one_process)
