@@ -67,7 +67,7 @@ test: $(SYNCED)  ## run the tests (minutes)
 	@$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(ARGS)
 
 test-slow: $(SYNCED)  ## run the tests that take many minutes
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@RUNBACK_TESTS_START_ANEW=1 $(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: $(SYNCED)  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

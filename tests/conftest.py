@@ -8,16 +8,130 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+PATIENCE = 1200.0
+"""Seconds after which a command hangs."""
+
+READ_AT_IMPORT = ("CUDA", "DYLD", "HOME", "KERAS", "LD_", "MPL", "OMP", "PYTHON", "TF_", "XLA")
+"""How the names of variables begin that Python or a library reads as it starts."""
+
+ANEW = bool(os.environ.get("RUNBACK_TESTS_START_ANEW"))
+"""Whether each command gets a Python of its own, which takes seconds longer."""
+
+
+class PythonServer:
+    """Runs Python in processes that `python_server.py` forks."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._requests, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, str(Path(__file__).with_name("python_server.py")), str(its.fileno())]
+        with its:
+            self._process = subprocess.Popen(command, env=environment, pass_fds=[its.fileno()])
+        self._at_import = self._read_at_import(environment)
+
+    @staticmethod
+    def _read_at_import(environment: dict[str, str]) -> dict[str, str]:
+        return {name: value for name, value in environment.items() if name.startswith(READ_AT_IMPORT)}
+
+    def fits(self, environment: dict[str, str]) -> bool:
+        """Tell whether a process with this environment could have been forked from the server."""
+        return self._read_at_import(environment) == self._at_import
+
+    def run(
+        self, words: Sequence[str], folder: Path, environment: dict[str, str], given: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Do what `subprocess.run` does with `python WORDS`."""
+        request = {"words": list(words), "folder": str(folder), "environment": environment}
+        with contextlib.ExitStack() as stack:
+            streams = [stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in range(3)]
+            streams[0].write(given)
+            streams[0].seek(0)
+            answer, its = os.pipe()
+            stack.callback(os.close, answer)
+            try:
+                files = [*(stream.fileno() for stream in streams), its]
+                socket.send_fds(self._requests, [json.dumps(request).encode()], files)
+            finally:
+                os.close(its)
+            with open(answer, encoding="utf-8", closefd=False) as lines:
+                pid = int(lines.readline())
+                killer = threading.Timer(PATIENCE, os.kill, (pid, signal.SIGKILL))
+                killer.start()
+                code = int(lines.readline())
+                killer.cancel()
+            for stream in streams:
+                stream.seek(0)
+            return subprocess.CompletedProcess(list(words), code, streams[1].read(), streams[2].read())
+
+    def end(self) -> None:
+        """End the server; what it has forked has ended."""
+        self._requests.shutdown(socket.SHUT_RDWR)  # what else may hold it
+        self._requests.close()
+        self._process.wait()
+
+
+@cache
+def _python_server() -> PythonServer:
+    return PythonServer(_environment())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _python_server_ends() -> Iterator[None]:
+    yield
+    if _python_server.cache_info().currsize:
+        _python_server().end()
+
+
+def _environment() -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBACK_", "MLFLOW_", "HYDRA_"))}
+    return {**kept, "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def _run_python(
+    words: Sequence[str], folder: Path, environment: dict[str, str], given: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run `python WORDS` and return what it printed; it is forked where that is the same."""
+    if not ANEW and _can_be_forked(words, folder) and _python_server().fits(environment):
+        return _python_server().run(words, folder, environment, given)
+    return subprocess.run(
+        [sys.executable, *words],
+        input=given,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def _can_be_forked(words: Sequence[str], folder: Path) -> bool:
+    """Tell whether Python gets no options and the program does not choose Keras' backend by itself."""
+    if words[0] == "-m":
+        return words[1] == "runback"
+    source = (
+        words[1] if words[0] == "-c" else "" if words[0].startswith("-") else (folder / words[0]).read_text()
+    )
+    return bool(source) and "KERAS_BACKEND" not in source
+
+
+@pytest.fixture(scope="session")
+def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """For what is no Project."""
+    return _run_python
 
 
 RUN_MANY = Path(__file__).with_name("run_many.py").read_text(encoding="utf-8")
@@ -26,20 +140,12 @@ RUN_MANY = Path(__file__).with_name("run_many.py").read_text(encoding="utf-8")
 def _many_in_one_process(
     command_lines: Sequence[Sequence[str]], folder: Path, environment: dict[str, str]
 ) -> list[tuple[int, str, str]]:
-    """Run several command lines in one process, one after the other; TensorFlow is imported once.
+    """Run several command lines in one process, one after the other.
 
     Returns each one's exit code, standard output and standard error.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", RUN_MANY],
-        input=json.dumps([list(line) for line in command_lines]),
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    given = json.dumps([list(line) for line in command_lines])
+    done = _run_python(["-c", RUN_MANY], folder, environment, given)
     assert done.returncode == 0, done.stderr
     return [tuple(result) for result in json.loads(done.stdout.splitlines()[-1])]
 
@@ -57,20 +163,11 @@ class Project:
     folder: Path
 
     def environment(self, **extra: str) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBACK_", "MLFLOW_", "HYDRA_"))}
-        return {**kept, "TF_CPP_MIN_LOG_LEVEL": "3", **extra}
+        return {**_environment(), **extra}
 
-    def run(self, *arguments: str, timeout: float = 240, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run `runback ARGUMENTS` in the project and return what it printed."""
-        return subprocess.run(
-            [sys.executable, "-m", "runback", *arguments],
-            cwd=self.folder,
-            env=self.environment(**env),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        return _run_python(["-m", "runback", *arguments], self.folder, self.environment(**env))
 
     def run_installed(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `runback ARGUMENTS` as a person does: the working directory is not on Python's path."""
@@ -80,9 +177,13 @@ class Project:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=1200,
             check=False,
         )
+
+    def python(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run `python WORDS` in the project."""
+        return _run_python(words, self.folder, self.environment(**env))
 
     def run_many(self, *command_lines: Sequence[str], **env: str) -> list[tuple[int, str, str]]:
         """Run several command lines as `many_in_one_process` does."""
@@ -232,7 +333,7 @@ class Server:
             self.process = subprocess.Popen(
                 command, env=own | quiet, stdout=log, stderr=log, start_new_session=True
             )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             assert self.process.poll() is None, (self.folder / "log").read_text()
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=5):  # noqa: S310

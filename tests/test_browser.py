@@ -66,7 +66,7 @@ def address(swept: Any) -> Iterator[str]:
         yield server.stdout.readline().strip()
     finally:
         swept.interrupt(server, signal.SIGINT)
-        server.communicate(timeout=30)
+        server.communicate(timeout=300)
     assert server.returncode == 0
 
 

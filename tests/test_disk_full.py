@@ -76,7 +76,7 @@ def fill(project, tmp_path, command):
         [*IN_NAMESPACE, SCRIPT, str(disk)],
         input=json.dumps([["train", *TINY, "training.epochs=2"], command]),
         cwd=project.folder, env=project.environment(), capture_output=True, text=True,
-        timeout=240, check=False,
+        timeout=1200, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -128,7 +128,7 @@ os.environ["RUNBACK_MLRUNS"] = sys.argv[1] + "/mlruns"
     done = subprocess.run(
         [*IN_NAMESPACE, script, str(disk), "train", "data.limit=100", "model.dense_width=4000"],
         cwd=project.folder, env=project.environment(), capture_output=True, text=True,
-        timeout=240, check=False,
+        timeout=1200, check=False,
     )  # fmt: skip
     assert (done.returncode, after_block(done.stdout), done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert "no space for the network: it takes 4." in done.stderr

@@ -71,7 +71,7 @@ def test_a_sweep_whose_process_group_is_killed_leaves_nothing_and_goes_on(projec
         with contextlib.suppress(ProcessLookupError):
             project.interrupt(process, signum)
         time.sleep(chance.uniform(0, 3))
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     check_stopped(project, process.pid, is_killed=process.returncode == -signal.SIGKILL)
     check_continued(project)
 
@@ -90,7 +90,7 @@ def test_a_sweep_whose_fork_server_is_stopped_leaves_nothing_and_goes_on(project
         time.sleep(chance.uniform(0, 6))
         with contextlib.suppress(ProcessLookupError):
             project.interrupt(process, signal.SIGTERM)
-    _, err = process.communicate(timeout=240)
+    _, err = process.communicate(timeout=1200)
     assert process.returncode in ((0, 143) if seed % 2 else (0,)), err
     check_stopped(project, process.pid)
     check_continued(project)
@@ -120,7 +120,7 @@ def check_stopped(project, group, *, is_killed=False):
 
 def check_continued(project):
     """The same command does exactly what is left, and leaves the truth about all of it."""
-    done = project.run("sweep", "short", timeout=500)
+    done = project.run("sweep", "short")
     assert done.returncode == 0, done.stderr
     trials = project.study("short").trials
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * TRIALS

@@ -20,7 +20,7 @@ def run(project, *arguments, **environment):
     environment = {"PATH": project.environment()["PATH"], "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
     return subprocess.run(
         [*NOBODY, sys.executable, "-m", "runback", *arguments],
-        cwd=project.folder, env=environment, capture_output=True, text=True, timeout=240, check=False,
+        cwd=project.folder, env=environment, capture_output=True, text=True, timeout=1200, check=False,
     )  # fmt: skip
 
 

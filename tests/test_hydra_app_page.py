@@ -24,7 +24,7 @@ def test_every_block_of_the_page_does_what_it_says(tmp_path):
         for command in text.splitlines():
             done = subprocess.run(
                 ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True,
-                check=False, timeout=240,
+                check=False, timeout=1200,
             )  # fmt: skip
             assert done.returncode == 0, (command, done.stderr)
             printed.append(done.stdout)

@@ -61,7 +61,7 @@ def epochs(folder):
     return [line for line in lines if "loss" in line["metrics"]]
 
 
-def wait_for(condition, process, seconds=240):
+def wait_for(condition, process, seconds=600):
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()
@@ -118,7 +118,7 @@ def test_a_server_that_is_killed_costs_no_training_a_thing(project, server, envi
     for process in (long, short):
         wait_for(lambda: sum(len(epochs(folder)) > 2 for folder in runs.glob("*")) == 2, process)
     server.kill()
-    out, err = short.communicate(timeout=240)
+    out, err = short.communicate(timeout=1200)
     ended = int(time.time() * 1000)
     assert short.returncode == 0, err
     away, waits = err.splitlines()
@@ -126,7 +126,7 @@ def test_a_server_that_is_killed_costs_no_training_a_thing(project, server, envi
     assert waits == "1 run waits to be stored whole: `runback sync` delivers it"
     server.start()
 
-    out_of_long, err = long.communicate(timeout=240)
+    out_of_long, err = long.communicate(timeout=1200)
     assert long.returncode == 0, err
     assert err.count("the store is away") == 1
     deliver_rest(project, environment, err)
@@ -154,7 +154,7 @@ def sweep(project, server, environment, start, epochs_each, away):
     server.kill()
     time.sleep(away)
     server.start()
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=1200)
     assert process.returncode == 0, out + err
     assert err.count("the store is away") <= 1
     deliver_rest(project, environment, err)

@@ -75,7 +75,7 @@ def killed(arguments, folder):
     assert process.stdout is not None
     next(line for line in process.stdout if line.startswith("epoch 4/"))
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     client = MlflowClient(sqlite_uri(folder / "mlruns" / "mlflow.db"))
     [run, *_] = client.search_runs([one.experiment_id for one in client.search_experiments()])
     return run.info.run_id

@@ -317,7 +317,7 @@ def shell(project, script: str, log_name: str = "shell.log") -> Iterator[subproc
 
 
 def wait_until_it_answers(server: subprocess.Popen[str], url: str, log: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         assert server.poll() is None, log.read_text()
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):  # noqa: S310 - loopback

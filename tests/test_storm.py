@@ -84,7 +84,7 @@ def test_a_deterministic_sweep_is_the_same_in_a_storm_and_under_load(tmp_path, m
 
 def sweep_calmly(project):
     project.own_sweeps(storm=STORM_SWEEP)
-    done = project.run("sweep", "storm", DETERMINISTIC, timeout=600)
+    done = project.run("sweep", "storm", DETERMINISTIC)
     assert done.returncode == 0, done.stderr
 
 
@@ -130,7 +130,7 @@ def sweep_in_a_storm(project, storm, *overrides):
     assert len(results(project)) == TRIALS
     process = project.start("sweep", "storm", *overrides)
     groups.append(process.pid)
-    _, err = process.communicate(timeout=600)
+    _, err = process.communicate(timeout=1200)
     assert process.returncode == 0, err
     assert known.items() <= results(project).items()
     return groups

@@ -29,7 +29,7 @@ def run_in(project, folder, *arguments):
         env=project.environment(),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=1200,
         check=False,
     )
 

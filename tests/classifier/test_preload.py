@@ -28,7 +28,7 @@ print(json.dumps(missing))
 def test_every_preloaded_module_can_be_imported():
     """The fork server passes over a name that does not exist, and every trial pays for it."""
     command = [sys.executable, "-c", IMPORT, *OF_ALL, *PRELOAD]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=1200)
     assert json.loads(done.stdout.splitlines()[-1]) == []
 
 

@@ -195,7 +195,7 @@ class Workplace:
             return Counter(database.iterdump())
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 200) -> None:
+def wait_until(condition: Callable[[], Any], seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"

@@ -164,7 +164,7 @@ def test_an_interrupted_run_is_killed_with_its_curve_kept(project, signum, code)
         if line.startswith("epoch 2/"):
             break
     project.interrupt(process, signum)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == code
     assert len(errors.strip().splitlines()) == 1
     [run] = project.runs()

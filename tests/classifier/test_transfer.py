@@ -89,7 +89,7 @@ def test_interrupted_in_either_phase_it_goes_on_to_the_same_bits(trained, epochs
     next(line for line in lines if line.startswith(f"epoch {epochs}/4"))
     time.sleep(0.2)
     project.interrupt(process, signal.SIGTERM)
-    process.communicate(timeout=240)
+    process.communicate(timeout=1200)
     interrupted = next(one for one in project.runs() if one.info.status == "KILLED")
     done = project.run("train", f"resume={interrupted.info.run_id}")
     assert done.returncode == 0, done.stderr

@@ -38,7 +38,7 @@ def fits(tmp_path_factory):
             environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
             done = subprocess.run(
                 [sys.executable, FITS, folder, *names],
-                capture_output=True, text=True, check=False, cwd=folder, env=environment, timeout=600,
+                capture_output=True, text=True, check=False, cwd=folder, env=environment, timeout=1200,
             )  # fmt: skip
             lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"case"')]
             assert len(lines) == len(names), done.stderr[-3000:]

@@ -56,7 +56,7 @@ class Trainings:
         return code
 
     def _wait_for_epoch(self, name: str, epoch: int) -> None:
-        deadline = time.monotonic() + 100
+        deadline = time.monotonic() + 600
         while epoch and f"epoch {epoch}\n" not in self.log(name):
             assert time.monotonic() < deadline
             time.sleep(0.01)

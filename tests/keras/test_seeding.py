@@ -38,7 +38,7 @@ except InputError as error:
 
 def output_of(script: str, *arguments: str) -> str:
     process = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True, timeout=1200
     )
     return process.stdout
 

@@ -21,6 +21,7 @@ class OwnFolder:
 
     folder: Path
     many_in_one_process: Callable[..., list[tuple[int, str, str]]]
+    run_python: Callable[..., subprocess.CompletedProcess[str]]
 
     def environment(self, **extra: str) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBACK_", "MLFLOW_", "HYDRA_"))}
@@ -31,18 +32,11 @@ class OwnFolder:
 
     def python(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run `python ARGUMENTS`."""
-        return subprocess.run(
-            [sys.executable, *arguments],
-            capture_output=True,
-            check=False,
-            timeout=240,
-            **self._options(**env),
-        )
+        return self.run_python(arguments, self.folder, self.environment(**env))
 
     def runback(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run the installed command."""
-        command = [Path(sys.executable).with_name("runback"), *arguments]
-        return subprocess.run(command, capture_output=True, check=False, timeout=240, **self._options(**env))
+        return self.python(str(Path(sys.executable).with_name("runback")), *arguments, **env)
 
     def runback_many(self, *command_lines: Sequence[str]) -> list[tuple[int, str, str]]:
         """Run several command lines as `many_in_one_process` does."""
@@ -59,7 +53,7 @@ class OwnFolder:
             if line.startswith(at):
                 process.send_signal(signum)
                 break
-        process.communicate(timeout=120)
+        process.communicate(timeout=1200)
         return self.runs()[0].info.run_id
 
     def runs(self) -> list:
@@ -74,7 +68,7 @@ class OwnFolder:
 
 
 @pytest.fixture
-def own_folder(tmp_path, many_in_one_process) -> OwnFolder:
+def own_folder(tmp_path, many_in_one_process, run_python) -> OwnFolder:
     folder = tmp_path / "my work"
     folder.mkdir()
-    return OwnFolder(folder, many_in_one_process)
+    return OwnFolder(folder, many_in_one_process, run_python)

@@ -163,7 +163,7 @@ def test_ctrl_c_leaves_paused_runs_scheduled_and_the_same_command_goes_on(own_fo
     lines = iter(process.stdout.readline, "")
     next(line for line in lines if " paused " in line)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert process.returncode == 130
     runs = own_folder.runs()
     assert "RUNNING" not in {run.info.status for run in runs}
@@ -203,7 +203,7 @@ def paused_at_the_first_rung(own_folder):
     process = begun(own_folder, command)
     next(line for line in iter(process.stdout.readline, "") if " paused " in line)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=1200)
     assert process.returncode == 130
     held.unlink()
     [paused] = [run for run in own_folder.runs() if run.info.status == "SCHEDULED"]
@@ -282,7 +282,7 @@ def test_kills_of_trials_and_of_the_sweep_lose_nothing(own_folder):
         process = begun(own_folder, command)
         time.sleep(6 + 4 * random.random())  # noqa: S311 - any moment
         os.killpg(process.pid, signal.SIGKILL) if random.random() < 0.5 else process.kill()  # noqa: S311
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     done = own_folder.runback(*command)
     assert done.returncode == 0, done.stderr
     trials = trials_of(own_folder, 14)

@@ -82,7 +82,7 @@ def app(tmp_path):
         return subprocess.run(
             [sys.executable, "app.py", *arguments],
             cwd=tmp_path, env={**os.environ, **environment}, capture_output=True, text=True,
-            timeout=120, check=False,
+            timeout=1200, check=False,
         )  # fmt: skip
 
     return run

@@ -110,7 +110,7 @@ def sweep(project, *overrides, **env):
         env=project.environment(**env),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=1200,
         check=False,
     )
 

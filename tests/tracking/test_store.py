@@ -56,7 +56,7 @@ def test_four_processes_open_a_fresh_folder_at_the_same_time(tmp_path):
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", RACE, str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1200,
     )
     assert (race.returncode, race.stderr) == (0, "")
 

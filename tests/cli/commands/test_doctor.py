@@ -28,7 +28,7 @@ def lines(done) -> dict[str, str]:
     return {match[2]: f"{match[1]}: {match[3]}" for match in found}
 
 
-def wait_for(what, process, seconds=120):
+def wait_for(what, process, seconds=600):
     """Wait until something is there that a process makes."""
     deadline = time.monotonic() + seconds
     while not (found := what()):

@@ -99,7 +99,7 @@ def test_the_ui_serves_this_machine_only_and_ends_with_ctrl_c(project):
         servers = _children(running.process.pid)
         assert servers
         running.process.send_signal(signal.SIGINT)
-        _, errors = running.process.communicate(timeout=30)
+        _, errors = running.process.communicate(timeout=300)
     assert running.process.returncode == 0
     assert "Traceback" not in errors
     assert running.token not in errors
@@ -124,7 +124,7 @@ def test_a_terminated_ui_without_a_token_says_who_gets_in_and_leaves_no_process_
 
         servers = _children(running.process.pid)
         running.process.send_signal(signal.SIGTERM)
-        _, errors = running.process.communicate(timeout=30)
+        _, errors = running.process.communicate(timeout=300)
     assert running.process.returncode == 0
     assert ui.OPEN_TO_ALL in errors.splitlines()
     assert "Traceback" not in errors

@@ -40,7 +40,7 @@ class Installed:
             env=self.variables(**extra),
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=1200,
             check=False,
         )
 
@@ -62,7 +62,7 @@ class Installed:
             if line.startswith(at):
                 process.send_signal(signal.SIGKILL)
                 break
-        process.communicate(timeout=120)
+        process.communicate(timeout=1200)
         assert process.returncode == -signal.SIGKILL
 
 

@@ -2,8 +2,6 @@
 
 import math
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,15 +52,7 @@ def imported(project, keras2_notebooks, write_notebook) -> Callable[[str], Path]
 
 
 def run_script(project, script: Path, *arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, script.name, *arguments],
-        cwd=project.folder,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        timeout=1200,
-        check=False,
-    )
+    done = project.python(script.name, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -123,7 +113,6 @@ def test_an_imported_notebook_reaches_what_its_experiment_does(
     done = project.run(
         *("train", *sweep, "hydra.sweeper.name=experiment", f"seed={seeds}", f"experiment={experiment}"),
         *(f"data.path={images}", f"training.epochs={EPOCHS}"),
-        timeout=1200,
     )
     assert done.returncode == 0, done.stderr
     reached: dict[str, list[float]] = {"imported": [], "experiment": []}

@@ -66,7 +66,7 @@ def run(folder: Path, sampler: str, pruner: str, *, n_workers=3, kills=0):
                 process.wait(random.uniform(0.05, 0.7))  # noqa: S311 - a moment
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
-    subprocess.run(command, check=True, timeout=120)
+    subprocess.run(command, check=True, timeout=1200)
     trials = read_study(folder, "s").get_trials(deepcopy=False)
     return [(t.state, t.params, t.values, t.intermediate_values) for t in trials]
 

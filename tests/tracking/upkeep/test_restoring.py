@@ -18,7 +18,7 @@ def command_of(message):
 
 
 def restore(message):
-    subprocess.run(command_of(message), shell=True, check=True, capture_output=True, timeout=120)  # noqa: S602
+    subprocess.run(command_of(message), shell=True, check=True, capture_output=True, timeout=1200)  # noqa: S602
 
 
 def test_the_command_that_is_said_restores_an_experiment_with_its_runs(store):

@@ -36,7 +36,7 @@ def _soon(monkeypatch):
 
 
 def _wait_for(condition):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 600
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert condition()

@@ -142,7 +142,7 @@ for _ in range(15):
 def test_deliveries_that_are_killed_leave_nothing_double_and_nothing_out(recorded):
     # From 3.12 on Python warns of forks where libraries have started threads.
     python = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", DELIVERY]
-    subprocess.run([*python, str(recorded.store.layout.root)], timeout=280, check=True)
+    subprocess.run([*python, str(recorded.store.layout.root)], timeout=1200, check=True)
     deliver_folder(recorded.store, _folder(recorded))
     _check_whole(recorded)
 

@@ -164,7 +164,7 @@ def _served(folder):
 
 
 def _wait_for(url, process):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         assert process.poll() is None
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):  # noqa: S310

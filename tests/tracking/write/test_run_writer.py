@@ -134,7 +134,7 @@ def _break(run):
 
 
 def _wait_for(condition):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 600
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert condition()
@@ -374,7 +374,7 @@ run.deliver()
 
 def test_a_line_that_does_not_fit_on_the_disk_is_told_and_left_out_whole(run):
     code = [sys.executable, "-c", FULL_DISK, str(run.store.layout.root), run.id]
-    done = subprocess.run(code, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(code, capture_output=True, text=True, timeout=1200, check=True)
     mirror = run.store.layout.runs / "one" / "metrics.jsonl"
     assert done.stdout == f"the disk is full: cannot write {mirror}\n"
     assert [line["step"] for line in _mirror(run)] == [1, 3]
@@ -411,7 +411,7 @@ with recording(run):
 
 
 def test_a_killed_process_leaves_every_epoch_it_logged(run):
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(run.store.layout.root), run.id], timeout=120)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(run.store.layout.root), run.id], timeout=1200)
     assert killed.returncode == -9
     assert [step for step, _ in _curve(run, "loss")] == [1, 2, 3, 4, 5]
     assert [line["step"] for line in _mirror(run)] == [1, 2, 3, 4, 5]

@@ -56,7 +56,7 @@ def ended(engine, seconds=60):
 
 
 def wait_for(file):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not file.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert file.exists()
