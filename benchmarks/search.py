@@ -14,8 +14,9 @@ Printed for each contender, with 95 % intervals over the seeds: the share of the
 (Wilson), the median of the seconds to it, searches that do not reach it included (Kaplan-Meier's; bootstrap),
 its ratio to the median of `runback` (bootstrap; the same seeds), and the mean worth of the network that a
 search would keep after 60, 120, 180 and 300 s: that of the epoch with the highest report, without the chance
-that made its report the highest (bootstrap). The same --seed gives the same numbers. With the defaults it
-takes about 2 minutes a table on two cores.
+that made its report the highest (bootstrap). `clairvoyant` is no search but a bound: it trains random configs,
+and knows after the first epoch which of them will reach the level. The same --seed gives the same numbers.
+With the defaults it takes about 2 minutes a table on two cores.
 """
 
 import argparse
@@ -92,10 +93,11 @@ def _replay(
         seconds=options.seconds,
         n_trials=options.trials,
         slots=options.slots,
+        level=table.level,
         first=first,
     )
     names = options.contender or [*BY_DEFAULT, *([WITH_FIRST] if first else [])]
-    outcomes = _outcomes(task, table.level, names, options)
+    outcomes = _outcomes(task, names, options)
     found = standings(outcomes, REFERENCE if REFERENCE in outcomes else None, options.seed)
     say(*_lines(found, options.seconds), "")
     return {
@@ -119,35 +121,33 @@ def _share_of_random(model: CurveModel, table: CurveTable) -> float:
     return float(np.mean(np.array(best) >= table.level))
 
 
-def _outcomes(
-    task: Task, level: float, names: Sequence[str], options: argparse.Namespace
-) -> dict[str, list[Outcome]]:
+def _outcomes(task: Task, names: Sequence[str], options: argparse.Namespace) -> dict[str, list[Outcome]]:
     """Run each contender's search with each seed, on all cores."""
     seeds = range(options.seed, options.seed + options.seeds)
     jobs = [(name, seed) for name in names for seed in seeds]
     if options.jobs == 1:
-        _share(task, level)
+        _share(task)
         done = [*map(_search, jobs)]
     else:
         spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(options.jobs, spawn, initializer=_share, initargs=(task, level)) as pool:
+        with ProcessPoolExecutor(options.jobs, spawn, initializer=_share, initargs=(task,)) as pool:
             done = [*pool.map(_search, jobs, chunksize=5)]
     ended = iter(done)
     return {name: [next(ended) for _ in seeds] for name in names}
 
 
-_shared: list[tuple[Task, float]] = []
-"""In a process that searches: the task and its level."""
+_shared: list[Task] = []
+"""In a process that searches: the task."""
 
 
-def _share(task: Task, level: float) -> None:
+def _share(task: Task) -> None:
     quiet()
-    _shared[:] = [(task, level)]
+    _shared[:] = [task]
 
 
 def _search(job: tuple[str, int]) -> Outcome:
-    (name, seed), (task, level) = job, _shared[0]
-    return outcome(contenders(task.n_epochs)[name](task, seed), level, task.seconds)
+    (name, seed), task = job, _shared[0]
+    return outcome(contenders(task.n_epochs)[name](task, seed), task.level, task.seconds)
 
 
 def _lines(found: dict[str, Standing], seconds: float) -> list[str]:

@@ -14,6 +14,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from hydra_plugins.runback_sweeper.config import PRUNERS
+from replay.clairvoyant import search as clairvoyant
 from replay.curve_model import CurveModel
 from replay.keras_tuner_hyperband import search as keras_tuner_hyperband
 from replay.virtual_engine import Costs, Reported, VirtualEngine
@@ -45,6 +46,8 @@ class Task:
     n_trials: int | None
     """The trials that it gets; None: as many as it can train in the time."""
     slots: int
+    level: float
+    """The value that is searched for."""
     first: Sequence[Mapping[str, Any]]
     """The points that a contender begins with which takes first points."""
 
@@ -70,6 +73,7 @@ def contenders(n_epochs: int) -> dict[str, Search]:
         "optuna tpe + median": Coordinated(tpe, median, first_step=0),
         "optuna tpe + hyperband": Coordinated(tpe, hyperband, first_step=0),
         "keras-tuner hyperband": _keras_tuner,
+        "clairvoyant": _clairvoyant,
         "runback": Coordinated(tpe, startup="covering", promotion=Promotion()),
         "runback, first points": Coordinated(
             tpe, startup="covering", promotion=Promotion(), takes_first=True
@@ -95,6 +99,7 @@ def contenders(n_epochs: int) -> dict[str, Search]:
         "promotion from 3": Coordinated(tpe, startup="covering", promotion=Promotion(3)),
         "promotion by 2": Coordinated(tpe, startup="covering", promotion=Promotion(1, 2)),
         "promotion by 4": Coordinated(tpe, startup="covering", promotion=Promotion(1, 4)),
+        "promotion by 6": Coordinated(tpe, startup="covering", promotion=Promotion(1, 6)),
         "promotion, not eager": Coordinated(tpe, startup="covering", promotion=Promotion(eager=False)),
         "promotion, multivariate": Coordinated(
             {**tpe, "multivariate": True}, startup="covering", promotion=Promotion()
@@ -116,6 +121,7 @@ BY_DEFAULT = (
     "optuna tpe + median",
     "optuna tpe + hyperband",
     "keras-tuner hyperband",
+    "clairvoyant",
     "runback",
 )
 """The contenders of a replay that names none."""
@@ -209,6 +215,19 @@ def _keras_tuner(task: Task, seed: int) -> list[Reported]:
         partial(task.model.curve, seed=seed),
         task.space.distributions,
         n_epochs=task.n_epochs,
+        costs=task.costs,
+        seconds=task.seconds,
+        n_trials=task.n_trials,
+        slots=task.slots,
+        seed=seed,
+    )
+
+
+def _clairvoyant(task: Task, seed: int) -> list[Reported]:
+    return clairvoyant(
+        partial(task.model.curve, seed=seed),
+        task.space.distributions,
+        task.level,
         costs=task.costs,
         seconds=task.seconds,
         n_trials=task.n_trials,

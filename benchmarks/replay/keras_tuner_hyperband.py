@@ -133,7 +133,7 @@ def search(
     while now < seconds:
         while len(running) < slots and (run := oracle.next_run()) is not None:
             curve = train(run.params)
-            epochs = _epochs(run, curve, costs, now)
+            epochs = epochs_of(run, curve, costs, now)
             history += epochs
             count += 1
             heapq.heappush(running, (epochs[-1].time, count, run, max(one.reported for one in epochs)))
@@ -144,7 +144,7 @@ def search(
     return sorted(history, key=lambda one: one.time)
 
 
-def _epochs(run: Run, curve: Curve, costs: Costs, now: float) -> list[Reported]:
+def epochs_of(run: Run, curve: Curve, costs: Costs, now: float) -> list[Reported]:
     """Return the epochs of a run that begins now."""
     first = now + costs.start + curve.first_seconds + costs.checkpoint
     times = [first + place * (curve.seconds + costs.checkpoint) for place in range(run.end - run.begin)]

@@ -28,7 +28,9 @@ TPE = {"_target_": "optuna.samplers.TPESampler"}
 def task(curves):
     quiet()
     table = curve_table(curves())
-    return Task(CurveModel(table), table.space, table.n_epochs, Costs(1.0, 0.1), 100.0, None, 2, ())
+    return Task(
+        CurveModel(table), table.space, table.n_epochs, Costs(1.0, 0.1), 100.0, None, 2, table.level, ()
+    )
 
 
 def of_trial(history, number):
@@ -72,6 +74,14 @@ def test_a_pruner_ends_trials_and_a_limit_ends_the_search(task):
     assert len(whole) == 8 * 6
     assert {one.trial for one in halved} == set(range(8))
     assert len(halved) < 8 * 6
+
+
+def test_a_clairvoyant_goes_on_with_what_reaches_the_level_and_with_nothing_else(task):
+    history = contenders(6)["clairvoyant"](task, 0)
+    curves = [of_trial(history, trial) for trial in {one.trial for one in history}]
+    assert {len(curve) for curve in curves} == {1, 6}
+    reach = [max(one.reported for one in curve) >= task.level for curve in curves]
+    assert reach == [len(curve) == 6 for curve in curves]
 
 
 def test_first_points_come_first(task, curves):
