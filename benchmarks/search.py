@@ -14,9 +14,9 @@ Printed for each contender, with 95 % intervals over the seeds: the share of the
 (Wilson), the median of the seconds to it, searches that do not reach it included (Kaplan-Meier's; bootstrap),
 its ratio to the median of `runback` (bootstrap; the same seeds), and the mean worth of the network that a
 search would keep after 60, 120, 180 and 300 s: that of the epoch with the highest report, without the chance
-that made its report the highest (bootstrap). `clairvoyant` is no search but a bound: it trains random configs,
-and knows after the first epoch which of them will reach the level. The same --seed gives the same numbers.
-With the defaults it takes about 2 minutes a table on two cores.
+that made its report the highest (bootstrap). `clairvoyant` is no search but a bound: of its random
+configs it knows after the first epoch which of them will reach the level. The same --seed gives the same
+numbers. With the defaults it takes about 2 minutes a table on two cores.
 """
 
 import argparse

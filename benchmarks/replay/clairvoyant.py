@@ -1,7 +1,7 @@
 """A bound for searches that begin at random: what one would need that knows how each training will end.
 
 It trains random configs, each for one epoch, and goes on at once, without a new start, with those that will
-reach the level. No other search knows that after an epoch; one that is faster has drawn better than at random.
+reach the level. Nobody knows that after an epoch: a search that is faster has drawn better than at random.
 """
 
 import heapq
