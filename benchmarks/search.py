@@ -8,7 +8,8 @@ which the best 10 % of the configs reach, are found out from the table. A model 
 training; its error on configs left out is printed first, and how many of its random configs reach the level.
 The rest is the real thing: sampler, pruner and coordinator are runback's, on two slots, with a start-up cost
 for each trial. First points, which a contender may begin with, stand as a list in JSON beside the table
-(`NAME.first.json`), or are given.
+(`NAME.first.json`), or are given; `runback, prior` takes the values of the first of them for the likely ones
+of the logarithmic axes.
 
 Printed for each contender, with 95 % intervals over the seeds: the share of the searches that reach the level
 (Wilson), the median of the seconds to it, searches that do not reach it included (Kaplan-Meier's; bootstrap),
@@ -46,8 +47,8 @@ from runback.system.text.terminal import say
 REFERENCE = "runback"
 """The contender that the others are compared with."""
 
-WITH_FIRST = "runback, first points"
-"""The contender that joins the others where there are first points."""
+WITH_FIRST = ("runback, prior", "runback, first points")
+"""The contenders that join the others where there are first points."""
 
 RANDOM = 1000
 """The configs by which the model is compared with its table."""
@@ -96,7 +97,7 @@ def _replay(
         level=table.level,
         first=first,
     )
-    names = options.contender or [*BY_DEFAULT, *([WITH_FIRST] if first else [])]
+    names = options.contender or [*BY_DEFAULT, *(WITH_FIRST if first else ())]
     outcomes = _outcomes(task, names, options)
     found = standings(outcomes, REFERENCE if REFERENCE in outcomes else None, options.seed)
     say(*_lines(found, options.seconds), "")

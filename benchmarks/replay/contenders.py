@@ -78,6 +78,7 @@ def contenders(n_epochs: int) -> dict[str, Search]:
         "runback, first points": Coordinated(
             tpe, startup="covering", promotion=Promotion(), takes_first=True
         ),
+        "runback, prior": Coordinated(tpe, startup="covering", promotion=Promotion(), has_prior=True),
         "first points, no baseline": Coordinated(
             tpe, startup="covering", promotion=Promotion(), takes_first=True, has_baseline=False
         ),
@@ -157,6 +158,8 @@ class Coordinated:
     """Whether the number of epochs is one of the params, from half of the budget to all of it."""
     takes_first: bool = False
     """Whether it begins with the task's first points."""
+    has_prior: bool = False
+    """Whether each logarithmic axis has the value of the first of them as its prior."""
     has_baseline: bool = True
     """Whether the first of them is trained to its end without a pause."""
     startup: str = "random"
@@ -168,6 +171,8 @@ class Coordinated:
     def __call__(self, task: Task, seed: int) -> list[Reported]:
         """Search with a seed."""
         space = _with_epochs(task) if self.are_epochs_searched else task.space
+        if self.has_prior:
+            space = _with_priors(space, task)
         engine = VirtualEngine(
             train=partial(task.model.curve, seed=seed),
             costs=task.costs,
@@ -208,6 +213,19 @@ def _within(axis: BaseDistribution, value: Any) -> Any:
 def _with_epochs(task: Task) -> Space:
     epochs = Parameter(EPOCHS, IntDistribution(max(1, task.n_epochs // 2), task.n_epochs))
     return replace(task.space, parameters=(*task.space.parameters, epochs))
+
+
+def _with_priors(space: Space, task: Task) -> Space:
+    likely = task.first[0] if task.first else {}
+    return replace(
+        space,
+        parameters=tuple(
+            replace(one, prior=_within(one.distribution, likely[one.name]))
+            if one.name in likely and getattr(one.distribution, "log", False)
+            else one
+            for one in space.parameters
+        ),
+    )
 
 
 def _keras_tuner(task: Task, seed: int) -> list[Reported]:

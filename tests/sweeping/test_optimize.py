@@ -1,6 +1,7 @@
 """A whole sweep of a small app: what it says at its start, and what it keeps from its first start on."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,21 @@ def sweep(tmp_path):
         )  # fmt: skip
 
     return run
+
+
+def test_a_search_begins_near_a_likely_value_or_says_that_it_does_not(sweep):
+    trials = ("hydra.sweeper.n_trials=8", "hydra.sweeper.first=none")
+    near = sweep("near", *trials, space="x=tag('prior=0.2',interval(0,1))")
+    assert near.returncode == 0, near.stderr
+    assert "likely" not in near.stdout
+    found = sorted(float(value) for value in re.findall(r"done .* x=([\d.e-]+)", near.stdout))
+    assert len(found) == 8
+    assert sum(value < 0.5 for value in found) >= 5
+    random = sweep(
+        "random", *trials, "hydra/sweeper/sampler=random", space="x=tag('prior=0.2',interval(0,1))"
+    )
+    assert random.returncode == 0, random.stderr
+    assert "note: the search does not begin near the likely values of x (prior 0.2)" in random.stdout
 
 
 def test_the_points_of_another_sweep_stay_those_of_the_first_start(sweep, tmp_path):

@@ -174,9 +174,9 @@ def sweep(
         keep_first_points(study, settings.first, first)
         keep_names(study, settings.objectives)
         order = keep_order(study, settings, slots.n_workers, slots.threads)
-        if not is_known:
-            say(*_about_length(settings, config, searched), *notes)
         proposer = Proposer(settings.sampler, searched, settings.seed, first=first, startup=settings.startup)
+        if not is_known:
+            say(*_about_length(settings, config, searched), *_about_priors(proposer, searched), *notes)
         decisions = Decisions(study, proposer, pruner, order.window)
         if promotion is not None:
             # By a choice of the config's, where the config itself is outside the space, nothing is measured.
@@ -341,6 +341,17 @@ def _about_length(settings: SweeperSettings, config: DictConfig, searched: Space
             "long it is, or hydra.sweeper.max_resource=N, the last step of a whole one"
         ]
     return []
+
+
+def _about_priors(proposer: Proposer, searched: Space) -> list[str]:
+    """Return a line where priors are not heeded."""
+    if proposer.covers or not searched.priors:
+        return []
+    names = ", ".join(f"{name} (prior {value:g})" for name, value in searched.priors.items())
+    return [
+        f"note: the search does not begin near the likely values of {names}: "
+        "the samplers tpe and gp do, with hydra.sweeper.startup=covering"
+    ]
 
 
 def _first_points(

@@ -63,6 +63,31 @@ def test_every_step_of_a_short_axis_comes_about_as_often():
         assert counts.min() > 0.7 * 600 / values
 
 
+PRIORS = {"learning_rate": 1e-3, "dropout": 0.0, "layers": 6.0, "batch": 16.0}
+
+
+def test_two_of_three_points_lie_near_a_prior_and_the_third_is_what_it_is_without():
+    found = [covering_point(SPACE, index, 0, PRIORS) for index in range(300)]
+    without = points(300)
+    near = [one for one, other in zip(found, without, strict=True) if one != other]
+    assert len(near) == 200
+    free = [one["dropout"] for one, other in zip(found, without, strict=True) if one == other]
+    assert np.histogram(free, bins=4, range=(0.0, 0.7))[0].min() > 10
+    rates = np.log10([point["learning_rate"] for point in near])
+    assert abs(np.median(rates) + 3) < 0.1
+    assert 0.3 < rates.std() < 0.6  # of an axis of three decades: a share of 0.15 is 0.45
+    assert np.median([point["dropout"] for point in near]) < 0.1
+    assert np.median([point["layers"] for point in near]) >= 5
+    for point, other in zip(found, without, strict=True):
+        assert all(contains(SPACE[name], value) for name, value in point.items())
+        assert all(point[name] == other[name] for name in SPACE.keys() - PRIORS.keys())
+
+
+def test_an_axis_of_one_value_keeps_it_whatever_is_likely():
+    one = {"rate": FloatDistribution(0.5, 0.5), "n": IntDistribution(3, 3)}
+    assert covering_point(one, 0, 0, {"rate": 0.5, "n": 3.0}) == {"rate": 0.5, "n": 3}
+
+
 def test_a_point_depends_on_seed_and_index_alone():
     assert [covering_point(SPACE, 7, 3) for _ in range(2)] == [points(8, 3)[7]] * 2
     assert points(5, 1) != points(5, 2)

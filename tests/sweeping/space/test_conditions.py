@@ -17,6 +17,54 @@ def searched(params):
 
 
 @pytest.mark.parametrize(
+    ("expression", "prior"),
+    [
+        ("tag(log,'prior=1e-3',interval(0.0001,0.1))", 0.001),
+        ("tag('prior = 5',int(interval(1,9)))", 5.0),
+        ("tag('prior=2',range(1,5))", 2.0),
+        ("tag('prior=0',interval(-1,1))", 0.0),
+        ("tag(log,interval(0.0001,0.1))", None),
+    ],
+)
+def test_a_tag_says_a_likely_value(expression, prior):
+    [parameter] = searched({"rate": expression}).parameters
+    assert parameter.prior == prior
+    assert parameter.tags == frozenset()
+    assert ("prior" in parameter.described()) == (prior is not None)
+
+
+def test_a_prior_stands_beside_a_condition_and_is_the_searchs_own():
+    both = {**MOMENTUM, "optimizer.momentum": "tag(sgd,'prior=0.9',interval(0.1,0.9))"}
+    parameter = searched(both).parameters[1]
+    assert (parameter.prior, parameter.only_with) == (0.9, ("optimizer", ("sgd",)))
+    assert parameter.described() == "0.1 to 0.9, only with optimizer=sgd, prior 0.9"
+    other = {**both, "optimizer.momentum": "tag(sgd,'prior=0.5',interval(0.1,0.9))"}
+    one, another = (Search.of(searched(params), ["maximize"], {}) for params in (both, other))
+    assert Search.from_json(one.as_json()) == one
+    [change] = differences(one, another)
+    assert "prior 0.9, now" in change
+    assert change.endswith("prior 0.5")
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("tag('prior=1',interval(2,3))", "its prior must be from 2 to 3; got 1"),
+        ("tag('prior=nan',interval(2.0,3.0))", "its prior must be from 2 to 3; got nan"),
+        ("tag('prior=much',interval(2,3))", "expected one number as its prior"),
+        ("tag('prior=2','prior=3',interval(2,3))", "expected one number as its prior"),
+        ("tag(prior,interval(2,3))", "expected one number as its prior"),
+        ("tag('prior=sgd',choice(sgd,adam))", "a likely choice is a first trial: hydra.sweeper.first"),
+        ("tag(log,'prior=0.2',range(0.1,1,0.1))", "a prior belongs to an interval, or to a range"),
+    ],
+)
+def test_what_is_no_likely_value_is_refused(expression, message):
+    with pytest.raises(InputError) as error:
+        searched({"rate": expression})
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("params", "values", "overrides"),
     [
         (
@@ -70,7 +118,10 @@ def test_the_corners_hold_both_ends_with_each_choice_and_nothing_elsewhere():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"a": "1,2", "b": "tag(x,interval(0,1))"}, "search space of b: unknown tag 'x'; there is log, and"),
+        (
+            {"a": "1,2", "b": "tag(x,interval(0,1))"},
+            "search space of b: unknown tag 'x'; there is log, 'prior=",
+        ),
         ({"a": "1,2", "b": "tag(Log,interval(1,2))"}, "unknown tag 'Log'"),
         ({"a": "x,y", "a.b": "tag(z,interval(0,1))"}, "tag 'z' is no choice of a, which has x, y"),
         ({"a": "x,y", "b": "tag('c=z',interval(0,1))"}, "tag 'c=z' needs a choice to be searched over 'c'"),

@@ -80,6 +80,11 @@ class Proposer:
             self._sampler(0)
 
     @property
+    def covers(self) -> bool:
+        """Whether it begins with points that cover the space, and heed its priors."""
+        return self._covering > 0
+
+    @property
     def limit(self) -> int | None:
         """The number of points there are to visit; None: no end."""
         return None if self._points is None else len(self._points)
@@ -99,7 +104,8 @@ class Proposer:
         if number < len(self._first):
             return proposed_trial(number, self._first[number], self._distributions)
         if number < self._covering:
-            point = covering_point(self._distributions, number - len(self._first), self._seed)
+            index = number - len(self._first)
+            point = covering_point(self._distributions, index, self._seed, self._space.priors)
             return proposed_trial(number, self._space.searched(point), self._distributions)
         return self._sampled(study, known, asked, pruner)
 

@@ -14,8 +14,16 @@ if TYPE_CHECKING:
 LOG = "log"
 """The tag that is no condition: a logarithmic scale."""
 
+PRIOR = "prior"
+"""What stands before `=` in the tag that is no condition either: a likely value."""
+
 SHOWN = 8
 """Choices that a message lists."""
+
+
+def is_prior(tag: str) -> bool:
+    """Tell whether a tag says a likely value, as prior=0.001."""
+    return tag.partition("=")[0].strip() == PRIOR
 
 
 def with_conditions(parameters: "Sequence[Parameter]") -> "tuple[Parameter, ...]":
@@ -52,8 +60,8 @@ def _named(tag: str, parameter: "Parameter", by_name: "Mapping[str, Parameter]")
     if name is None:
         raise _refused(
             parameter,
-            f"unknown tag {tag!a:.100}; there is log, and, for a key that only some choices of a searched "
-            "group have, the names of these, as in optimizer=sgd,adam "
+            f"unknown tag {tag!a:.100}; there is log, 'prior=VALUE' and, for a key that only some choices of "
+            "a searched group have, the names of these, as in optimizer=sgd,adam "
             "optimizer.momentum=tag(sgd,interval(0,0.9))",
         )
     choices = _choices(by_name[name]) if name in by_name and name != parameter.name else []

@@ -32,7 +32,7 @@ class Search:
     """The objectives' directions, the overrides and config that all trials share, and the search space.
 
     By parameter, `labels` are the choices that stand in the space as texts, see `search_space.Parameter`, and
-    `conditions` say with what it is searched only.
+    `conditions` say with what it is searched only, and its prior.
     """
 
     directions: tuple[str, ...]
@@ -51,7 +51,7 @@ class Search:
             space.distributions,
             dict(base),
             {parameter.name: parameter.labels for parameter in space.parameters if parameter.labels},
-            {parameter.name: parameter.condition for parameter in space.parameters if parameter.condition},
+            {parameter.name: parameter.qualified for parameter in space.parameters if parameter.qualified},
         )
 
     @classmethod

@@ -21,7 +21,7 @@ from optuna.distributions import (
 from runback.errors import InputError
 from runback.sweeping.hydra_internals import RAISES
 from runback.sweeping.override_error import override_error
-from runback.sweeping.space.conditions import LOG, with_conditions
+from runback.sweeping.space.conditions import LOG, is_prior, with_conditions
 from runback.sweeping.space.other_notations import instead, is_search, several
 from runback.system.config.override_text import choices, quoted
 from runback.system.secrecy import secret_key
@@ -46,6 +46,7 @@ class Parameter:
     list, a mapping, 1 beside true), which stand in the study as their texts in the override grammar.
     `is_range` where the choices are the steps of a logarithmic range. `only_with` names another parameter and
     those of its choices with which this one is searched; None: with all. `tags` are what says so.
+    `prior` is a likely value, near which the search begins; None: all are as likely.
     `typed` is the whole value as a person wrote it, and `sources` each of its choices, by its override.
     """
 
@@ -57,6 +58,7 @@ class Parameter:
     is_range: bool = False
     tags: frozenset[str] = frozenset()
     only_with: tuple[str, tuple[Any, ...]] | None = None
+    prior: float | None = None
 
     @property
     def name(self) -> str:
@@ -87,10 +89,15 @@ class Parameter:
         name, choices = self.only_with
         return f"only with {name}={','.join(str(one) for one in choices)}"
 
+    @property
+    def qualified(self) -> str:
+        """What a person's tags say of it, but for the scale: its condition, its prior; empty: nothing."""
+        prior = "" if self.prior is None else f"prior {self.prior:g}"
+        return ", ".join(filter(None, [self.condition, prior]))
+
     def described(self) -> str:
-        """Write its choices, or its range, and with what it is searched only."""
-        axis = described(self.distribution)
-        return f"{axis}, {self.condition}" if self.condition else axis
+        """Write its choices, or its range, with what it is searched only, and its prior."""
+        return ", ".join(filter(None, [described(self.distribution), self.qualified]))
 
     def corners(self) -> list[Any]:
         """Return the values that bound this axis: every choice, or both ends of a range.
@@ -119,6 +126,11 @@ class Space:
     def distributions(self) -> dict[str, BaseDistribution]:
         """Optuna's distributions by parameter name, of those too that are searched with some choices only."""
         return {p.name: p.distribution for p in self.parameters}
+
+    @property
+    def priors(self) -> dict[str, float]:
+        """The likely values by parameter name."""
+        return {p.name: p.prior for p in self.parameters if p.prior is not None}
 
     def searched(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of those parameters that are searched beside each other."""
@@ -227,12 +239,15 @@ def _parameter(override: Override) -> Parameter:
             return _choice(key, override)
         sweep, typed = override.value(), str(override.input_line).partition("=")[2]
         if isinstance(sweep, RangeSweep):
-            return Parameter(key, _range(sweep), typed=typed, is_range=True, tags=_conditions(sweep))
-        if isinstance(sweep, IntervalSweep):
-            return Parameter(key, _interval(sweep), typed=typed, tags=_conditions(sweep))
+            axis, is_range = _range(sweep), True
+        elif isinstance(sweep, IntervalSweep):
+            axis, is_range = _interval(sweep), False
+        else:
+            raise InputError(f"search space of {key}: cannot read {override.input_line}")
+        tags, prior = _conditions(sweep), _prior(sweep.tags, axis)
+        return Parameter(key, axis, typed=typed, is_range=is_range, tags=tags, prior=prior)
     except (*RAISES, HydraException) as error:
         raise InputError(f"search space of {key}: {error}") from error
-    raise InputError(f"search space of {key}: cannot read {override.input_line}")
 
 
 def _refuse_nested_tags(override: str) -> None:
@@ -242,7 +257,24 @@ def _refuse_nested_tags(override: str) -> None:
 
 
 def _conditions(sweep: RangeSweep | IntervalSweep) -> frozenset[str]:
-    return frozenset(sweep.tags - {LOG})
+    return frozenset(tag for tag in sweep.tags if tag != LOG and not is_prior(tag))
+
+
+def _prior(tags: Iterable[str], axis: BaseDistribution) -> float | None:
+    """Return the likely value that a tag says; None: none does. Errors: ValueError."""
+    texts = [tag.partition("=")[2].strip() for tag in tags if is_prior(tag)]
+    if not texts:
+        return None
+    if not isinstance(axis, IntDistribution | FloatDistribution):
+        text = "a prior belongs to an interval, or to a range that is no choice among its steps"
+        raise ValueError(text)  # noqa: TRY004 - of a person's expression
+    try:
+        [prior] = map(float, texts)
+    except ValueError as error:
+        raise ValueError(f"expected one number as its prior, as in 'prior=0.001'; got {texts}") from error
+    if not axis.low <= prior <= axis.high:
+        raise ValueError(f"its prior must be from {axis.low:g} to {axis.high:g}; got {prior:g}")
+    return prior
 
 
 def _choice(key: str, override: Override) -> Parameter:
@@ -253,6 +285,10 @@ def _choice(key: str, override: Override) -> Parameter:
     if LOG in tags:
         raise ValueError(
             "tag log belongs to a range or an interval; the values of a choice are tried as they are"
+        )
+    if any(map(is_prior, tags)):
+        raise ValueError(
+            "a prior belongs to a range or an interval; a likely choice is a first trial: hydra.sweeper.first"
         )
     elements = list(override.sweep_iterator(transformer=Transformer.identity))
     values = [element.text if isinstance(element, QuotedString) else element for element in elements]
