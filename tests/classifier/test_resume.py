@@ -268,16 +268,30 @@ def reference(place) -> Reference:
 
 
 def kill_at(place: Workplace, reference: Reference, moment: float, *arguments: str) -> tuple[str, Path]:
-    """Start a training, or go on with one, and kill it so many epochs after its beginning."""
-    if arguments:
-        run_id = arguments[-1].removeprefix("resume=")
-        command, folder = place.start(*arguments), place.folder(run_id)
-    else:
-        command, run_id, folder = place.train()
-    wait_until(lambda: epochs_logged(folder) >= int(moment))
-    time.sleep(moment % 1 * reference.epoch_seconds)
-    assert command.kill()[0] == -signal.SIGKILL
-    return run_id, folder
+    """Start a training, or go on with one, and kill it so many epochs after its beginning.
+
+    One that comes to its end first, on a machine that has become faster meanwhile, is started anew.
+    """
+    while True:
+        if arguments:
+            run_id = arguments[-1].removeprefix("resume=")
+            command, folder = place.start(*arguments), place.folder(run_id)
+        else:
+            command, run_id, folder = place.train()
+        wait_until(lambda folder=folder: epochs_logged(folder) >= int(moment))
+        time.sleep(moment % 1 * epoch_seconds(folder, reference))
+        code, _, err = command.kill()
+        if code == -signal.SIGKILL:
+            return run_id, folder
+        assert (code, arguments) == (0, ()), err
+        place.project.client().delete_run(run_id)
+
+
+def epoch_seconds(folder: Path, reference: Reference) -> float:
+    """Return how long the last epoch has taken, that of the reference before the first is done."""
+    mirror = folder / "metrics.jsonl"
+    lines = mirror.read_text().splitlines() if mirror.exists() else []
+    return json.loads(lines[-1])["metrics"].get("epoch_seconds", 0.0) if lines else reference.epoch_seconds
 
 
 def assert_as_if_uninterrupted(place: Workplace, run_id: str, reference: Reference) -> None:
