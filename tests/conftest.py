@@ -83,16 +83,25 @@ class PythonServer:
         self._process.wait()
 
 
-@cache
+_one_at_a_time = threading.Lock()
+
+
 def _python_server() -> PythonServer:
+    """Return the server of this process; threads that ask at the same time get the same one."""
+    with _one_at_a_time:
+        return _started_server()
+
+
+@cache
+def _started_server() -> PythonServer:
     return PythonServer(_environment())
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _python_server_ends() -> Iterator[None]:
     yield
-    if _python_server.cache_info().currsize:
-        _python_server().end()
+    if _started_server.cache_info().currsize:
+        _started_server().end()
 
 
 def _environment() -> dict[str, str]:
