@@ -36,7 +36,7 @@ import numpy as np
 from replay.contenders import BY_DEFAULT, Task, contenders, quiet
 from replay.curve_model import CurveModel
 from replay.curve_table import CurveTable, read_table
-from replay.keras_tuner_hyperband import drawn
+from replay.keras_tuner_hyperband import drawn_config
 from replay.standing import TIMES, Estimate, Outcome, Standing, outcome, standings
 from replay.virtual_engine import Costs
 from runback.errors import InputError
@@ -116,8 +116,7 @@ def _replay(
 def _share_of_random(model: CurveModel, table: CurveTable) -> float:
     """Return the share of random configs that reach the level: that of the table, if the model is good."""
     generator = np.random.default_rng(0)
-    axes = table.space.distributions.items()
-    points = [{name: drawn(axis, generator) for name, axis in axes} for _ in range(RANDOM)]
+    points = [drawn_config(table.space.distributions, generator) for _ in range(RANDOM)]
     best = [model.curve(point, seed).reported.max() for seed, point in enumerate(points)]
     return float(np.mean(np.array(best) >= table.level))
 

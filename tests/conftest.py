@@ -186,7 +186,7 @@ class Project:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=1200,
+            timeout=PATIENCE,
             check=False,
         )
 

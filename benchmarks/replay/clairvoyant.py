@@ -12,15 +12,15 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 
 from replay.curve_model import Curve
-from replay.keras_tuner_hyperband import Run, drawn, epochs_of
+from replay.keras_tuner_hyperband import Run, drawn_config, epochs_of
 from replay.virtual_engine import Costs, Reported
 
 
 def search(
     train: Callable[[Mapping[str, Any]], Curve],
     space: Mapping[str, BaseDistribution],
-    level: float,
     *,
+    level: float,
     costs: Costs,
     seconds: float,
     n_trials: int | None,
@@ -33,7 +33,7 @@ def search(
     free_at = [0.0] * slots
     number = 0
     while free_at[0] < seconds and (n_trials is None or number < n_trials):
-        params = {name: drawn(axis, generator) for name, axis in space.items()}
+        params = drawn_config(space, generator)
         curve = train(params)
         will_reach_it = curve.reported.max() >= level
         run = Run(number, params, 0, len(curve.reported) if will_reach_it else 1)

@@ -229,28 +229,24 @@ def _with_priors(space: Space, task: Task) -> Space:
 
 
 def _keras_tuner(task: Task, seed: int) -> list[Reported]:
-    return keras_tuner_hyperband(
-        partial(task.model.curve, seed=seed),
-        task.space.distributions,
-        n_epochs=task.n_epochs,
-        costs=task.costs,
-        seconds=task.seconds,
-        n_trials=task.n_trials,
-        slots=task.slots,
-        seed=seed,
-    )
+    return _alone(keras_tuner_hyperband, task, seed, n_epochs=task.n_epochs)
 
 
 def _clairvoyant(task: Task, seed: int) -> list[Reported]:
-    return clairvoyant(
+    return _alone(clairvoyant, task, seed, level=task.level)
+
+
+def _alone(search: Callable[..., list[Reported]], task: Task, seed: int, **more: Any) -> list[Reported]:
+    """Search without runback's coordinator."""
+    return search(
         partial(task.model.curve, seed=seed),
         task.space.distributions,
-        task.level,
         costs=task.costs,
         seconds=task.seconds,
         n_trials=task.n_trials,
         slots=task.slots,
         seed=seed,
+        **more,
     )
 
 

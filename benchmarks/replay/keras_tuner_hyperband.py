@@ -125,9 +125,7 @@ def search(
     """
     generator = np.random.default_rng(seed)
     most_configs = math.inf if n_trials is None else n_trials
-    oracle = Oracle(
-        lambda: {name: drawn(axis, generator) for name, axis in space.items()}, n_epochs, most_configs
-    )
+    oracle = Oracle(lambda: drawn_config(space, generator), n_epochs, most_configs)
     history: list[Reported] = []
     now, running, count = 0.0, list[tuple[float, int, Run, float]](), 0
     while now < seconds:
@@ -152,6 +150,11 @@ def epochs_of(run: Run, curve: Curve, costs: Costs, now: float) -> list[Reported
         Reported(time, run.config, place + 1, float(curve.reported[place]), float(curve.true[place]))
         for time, place in zip(times, range(run.begin, run.end), strict=True)
     ]
+
+
+def drawn_config(space: Mapping[str, BaseDistribution], generator: np.random.Generator) -> dict[str, Any]:
+    """Draw a config at random."""
+    return {name: drawn(axis, generator) for name, axis in space.items()}
 
 
 def drawn(axis: BaseDistribution, generator: np.random.Generator) -> Any:
