@@ -85,7 +85,12 @@ SPACE = "learning_rate=tag(log,interval(0.001,1))"
 
 
 def trials_of(own_folder, count):
+    """Return the runs of trials, without those that were killed before a checkpoint and begun anew."""
     _, *trials = sorted(own_folder.runs(), key=lambda run: run.info.start_time)
+    replaced = {run.data.tags.get("runback.retry_of") for run in trials}
+    for run in (run for run in trials if run.info.run_id in replaced):
+        assert (run.info.status, curve(own_folder, run, "loss")) == ("KILLED", [])
+    trials = [run for run in trials if run.info.run_id not in replaced]
     assert len(trials) == count
     assert {run.info.status for run in trials} <= {"FINISHED", "KILLED"}
     return trials
