@@ -181,6 +181,29 @@ def test_ctrl_c_leaves_paused_runs_scheduled_and_the_same_command_goes_on(own_fo
     trials_of(own_folder, 12)
 
 
+def test_a_timeout_that_leaves_paused_trials_alone_is_no_failure_and_says_how_to_go_on(own_folder):
+    (own_folder.folder / "fit.py").write_text(LOOP)
+    command = ["sweep", "fit.py", SPACE, "hydra.sweeper.n_trials=30", "hydra.sweeper.first=null", PROMOTE]
+    done = own_folder.runback(*command, "hydra.sweeper.timeout=3", "wait=3.5")
+    assert done.returncode == 0, done.stderr
+    sweep, *trials = sorted(own_folder.runs(), key=lambda run: run.info.start_time)
+    assert sweep.info.status == "FINISHED"
+    assert {run.info.status for run in trials} == {"SCHEDULED"}
+    left = f"{30 - len(trials)} trials not begun, {len(trials)} paused"
+    assert f"the timeout of 3 s ended it: {left}; the same command goes on" in done.stdout
+    shown = own_folder.runback("compare", "--sweep", "fit")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("paused") >= len(trials)
+
+
+def test_a_first_rung_behind_the_end_of_a_training_is_told_of(own_folder):
+    (own_folder.folder / "fit.py").write_text(LOOP)
+    rung = "hydra.sweeper.pruner.min_resource=9"
+    done = own_folder.runback("sweep", "fit.py", SPACE, "hydra.sweeper.n_trials=1", PROMOTE, rung)
+    assert done.returncode == 0, done.stderr
+    assert "warning: no trial will pause: the first rung, step 9 " in done.stdout
+
+
 HELD = LOOP.replace("import time", "import pathlib\nimport time").replace(
     "time.sleep(wait)",
     "while learning_rate < 0.01 and pathlib.Path('held').exists():\n            time.sleep(0.05)",

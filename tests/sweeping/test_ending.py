@@ -13,7 +13,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from runback.errors import DiskFull, StoreError, TrainingError
-from runback.sweeping.ending import ending, remove_left_checkpoints
+from runback.sweeping.ending import ending, refuse_without_result, remove_left_checkpoints
 from runback.sweeping.study.attributes import ENDED
 
 APP = """
@@ -256,6 +256,17 @@ def test_a_sweep_without_a_result_has_failed(name, app):
         assert sweep(app, CONFIRM, *overrides).returncode == 1
     run = the_sweeps_run(app)
     assert run.info.status == "FAILED"
+
+
+def test_paused_trials_are_no_failure(tmp_path):
+    study = optuna.create_study()
+    waiting = optuna.create_trial(state=TrialState.WAITING, user_attrs={"paused_at": 1}, values=None)
+    pruned = optuna.create_trial(state=TrialState.PRUNED)
+    study.add_trial(pruned)
+    with pytest.raises(TrainingError, match="no trial has completed: 1 pruned"):
+        refuse_without_result(study, tmp_path)
+    study.add_trial(waiting)
+    refuse_without_result(study, tmp_path)
 
 
 def test_one_value_among_failures_is_a_result(app):

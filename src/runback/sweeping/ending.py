@@ -70,10 +70,12 @@ def has_result(study: Study) -> bool:
 
 
 def refuse_without_result(study: Study, folder: Path) -> None:
-    """Raise TrainingError for an ended sweep of which no trial has completed, and say how its trials did."""
-    if has_result(study):
+    """Raise TrainingError for an ended sweep of which no trial has completed, and say how its trials did.
+
+    One whose timeout has left paused trials is none of these: it goes on.
+    """
+    trials = study.get_trials(deepcopy=False)
+    if has_result(study) or any(states.state(trial) == "paused" for trial in trials):
         return
-    counts = [one for one in states.counts(study.get_trials(deepcopy=False)) if not one.startswith("0 ")]
-    ended = ", ".join(counts) or "none was started"
-    again = "; the same command goes on with those that are paused" if " paused" in ended else ""
-    raise TrainingError(f"no trial has completed: {ended}; their logs are under {folder}{again}")
+    ended = ", ".join(one for one in states.counts(trials) if not one.startswith("0 ")) or "none was started"
+    raise TrainingError(f"no trial has completed: {ended}; their logs are under {folder}")

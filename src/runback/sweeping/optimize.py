@@ -53,8 +53,8 @@ from runback.sweeping.space import search_space
 from runback.sweeping.space.grid import is_finite
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import Space
+from runback.sweeping.study import states
 from runback.sweeping.study.budget import Budget
-from runback.sweeping.study.states import is_paused
 from runback.sweeping.study.study_store import (
     STUDY,
     close_study,
@@ -87,6 +87,7 @@ from runback.system.files.contained_path import inside, refuse_links_out
 from runback.system.files.folder_lock import alone_in
 from runback.system.main_program import MainProgram
 from runback.system.text.escape import lines_for_terminal
+from runback.system.text.formatting import duration
 from runback.system.text.screen import is_in_notebook
 from runback.system.text.terminal import say
 from runback.tracking.layout import MLRUNS_VARIABLE, Layout, folder_name
@@ -232,11 +233,27 @@ def sweep(
                         coordinator.run()
                 finally:
                     table.print_summary()
+                if coordinator.was_timed_out:
+                    say(*_left_by_timeout(study, budget))
             if stage is not None and not is_done and has_result(study):
                 where = (engine, slots.n_workers, order.threads, slots.devices)
                 stage.run(study, Resources(*where, settings.policy, parent, sweep_folder))
             is_closed = parent.close_ended()
             refuse_without_result(study, sweep_folder)
+
+
+def _left_by_timeout(study: Study, budget: Budget) -> list[str]:
+    """Return a line on what a timeout has left to do; none where nothing is known of."""
+    trials = study.get_trials(deepcopy=False)
+    begun = sum(states.failure(trial) is None for trial in trials)
+    paused = sum(states.state(trial) == "paused" for trial in trials)
+    left = (budget.n_trials or 0) - begun
+    parts = [f"{left} trials not begun"] if left > 0 else []
+    parts += [f"{paused} paused"] if paused else []
+    if not parts:
+        return []
+    seconds = duration(budget.timeout or 0)
+    return [f"the timeout of {seconds} ended it: {', '.join(parts)}; the same command goes on"]
 
 
 def _app_commands(task: HydraTask, program: MainProgram | None, searched: Space) -> AppCommands:
@@ -335,7 +352,13 @@ def _about_length(settings: SweeperSettings, config: DictConfig, searched: Space
             f"warning: {key} is searched beside a pruner, which gives epochs to those that use them best: a "
             f"short trial cannot show that; write {key}=N, the most epochs, and leave it out of the search"
         ]
-    if promotion_of(settings.pruner) is not None and settings.max_resource is None:
+    promotion, last = promotion_of(settings.pruner), settings.max_resource
+    if promotion is not None and isinstance(last, int) and promotion.min_resource >= last:
+        return [
+            f"warning: no trial will pause: the first rung, step {promotion.min_resource} "
+            f"(hydra.sweeper.pruner.min_resource), is not before the end of a training, step {last}"
+        ]
+    if promotion is not None and last is None:
         return [
             "note: a training may pause at its end too, unless run.epochs or the Keras callback says how "
             "long it is, or hydra.sweeper.max_resource=N, the last step of a whole one"
@@ -385,7 +408,9 @@ def _progress(study: Study, budget: Budget, stage: Stage | None) -> tuple[bool, 
 def has_enough(study: Study, budget: Budget) -> bool:
     """Tell whether the budget is used up, and no trial is paused, or left of a killed coordinator."""
     trials = study.get_trials(deepcopy=False)
-    if budget.n_trials is None or any(one.state == TrialState.RUNNING or is_paused(one) for one in trials):
+    if budget.n_trials is None or any(
+        one.state == TrialState.RUNNING or states.is_paused(one) for one in trials
+    ):
         return False
     return finished_count(study) >= budget.n_trials
 

@@ -94,8 +94,8 @@ def _read(options: argparse.Namespace, layout: Layout) -> "RunFrame":
                 reader, list(dict.fromkeys(find_in(reader, run, layout) for run in options.runs))
             )
         found = read_runs(reader, sweep_runs(reader, options.sweep, layout))
-    if "FINISHED" not in set(found.rows["status"]):
-        raise InputError(f"sweep {options.sweep} has no finished trial yet")
+    if not {"FINISHED", "SCHEDULED"} & {*found.rows["status"]}:
+        raise InputError(f"sweep {options.sweep} has no finished trial yet, and no paused one")
     return found
 
 

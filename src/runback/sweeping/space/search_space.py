@@ -262,7 +262,7 @@ def _conditions(sweep: RangeSweep | IntervalSweep) -> frozenset[str]:
 
 def _prior(tags: Iterable[str], axis: BaseDistribution) -> float | None:
     """Return the likely value that a tag says; None: none does. Errors: ValueError."""
-    texts = [tag.partition("=")[2].strip() for tag in tags if is_prior(tag)]
+    texts = sorted(tag.partition("=")[2].strip() for tag in tags if is_prior(tag))
     if not texts:
         return None
     if not isinstance(axis, IntDistribution | FloatDistribution):

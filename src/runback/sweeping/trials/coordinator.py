@@ -177,6 +177,11 @@ class Coordinator:
                 self._kill_all()
                 raise
 
+    @property
+    def was_timed_out(self) -> bool:
+        """Whether its budget's timeout is over."""
+        return self.clock() >= self._deadline
+
     def _recover(self) -> None:
         """Recover the trials that another coordinator left running: their outcomes, or else put them back."""
         trials = self.study.get_trials(deepcopy=False)
