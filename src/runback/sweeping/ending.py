@@ -75,7 +75,7 @@ def refuse_without_result(study: Study, folder: Path) -> None:
     One whose timeout has left paused trials is none of these: it goes on.
     """
     trials = study.get_trials(deepcopy=False)
-    if has_result(study) or any(states.state(trial) == "paused" for trial in trials):
+    if has_result(study) or any(map(states.is_paused, trials)):
         return
     ended = ", ".join(one for one in states.counts(trials) if not one.startswith("0 ")) or "none was started"
     raise TrainingError(f"no trial has completed: {ended}; their logs are under {folder}")

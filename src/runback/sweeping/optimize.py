@@ -244,10 +244,9 @@ def sweep(
 
 def _left_by_timeout(study: Study, budget: Budget) -> list[str]:
     """Return a line on what a timeout has left to do; none where nothing is known of."""
-    trials = study.get_trials(deepcopy=False)
-    begun = sum(states.failure(trial) is None for trial in trials)
-    paused = sum(states.state(trial) == "paused" for trial in trials)
-    left = (budget.n_trials or 0) - begun
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    paused = sum(map(states.is_paused, waiting))
+    left = (budget.n_trials or 0) - finished_count(study) - len(waiting)
     parts = [f"{left} trials not begun"] if left > 0 else []
     parts += [f"{paused} paused"] if paused else []
     if not parts:

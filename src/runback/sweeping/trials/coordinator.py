@@ -207,7 +207,7 @@ class Coordinator:
         """Start a trial, unless no slot is free or the budget is used up; return whether one was started."""
         if len(self._running) >= self.budget.n_workers:
             return False
-        if self.clock() >= self._deadline:
+        if self.was_timed_out:
             return False
         if self._free_slot(alone=False) is None:
             return False
@@ -328,7 +328,7 @@ class Coordinator:
         Nothing does when the time is up.
         """
         entry.note(PAUSED_AT, step)
-        if self.clock() >= self._deadline:
+        if self.was_timed_out:
             return False
         trials = self.study.get_trials(deepcopy=False)
         return self.decisions.goes_on(entry, trials, may_begin=self._may_begin(trials))
@@ -388,7 +388,7 @@ class Coordinator:
 
         Where the time is up, they may go on with the same command.
         """
-        if self.clock() >= self._deadline:
+        if self.was_timed_out:
             return
         for trial in self.study.get_trials(deepcopy=False):
             if is_paused(trial):
