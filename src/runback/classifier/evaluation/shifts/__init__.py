@@ -1,0 +1,1 @@
+"""Moves and corrupts images, and measures what a network makes of them."""
