@@ -32,7 +32,10 @@ VERBS = {
     "clean": "show what is not needed any more, and delete it",
 }
 
-MODULES = {"import": "runback.cli.import_notebook", "init": "runback.cli.projects.init"}
+MODULES = {
+    "evaluate": "runback.cli.approval.evaluate",
+    "promote": "runback.cli.approval.promote",
+    "import": "runback.cli.import_notebook", "init": "runback.cli.projects.init"}
 """The modules of commands that cannot be called like their verb, or have a folder of their own."""
 
 HELP = ("-h", "--help", "help")

@@ -46,6 +46,8 @@ CURVES: Final = "curves.png"
 AUGMENTATION: Final = "augmentation.png"
 
 EVALUATION: Final = "evaluation.json"
+EVALUATION_PAGE: Final = "evaluation.html"
+GATES: Final = "gates.json"
 CONFUSION: Final = "confusion.png"
 
 REPRODUCTION: Final = "reproduction.json"

@@ -83,6 +83,12 @@ REPRODUCED_BY_TAG: Final = "runback.reproduced_by"
 TEST_IMAGES_TAG: Final = "runback.n_test"
 """The number of images that the run's network was tested on."""
 
+TEST_OPENED_TAG: Final = "runback.test_opened"
+"""How often a run's test split has been opened."""
+
+GATES_TAG: Final = "runback.gates"
+"""The gates that a run was checked by, and whether it passed them."""
+
 VALUES_TAG: Final = "runback.confirmed_values"
 """On a model's version: the values of its finalist on all fresh seeds, as JSON."""
 

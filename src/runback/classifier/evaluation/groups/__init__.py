@@ -1,0 +1,1 @@
+"""Whether a classifier is as good for one group of images as for another."""

@@ -1,0 +1,81 @@
+"""The page that a person reads: one HTML file with its pictures inside."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from runback.classifier.evaluation.measure import Measure
+from runback.classifier.evaluation.section import Section, SectionPicture, SectionTable
+from runback.system.text.escape import for_html
+from runback.system.text.html_page import html_page
+
+
+def evaluation_page(title: str, about: Mapping[str, str], sections: Sequence[Section]) -> str:
+    """Return the page: what was evaluated, a list of the sections, and these."""
+    facts = "".join(f"<tr><th>{for_html(name)}<td>{for_html(text)}" for name, text in about.items())
+    links = " · ".join(f'<a href="#{one.name}">{for_html(one.title)}</a>' for one in sections)
+    body = [f"<table>{facts}</table>", f"<p>{links}</p>", *(_section(one) for one in sections)]
+    return html_page(title, "\n".join(body))
+
+
+def _section(section: Section) -> str:
+    parts = [
+        f'<h2 id="{section.name}">{for_html(section.title)}</h2><p><em>{for_html(section.question)}</em></p>'
+    ]
+    if section.measures:
+        rows = [(name.replace("_", " "), *_cells(one)) for name, one in section.measures.items()]
+        parts.append(_table(("", "value", "95 % interval", "images"), rows))
+    parts += [f"<p>{for_html(note)}</p>" for note in section.notes]
+    parts += [_figure(one) for one in section.pictures]
+    parts += [_titled(one) for one in section.tables]
+    return "\n".join(parts)
+
+
+def _cells(measure: Measure) -> tuple[str, str, str]:
+    return f"{measure.value:.4f}", _interval(measure), f"{measure.n:,}"
+
+
+def _interval(measure: Measure) -> str:
+    if measure.low is None or measure.high is None:
+        return ""
+    return f"{measure.low:.4f} to {measure.high:.4f}"
+
+
+def _titled(table: SectionTable) -> str:
+    head = [name for name in table.head]
+    rows = [[_cell(cell) for cell in row] for row in table.rows]
+    return (
+        f"<details open><summary>{for_html(table.title)}</summary>"
+        f'<div class="wide">{_table(head, rows)}</div></details>'
+    )
+
+
+def _cell(cell: Any) -> str:
+    if isinstance(cell, Measure):
+        low_high = _interval(cell)
+        return f"{cell.value:.3f} ({low_high})" if low_high else f"{cell.value:.3f}"
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    return "" if cell is None else str(cell)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["<table><tr>" + "".join(f"<th>{for_html(name)}" for name in head)]
+    lines += ["<tr>" + "".join(f"<td>{for_html(cell)}" for cell in row) for row in rows]
+    return "\n".join(lines) + "</table>"
+
+
+def _figure(picture: SectionPicture) -> str:
+    return (
+        f"<figure><figcaption><strong>{for_html(picture.title)}</strong> {for_html(picture.caption)}</figcaption>"
+        f'<img alt="{for_html(picture.title)}" src="data:image/png;base64,{_png(picture.figure)}"></figure>'
+    )
+
+
+def _png(figure: Figure) -> str:
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return base64.b64encode(file.getvalue()).decode("ascii")

@@ -1,0 +1,1 @@
+"""What a network gives away about the images that it was trained on."""

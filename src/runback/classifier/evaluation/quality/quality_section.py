@@ -1,0 +1,135 @@
+"""The part of an evaluation that says how often the network is right."""
+
+import numpy as np
+
+from runback.classifier.data.reading.stored_images import StoredImages
+from runback.classifier.evaluation.answers import Answers
+from runback.classifier.evaluation.image_sheet import image_sheet
+from runback.classifier.evaluation.quality.classification import (
+    class_qualities,
+    confusion_of,
+    overall_quality,
+)
+from runback.classifier.evaluation.quality.confusion import confusion_figure
+from runback.classifier.evaluation.quality.suspect_labels import (
+    LIKENESS,
+    NearDuplicate,
+    SuspectLabel,
+    near_duplicates,
+    suspect_labels,
+)
+from runback.classifier.evaluation.section import Section, SectionPicture, SectionTable
+
+MISTAKES = 25
+"""The most confident mistakes that are shown."""
+
+LISTED = 100
+"""The most near-duplicates, and suspect labels, that the report names."""
+
+IN_PAGE = 15
+"""The most of them that the page shows."""
+
+
+def quality_section(answers: Answers, training: np.ndarray | StoredImages, top_k: int) -> Section:
+    """Measure accuracy and its kin; `training` are the images that the network was trained on."""
+    classes = class_qualities(answers)
+    confusion = confusion_of(answers)
+    mistakes = confident_mistakes(answers)
+    suspects = suspect_labels(answers)
+    copies = near_duplicates(answers.images.images, training)
+    names = answers.class_names
+    notes = [
+        f"{len(suspects):,} labels look wrong to the network (confident learning): a person decides.",
+        f"{len(copies):,} test images are almost the same as one to train on (correlation of at least {LIKENESS}), "
+        "mirrored ones not counted.",
+    ]
+    without = [one.name for one in classes if not one.n]
+    if without:
+        notes.append(f"No images of {', '.join(without)}: nothing is said about these classes.")
+    return Section(
+        name="quality",
+        title="Quality",
+        question="How often is it right, and where is it not?",
+        measures=overall_quality(answers, top_k),
+        facts={
+            "classes": [one.as_dict() for one in classes],
+            "confusion": confusion.tolist(),
+            "confident_mistakes": [
+                {
+                    "image": image,
+                    "label": names[answers.labels[image]],
+                    "answer": names[answers.chosen[image]],
+                    "confidence": float(answers.confidence[image]),
+                }
+                for image in mistakes.tolist()
+            ],
+            "suspect_labels": {"n": len(suspects), "first": [_suspect(one, names) for one in suspects[:LISTED]]},
+            "near_duplicates": {"n": len(copies), "first": [_copy(one) for one in copies[:LISTED]]},
+        },
+        notes=notes,
+        tables=(
+            SectionTable(
+                "Classes",
+                ("class", "images", "recall", "precision", "F1"),
+                [(one.name, one.n, one.recall, one.precision, one.f1) for one in classes],
+            ),
+            *_lists(suspects, copies, names),
+        ),
+        pictures=(
+            SectionPicture(
+                "Confusion", "Rows are true classes, columns answers.", confusion_figure(confusion, names)
+            ),
+            *_mistake_sheet(answers, mistakes),
+        ),
+    )
+
+
+def confident_mistakes(answers: Answers, count: int = MISTAKES) -> np.ndarray:
+    """Return the images with wrong answers, the most confident first."""
+    wrong = np.flatnonzero(~answers.right)
+    return np.asarray(wrong[np.argsort(-answers.confidence[wrong], kind="stable")][:count])
+
+
+def _mistake_sheet(answers: Answers, mistakes: np.ndarray) -> list[SectionPicture]:
+    if not len(mistakes):
+        return []
+    names = answers.class_names
+    captions = [
+        f"{names[answers.labels[image]]:.12} → {names[answers.chosen[image]]:.12} {answers.confidence[image]:.1%}"
+        for image in mistakes
+    ]
+    sheet = image_sheet(np.asarray(answers.images.images[mistakes]), captions)
+    said = "True class → answer, with its probability."
+    return [SectionPicture(f"The {len(mistakes)} most confident mistakes", said, sheet)]
+
+
+def _lists(
+    suspects: list[SuspectLabel], copies: list[NearDuplicate], names: tuple[str, ...]
+) -> list[SectionTable]:
+    tables = []
+    if suspects:
+        rows = [
+            (one.image, names[one.label], f"{one.label_probability:.3f}", names[one.likelier], f"{one.likelier_probability:.3f}")
+            for one in suspects[:IN_PAGE]
+        ]
+        head = ("test image", "label", "its probability", "likelier", "its probability")
+        tables.append(SectionTable(f"Suspect labels: the first {len(rows)} of {len(suspects):,}", head, rows))
+    if copies:
+        pairs = [(one.image, one.training_image, f"{one.likeness:.4f}") for one in copies[:IN_PAGE]]
+        head = ("test image", "training image", "correlation")
+        tables.append(SectionTable(f"Near-duplicates: the first {len(pairs)} of {len(copies):,}", head, pairs))
+    return tables
+
+
+def _suspect(one: SuspectLabel, names: tuple[str, ...]) -> dict[str, object]:
+    return {
+        "image": one.image,
+        "label": names[one.label],
+        "label_probability": one.label_probability,
+        "likelier": names[one.likelier],
+        "likelier_probability": one.likelier_probability,
+    }
+
+
+def _copy(one: NearDuplicate) -> dict[str, object]:
+    return {"image": one.image, "training_image": one.training_image, "likeness": one.likeness}

@@ -1,0 +1,71 @@
+"""Whether an answer stays when an image is moved by a few pixels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from runback.classifier.evaluation.answers import Answers
+from runback.classifier.evaluation.measure import Measure
+from runback.classifier.evaluation.shifts.translation import MOVES, Move, moved
+from runback.classifier.evaluation.shifts.variant_answers import variant_answers
+from runback.statistics.paired_seeds import mean_interval
+
+
+@dataclass(frozen=True, eq=False)
+class Consistency:
+    """The answers to moved images beside those to the images themselves.
+
+    `changed` are booleans of shape (moves, n): whether the answer is another one; `right` of the same shape.
+    """
+
+    answers: Answers
+    changed: np.ndarray
+    right: np.ndarray
+
+    @property
+    def kept(self) -> Measure:
+        """The share of answers that stay, over all moves: its interval is over images."""
+        return Measure.of(mean_interval(1 - self.changed.mean(axis=0)), len(self.answers))
+
+    @property
+    def ever_changed(self) -> Measure:
+        """The share of images whose answer changes in any move."""
+        return Measure.share(int(self.changed.any(axis=0).sum()), len(self.answers))
+
+    @property
+    def accuracy(self) -> Measure:
+        """The accuracy on moved images, over all moves."""
+        return Measure.of(mean_interval(self.right.mean(axis=0)), len(self.answers))
+
+    def by_move(self) -> list[tuple[Move, Measure]]:
+        """Return the share of images whose answer changes, for each move."""
+        n = len(self.answers)
+        return [
+            (move, Measure.share(int(row.sum()), n)) for move, row in zip(MOVES, self.changed, strict=True)
+        ]
+
+    def by_class(self) -> list[Measure | None]:
+        """Return the share of images of each class whose answer changes in any move; None without images."""
+        ever = self.changed.any(axis=0)
+        found = []
+        for place in range(len(self.answers.class_names)):
+            own = ever[self.answers.labels == place]
+            found.append(Measure.share(int(own.sum()), len(own)) if len(own) else None)
+        return found
+
+    def least_stable(self, count: int) -> np.ndarray:
+        """Return the images whose answers change in most moves, the most confident first among equals."""
+        return np.lexsort((-self.answers.confidence, -self.changed.sum(axis=0)))[:count]
+
+
+def consistency(network: keras.Model, answers: Answers, tick: Callable[[], None]) -> Consistency:
+    """Ask a network about images moved by 1 to 4 pixels in four directions; `tick` is called after each."""
+    changes = (lambda block, _, move=move: moved(block, move) for move in MOVES)
+    changed, right = [], []
+    for chosen in variant_answers(network, answers.images.images, changes):
+        changed.append(chosen != answers.chosen)
+        right.append(chosen == answers.labels)
+        tick()
+    return Consistency(answers, np.stack(changed), np.stack(right))
