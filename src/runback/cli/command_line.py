@@ -24,6 +24,7 @@ VERBS = {
     "export": "pack a run, its code and its model into one file",
     "verify": "check every sum of such a file",
     "evaluate": "measure a run's model on the test split, once",
+    "review": "record who looked at a run's evaluation, when, at what",
     "sync": "deliver what runs have recorded while their store was away",
     "serve": "answer images with a run's network, over HTTP, on this machine",
     "import": "turn a notebook that trains a Keras model into a script with a task",
@@ -35,7 +36,10 @@ VERBS = {
 MODULES = {
     "evaluate": "runback.cli.approval.evaluate",
     "promote": "runback.cli.approval.promote",
-    "import": "runback.cli.import_notebook", "init": "runback.cli.projects.init"}
+    "review": "runback.cli.approval.review",
+    "import": "runback.cli.import_notebook",
+    "init": "runback.cli.projects.init",
+}
 """The modules of commands that cannot be called like their verb, or have a folder of their own."""
 
 HELP = ("-h", "--help", "help")

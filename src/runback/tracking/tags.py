@@ -89,6 +89,15 @@ TEST_OPENED_TAG: Final = "runback.test_opened"
 GATES_TAG: Final = "runback.gates"
 """The gates that a run was checked by, and whether it passed them."""
 
+REVIEW_BY_TAG: Final = "runback.review_by"
+"""The date by which a person is to look at a run again, as 2027-03-01."""
+
+REVIEWED_TAG: Final = "runback.reviewed"
+"""Who has reviewed a run last, and when."""
+
+WAIVER_TAG: Final = "runback.waiver"
+"""Who has promoted a run although its gates or its review were against it, why and when, as JSON."""
+
 VALUES_TAG: Final = "runback.confirmed_values"
 """On a model's version: the values of its finalist on all fresh seeds, as JSON."""
 

@@ -13,12 +13,13 @@ from runback.classifier.data.dataset import Dataset
 from runback.classifier.data.dataset_hash import content_hash
 from runback.classifier.data.reading.data_summary import DataSummary
 from runback.classifier.evaluation.evaluation import Evaluation, EvaluationOptions, Splits, evaluate
+from runback.classifier.evaluation.gates.answers_file import write_answers
 from runback.classifier.evaluation.page.evaluation_page import evaluation_page
 from runback.classifier.evaluation.quality.confusion import confusion_figure
 from runback.classifier.train_config import SPLIT_KNOBS
 from runback.errors import DataError
 from runback.keras.networks.stored_network import load_network, stored_config
-from runback.runs.schema import CONFUSION, EVALUATION, EVALUATION_PAGE, RECORD, read_record
+from runback.runs.schema import ANSWERS, CONFUSION, EVALUATION, EVALUATION_PAGE, RECORD, read_record
 from runback.system.config import targets
 from runback.system.config.written_config import refuse_left_out, resolved
 from runback.tracking.layout import Layout
@@ -114,7 +115,10 @@ def _log(writer: RunWriter, run: EvaluatedRun, evaluation: Evaluation) -> dict[s
     about = {"run": run.id, "test images": f"{n:,}", "test split opened": f"{run.openings + 1} times"}
     writer.log_text(json.dumps(report, indent=1, allow_nan=False) + "\n", EVALUATION)
     writer.log_text(evaluation_page(f"Evaluation of run {run.id}", about, evaluation.sections), EVALUATION_PAGE)
-    names = evaluation.answers.class_names
+    said = evaluation.answers
+    names = said.class_names
+    content = write_answers(said.labels, said.chosen, said.confidence, said.losses, names)
+    writer.log_bytes(content, ANSWERS)
     writer.log_figure(confusion_figure_of(quality.facts["confusion"], names), CONFUSION)
     writer.set_tags({TEST_IMAGES_TAG: str(n)})
     measures = {

@@ -24,7 +24,7 @@ from runback.system.text.terminal import say, say_json
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.read.find_runs import find_run, read_text, search_sweep
 from runback.tracking.store import Store, open_store
-from runback.tracking.tags import GATES_TAG, SWEEP_TAG
+from runback.tracking.tags import GATES_TAG, REVIEW_BY_TAG, SWEEP_TAG
 from runback.tracking.write.run_writer import RunWriter
 
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
@@ -227,7 +227,7 @@ def _check(gates: "Gates", report: Mapping[str, Any], writer: RunWriter) -> bool
     }
     writer.log_text(json.dumps(content, indent=1) + "\n", GATES)
     verdict = "passed" if not failed else f"failed {len(failed)} of {len(results)}"
-    writer.set_tags({GATES_TAG: f"{gates.name}: {verdict}"})
+    writer.set_tags({GATES_TAG: f"{gates.name}: {verdict}", REVIEW_BY_TAG: gates.review_by.isoformat()})
     writer.deliver()
     for one in results:
         say(f"{'passed' if one.passed else 'FAILED'}  {one.condition}  (is {one.value:.4g})", stream=sys.stderr)
