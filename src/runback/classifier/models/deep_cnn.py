@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from runback.classifier.models.limits import Rate, Width, require_size
+from runback.classifier.models.pooling import Pooling, pooling_layer
 
 
 def deep_cnn(
@@ -14,12 +15,14 @@ def deep_cnn(
     dense_dropout: Rate = 0.5,
     widths: tuple[Width, Width] = (32, 64),
     dense_width: Width = 512,
+    pooling: Pooling = "max",
 ) -> keras.Model:
     """Conv 32-32, pool, dropout, conv 64-64, pool, dropout, dense 512, dropout, softmax.
 
     Every convolution is 3x3 with ReLU; the last one is unpadded. Takes images of `input_shape` (height,
     width, channels) with values 0..255, uint8 or float32, and returns float32 class probabilities.
-    `widths` are the filters of the first and the second pair. Raises InputError below 8x8 pixels.
+    `widths` are the filters of the first and the second pair. `pooling` is how the image is halved, see
+    `pooling_layer`. Raises InputError below 8x8 pixels.
     """
     require_size("deep_cnn", input_shape, 8)
     first, second = widths
@@ -29,11 +32,11 @@ def deep_cnn(
             layers.Rescaling(1 / 255, dtype="float32", name="rescaling"),
             layers.Conv2D(first, 3, padding="same", activation="relu", name="conv_1a"),
             layers.Conv2D(first, 3, padding="same", activation="relu", name="conv_1b"),
-            layers.MaxPooling2D(2, name="pool_1"),
+            pooling_layer(pooling, "pool_1"),
             layers.Dropout(conv_dropout, name="dropout_1"),
             layers.Conv2D(second, 3, padding="same", activation="relu", name="conv_2a"),
             layers.Conv2D(second, 3, padding="valid", activation="relu", name="conv_2b"),
-            layers.MaxPooling2D(2, name="pool_2"),
+            pooling_layer(pooling, "pool_2"),
             layers.Dropout(conv_dropout, name="dropout_2"),
             layers.Flatten(name="flatten"),
             layers.Dense(dense_width, activation="relu", name="dense"),

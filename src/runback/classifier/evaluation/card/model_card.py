@@ -1,0 +1,238 @@
+"""A model's card, out of what its run has recorded and what the project states: no number is typed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from runback.classifier.evaluation.card.card_blocks import (
+    Block,
+    CardTable,
+    Heading,
+    Items,
+    Paragraph,
+    as_html,
+    as_markdown,
+)
+from runback.classifier.evaluation.card.card_statements import NOT_STATED, CardStatements
+from runback.classifier.evaluation.card.regulation_map import ANNEX_IV, MEASURE
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a run has recorded, as it is stored."""
+
+    run_id: str
+    tags: Mapping[str, str]
+    record: Mapping[str, Any]
+    config: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+    gates: Mapping[str, Any] | None = None
+    reviews: Sequence[Mapping[str, Any]] = ()
+    params: int | None = None
+    """Weights of the network."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def card_title(facts: CardFacts, statements: CardStatements) -> str:
+    """Return the model's name: the project's, or the run's."""
+    return statements.name or f"Image classifier of run {facts.run_id[:12]}"
+
+
+def markdown_card(facts: CardFacts, statements: CardStatements) -> str:
+    """Return the card in Markdown, with Hugging Face's front matter."""
+    front = yaml.safe_dump(_front_matter(facts, statements), sort_keys=False, allow_unicode=False)
+    return f"---\n{front}---\n\n{as_markdown(card_title(facts, statements), _blocks(facts, statements))}"
+
+
+def html_card(facts: CardFacts, statements: CardStatements) -> str:
+    """Return the card as a page."""
+    return as_html(card_title(facts, statements), _blocks(facts, statements))
+
+
+def _front_matter(facts: CardFacts, statements: CardStatements) -> dict[str, Any]:
+    """Return the metadata that Hugging Face's hub reads (huggingface.co/docs/hub/model-cards)."""
+    quality, name = facts.evaluation["quality"], str(facts.config["data"].get("_target_", "")).split(".")[-2:][0]
+    dataset = name or "images"
+    results = [
+        {"type": kind, "value": quality[key]["value"], "name": key.replace("_", " ")}
+        for kind, key in (("accuracy", "accuracy"), ("f1", "macro_f1"))
+    ]
+    front: dict[str, Any] = {
+        "library_name": "keras",
+        "pipeline_tag": "image-classification",
+        "tags": ["image-classification", "keras", "runback"],
+        "datasets": [dataset],
+        "metrics": ["accuracy", "f1"],
+        "model-index": [
+            {
+                "name": card_title(facts, statements),
+                "results": [
+                    {
+                        "task": {"type": "image-classification"},
+                        "dataset": {"name": dataset, "type": dataset, "split": "test"},
+                        "metrics": results,
+                    }
+                ],
+            }
+        ],
+    }
+    return {"license": statements.license, **front} if statements.license else front
+
+
+def _blocks(facts: CardFacts, statements: CardStatements) -> list[Block]:
+    return [
+        *_use(statements),
+        *_run(facts),
+        *_data(facts, statements),
+        *_measurements(facts),
+        *_approval(facts),
+        *_cost(facts),
+        *_appendix(),
+    ]
+
+
+def _use(statements: CardStatements) -> list[Block]:
+    return [
+        Heading("Use"),
+        Heading("Intended", 3),
+        Items(statements.intended_use or [NOT_STATED]),
+        Heading("Out of scope", 3),
+        Items(statements.out_of_scope or [NOT_STATED]),
+        Heading("Limits", 3),
+        Items(statements.limitations or [NOT_STATED]),
+        CardTable(
+            ("", ""),
+            [
+                ("Licence", statements.license or NOT_STATED),
+                ("Contact", statements.contact or NOT_STATED),
+                ("Human oversight", statements.oversight or NOT_STATED),
+            ],
+        ),
+    ]
+
+
+def _run(facts: CardFacts) -> list[Block]:
+    record, code = facts.record, facts.record.get("code", {})
+    packages = record.get("packages", {})
+    rows = [
+        ("Run", facts.run_id),
+        ("Commit", str(code.get("commit") or NOT_STATED)),
+        ("Changed besides the commit", facts.tags.get("runback.dirty", NOT_STATED)),
+        ("Python", str(record.get("python", {}).get("version", NOT_STATED))),
+        *((name, str(packages[name])) for name in ("tensorflow", "keras", "numpy", "runback") if name in packages),
+        ("Seed", str(record.get("seeds", {}).get("seed", NOT_STATED))),
+    ]
+    training = facts.config.get("training", {})
+    choices = record.get("choices", {})
+    return [
+        Heading("Run"),
+        Paragraph("Trained again, bit for bit, by: runback reproduce " + facts.run_id),
+        CardTable(("", ""), rows),
+        Heading("Training"),
+        CardTable(
+            ("setting", "value"),
+            [
+                *((name, str(value)) for name, value in choices.items() if "/" not in name),
+                *((f"training.{name}", str(value)) for name, value in training.items() if not isinstance(value, dict)),
+                *([("weights", f"{facts.params:,}")] if facts.params else []),
+            ],
+        ),
+    ]
+
+
+def _data(facts: CardFacts, statements: CardStatements) -> list[Block]:
+    splits = facts.record.get("data", {})
+    rows = [
+        (name, f"{split['shape'][0]:,}", " x ".join(map(str, split["shape"][1:])), str(split["sha256"])[:16])
+        for name, split in splits.items()
+        if split.get("shape")
+    ]
+    rows.append(("test", f"{facts.evaluation['n']:,}", "", ""))
+    notes = facts.record.get("data_summary", {}).get("notes", [])
+    return [
+        Heading("Data"),
+        Paragraph(statements.data or f"Where the images come from, and who labelled them: {NOT_STATED}."),
+        CardTable(("split", "images", "height x width x channels", "SHA-256"), rows),
+        *([Items([str(note) for note in notes])] if notes else []),
+    ]
+
+
+def _measurements(facts: CardFacts) -> list[Block]:
+    blocks: list[Block] = [
+        Heading("Measurements"),
+        Paragraph(
+            f"On the test split, opened {facts.evaluation['opened']} times. Pictures and tables are in "
+            "evaluation.html, all numbers in evaluation.json."
+        ),
+    ]
+    for name, section in facts.evaluation.items():
+        if not isinstance(section, Mapping):
+            continue
+        rows = [
+            (key.replace("_", " "), f"{one['value']:.4f}", _ends(one), f"{one['n']:,}")
+            for key, one in section.items()
+            if isinstance(one, Mapping) and one.keys() >= {"value", "low", "high", "n"}
+        ]
+        if rows:
+            blocks += [Heading(name.capitalize(), 3), CardTable(("", "value", "95 % interval", "images"), rows)]
+        notes = section.get("notes") or []
+        if notes:
+            blocks.append(Items([str(note) for note in notes]))
+    return blocks
+
+
+def _ends(measure: Mapping[str, Any]) -> str:
+    if measure["low"] is None or measure["high"] is None:
+        return ""
+    return f"{measure['low']:.4f} to {measure['high']:.4f}"
+
+
+def _approval(facts: CardFacts) -> list[Block]:
+    blocks: list[Block] = [Heading("Gates")]
+    if facts.gates is None:
+        blocks.append(Paragraph("No gates were checked."))
+    else:
+        gates = facts.gates
+        blocks += [
+            Paragraph(f"{gates['gates']}, owner {gates['owner']}, to be reviewed by {gates['review_by']}."),
+            CardTable(
+                ("condition", "is", ""),
+                [
+                    (one["condition"], f"{one['value']:.4g}", "passed" if one["passed"] else "failed")
+                    for one in gates["results"]
+                ],
+            ),
+        ]
+    if "runback.waiver" in facts.tags:
+        blocks.append(Paragraph(f"Waiver: {facts.tags['runback.waiver']}"))
+    blocks.append(Heading("Review"))
+    rows = [(one["when"], one["by"], one["note"] or "", one["next"] or "") for one in facts.reviews]
+    blocks.append(
+        CardTable(("when", "who", "note", "again by"), rows) if rows else Paragraph("Nobody has reviewed it.")
+    )
+    return blocks
+
+
+def _cost(facts: CardFacts) -> list[Block]:
+    rows = [
+        (name.removeprefix("energy_").replace("_", " "), f"{value:,.0f}")
+        for name, value in sorted(facts.metrics.items())
+        if name.startswith("energy_")
+    ]
+    said = "Energy of the training, in joules." if rows else "Energy was not measured: this machine shows none."
+    return [Heading("Cost"), Paragraph(said), *([CardTable(("", "joules"), rows)] if rows else [])]
+
+
+def _appendix() -> list[Block]:
+    return [
+        Heading("Appendix"),
+        Paragraph(
+            "Where this card and its run answer what is asked for elsewhere. It is a map, and claims no compliance."
+        ),
+        Heading("Regulation (EU) 2024/1689, Annex IV", 3),
+        CardTable(("item", "asks for", "here"), ANNEX_IV),
+        Heading("NIST AI RMF 1.0, MEASURE", 3),
+        CardTable(("item", "asks for", "here"), MEASURE),
+    ]
