@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runback.classifier.evaluation.confusion import COUNTS_UP_TO, confusion_figure
+from runback.classifier.evaluation.quality.confusion import COUNTS_UP_TO, confusion_figure
 
 
 def _matrix(k, seed=0):
