@@ -4,7 +4,7 @@ import pytest
 from runback.statistics.group_extremes import group_extremes
 
 
-def coverage(shares, n, draws=150):
+def coverage(shares, n, draws=100):
     """Return how often the intervals of the worst share and of the gap hold the true ones."""
     generator = np.random.default_rng(3)
     counts = np.full(len(shares), n)

@@ -10,7 +10,7 @@ from runback.classifier.evaluation.answers import Answers
 NAMES = ("cat", "dog", "ship", "truck")
 
 
-def made_answers(n=600, classes=NAMES, sureness=2.0, seed=0, shape=(8, 8, 1)):
+def _answers(n=600, classes=NAMES, sureness=2.0, seed=0, shape=(8, 8, 1)):
     """Answers that are right more often than not; `sureness` is how far the label's logit lies above."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, len(classes), n)
@@ -21,5 +21,10 @@ def made_answers(n=600, classes=NAMES, sureness=2.0, seed=0, shape=(8, 8, 1)):
 
 
 @pytest.fixture(scope="session")
+def made_answers():
+    return _answers
+
+
+@pytest.fixture(scope="session")
 def answers():
-    return made_answers()
+    return _answers()

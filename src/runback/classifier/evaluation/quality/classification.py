@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -42,6 +43,32 @@ class ClassQuality:
         }
 
 
+class _Cells:
+    """The pairs of class and answer that occur, and the images of each: `counts` (cells,)."""
+
+    def __init__(self, answers: Answers) -> None:
+        k = len(answers.class_names)
+        used, self.counts = np.unique(answers.labels * k + answers.chosen, return_counts=True)
+        labels, chosen = used // k, used % k
+        every, ones = np.arange(len(used)), np.ones(len(used))
+        self._labels = sparse.csr_array((ones, (every, labels)), shape=(len(used), k))
+        self._chosen = sparse.csr_array((ones, (every, chosen)), shape=(len(used), k))
+        self._right = sparse.csr_array(((labels == chosen).astype(float), (every, labels)), shape=(len(used), k))
+
+    def balanced_accuracies(self, counts: np.ndarray) -> np.ndarray:
+        """Return the mean recall over the classes with images, for counts (draws, cells)."""
+        return _mean_share(counts @ self._right, counts @ self._labels)
+
+    def macro_f1s(self, counts: np.ndarray) -> np.ndarray:
+        """Return the mean F1 over the classes that occur, for counts (draws, cells)."""
+        return _mean_share(2 * (counts @ self._right), counts @ self._labels + counts @ self._chosen)
+
+
+def _mean_share(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
+    occurs = wholes > 0
+    return np.asarray((parts / np.maximum(wholes, 1)).sum(axis=1) / occurs.sum(axis=1))
+
+
 def confusion_of(answers: Answers) -> np.ndarray:
     """Return counts (classes, classes): row the true class, column the answer."""
     every = range(len(answers.class_names))
@@ -56,10 +83,10 @@ def overall_quality(answers: Answers, top_k: int) -> dict[str, Measure]:
     images, the bootstrap's for means over classes, Student's t for the log loss.
     """
     labels, n, every = answers.labels, len(answers), range(len(answers.class_names))
-    confusion = confusion_of(answers)
     in_top = round(_top_k(answers, top_k) * n)
-    balanced = count_interval(confusion, _balanced_accuracies)
-    macro = count_interval(confusion, _macro_f1s)
+    cells = _Cells(answers)
+    balanced = count_interval(cells.counts, cells.balanced_accuracies)
+    macro = count_interval(cells.counts, cells.macro_f1s)
     loss = mean_interval(answers.losses)
     used = np.union1d(labels, answers.chosen)
     return {
@@ -113,7 +140,8 @@ def _balanced_accuracy(answers: Answers) -> float:
     present = np.isin(answers.chosen, np.unique(answers.labels))
     if present.all():  # scikit-learn warns of answers with a class that has no images
         return float(balanced_accuracy_score(answers.labels, answers.chosen))
-    return float(_balanced_accuracies(confusion_of(answers)[None])[0])
+    cells = _Cells(answers)
+    return float(cells.balanced_accuracies(cells.counts[None])[0])
 
 
 def _top_k(answers: Answers, k: int) -> float:
@@ -121,16 +149,3 @@ def _top_k(answers: Answers, k: int) -> float:
     if len(every) == 2:
         return float(answers.right.mean()) if k == 1 else 1.0
     return float(top_k_accuracy_score(answers.labels, answers.probabilities, k=k, labels=every))
-
-
-def _balanced_accuracies(tables: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
-        recalls = np.diagonal(tables, axis1=1, axis2=2) / tables.sum(axis=2)
-    return np.asarray(np.nanmean(recalls, axis=1))
-
-
-def _macro_f1s(tables: np.ndarray) -> np.ndarray:
-    concerned = tables.sum(axis=1) + tables.sum(axis=2)
-    with np.errstate(invalid="ignore"):
-        scores = 2 * np.diagonal(tables, axis1=1, axis2=2) / concerned
-    return np.asarray(np.nanmean(scores, axis=1))
