@@ -112,6 +112,10 @@ class Layout:
         """One folder a single run."""
         return self.mlruns / "runs"
 
+    def feedback(self, run_id: str) -> Path:
+        """What people have said of a run's answers."""
+        return self.mlruns / "feedback" / f"{run_id}.jsonl"
+
     @property
     def checkouts(self) -> Path:
         """Working trees of other commits, while a run is reproduced in one."""

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from runback.classifier.serving.bodies import Body, Busy, Memory
+from runback.classifier.serving.feedback import BODY, FeedbackFile, TooOften, image_hash
 from runback.classifier.serving.image_classifier import Classifier
 from runback.classifier.serving.images import TooMany, most_bytes, read_images
 from runback.errors import DataError
@@ -26,10 +27,11 @@ HOSTS = ("localhost", "127.0.0.1")
 """Names of this machine that a client may use; a web page whose name points here has another."""
 
 
-def make_app(classifier: Classifier, version: str) -> Starlette:
+def make_app(classifier: Classifier, version: str, feedback: FeedbackFile | None = None) -> Starlette:
     """Return an application that answers `POST /invocations`, and what MLflow's clients ask beside it.
 
-    These are /ping and /health, and /version: MLflow's. There is nothing else. Whatever is wrong with a
+    These are /ping and /health, and /version: MLflow's. With `feedback`, `POST /feedback` takes an entry, and
+    each answer has the SHA-256 that names its image. There is nothing else. Whatever is wrong with a
     request is told as `{"error_code": ..., "message": ...}`, in one line.
     """
     turn, memory = asyncio.Semaphore(AT_ONCE), Memory()
@@ -41,9 +43,18 @@ def make_app(classifier: Classifier, version: str) -> Starlette:
                 _refuse_encoded(request)
                 content = await body.read(most_bytes(content_type, classifier.shape))
                 async with turn:
-                    return await run_in_threadpool(_answer, classifier, content, content_type)
+                    is_named = feedback is not None
+                    return await run_in_threadpool(_answer, classifier, content, content_type, is_named)
         except asyncio.CancelledError:  # the server ends, and has waited for this request long enough
             return _problem("TEMPORARILY_UNAVAILABLE", "the server ends", 503)
+
+    async def take_feedback(request: Request) -> Response:
+        if feedback is None:  # it has no route then
+            raise HTTPException(404)
+        async with Body(memory, request) as body:
+            _refuse_encoded(request)
+            content = await body.read(BODY)
+            return _json(await run_in_threadpool(feedback.add, content), 201)
 
     async def ping(_request: Request) -> Response:
         return Response("\n", media_type="application/json")
@@ -54,6 +65,7 @@ def make_app(classifier: Classifier, version: str) -> Starlette:
     app = Starlette(
         routes=[
             Route("/invocations", invocations, methods=["POST"]),
+            *([] if feedback is None else [Route("/feedback", take_feedback, methods=["POST"])]),
             *(Route(path, ping) for path in ("/ping", "/health")),
             Route("/version", answer_version),
         ],
@@ -75,12 +87,19 @@ def _refuse_encoded(request: Request) -> None:
         raise HTTPException(415, "expected a body as it is, without a Content-Encoding")
 
 
-def _answer(classifier: Classifier, body: bytearray, content_type: str) -> Response:
+def _answer(classifier: Classifier, body: bytearray, content_type: str, is_named: bool) -> Response:
     images = read_images(body, content_type, classifier.shape)
-    return _json({"predictions": classifier.answers(images)})
+    answers = classifier.answers(images)
+    if is_named:
+        answers = [
+            {**answer, "sha256": image_hash(image)} for answer, image in zip(answers, images, strict=True)
+        ]
+    return _json({"predictions": answers})
 
 
 async def _refuse(_request: Request, error: Exception) -> Response:
+    if isinstance(error, TooOften):
+        return _problem("RESOURCE_EXHAUSTED", str(error), 429, {"Retry-After": "60"})
     if isinstance(error, Busy):
         return _problem("TEMPORARILY_UNAVAILABLE", str(error), 503, {"Retry-After": "1"})
     return _problem("BAD_REQUEST", str(error), 413 if isinstance(error, TooMany) else 400)

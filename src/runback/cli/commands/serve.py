@@ -49,6 +49,9 @@ def main(argv: list[str]) -> int:
         help="a run ID (or 6 characters of it), SWEEP@champion, best:SWEEP, a run's address, a bundle",
     )
     parser.add_argument("--port", type=int, help=f"port on {HOST} (default: {PORT}, or a free one)")
+    parser.add_argument(
+        "--feedback", action="store_true", help="take what people say of answers, at /feedback, and keep it"
+    )
     options = parser.parse_args(argv)
     layout = Layout(project_root())
     make_importable(layout.root)
@@ -58,7 +61,7 @@ def main(argv: list[str]) -> int:
         refuse_task(recorded.tags, recorded.id, "serve")
         refuse_recorded_task(recorded.record, recorded.id, "serve")  # a bundle has no tags
         classifier = _load(recorded, targets.declared_modules(layout.root))
-        app = _app(classifier)
+        app = _app(classifier, layout.feedback(recorded.id) if options.feedback else None)
         say(*_announcement(recorded, classifier, port).split("\n"))
         with contextlib.suppress(KeyboardInterrupt, Stopped):
             _run(app, listener)
@@ -100,10 +103,12 @@ def _load(recorded: StoredRun, declared: tuple[str, ...]) -> "Classifier":
     return classifier
 
 
-def _app(classifier: "Classifier") -> "ASGIApp":
+def _app(classifier: "Classifier", file: Path | None) -> "ASGIApp":
+    from runback.classifier.serving.feedback import FeedbackFile
     from runback.classifier.serving.http_app import make_app
 
-    return make_app(classifier, version("mlflow"))
+    feedback = None if file is None else FeedbackFile(file, classifier.shape, classifier.class_names)
+    return make_app(classifier, version("mlflow"), feedback)
 
 
 def _announcement(recorded: StoredRun, classifier: "Classifier", port: int) -> str:
