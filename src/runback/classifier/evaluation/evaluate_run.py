@@ -1,10 +1,12 @@
 """Opens what a run was trained on and tested with, and evaluates its network."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from omegaconf import OmegaConf
 from scipy.special import ndtri
 
@@ -14,7 +16,9 @@ from runback.classifier.data.dataset_hash import content_hash
 from runback.classifier.data.reading.data_summary import DataSummary
 from runback.classifier.evaluation.evaluation import Evaluation, EvaluationOptions, Splits, evaluate
 from runback.classifier.evaluation.gates.answers_file import write_answers
+from runback.classifier.evaluation.own_images import own_images
 from runback.classifier.evaluation.page.evaluation_page import evaluation_page
+from runback.classifier.evaluation.quality.classification import confusion_of
 from runback.classifier.evaluation.quality.confusion import confusion_figure
 from runback.classifier.train_config import SPLIT_KNOBS
 from runback.errors import DataError
@@ -30,6 +34,9 @@ from runback.tracking.tags import TEST_IMAGES_TAG, TEST_OPENED_TAG, TRAIN_HASH_T
 from runback.tracking.write.run_writer import RunWriter
 
 FORMAT = "runback-evaluation-1"
+
+OWN_FOLDER = "evaluations"
+"""The folder of what is logged about images of one's own, a folder for each name."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +55,24 @@ class EvaluatedRun:
         return int(text) if text.isascii() and text.isdigit() else int(TEST_IMAGES_TAG in self.tags)
 
 
+@dataclass(frozen=True)
+class OwnImages:
+    """Images of one's own, in place of the test split: where they are, and what they are called."""
+
+    path: Path
+    name: str
+
+
 def evaluate_run(
     run: EvaluatedRun,
-    options: Callable[[Dataset, Mapping[str, Any]], EvaluationOptions],
+    options: Callable[[Dataset, Sequence[str], Mapping[str, Any]], EvaluationOptions],
     tick: Callable[[str], None],
+    own: OwnImages | None = None,
 ) -> dict[str, Any]:
     """Open the test split, log what the run's network does on it, and return the report.
 
-    `options` gets the test split and the run's config. Errors: InputError, DataError, StoreError.
+    `options` gets the images, their names, and the run's config. With `own`, the test split stays closed, and
+    what is logged has its name. Errors: InputError, DataError, StoreError.
     """
     config = stored_config(run.store, run.id)
     refuse_left_out({"data": config["data"]})
@@ -63,20 +80,42 @@ def evaluate_run(
     declared = targets.declared_modules(run.layout.root)
     train, validation = load_data(config["data"], declared, run.layout.data)
     _refuse_other_data({TRAIN_HASH_TAG: train, VALIDATION_HASH_TAG: validation}, run.tags)
-    _refuse_other_tests(DataSummary.of(train, validation, ""), run)
-    network = load_network(run.store, run.id, declared)
-    spec = {key: value for key, value in config["data"].items() if key not in SPLIT_KNOBS}
     writer = RunWriter(run.store, run.id)
-    writer.set_tags({TEST_OPENED_TAG: str(run.openings + 1)})
-    test = targets.build(spec, where="data", declared=declared, split="test", cache=run.layout.data)
-    if test.origin is None:
-        test = replace(test, origin=train.origin)
-    evaluation = evaluate(network, Splits(train, validation, test), options(test, config), tick)
-    return _log(writer, run, evaluation)
+    if own is None:
+        _refuse_other_tests(DataSummary.of(train, validation, ""), run)
+        network = load_network(run.store, run.id, declared)
+        writer.set_tags({TEST_OPENED_TAG: str(run.openings + 1)})
+        spec = {key: value for key, value in config["data"].items() if key not in SPLIT_KNOBS}
+        test = targets.build(spec, where="data", declared=declared, split="test", cache=run.layout.data)
+        names = _names(train, len(test))
+    else:
+        shape = tuple(train.images.shape[1:])
+        test, names = own_images(own.path, shape, train.class_names, run.layout.data)  # type: ignore[arg-type]
+        network = load_network(run.store, run.id, declared)
+    _refuse_absent_classes(test)
+    found = evaluate(
+        network, Splits(train, validation, test), options(test, names, config), tick, is_own=own is not None
+    )
+    return _log(writer, run, found, own)
 
 
-def class_metrics(evaluation: Evaluation) -> dict[str, float]:
-    """Return `test_accuracy_<class>` for every class that the test split holds images of.
+def _names(train: Dataset, n: int) -> Sequence[str]:
+    names = None if train.origin is None else train.origin.report.test_names
+    return [str(row) for row in range(n)] if names is None or len(names) != n else names
+
+
+def _refuse_absent_classes(test: Dataset) -> None:
+    counts = np.bincount(test.labels, minlength=len(test.class_names))
+    absent = [name for name, count in zip(test.class_names, counts, strict=True) if not count]
+    if absent:
+        raise DataError(
+            f"the images to test on have none of {', '.join(map(repr, absent[:5]))}: nothing could be said about "
+            f"{len(absent)} of {len(test.class_names)} classes"
+        )
+
+
+def class_metrics(evaluation: Evaluation, prefix: str = "test") -> dict[str, float]:
+    """Return `<prefix>_accuracy_<class>` for every class that there are images of.
 
     Names that become the same once MLflow's forbidden characters are replaced get their class's number.
     """
@@ -84,7 +123,7 @@ def class_metrics(evaluation: Evaluation) -> dict[str, float]:
     for number, one in enumerate(evaluation.sections[0].facts["classes"]):
         if one["recall"] is None:
             continue
-        name = metric_name(f"test_accuracy_{one['name']}")[: NAME_LIMIT - len(f"_{number}")]
+        name = metric_name(f"{prefix}_accuracy_{one['name']}")[: NAME_LIMIT - len(f"_{number}")]
         metrics[f"{name}_{number}" if name in metrics else name] = one["recall"]["value"]
     return metrics
 
@@ -101,43 +140,39 @@ def optimism_of_best(runs: int, n: int, accuracy: float) -> float:
     return float(ndtri((runs - 0.375) / (runs + 0.25)) * (accuracy * (1 - accuracy) / n) ** 0.5)
 
 
-def _log(writer: RunWriter, run: EvaluatedRun, evaluation: Evaluation) -> dict[str, Any]:
+def _log(writer: RunWriter, run: EvaluatedRun, evaluation: Evaluation, own: OwnImages | None) -> dict[str, Any]:
     """Log the report; test_accuracy, the sign that it is complete, comes last."""
-    n = len(evaluation.answers)
+    said = evaluation.answers
+    n, folder = len(said), "" if own is None else f"{OWN_FOLDER}/{own.name}/"
+    opened = run.openings + (own is None)
+    prefix = "test" if own is None else own.name
     report = {
         "format": FORMAT,
         "run": run.id,
+        "images": prefix,
         "n": n,
-        "opened": run.openings + 1,
+        "opened": opened,
         **evaluation.as_dict(),
     }
-    quality = evaluation.sections[0]
-    about = {"run": run.id, "test images": f"{n:,}", "test split opened": f"{run.openings + 1} times"}
-    writer.log_text(json.dumps(report, indent=1, allow_nan=False) + "\n", EVALUATION)
-    writer.log_text(evaluation_page(f"Evaluation of run {run.id}", about, evaluation.sections), EVALUATION_PAGE)
-    said = evaluation.answers
-    names = said.class_names
-    content = write_answers(said.labels, said.chosen, said.confidence, said.losses, names)
-    writer.log_bytes(content, ANSWERS)
-    writer.log_figure(confusion_figure_of(quality.facts["confusion"], names), CONFUSION)
-    writer.set_tags({TEST_IMAGES_TAG: str(n)})
+    about = {"run": run.id, "images": f"{n:,}, {prefix}", "test split opened": f"{opened} times"}
+    title = f"Evaluation of run {run.id[:12]}"
+    writer.log_text(json.dumps(report, indent=1, allow_nan=False) + "\n", folder + EVALUATION)
+    writer.log_text(evaluation_page(title, about, evaluation.sections), folder + EVALUATION_PAGE)
+    content = write_answers(said.labels, said.chosen, said.confidence, said.losses, said.class_names)
+    writer.log_bytes(content, folder + ANSWERS)
+    writer.log_figure(confusion_figure(confusion_of(said), said.class_names), folder + CONFUSION)
+    if own is None:
+        writer.set_tags({TEST_IMAGES_TAG: str(n)})
     measures = {
-        f"test_{name}": measure.value
+        f"{prefix}_{name}": measure.value
         for section in evaluation.sections
         for name, measure in section.measures.items()
     }
-    accuracy = measures.pop("test_accuracy")
-    writer.log_metrics({**measures, **class_metrics(evaluation)})
-    writer.log_metrics({"test_accuracy": accuracy})
+    accuracy = measures.pop(f"{prefix}_accuracy")
+    writer.log_metrics({**measures, **class_metrics(evaluation, prefix)})
+    writer.log_metrics({f"{prefix}_accuracy": accuracy})
     writer.deliver()
     return report
-
-
-def confusion_figure_of(confusion: Any, names: tuple[str, ...]) -> Any:
-    """Return the figure of a confusion matrix that is a list."""
-    import numpy as np
-
-    return confusion_figure(np.asarray(confusion), names)
 
 
 def _refuse_other_data(splits: Mapping[str, Dataset], tags: Mapping[str, str]) -> None:

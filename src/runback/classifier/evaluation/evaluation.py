@@ -65,9 +65,17 @@ class Evaluation:
 
 
 def evaluate(
-    network: keras.Model, splits: Splits, options: EvaluationOptions, tick: Callable[[str], None]
+    network: keras.Model,
+    splits: Splits,
+    options: EvaluationOptions,
+    tick: Callable[[str], None],
+    *,
+    is_own: bool = False,
 ) -> Evaluation:
     """Measure a network; `tick` is called `STEPS` times, each time with what comes next.
+
+    With `is_own`, the images to test on are of another source than the training's, and membership, which
+    would tell the sources apart, is not measured.
 
     Errors: InputError where the network does not return probabilities of the classes.
     """
@@ -90,7 +98,9 @@ def evaluate(
     worse = corruption_accuracy(network, tested, lambda: tick("corrupted images"))
     sections.append(corruptions_section(worse, tested, options.reference))
     tick("inputs")
-    sections += [inputs_section(network, tested), membership_section(members, tested)]
+    sections.append(inputs_section(network, tested))
+    if not is_own:
+        sections.append(membership_section(members, tested))
     return Evaluation(tested, tuple(sections))
 
 

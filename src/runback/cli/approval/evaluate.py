@@ -29,7 +29,7 @@ from runback.tracking.write.run_writer import RunWriter
 
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
     from runback.classifier.data.dataset import Dataset
-    from runback.classifier.evaluation.evaluate_run import EvaluatedRun
+    from runback.classifier.evaluation.evaluate_run import OwnImages
     from runback.classifier.evaluation.evaluation import EvaluationOptions
     from runback.classifier.evaluation.gates.gate_file import Gates
 
@@ -57,9 +57,11 @@ def main(argv: list[str]) -> int:
         raise InputError(f"only a FINISHED run can be evaluated; run {found_id} is {found.info.status}")
     if not 0 < options.accuracy < 1:
         raise InputError(f"--accuracy must lie in (0, 1); got {options.accuracy:g}")
+    own = _own_images(options)
+    if own is not None and options.gates:
+        raise InputError("gates are about the test split: --gates does not go with --data")
     gates = _gates(layout, options.gates)
-    note = ""
-    if "test_accuracy" in found.data.metrics and not options.again:
+    if own is None and "test_accuracy" in found.data.metrics and not options.again:
         if options.metadata or options.reference:
             raise InputError(
                 f"run {found_id} was evaluated before, and the test split is opened once: --again opens it again"
@@ -67,9 +69,11 @@ def main(argv: list[str]) -> int:
         report = json.loads(read_text(store, found_id, EVALUATION))
         note = "this run was evaluated before: the test split is opened once, this is its recorded report"
     else:
-        report = _evaluate(store, layout, found_id, found.data.tags, options)
-        note = _budget(store, found_id, found.data.tags, report)
+        report = _evaluate(store, layout, found_id, found.data.tags, options, own)
+        note = "" if own is not None else _budget(store, found.data.tags, report)
     passed = gates is None or _check(gates, report, RunWriter(store, found_id))
+    if own is None:
+        _write_card(store, layout, found_id)
     _show(report, options.json, note)
     return 0 if passed else 1
 
@@ -96,6 +100,13 @@ def _parser() -> Parser:
         default=ACCURACY,
         help=f"where it may leave images to a person, it is to be right this often (default: {ACCURACY})",
     )
+    parser.add_argument(
+        "--data",
+        metavar="PATH",
+        type=Path,
+        help="images of your own in place of the test split: a folder with one of each class, or parquet",
+    )
+    parser.add_argument("--name", help="what they are called where results are logged (default: the path's name)")
     parser.add_argument("--reference", metavar="RUN", help="an evaluated run to compare errors on worse images with")
     return parser
 
@@ -106,8 +117,30 @@ def _gates(layout: Layout, name: str | None) -> "Gates | None":
     return None if name is None else read_gates(layout.root / GATES_FOLDER, name)
 
 
+def _write_card(store: Store, layout: Layout, found_id: str) -> None:
+    from runback.classifier.evaluation.card.card_of_run import write_card
+
+    write_card(store, layout, found_id)
+
+
+def _own_images(options: Any) -> "OwnImages | None":
+    if options.data is None:
+        if options.name is not None:
+            raise InputError("--name is what images of your own are called: --data=PATH says where they are")
+        return None
+    from runback.classifier.evaluation.own_images import checked_name
+    from runback.classifier.evaluation.evaluate_run import OwnImages
+
+    return OwnImages(options.data.absolute(), checked_name(options.name or options.data.stem))
+
+
 def _evaluate(
-    store: Store, layout: Layout, found_id: str, tags: Mapping[str, str], options: Any
+    store: Store,
+    layout: Layout,
+    found_id: str,
+    tags: Mapping[str, str],
+    options: Any,
+    own: "OwnImages | None",
 ) -> dict[str, Any]:
     reference = _reference(store, layout, options.reference)
     enter_project(layout)
@@ -116,18 +149,20 @@ def _evaluate(
     with _progress() as tick:
         return evaluate_run(
             EvaluatedRun(store, layout, found_id, tags),
-            lambda test, config: _options(test, config, options, reference),
+            lambda test, names, config: _options(test, names, config, options, reference),
             tick,
+            own,
         )
 
 
-def _options(test: "Dataset", config: Mapping[str, Any], options: Any, reference: Any) -> "EvaluationOptions":
+def _options(
+    test: "Dataset", names: Sequence[str], config: Mapping[str, Any], options: Any, reference: Any
+) -> "EvaluationOptions":
     from runback.classifier.evaluation.evaluation import EvaluationOptions
     from runback.classifier.evaluation.groups.metadata import groupings, read_metadata
 
     columns, notes = [], []
     if options.metadata is not None:
-        names = _names(test)
         columns, notes = groupings(read_metadata(options.metadata, names), options.groups)
         for line in notes:
             say(line, stream=sys.stderr)
@@ -140,11 +175,6 @@ def _options(test: "Dataset", config: Mapping[str, Any], options: Any, reference
         notes=notes,
         reference=reference,
     )
-
-
-def _names(test: "Dataset") -> Sequence[str]:
-    names = None if test.origin is None else test.origin.report.test_names
-    return [str(row) for row in range(len(test))] if names is None else names
 
 
 def _top_k(config: Mapping[str, Any], classes: int) -> int:
@@ -189,7 +219,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
     yield tick
 
 
-def _budget(store: Store, found_id: str, tags: Mapping[str, str], report: Mapping[str, Any]) -> str:
+def _budget(store: Store, tags: Mapping[str, str], report: Mapping[str, Any]) -> str:
     """Return what was opened how often, and what that does to a best score."""
     from runback.classifier.evaluation.evaluate_run import optimism_of_best
 

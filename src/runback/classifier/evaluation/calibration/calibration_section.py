@@ -30,9 +30,9 @@ def calibration_section(answers: Answers, validation: Answers, wanted: float) ->
     bins, cooled_bins = confidence_bins(answers), confidence_bins(cooled)
     measures = {
         "ece": Measure.of(expected_calibration_error(bins), n),
-        "brier": _brier(answers),
+        "brier": brier_measure(answers),
         "ece_with_temperature": Measure.of(expected_calibration_error(cooled_bins), n),
-        "brier_with_temperature": _brier(cooled),
+        "brier_with_temperature": brier_measure(cooled),
         "log_loss_with_temperature": Measure.of(mean_interval(cooled.losses), n),
     }
     sure = "too sure of itself" if temperature > 1 else "less sure of itself than it could be"
@@ -80,7 +80,7 @@ def calibration_section(answers: Answers, validation: Answers, wanted: float) ->
     )
 
 
-def _brier(answers: Answers) -> Measure:
+def brier_measure(answers: Answers) -> Measure:
     """Return the Brier score, the squared distance over all classes, as scikit-learn has it unscaled."""
     each = ((answers.probabilities - np.eye(answers.probabilities.shape[1])[answers.labels]) ** 2).sum(axis=1)
     interval = mean_interval(each)

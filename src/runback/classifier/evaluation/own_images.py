@@ -1,0 +1,68 @@
+"""Images of one's own, to evaluate a network on besides its test split."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from runback.classifier.data import folder, parquet
+from runback.classifier.data.dataset import Dataset
+from runback.errors import DataError, InputError
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+
+TAKEN = ("test", "train", "val", "validation", "system")
+"""Names that metrics begin with already."""
+
+
+def checked_name(name: str) -> str:
+    """Return a name of images, under which their results are logged. Errors: InputError for a bad one."""
+    if not _NAME.fullmatch(name) or name.lower() in TAKEN:
+        raise InputError(
+            f"--name: expected at most 40 letters, digits, - and _, a letter first, none of {', '.join(TAKEN)}; "
+            f"got {name!a:.80}"
+        )
+    return name
+
+
+def own_images(
+    path: Path, shape: tuple[int, int, int], class_names: Sequence[str], cache: Path
+) -> tuple[Dataset, list[str]]:
+    """Return all images of a folder with one of each class, or of parquet, and their names.
+
+    They are resized to `shape` (height, width, channels); labels are positions in `class_names`. Errors:
+    DataError, also where the classes are others.
+    """
+    height, width, channels = shape
+    if path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet"))):
+        load = parquet.load
+    else:
+        load = folder.load  # type: ignore[assignment]
+    train, test = (
+        load(split, cache=cache, path=path, height=height, width=width, channels=channels)  # type: ignore[arg-type]
+        for split in ("train", "test")
+    )
+    if set(train.class_names) != set(class_names):
+        others = sorted({*train.class_names} ^ {*class_names})
+        raise DataError(
+            f"{path}: expected the classes that the network was trained on, {', '.join(class_names[:10])}; "
+            f"different: {', '.join(map(repr, others[:5]))}"
+        )
+    parts = [one for one in (train, train.validation, test) if one is not None]
+    place = np.array([list(class_names).index(name) for name in train.class_names])
+    images = Dataset(
+        np.concatenate([np.asarray(one.images[:]) for one in parts]),
+        np.concatenate([place[one.labels] for one in parts]),
+        tuple(class_names),
+    )
+    return images, _names(parts, test, len(images))
+
+
+def _names(parts: Sequence[Dataset], test: Dataset, n: int) -> list[str]:
+    found: list[str] = []
+    for one in parts[:-1]:
+        found += [] if one.origin is None else map(str, one.origin.names)
+    report = None if parts[0].origin is None else parts[0].origin.report
+    found += [] if report is None or report.test_names is None else map(str, report.test_names)
+    return found if len(found) == n else [str(row) for row in range(n)]
