@@ -50,6 +50,8 @@ class EvaluationOptions:
     """What was done to the metadata."""
     reference: Any = None
     """Another run's accuracies on corrupted images."""
+    foreign: np.ndarray | None = None
+    """Images of another data set, uint8 of the test images' shape."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,7 @@ def evaluate(
     tick("quality")
     sections = [
         quality_section(tested, splits.train.images, options.top_k),
-        calibration_section(tested, validated, options.wanted_accuracy),
+        calibration_section(tested, validated, options.wanted_accuracy, options.groupings),
     ]
     tick("groups")
     sections.append(groups_section(tested, options.groupings, options.notes))
@@ -98,7 +100,7 @@ def evaluate(
     worse = corruption_accuracy(network, tested, lambda: tick("corrupted images"))
     sections.append(corruptions_section(worse, tested, options.reference))
     tick("inputs")
-    sections.append(inputs_section(network, tested))
+    sections.append(inputs_section(network, tested, options.foreign))
     if not is_own:
         sections.append(membership_section(members, tested))
     return Evaluation(tested, tuple(sections))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from runback.classifier.data.dataset import Dataset
 from runback.errors import DataError, InputError
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+
+FOREIGN = 1_000
+"""The most images of another data set that a network is asked about."""
 
 TAKEN = ("test", "train", "val", "validation", "system")
 """Names that metrics begin with already."""
@@ -34,32 +38,40 @@ def own_images(
     They are resized to `shape` (height, width, channels); labels are positions in `class_names`. Errors:
     DataError, also where the classes are others.
     """
-    height, width, channels = shape
-    if path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet"))):
-        load = parquet.load
-    else:
-        load = folder.load  # type: ignore[assignment]
-    train, test = (
-        load(split, cache=cache, path=path, height=height, width=width, channels=channels)  # type: ignore[arg-type]
-        for split in ("train", "test")
-    )
-    if set(train.class_names) != set(class_names):
-        others = sorted({*train.class_names} ^ {*class_names})
+    parts = _parts(path, shape, cache)
+    found = parts[0].class_names
+    if set(found) != set(class_names):
+        others = sorted({*found} ^ {*class_names})
         raise DataError(
             f"{path}: expected the classes that the network was trained on, {', '.join(class_names[:10])}; "
             f"different: {', '.join(map(repr, others[:5]))}"
         )
-    parts = [one for one in (train, train.validation, test) if one is not None]
-    place = np.array([list(class_names).index(name) for name in train.class_names])
+    place = np.array([list(class_names).index(name) for name in found])
     images = Dataset(
         np.concatenate([np.asarray(one.images[:]) for one in parts]),
         np.concatenate([place[one.labels] for one in parts]),
         tuple(class_names),
     )
-    return images, _names(parts, test, len(images))
+    return images, _names(parts, len(images))
 
 
-def _names(parts: Sequence[Dataset], test: Dataset, n: int) -> list[str]:
+def foreign_images_in(path: Path, shape: tuple[int, int, int], cache: Path) -> np.ndarray:
+    """Return at most 1,000 images of a folder or of parquet, of whatever classes. Errors: DataError."""
+    images = np.concatenate([np.asarray(one.images[:]) for one in _parts(path, shape, cache)])
+    return images[:: max(1, -(-len(images) // FOREIGN))]
+
+
+def _parts(path: Path, shape: tuple[int, int, int], cache: Path) -> list[Dataset]:
+    """Return the splits at a path: train, validation if there is one, test."""
+    height, width, channels = shape
+    is_parquet = path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet")))
+    options = {"cache": cache, "path": path, "height": height, "width": width, "channels": channels}
+    load: Any = parquet.load if is_parquet else folder.load
+    train, test = (load(split, **options) for split in ("train", "test"))
+    return [one for one in (train, train.validation, test) if one is not None]
+
+
+def _names(parts: Sequence[Dataset], n: int) -> list[str]:
     found: list[str] = []
     for one in parts[:-1]:
         found += [] if one.origin is None else map(str, one.origin.names)

@@ -5,6 +5,7 @@ import datetime
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,7 @@ def main(argv: list[str]) -> int:
         raise InputError("gates are about the test split: --gates does not go with --data")
     gates = _gates(layout, options.gates)
     if own is None and "test_accuracy" in found.data.metrics and not options.again:
-        if options.metadata or options.reference:
+        if options.metadata or options.reference or options.foreign:
             raise InputError(
                 f"run {found_id} was evaluated before, and the test split is opened once: --again opens it again"
             )
@@ -107,6 +108,9 @@ def _parser() -> Parser:
         help="images of your own in place of the test split: a folder with one of each class, or parquet",
     )
     parser.add_argument("--name", help="what they are called where results are logged (default: the path's name)")
+    parser.add_argument(
+        "--foreign", metavar="PATH", type=Path, help="images of another data set: does it know that it does not?"
+    )
     parser.add_argument("--reference", metavar="RUN", help="an evaluated run to compare errors on worse images with")
     return parser
 
@@ -149,7 +153,9 @@ def _evaluate(
     with _progress() as tick:
         return evaluate_run(
             EvaluatedRun(store, layout, found_id, tags),
-            lambda test, names, config: _options(test, names, config, options, reference),
+            lambda test, names, config: replace(
+                _options(test, names, config, options, reference), foreign=_foreign(test, options.foreign, layout)
+            ),
             tick,
             own,
         )
@@ -175,6 +181,13 @@ def _options(
         notes=notes,
         reference=reference,
     )
+
+
+def _foreign(test: "Dataset", path: Path | None, layout: Layout) -> Any:
+    from runback.classifier.evaluation.own_images import foreign_images_in
+
+    shape = tuple(test.images.shape[1:])
+    return None if path is None else foreign_images_in(path.absolute(), shape, layout.data)  # type: ignore[arg-type]
 
 
 def _top_k(config: Mapping[str, Any], classes: int) -> int:

@@ -26,7 +26,7 @@ def test_the_area_is_scikit_learns(made_answers):
 
 
 def test_small_classes_are_not_measured_by_themselves(made_answers):
-    members, others = made_answers(90, sureness=3), made_answers(600, seed=1)
+    members, others = made_answers(60, sureness=3), made_answers(600, seed=1)
     assert class_attacks(members, others) == [None] * 4
     section = membership_section(members, others)
     assert any("too few" in note for note in section.notes)

@@ -1,5 +1,7 @@
 """The part of an evaluation that says whether the network's confidence can be relied on."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import brier_score_loss
@@ -17,13 +19,19 @@ from runback.classifier.evaluation.calibration.selective_prediction import (
     threshold_for,
 )
 from runback.classifier.evaluation.calibration.temperature import fit_temperature, tempered
+from runback.classifier.evaluation.groups.metadata import Grouping, by_class
 from runback.classifier.evaluation.measure import Measure
 from runback.classifier.evaluation.section import Section, SectionPicture, SectionTable
 from runback.statistics.paired_seeds import mean_interval
 
 
-def calibration_section(answers: Answers, validation: Answers, wanted: float) -> Section:
-    """Measure calibration before and after a temperature, and what a threshold for `wanted` accuracy does."""
+def calibration_section(
+    answers: Answers, validation: Answers, wanted: float, groupings: Sequence[Grouping] = ()
+) -> Section:
+    """Measure calibration before and after a temperature, and what a threshold for `wanted` accuracy does.
+
+    What it does is shown for each class, and for each group of `groupings`.
+    """
     n = len(answers)
     temperature = fit_temperature(validation)
     cooled = tempered(answers, temperature)
@@ -56,7 +64,8 @@ def calibration_section(answers: Answers, validation: Answers, wanted: float) ->
             f"To be right in {wanted:.0%} of its answers on the validation images, it may answer where its confidence "
             f"is at least {threshold:.4f}; what that does to the test images stands here."
         )
-        tables.append(_by_class(answers, threshold))
+        every = [by_class(answers.labels, answers.class_names), *groupings]
+        tables += [_by_group(answers, threshold, one) for one in every]
     return Section(
         name="calibration",
         title="Calibration",
@@ -97,14 +106,15 @@ def _rows(bins: ConfidenceBins) -> list[dict[str, float]]:
     ]
 
 
-def _by_class(answers: Answers, threshold: float) -> SectionTable:
+def _by_group(answers: Answers, threshold: float, grouping: Grouping) -> SectionTable:
     rows = []
-    for place, name in enumerate(answers.class_names):
-        own = np.flatnonzero(answers.labels == place)
+    for place, name in enumerate(grouping.groups):
+        own = np.flatnonzero(grouping.of_image == place)
         if len(own):
             chosen = selection(answers, threshold, own)
             rows.append((name, len(own), chosen.answered, chosen.accuracy))
-    return SectionTable("What the threshold does to each class", ("class", "images", "answered", "accuracy"), rows)
+    head = (grouping.name, "images", "answered", "accuracy")
+    return SectionTable(f"What the threshold does by {grouping.name}", head, rows)
 
 
 def _reliability(before: ConfidenceBins, after: ConfidenceBins) -> Figure:
