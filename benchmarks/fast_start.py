@@ -60,7 +60,7 @@ def _train(name: str, seed: int, overrides: list[str]) -> Trained:
     output = _runback("train", f"experiment={name}", f"seed={seed}", *overrides)
     wall, processors = time.perf_counter() - started, _processors() - used
     report = json.loads(_runback("evaluate", output.split()[-1], "--json"))
-    return Trained(report["test_accuracy"], wall, processors)
+    return Trained(report["quality"]["accuracy"]["value"], wall, processors)
 
 
 def _runback(*arguments: str) -> str:

@@ -23,7 +23,7 @@ IMPORTED = (
     "mlflow.tracking.client",
     "hydra",
     "optuna",
-    "runback.cli.commands.evaluate",
+    "runback.cli.approval.evaluate",
     "runback.cli.commands.reproduce",
     "runback.cli.commands.sweep",
     "runback.cli.commands.train",

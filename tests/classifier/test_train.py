@@ -130,9 +130,9 @@ def test_evaluate_measures_the_test_split_once(trained):
     assert run.info.status == "FINISHED"
     assert f"test accuracy {run.data.metrics['test_accuracy']:.4f}" in done.stdout
     assert {f"test_accuracy_{digit}" for digit in range(10)} <= set(run.data.metrics)
-    assert {"confusion.png", "evaluation.json"} <= {f.path for f in project.client().list_artifacts(run_id)}
+    assert {"confusion.png", "evaluation.json", "evaluation.html", "model_card.md"} <= {f.path for f in project.client().list_artifacts(run_id)}
     again = project.run("evaluate", run_id, "--json")
-    assert json.loads(again.stdout)["test_accuracy"] == run.data.metrics["test_accuracy"]
+    assert json.loads(again.stdout)["quality"]["accuracy"]["value"] == run.data.metrics["test_accuracy"]
     assert "once" in again.stderr
     assert len(project.client().get_metric_history(run_id, "test_accuracy")) == 1
 
@@ -151,7 +151,7 @@ def test_a_notebook_trains_on_real_cifar10_and_is_measured_on_its_test_split(pro
     evaluated = project.run("evaluate", run.info.run_id, "--json", **env)
     report = json.loads(evaluated.stdout)
     assert report["n"] == 10_000
-    assert abs(report["test_accuracy"] - run.data.metrics["val_accuracy"]) < 0.1
+    assert abs(report["quality"]["accuracy"]["value"] - run.data.metrics["val_accuracy"]) < 0.1
 
 
 @pytest.mark.parametrize(

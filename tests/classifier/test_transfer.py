@@ -77,7 +77,7 @@ def test_it_runs_back_bit_identically_and_is_tested(trained):
     assert done.returncode == 0, done.stderr
     assert "bit-identical: compared 5 metrics of epochs 1 to 4" in done.stdout
     report = json.loads(project.run("evaluate", run.info.run_id, "--json").stdout)
-    assert 0 <= report["test_macro_f1"] <= 1
+    assert 0 <= report["quality"]["macro_f1"]["value"] <= 1
 
 
 @pytest.mark.parametrize("epochs", [1, pytest.param(3, marks=pytest.mark.slow)])

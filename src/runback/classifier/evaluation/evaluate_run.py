@@ -83,19 +83,19 @@ def evaluate_run(
     writer = RunWriter(run.store, run.id)
     if own is None:
         _refuse_other_tests(DataSummary.of(train, validation, ""), run)
-        network = load_network(run.store, run.id, declared)
-        writer.set_tags({TEST_OPENED_TAG: str(run.openings + 1)})
         spec = {key: value for key, value in config["data"].items() if key not in SPLIT_KNOBS}
         test = targets.build(spec, where="data", declared=declared, split="test", cache=run.layout.data)
         names = _names(train, len(test))
     else:
         shape = tuple(train.images.shape[1:])
         test, names = own_images(own.path, shape, train.class_names, run.layout.data)  # type: ignore[arg-type]
-        network = load_network(run.store, run.id, declared)
     _refuse_absent_classes(test)
-    found = evaluate(
-        network, Splits(train, validation, test), options(test, names, config), tick, is_own=own is not None
-    )
+    wanted = options(test, names, config)
+    network = load_network(run.store, run.id, declared)
+    if own is None:  # from here on, somebody knows how good it is
+        writer.set_tags({TEST_OPENED_TAG: str(run.openings + 1)})
+        writer.deliver()
+    found = evaluate(network, Splits(train, validation, test), wanted, tick, is_own=own is not None)
     return _log(writer, run, found, own)
 
 

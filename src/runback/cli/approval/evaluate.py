@@ -15,7 +15,7 @@ from rich.table import Table
 from runback.cli.classifier_only import refuse_task
 from runback.errors import InputError
 from runback.runs.run_reference import run_id
-from runback.runs.schema import EVALUATION, GATES
+from runback.runs.schema import EVALUATION, FEEDBACK, GATES
 from runback.runs.tasks.hydra_app import enter_project
 from runback.system.options import Parser
 from runback.system.text.escape import for_terminal
@@ -58,6 +58,9 @@ def main(argv: list[str]) -> int:
         raise InputError(f"only a FINISHED run can be evaluated; run {found_id} is {found.info.status}")
     if not 0 < options.accuracy < 1:
         raise InputError(f"--accuracy must lie in (0, 1); got {options.accuracy:g}")
+    if options.feedback:
+        say_json(_score_feedback(store, layout, found_id))
+        return 0
     own = _own_images(options)
     if own is not None and options.gates:
         raise InputError("gates are about the test split: --gates does not go with --data")
@@ -109,6 +112,9 @@ def _parser() -> Parser:
     )
     parser.add_argument("--name", help="what they are called where results are logged (default: the path's name)")
     parser.add_argument(
+        "--feedback", action="store_true", help="score what people have said of its answers, and nothing else"
+    )
+    parser.add_argument(
         "--foreign", metavar="PATH", type=Path, help="images of another data set: does it know that it does not?"
     )
     parser.add_argument("--reference", metavar="RUN", help="an evaluated run to compare errors on worse images with")
@@ -119,6 +125,35 @@ def _gates(layout: Layout, name: str | None) -> "Gates | None":
     from runback.classifier.evaluation.gates.gate_file import read_gates
 
     return None if name is None else read_gates(layout.root / GATES_FOLDER, name)
+
+
+def _score_feedback(store: Store, layout: Layout, found_id: str) -> dict[str, Any]:
+    """Score what people have said of a run's answers, and log it. Errors: InputError where nobody has."""
+    from runback.classifier.evaluation.feedback_report import feedback_report
+    from runback.classifier.serving.feedback import read_feedback
+    from runback.keras.networks.stored_network import load_network
+    from runback.runs.schema import RECORD, read_record
+    from runback.system.config.targets import declared_modules
+    from runback.tracking.read.find_runs import read_bytes
+
+    file = layout.feedback(found_id)
+    if not file.exists():
+        raise InputError(f"nobody has said anything of the answers of run {found_id}: runback serve --feedback")
+    train = read_record(read_bytes(store, found_id, RECORD), RECORD)["data"]["train"]
+
+    def ask(images: Any) -> Any:
+        enter_project(layout)
+        network = load_network(store, found_id, declared_modules(layout.root))
+        return network.predict(images, verbose=0).argmax(axis=1)
+
+    shape = tuple(train["shape"][1:])
+    report = feedback_report(read_feedback(file), tuple(train["class_counts"]), shape, ask)  # type: ignore[arg-type]
+    writer = RunWriter(store, found_id)
+    writer.log_text(json.dumps(report, indent=1) + "\n", FEEDBACK)
+    names = {"disputed": "feedback_disputed", "agrees": "feedback_agrees"}
+    writer.log_metrics({metric: report[name]["value"] for name, metric in names.items() if report[name]})
+    writer.deliver()
+    return report
 
 
 def _write_card(store: Store, layout: Layout, found_id: str) -> None:
@@ -150,7 +185,7 @@ def _evaluate(
     enter_project(layout)
     with silenced():
         from runback.classifier.evaluation.evaluate_run import EvaluatedRun, evaluate_run
-    with _progress() as tick:
+    with _progress(is_silent=options.json) as tick:
         return evaluate_run(
             EvaluatedRun(store, layout, found_id, tags),
             lambda test, names, config: replace(
@@ -211,8 +246,8 @@ def _reference(store: Store, layout: Layout, reference: str | None) -> dict[str,
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Show on stderr what is done: a bar on a terminal, elsewhere a line for each kind of work."""
+def _progress(*, is_silent: bool) -> Iterator[Callable[[str], None]]:
+    """Show what is done: a bar on a terminal, elsewhere a line for each kind of work, unless it is silent."""
     from runback.classifier.evaluation.evaluation import STEPS
 
     console = Screen(sys.stderr)
@@ -225,8 +260,8 @@ def _progress() -> Iterator[Callable[[str], None]]:
     said: set[str] = set()
 
     def tick(text: str) -> None:
-        if text not in said:
-            say(text, stream=sys.stderr)
+        if text not in said and not is_silent:
+            say(text)
             said.add(text)
 
     yield tick
@@ -302,4 +337,7 @@ def _show(report: Mapping[str, Any], as_json: bool, note: str = "") -> None:
                 ends = "" if measure["low"] is None else f"{measure['low']:.4f} to {measure['high']:.4f}"
                 numbers.add_row(name.replace("_", " "), f"{measure['value']:.4f}", ends)
     console.print(numbers)
-    console.print(f"{report['n']:,} test images   run {report['run']}")
+    accuracy = report["quality"]["accuracy"]
+    ends = f"95 %: {accuracy['low']:.4f} to {accuracy['high']:.4f}"
+    console.print(f"{report['images']} accuracy {accuracy['value']:.4f} ({ends})")
+    console.print(f"images {report['n']:,}   run {report['run']}   page: evaluation.html, in the MLflow UI")

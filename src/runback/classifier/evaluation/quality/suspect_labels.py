@@ -7,9 +7,6 @@ import numpy as np
 from runback.classifier.data.reading.stored_images import StoredImages
 from runback.classifier.evaluation.answers import Answers
 
-LISTED = 100
-"""The most that a list holds."""
-
 SMALL = 8
 """The side that images are reduced to before they are compared."""
 

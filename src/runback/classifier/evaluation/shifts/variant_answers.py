@@ -1,13 +1,18 @@
 """A network's answers to images that were changed, without keeping these."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 
 import keras
 import numpy as np
 
 from runback.classifier.data.reading.stored_images import StoredImages
 from runback.classifier.evaluation.shifts.corruption_table import BLOCK
+
+AHEAD = 3
+"""Blocks that are changed before the network has come to them."""
 
 Change = Callable[[np.ndarray, int], np.ndarray]
 """Returns what becomes of the uint8 images of a block, by its number."""
@@ -20,18 +25,20 @@ def variant_answers(
 
     Images are changed in a thread of their own, a few blocks ahead of the network.
     """
-    firsts = range(0, len(images), BLOCK)
-    blocks = [np.asarray(images[first : first + BLOCK]) for first in firsts]
+    def make(change: Change, number: int) -> np.ndarray:
+        first = number * BLOCK
+        return change(np.asarray(images[first : first + BLOCK]), number)
+
+    blocks = range(-(-len(images) // BLOCK))
     with ThreadPoolExecutor(1) as changing:
-        ahead = None
-        for change in changes:
-            made = [changing.submit(change, block, number) for number, block in enumerate(blocks)]
-            if ahead is not None:
-                yield _answered(network, ahead)
-            ahead = made
-        if ahead is not None:
-            yield _answered(network, ahead)
-
-
-def _answered(network: keras.Model, made: list) -> np.ndarray:
-    return np.concatenate([np.asarray(network.predict_on_batch(one.result())).argmax(axis=1) for one in made])
+        ahead: deque[Future[np.ndarray]] = deque()
+        work = ((change, number) for change in changes for number in blocks)
+        answered: list[np.ndarray] = []
+        while True:
+            ahead.extend(changing.submit(make, *one) for one in islice(work, AHEAD - len(ahead)))
+            if not ahead:
+                return
+            answered.append(np.asarray(network.predict_on_batch(ahead.popleft().result())).argmax(axis=1))
+            if len(answered) == len(blocks):
+                yield np.concatenate(answered)
+                answered = []
