@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -113,7 +114,9 @@ class Layout:
         return self.mlruns / "runs"
 
     def feedback(self, run_id: str) -> Path:
-        """What people have said of a run's answers."""
+        """What people have said of a run's answers. Raises InputError where that is no run's ID."""
+        if not re.fullmatch("[0-9a-f]{32}", run_id):
+            raise InputError(f"expected a run's ID, 32 hexadecimal digits; got {run_id!a:.80}")
         return self.mlruns / "feedback" / f"{run_id}.jsonl"
 
     @property

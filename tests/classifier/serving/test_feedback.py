@@ -94,6 +94,8 @@ def test_a_last_line_that_was_cut_short_is_left_out(entries):
     with entries.file.open("ab") as file:
         file.write(b'{"sha256": "12')
     assert len([*read_feedback(entries.file)]) == 1
+    entries.add(said(2))
+    assert len([*read_feedback(entries.file)]) == 2
 
 
 def test_the_report_counts_and_scores_what_came_with_its_image(entries):

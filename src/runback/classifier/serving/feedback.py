@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 import datetime
 import hashlib
 import json
@@ -68,8 +69,11 @@ class FeedbackFile:
         with self._lock:
             self._refuse_too_many(len(line))
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            descriptor = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             try:
+                end = os.fstat(descriptor).st_size
+                if end and os.pread(descriptor, 1, end - 1) != b"\n":  # somebody was killed in the middle
+                    line = b"\n" + line
                 os.write(descriptor, line)
                 os.fsync(descriptor)
             finally:
@@ -129,12 +133,12 @@ def image_hash(image: np.ndarray) -> str:
 
 
 def read_feedback(file: Path) -> Iterator[dict[str, Any]]:
-    """Yield the entries of a file; none where there is no file, and without a last one cut short."""
+    """Yield the entries of a file; none where there is no file, and none that was cut short."""
     if not file.exists():
         return
     with file.open("rb") as lines:
         for line in lines:
-            if line.endswith(b"\n"):
+            with contextlib.suppress(ValueError):
                 entry = json.loads(line)
                 if isinstance(entry, dict):
                     yield entry
