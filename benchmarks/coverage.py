@@ -58,9 +58,7 @@ def _draw_answers(generator: np.random.Generator, n: int) -> Answers:
     labels = generator.integers(0, len(CLASSES), n)
     logits = generator.normal(0, 1, (n, len(CLASSES)))
     logits[np.arange(n), labels] += np.linspace(1.5, 3.0, len(CLASSES))[labels] + generator.normal(0, 1, n)
-    return Answers(
-        Dataset(np.zeros((n, 1, 1, 1), np.uint8), labels, CLASSES), softmax(1.5 * logits, axis=1)
-    )
+    return Answers(Dataset(np.zeros((n, 1, 1, 1), np.uint8), labels, CLASSES), softmax(1.5 * logits, axis=1))
 
 
 def _network_case() -> Case:
@@ -133,8 +131,12 @@ def _of(interval: Interval) -> Ends:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--draws", type=int, default=1000, metavar="N", help="simulated splits (default: 1000)")
-    parser.add_argument("--images", type=int, default=2000, metavar="N", help="images of each (default: 2000)")
+    parser.add_argument(
+        "--draws", type=int, default=1000, metavar="N", help="simulated splits (default: 1000)"
+    )
+    parser.add_argument(
+        "--images", type=int, default=2000, metavar="N", help="images of each (default: 2000)"
+    )
     return parser.parse_args()
 
 

@@ -53,7 +53,9 @@ def main() -> None:
         sys.exit("set RUNBACK_CIFAR10 to where CIFAR-10 is")
     with temporary_project():
         for network in options.networks or NETWORKS:
-            trained = _runback("train", f"model={network}", "data=cifar10", "data.limit=1000", "training.epochs=1")
+            trained = _runback(
+                "train", f"model={network}", "data=cifar10", "data.limit=1000", "training.epochs=1"
+            )
             run = trained.split()[-1]
             began = time.perf_counter()
             _runback("evaluate", run)
@@ -71,7 +73,8 @@ def _print_speeds(network: str, run: str, folder: str, repeats: int) -> None:
         ratios = [row[place] / row[0] for row in rows]
         print(
             f"  {name}: {statistics.median(row[place] for row in rows):,.0f} images/s, "
-            f"{statistics.median(ratios):.3f} of predict ({min(ratios):.3f} to {max(ratios):.3f}, n = {len(rows)})"
+            f"{statistics.median(ratios):.3f} of predict ({min(ratios):.3f} to {max(ratios):.3f}, n "
+            f"= {len(rows)})"
         )
 
 
@@ -82,7 +85,9 @@ def _runback(*arguments: str) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="measurements of speeds (default: 3)")
+    parser.add_argument(
+        "--repeats", type=int, default=3, metavar="N", help="measurements of speeds (default: 3)"
+    )
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"default: {', '.join(NETWORKS)}")
     return parser.parse_args()
 

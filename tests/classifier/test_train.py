@@ -130,7 +130,9 @@ def test_evaluate_measures_the_test_split_once(trained):
     assert run.info.status == "FINISHED"
     assert f"test accuracy {run.data.metrics['test_accuracy']:.4f}" in done.stdout
     assert {f"test_accuracy_{digit}" for digit in range(10)} <= set(run.data.metrics)
-    assert {"confusion.png", "evaluation.json", "evaluation.html", "model_card.md"} <= {f.path for f in project.client().list_artifacts(run_id)}
+    assert {"confusion.png", "evaluation.json", "evaluation.html", "model_card.md"} <= {
+        f.path for f in project.client().list_artifacts(run_id)
+    }
     again = project.run("evaluate", run_id, "--json")
     assert json.loads(again.stdout)["quality"]["accuracy"]["value"] == run.data.metrics["test_accuracy"]
     assert "once" in again.stderr

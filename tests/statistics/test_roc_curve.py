@@ -39,7 +39,9 @@ def test_the_areas_interval_covers():
 
 def test_sensitivity_is_that_at_the_threshold_of_the_false_rate(scores):
     found = sensitivity_at(*scores, 0.02)
-    false, true, _ = roc_curve(np.repeat([1, 0], [700, 1500]), np.concatenate(scores), drop_intermediate=False)
+    false, true, _ = roc_curve(
+        np.repeat([1, 0], [700, 1500]), np.concatenate(scores), drop_intermediate=False
+    )
     assert found.mean == true[false <= 0.02].max()
     assert found.low < found.mean < found.high
 

@@ -28,7 +28,9 @@ def test_the_layer_is_maxima_and_a_blur(shape):
     images = np.random.default_rng(0).random((2, *shape, 3)).astype(np.float32)
     made = np.asarray(MaxBlurPooling2D()(images))
     assert made.shape == (2, shape[0] // 2, shape[1] // 2, 3)
-    assert made[1, ..., 2] == pytest.approx(by_hand(images[1, ..., 2])[: shape[0] // 2, : shape[1] // 2], abs=1e-6)
+    assert made[1, ..., 2] == pytest.approx(
+        by_hand(images[1, ..., 2])[: shape[0] // 2, : shape[1] // 2], abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("factory", [deep_cnn, shallow_cnn])

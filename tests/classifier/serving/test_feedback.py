@@ -104,7 +104,10 @@ def test_the_report_counts_and_scores_what_came_with_its_image(entries):
     entries.add(said(1))
     entries.add(said(1, correction="cat"))  # somebody has thought again
     report = feedback_report(
-        read_feedback(entries.file), NAMES, SHAPE, lambda images: (images.mean(axis=(1, 2, 3)) < 100).astype(int)
+        read_feedback(entries.file),
+        NAMES,
+        SHAPE,
+        lambda images: (images.mean(axis=(1, 2, 3)) < 100).astype(int),
     )
     assert (report["images"], report["with_image"], report["left_out"]) == (3, 2, 0)
     assert report["disputed"]["value"] == pytest.approx(1 / 3)

@@ -1,6 +1,7 @@
 """`runback evaluate`, `review` and `promote` of what was evaluated, as a person runs them."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -33,9 +34,7 @@ conditions:
   - membership.membership_auc.high < 0.99
 """
 
-FUTURE, PAST = (
-    (datetime.now(UTC).date() + timedelta(days=days)).isoformat() for days in (300, -2)
-)
+FUTURE, PAST = ((datetime.now(UTC).date() + timedelta(days=days)).isoformat() for days in (300, -2))
 
 
 def write_gates(project, name, least, due=FUTURE):
@@ -55,7 +54,9 @@ def swept(module_project):
     write_gates(module_project, "lax", 0.01)
     write_gates(module_project, "strict", 0.9999)
     write_gates(module_project, "due", 0.01, PAST)
-    (module_project.folder / "conf" / "card.yaml").write_text("license: mit\nout_of_scope: [identifying people]\n")
+    (module_project.folder / "conf" / "card.yaml").write_text(
+        "license: mit\nout_of_scope: [identifying people]\n"
+    )
     return module_project, [run.info.run_id for run in runs]
 
 
@@ -91,14 +92,26 @@ def one_line(done):
 def test_all_is_logged_to_the_run(evaluated):
     project, _, better, _ = evaluated
     files = {file.path for file in project.client().list_artifacts(better)}
-    logged = {"evaluation.json", "evaluation.html", "answers.parquet", "gates.json", "model_card.md", "model_card.html"}
+    logged = {
+        "evaluation.json",
+        "evaluation.html",
+        "answers.parquet",
+        "gates.json",
+        "model_card.md",
+        "model_card.html",
+    }
     assert logged <= files
     run = project.client().get_run(better)
     report = report_of(project, better)
     assert run.data.metrics["test_accuracy"] == report["quality"]["accuracy"]["value"]
     for name in ("test_ece", "test_consistency", "test_corruption_accuracy", "test_membership_auc"):
         assert np.isfinite(run.data.metrics[name])
-    assert {one["name"] for one in report["groups"]["groupings"]} >= {"class", "site", "age", "class and site"}
+    assert {one["name"] for one in report["groups"]["groupings"]} >= {
+        "class",
+        "site",
+        "age",
+        "class and site",
+    }
     assert run.data.tags["runback.gates"] == "lax: passed"
     assert run.data.tags["runback.review_by"] == FUTURE
     assert run.data.tags["runback.test_opened"] == "1"
@@ -153,7 +166,7 @@ def test_bad_input_is_one_line_and_opens_nothing(evaluated, arguments, message):
     project, worse, _, _ = evaluated
     (project.folder / "short.csv").write_text("site\nnorth\n")
     before = tags(project, worse)["runback.test_opened"]
-    assert pytest.importorskip("re").search(message, one_line(project.run("evaluate", worse, *arguments)))
+    assert re.search(message, one_line(project.run("evaluate", worse, *arguments)))
     assert tags(project, worse)["runback.test_opened"] == before
 
 
@@ -209,7 +222,7 @@ def test_a_run_that_fails_its_gates_is_promoted_with_a_waiver_alone(evaluated):
 
 
 def test_a_run_whose_review_is_overdue_is_promoted_after_it(evaluated):
-    project, worse, better, _ = evaluated
+    project, _, better, _ = evaluated
     assert project.run("evaluate", better, "--gates", "due").returncode == 0
     assert f"its review was due by {PAST}" in one_line(project.run("promote", better))
     listed = project.run("review", better)

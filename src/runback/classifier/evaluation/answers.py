@@ -63,7 +63,7 @@ class Answers:
 
 
 def answers(network: keras.Model, images: Dataset) -> Answers:
-    """Run a network over images, once. Errors: InputError where it returns no probabilities of the classes."""
+    """Run a network over images, once. InputError where it returns no probabilities of them."""
     with naming_unread_images():
         predicted = network.predict(validation_batches(images, BATCH), verbose=0)
     probabilities = np.asarray(predicted, np.float64)

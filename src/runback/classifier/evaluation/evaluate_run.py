@@ -14,8 +14,8 @@ from runback.classifier.build import load_data
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.data.dataset_hash import content_hash
 from runback.classifier.data.reading.data_summary import DataSummary
-from runback.classifier.evaluation.evaluation import Evaluation, EvaluationOptions, Splits, evaluate
 from runback.classifier.evaluation.gates.answers_file import write_answers
+from runback.classifier.evaluation.network_evaluation import Evaluation, EvaluationOptions, Splits, evaluate
 from runback.classifier.evaluation.own_images import own_images
 from runback.classifier.evaluation.page.evaluation_page import evaluation_page
 from runback.classifier.evaluation.quality.classification import confusion_of
@@ -109,7 +109,8 @@ def _refuse_absent_classes(test: Dataset) -> None:
     absent = [name for name, count in zip(test.class_names, counts, strict=True) if not count]
     if absent:
         raise DataError(
-            f"the images to test on have none of {', '.join(map(repr, absent[:5]))}: nothing could be said about "
+            f"the images to test on have none of {', '.join(map(repr, absent[:5]))}: nothing could "
+            "be said about "
             f"{len(absent)} of {len(test.class_names)} classes"
         )
 
@@ -140,7 +141,9 @@ def optimism_of_best(runs: int, n: int, accuracy: float) -> float:
     return float(ndtri((runs - 0.375) / (runs + 0.25)) * (accuracy * (1 - accuracy) / n) ** 0.5)
 
 
-def _log(writer: RunWriter, run: EvaluatedRun, evaluation: Evaluation, own: OwnImages | None) -> dict[str, Any]:
+def _log(
+    writer: RunWriter, run: EvaluatedRun, evaluation: Evaluation, own: OwnImages | None
+) -> dict[str, Any]:
     """Log the report; test_accuracy, the sign that it is complete, comes last."""
     said = evaluation.answers
     n, folder = len(said), "" if own is None else f"{OWN_FOLDER}/{own.name}/"

@@ -42,7 +42,9 @@ def feedback_report(
         ],
     }
     if given:
-        images = np.stack([np.frombuffer(base64.b64decode(one["image"]), np.uint8).reshape(shape) for one in given])
+        images = np.stack(
+            [np.frombuffer(base64.b64decode(one["image"]), np.uint8).reshape(shape) for one in given]
+        )
         corrections = np.array([list(class_names).index(one["correction"]) for one in given])
         right = int((ask(images) == corrections).sum())
         report["agrees"] = Measure.share(right, len(given)).as_dict()

@@ -24,10 +24,8 @@ class Measure:
     @classmethod
     def of(cls, interval: Interval, n: int) -> Self:
         """Return an estimate; ends that are NaN are none."""
-        has_ends = interval.low == interval.low  # noqa: PLR0124 - not NaN
-        return cls(
-            interval.mean, interval.low if has_ends else None, interval.high if has_ends else None, n
-        )
+        has_ends = interval.low == interval.low
+        return cls(interval.mean, interval.low if has_ends else None, interval.high if has_ends else None, n)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""

@@ -24,7 +24,8 @@ def checked_name(name: str) -> str:
     """Return a name of images, under which their results are logged. Errors: InputError for a bad one."""
     if not _NAME.fullmatch(name) or name.lower() in TAKEN:
         raise InputError(
-            f"--name: expected at most 40 letters, digits, - and _, a letter first, none of {', '.join(TAKEN)}; "
+            "--name: expected at most 40 letters, digits, - and _, a letter first, none of "
+            f"{', '.join(TAKEN)}; "
             f"got {name!a:.80}"
         )
     return name

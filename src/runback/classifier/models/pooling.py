@@ -1,4 +1,4 @@
-"""Halves an image: by maxima, or by maxima and a blur that lets a move by a pixel make less of a difference."""
+"""Halves an image: by maxima, or by maxima and a blur, by which a move of a pixel changes less."""
 
 from typing import Any, Literal
 

@@ -21,7 +21,8 @@ def shallow_cnn(
 
     Both convolutions are 3x3, padded, with ReLU. Takes images of `input_shape` (height, width, channels)
     with values 0..255, uint8 or float32, and returns float32 class probabilities. `widths` are the filters
-    of the first and the second convolution, `pooling` how the image is halved. Raises InputError below 4x4 pixels.
+    of the first and the second convolution, `pooling` how the image is halved. Raises InputError below 4x4
+    pixels.
     """
     require_size("shallow_cnn", input_shape, 4)
     first, second = widths

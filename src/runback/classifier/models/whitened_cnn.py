@@ -29,9 +29,9 @@ def whitened_cnn(
     `images` are those to train on, uint8 (n, height, width, channels): the first layer's weights come from
     them and stay as they are, see `whitening`. Every convolution after it is followed by batch normalisation
     and ReLU. `widths` are the filters of the stages; after the first convolution of each, the image is
-    halved as `pooling` says. `logit_scale` multiplies the last layer's outputs: as it begins, no class is likely. After Jordan,
-    "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024), section 3.1, with ReLU in place of GELU and
-    narrower, both for processors.
+    halved as `pooling` says. `logit_scale` multiplies the last layer's outputs: as it begins, no class is
+    likely. After Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024), section 3.1, with ReLU in
+    place of GELU and narrower, both for processors.
 
     Takes images of `input_shape` (height, width, channels) with values 0..255, uint8 or float32, and returns
     float32 class probabilities. Raises InputError below 8x8 pixels.

@@ -40,7 +40,7 @@ class TooOften(DataError):  # noqa: N818 - the word for it
     """More was said than is taken at a time, or in all."""
 
 
-class _Form(BaseModel):
+class _EntryForm(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -83,16 +83,19 @@ class FeedbackFile:
 
     def _checked(self, body: bytes | bytearray) -> dict[str, Any]:
         try:
-            form = _Form.model_validate_json(bytes(body))
+            form = _EntryForm.model_validate_json(bytes(body))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the body"
             raise DataError(
-                f"expected sha256, answer, correction, and if wished note, image, consent; {where}: {first['msg']}"
+                f"expected sha256, answer, correction, and if wished note, image, consent; {where}: "
+                f"{first['msg']}"
             ) from error
         for name in (form.answer, form.correction):
             if name not in self.class_names:
-                raise DataError(f"expected one of the classes {', '.join(self.class_names)}; got {name!a:.80}")
+                raise DataError(
+                    f"expected one of the classes {', '.join(self.class_names)}; got {name!a:.80}"
+                )
         entry = {
             "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             **form.model_dump(exclude={"image", "consent"}),
@@ -111,7 +114,8 @@ class FeedbackFile:
             raise DataError("image: expected the raw pixels in base64") from error
         if len(pixels) != math.prod(self.shape) or hashlib.sha256(pixels).hexdigest() != stated:
             raise DataError(
-                f"image: expected {math.prod(self.shape):,} bytes, uint8 of shape {self.shape}, with the sha256 stated"
+                f"image: expected {math.prod(self.shape):,} bytes, uint8 of shape {self.shape}, "
+                "with the sha256 stated"
             )
 
     def _refuse_too_many(self, size: int) -> None:

@@ -31,8 +31,8 @@ from runback.tracking.write.run_writer import RunWriter
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
     from runback.classifier.data.dataset import Dataset
     from runback.classifier.evaluation.evaluate_run import OwnImages
-    from runback.classifier.evaluation.evaluation import EvaluationOptions
     from runback.classifier.evaluation.gates.gate_file import Gates
+    from runback.classifier.evaluation.network_evaluation import EvaluationOptions
 
 GATES_FOLDER = Path("conf/gates")
 """Where a project's gates are."""
@@ -68,7 +68,8 @@ def main(argv: list[str]) -> int:
     if own is None and "test_accuracy" in found.data.metrics and not options.again:
         if options.metadata or options.reference or options.foreign:
             raise InputError(
-                f"run {found_id} was evaluated before, and the test split is opened once: --again opens it again"
+                f"run {found_id} was evaluated before, and the test split is opened once: --again "
+                "opens it again"
             )
         report = json.loads(read_text(store, found_id, EVALUATION))
         note = "this run was evaluated before: the test split is opened once, this is its recorded report"
@@ -110,14 +111,21 @@ def _parser() -> Parser:
         type=Path,
         help="images of your own in place of the test split: a folder with one of each class, or parquet",
     )
-    parser.add_argument("--name", help="what they are called where results are logged (default: the path's name)")
+    parser.add_argument(
+        "--name", help="what they are called where results are logged (default: the path's name)"
+    )
     parser.add_argument(
         "--feedback", action="store_true", help="score what people have said of its answers, and nothing else"
     )
     parser.add_argument(
-        "--foreign", metavar="PATH", type=Path, help="images of another data set: does it know that it does not?"
+        "--foreign",
+        metavar="PATH",
+        type=Path,
+        help="images of another data set: does it know that it does not?",
     )
-    parser.add_argument("--reference", metavar="RUN", help="an evaluated run to compare errors on worse images with")
+    parser.add_argument(
+        "--reference", metavar="RUN", help="an evaluated run to compare errors on worse images with"
+    )
     return parser
 
 
@@ -138,7 +146,9 @@ def _score_feedback(store: Store, layout: Layout, found_id: str) -> dict[str, An
 
     file = layout.feedback(found_id)
     if not file.exists():
-        raise InputError(f"nobody has said anything of the answers of run {found_id}: runback serve --feedback")
+        raise InputError(
+            f"nobody has said anything of the answers of run {found_id}: runback serve --feedback"
+        )
     train = read_record(read_bytes(store, found_id, RECORD), RECORD)["data"]["train"]
 
     def ask(images: Any) -> Any:
@@ -167,8 +177,8 @@ def _own_images(options: Any) -> "OwnImages | None":
         if options.name is not None:
             raise InputError("--name is what images of your own are called: --data=PATH says where they are")
         return None
-    from runback.classifier.evaluation.own_images import checked_name
     from runback.classifier.evaluation.evaluate_run import OwnImages
+    from runback.classifier.evaluation.own_images import checked_name
 
     return OwnImages(options.data.absolute(), checked_name(options.name or options.data.stem))
 
@@ -189,7 +199,8 @@ def _evaluate(
         return evaluate_run(
             EvaluatedRun(store, layout, found_id, tags),
             lambda test, names, config: replace(
-                _options(test, names, config, options, reference), foreign=_foreign(test, options.foreign, layout)
+                _options(test, names, config, options, reference),
+                foreign=_foreign(test, options.foreign, layout),
             ),
             tick,
             own,
@@ -199,8 +210,8 @@ def _evaluate(
 def _options(
     test: "Dataset", names: Sequence[str], config: Mapping[str, Any], options: Any, reference: Any
 ) -> "EvaluationOptions":
-    from runback.classifier.evaluation.evaluation import EvaluationOptions
     from runback.classifier.evaluation.groups.metadata import groupings, read_metadata
+    from runback.classifier.evaluation.network_evaluation import EvaluationOptions
 
     columns, notes = [], []
     if options.metadata is not None:
@@ -248,7 +259,7 @@ def _reference(store: Store, layout: Layout, reference: str | None) -> dict[str,
 @contextlib.contextmanager
 def _progress(*, is_silent: bool) -> Iterator[Callable[[str], None]]:
     """Show what is done: a bar on a terminal, elsewhere a line for each kind of work, unless it is silent."""
-    from runback.classifier.evaluation.evaluation import STEPS
+    from runback.classifier.evaluation.network_evaluation import STEPS
 
     console = Screen(sys.stderr)
     if console.is_terminal:
@@ -274,7 +285,8 @@ def _budget(store: Store, tags: Mapping[str, str], report: Mapping[str, Any]) ->
     lines = []
     if report["opened"] > 1:
         lines.append(
-            f"the test split of this run was opened {report['opened']} times: what was changed after looking has "
+            f"the test split of this run was opened {report['opened']} times: what was changed "
+            "after looking has "
             "been chosen by it"
         )
     sweep = tags.get(SWEEP_TAG)
@@ -284,7 +296,8 @@ def _budget(store: Store, tags: Mapping[str, str], report: Mapping[str, Any]) ->
         gain = optimism_of_best(len(tested), accuracy["n"], accuracy["value"])
         if gain:
             lines.append(
-                f"{len(tested)} runs of sweep {sweep} were tested: by chance alone the best of them looks up to "
+                f"{len(tested)} runs of sweep {sweep} were tested: by chance alone the best of them "
+                "looks up to "
                 f"{gain:.4f} better than it is"
             )
     return "; ".join(lines)
@@ -308,9 +321,15 @@ def _check(gates: "Gates", report: Mapping[str, Any], writer: RunWriter) -> bool
     writer.set_tags({GATES_TAG: f"{gates.name}: {verdict}", REVIEW_BY_TAG: gates.review_by.isoformat()})
     writer.deliver()
     for one in results:
-        say(f"{'passed' if one.passed else 'FAILED'}  {one.condition}  (is {one.value:.4g})", stream=sys.stderr)
+        say(
+            f"{'passed' if one.passed else 'FAILED'}  {one.condition}  (is {one.value:.4g})",
+            stream=sys.stderr,
+        )
     if overdue:
-        say(f"the review of gates {gates.name} was due by {gates.review_by}, owner: {gates.owner}", stream=sys.stderr)
+        say(
+            f"the review of gates {gates.name} was due by {gates.review_by}, owner: {gates.owner}",
+            stream=sys.stderr,
+        )
     return not failed
 
 
@@ -326,7 +345,9 @@ def _show(report: Mapping[str, Any], as_json: bool, note: str = "") -> None:
     for one in report["quality"]["classes"]:
         recall = one["recall"]
         interval = f"{recall['low']:.3f} to {recall['high']:.3f}" if recall else ""
-        table.add_row(for_terminal(one["name"]), f"{one['n']:,}", f"{recall['value']:.3f}" if recall else "", interval)
+        table.add_row(
+            for_terminal(one["name"]), f"{one['n']:,}", f"{recall['value']:.3f}" if recall else "", interval
+        )
     console.print(table)
     numbers = Table("", "value", "95 % interval", box=None, pad_edge=False)
     for section in report.values():

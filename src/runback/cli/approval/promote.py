@@ -28,7 +28,9 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("run", metavar="RUN", help="a run ID (or 6 characters of it), best:SWEEP")
     parser.add_argument("--json", action="store_true", help="name, version, run ID, version before")
-    parser.add_argument("--waive", metavar="REASON", help="promote it although its gates, or a review, are against it")
+    parser.add_argument(
+        "--waive", metavar="REASON", help="promote it although its gates, or a review, are against it"
+    )
     parser.add_argument("--by", metavar="NAME", help="who waives it")
     options = parser.parse_args(argv)
     if (options.waive is None) != (options.by is None):
@@ -36,7 +38,9 @@ def main(argv: list[str]) -> int:
     layout = Layout(project_root())
     with open_reader(layout) as reader:
         run_id = find_in(reader, options.run, layout)
-    told, comparison = promote(layout, run_id, waiver=None if options.by is None else (options.by, options.waive))
+    told, comparison = promote(
+        layout, run_id, waiver=None if options.by is None else (options.by, options.waive)
+    )
     if comparison is not None:
         say(*comparison.lines(), stream=sys.stderr)
     against = {} if comparison is None else {"against_champion": comparison.as_dict()}
@@ -49,8 +53,8 @@ def promote(
 ) -> "tuple[dict[str, str | None], ChampionComparison | None]":
     """Make a run's model the champion of its sweep; return what it is, and how it stands to the one before.
 
-    `waiver` is a name and a reason. Errors: InputError for a run without a sweep or a model, and for one whose
-    gates or whose review are against it, without a waiver; StoreError.
+    `waiver` is a name and a reason. Errors: InputError for a run without a sweep or a model, and for one
+    whose gates or whose review are against it, without a waiver; StoreError.
     """
     from runback.tracking.read.find_runs import find_run
     from runback.tracking.registry import champion, crown, register

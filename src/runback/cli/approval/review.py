@@ -16,7 +16,9 @@ from runback.tracking.tags import REVIEW_BY_TAG, REVIEWED_TAG
 
 def main(argv: list[str]) -> int:
     """Run `runback review`: shows the reviews, or adds one with --by. Errors: InputError, StoreError."""
-    parser = Parser(prog="runback review", description="Record who looked at a run's evaluation, when, at what.")
+    parser = Parser(
+        prog="runback review", description="Record who looked at a run's evaluation, when, at what."
+    )
     parser.add_argument("run", metavar="RUN", help="a run ID (or 6 characters of it), best:SWEEP")
     parser.add_argument("--by", metavar="NAME", help="who looked; without it the reviews are listed")
     parser.add_argument("--note", metavar="TEXT", default="", help="what was seen, and what follows from it")
@@ -46,8 +48,8 @@ def review(
 ) -> list[dict[str, str | None]]:
     """Return a run's reviews, the newest last, after one by this person is added; none where `by` is None.
 
-    What was looked at is the evaluation that the run has, by its SHA-256. Errors: InputError for a run without
-    one, and for a damaged file of reviews; StoreError.
+    What was looked at is the evaluation that the run has, by its SHA-256. Errors: InputError for a run
+    without one, and for a damaged file of reviews; StoreError.
     """
     from runback.tracking.read.find_runs import artifact_files, find_run, read_bytes
     from runback.tracking.store import open_store
@@ -76,12 +78,14 @@ def review(
 def _read(content: bytes) -> list[dict[str, str | None]]:
     try:
         reviews = json.loads(content)
-        keys = {"by", "when", "evaluation_sha256", "note", "next"}
-        if not all(isinstance(one, dict) and one.keys() == keys for one in reviews):
-            raise ValueError("expected a list of reviews")
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{REVIEWS} is damaged: {error}") from error
-    return list(reviews)
+    keys = {"by", "when", "evaluation_sha256", "note", "next"}
+    if not isinstance(reviews, list) or any(
+        not isinstance(one, dict) or one.keys() != keys for one in reviews
+    ):
+        raise InputError(f"{REVIEWS} is damaged: expected a list of reviews")
+    return reviews
 
 
 def _date(text: str | None) -> datetime.date | None:

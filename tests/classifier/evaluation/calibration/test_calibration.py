@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.special import softmax
@@ -28,7 +30,7 @@ def test_the_error_is_the_mean_distance_in_bins():
     answers = calibrated(3_000, temperature=1.7)
     bins = confidence_bins(answers)
     expected, edges = 0.0, np.linspace(0, 1, 16)
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges.tolist()):
         inside = (answers.confidence > low) & (answers.confidence <= high)
         if inside.any():
             apart = abs(answers.confidence[inside].mean() - answers.right[inside].mean())

@@ -82,8 +82,16 @@ def test_gates_reviews_and_a_waiver_stand_in_it(facts):
         "review_by": "2030-01-01",
         "results": [{"condition": "quality.accuracy >= 0.95", "value": 0.91234, "passed": False}],
     }
-    review = {"by": "Bo", "when": "2026-11-30", "note": "cats look odd", "next": None, "evaluation_sha256": "0"}
-    told = CardFacts(**{**vars(facts), "gates": gates, "reviews": [review], "tags": {"runback.waiver": "by Ada"}})
+    review = {
+        "by": "Bo",
+        "when": "2026-11-30",
+        "note": "cats look odd",
+        "next": None,
+        "evaluation_sha256": "0",
+    }
+    told = CardFacts(
+        **{**vars(facts), "gates": gates, "reviews": [review], "tags": {"runback.waiver": "by Ada"}}
+    )
     text = markdown_card(told, CardStatements())
     assert "| quality.accuracy &gt;= 0.95 | 0.9123 | failed |" in text
     assert "cats look odd" in text

@@ -20,7 +20,11 @@ def written(folder, conditions, *, owner="Ada", due="2030-01-31"):
 
 
 def test_conditions_are_checked_with_numbers_and_ends_of_intervals(tmp_path):
-    conditions = ["quality.accuracy.low >= 0.8", "quality.accuracy < 0.9", "quality.classes.cat.recall.high > .5"]
+    conditions = [
+        "quality.accuracy.low >= 0.8",
+        "quality.accuracy < 0.9",
+        "quality.classes.cat.recall.high > .5",
+    ]
     gates = read_gates(written(tmp_path, conditions), "strict")
     assert (gates.owner, gates.review_by.isoformat()) == ("Ada", "2030-01-31")
     results = check_gates(gates, EVALUATION)
@@ -49,13 +53,13 @@ def test_a_condition_that_is_none_is_refused(tmp_path, condition):
 
 
 def test_unknown_gates_and_bad_files_are_refused(tmp_path):
-    with pytest.raises(InputError, match="unknown gates 'strict'.*there are no gates"):
+    with pytest.raises(InputError, match=r"unknown gates 'strict'.*there are no gates"):
         read_gates(tmp_path, "strict")
     written(tmp_path, ["quality.accuracy > 0"])
     with pytest.raises(InputError, match="did you mean 'strict'"):
         read_gates(tmp_path, "stric")
     written(tmp_path, ["quality.accuracy > 0"], due="soon")
-    with pytest.raises(InputError, match="review_by: .*date"):
+    with pytest.raises(InputError, match=r"review_by: .*date"):
         read_gates(tmp_path, "strict")
     (tmp_path / "strict.yaml").write_text("owner: Ada\nreview_by: 2030-01-31\n")
     with pytest.raises(InputError, match="conditions"):

@@ -18,7 +18,10 @@ def sites(answers):
 def test_numbers_are_those_of_fairlearn(answers, sites):
     found = grouping_quality(answers, sites)
     frame = MetricFrame(
-        metrics=accuracy_score, y_true=answers.labels, y_pred=answers.chosen, sensitive_features=sites.of_image
+        metrics=accuracy_score,
+        y_true=answers.labels,
+        y_pred=answers.chosen,
+        sensitive_features=sites.of_image,
     )
     for place, group in enumerate(found.groups[:3]):
         assert group.n == np.count_nonzero(sites.of_image == place)
@@ -45,7 +48,9 @@ def test_a_group_with_flipped_labels_is_named_as_the_worst(answers, sites):
     south = np.flatnonzero(sites.of_image == 1)
     flipped = south[: len(south) // 2]
     labels[flipped] = (labels[flipped] + 1) % 4
-    harmed = Answers(type(answers.images)(answers.images.images, labels, answers.class_names), answers.probabilities)
+    harmed = Answers(
+        type(answers.images)(answers.images.images, labels, answers.class_names), answers.probabilities
+    )
     found = grouping_quality(harmed, sites)
     assert found.worst == "south"
     assert found.gap.low > 0.1

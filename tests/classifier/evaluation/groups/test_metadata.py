@@ -71,7 +71,10 @@ def test_columns_become_groups_and_what_was_done_is_said():
     assert [site.groups[place] for place in site.of_image[:4]] == ["b", "a", "no value", "b"]
     assert len(age.groups) == 4
     assert np.bincount(age.of_image).tolist() == [10, 10, 10, 10]
-    assert notes == ["site: 10 images without a value are a group of their own", "age: numbers, cut into quarters"]
+    assert notes == [
+        "site: 10 images without a value are a group of their own",
+        "age: numbers, cut into quarters",
+    ]
 
 
 def test_unknown_columns_and_those_with_too_many_values_are_refused():

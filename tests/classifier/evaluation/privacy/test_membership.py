@@ -7,7 +7,9 @@ from runback.classifier.evaluation.privacy.membership_section import membership_
 
 
 def test_a_network_that_learned_by_heart_is_found_out(made_answers):
-    attack = membership_attack(made_answers(2_000, sureness=6).losses, made_answers(2_000, sureness=2, seed=1).losses)
+    attack = membership_attack(
+        made_answers(2_000, sureness=6).losses, made_answers(2_000, sureness=2, seed=1).losses
+    )
     assert attack.area.low > 0.6
     assert attack.spared.low > 0.5
     assert attack.found[0.01].value > 0.01
@@ -15,7 +17,9 @@ def test_a_network_that_learned_by_heart_is_found_out(made_answers):
 
 
 def test_a_network_that_learned_nothing_gives_nothing_away(made_answers):
-    attack = membership_attack(made_answers(2_000, sureness=0).losses, made_answers(2_000, sureness=0, seed=1).losses)
+    attack = membership_attack(
+        made_answers(2_000, sureness=0).losses, made_answers(2_000, sureness=0, seed=1).losses
+    )
     assert attack.area.low < 0.5 < attack.area.high
 
 

@@ -54,12 +54,11 @@ def test_a_class_without_images_has_no_recall_and_counts_in_no_mean(without_truc
     assert (truck.n, truck.recall) == (0, None)
     assert truck.precision.value == 0
     found = overall_quality(without_truck, 2)
-    recalls = metrics.recall_score(
-        without_truck.labels, without_truck.chosen, labels=[0, 1, 2], average=None
-    )
+    recalls = metrics.recall_score(without_truck.labels, without_truck.chosen, labels=[0, 1, 2], average=None)
     assert found["balanced_accuracy"].value == pytest.approx(recalls.mean(), abs=1e-12)
     assert found["macro_f1"].value == pytest.approx(
-        metrics.f1_score(without_truck.labels, without_truck.chosen, average="macro", zero_division=0), abs=1e-12
+        metrics.f1_score(without_truck.labels, without_truck.chosen, average="macro", zero_division=0),
+        abs=1e-12,
     )
 
 

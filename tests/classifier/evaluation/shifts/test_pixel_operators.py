@@ -24,7 +24,9 @@ def test_gaussian_filter_is_scipys(images, sigma):
     made = apply_to_pixels(gaussian_operator(sigma, *images.shape[1:3]), images)
     assert made == pytest.approx(expected, abs=1e-5)
     one_line = gaussian_matrix(sigma, images.shape[2]) @ images[0, 0]
-    assert one_line == pytest.approx(ndimage.gaussian_filter1d(images[0, 0], sigma, 0, mode="nearest"), abs=1e-5)
+    assert one_line == pytest.approx(
+        ndimage.gaussian_filter1d(images[0, 0], sigma, 0, mode="nearest"), abs=1e-5
+    )
 
 
 def test_filter_is_scipys_correlation(images):
@@ -42,7 +44,9 @@ def test_boxes_are_pillows(images, share):
     for one, result in zip(images, made, strict=True):
         for channel in range(one.shape[-1]):
             picture = Image.fromarray(one[..., channel])
-            small = picture.resize((max(1, int(width * share)), max(1, int(height * share))), Image.Resampling.BOX)
+            small = picture.resize(
+                (max(1, int(width * share)), max(1, int(height * share))), Image.Resampling.BOX
+            )
             expected = np.asarray(small.resize((width, height), Image.Resampling.BOX))
             assert result[..., channel] == pytest.approx(expected, abs=1e-5)
 

@@ -45,15 +45,19 @@ def calibration_section(
     }
     sure = "too sure of itself" if temperature > 1 else "less sure of itself than it could be"
     notes = [
-        f"ECE is over {BINS} bins of equal width; noise makes it larger than it is, and its interval knows that.",
-        f"The temperature that fits the {len(validation):,} validation images is {temperature:.3f}: the network is "
+        f"ECE is over {BINS} bins of equal width; noise makes it larger than it is, and its "
+        "interval knows that.",
+        f"The temperature that fits the {len(validation):,} validation images is {temperature:.3f}: "
+        "the network is "
         f"{sure}. Answers stay the same.",
     ]
     threshold = threshold_for(validation, wanted)
     facts: dict[str, object] = {"bins": BINS, "temperature": temperature, "reliability": _rows(bins)}
     tables = []
     if threshold is None:
-        notes.append(f"No threshold of confidence reaches an accuracy of {wanted:.0%} on the validation images.")
+        notes.append(
+            f"No threshold of confidence reaches an accuracy of {wanted:.0%} on the validation images."
+        )
     else:
         chosen = selection(answers, threshold)
         measures["answered_share"] = chosen.answered
@@ -61,7 +65,8 @@ def calibration_section(
             measures["answered_accuracy"] = chosen.accuracy
         facts["threshold"] = {"wanted_accuracy": wanted, "confidence": threshold}
         notes.append(
-            f"To be right in {wanted:.0%} of its answers on the validation images, it may answer where its confidence "
+            f"To be right in {wanted:.0%} of its answers on the validation images, it may answer "
+            "where its confidence "
             f"is at least {threshold:.4f}; what that does to the test images stands here."
         )
         every = [by_class(answers.labels, answers.class_names), *groupings]

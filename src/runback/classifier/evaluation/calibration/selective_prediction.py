@@ -41,9 +41,7 @@ def threshold_for(validation: Answers, accuracy: float) -> float | None:
 
 def selection(answers: Answers, threshold: float, rows: np.ndarray | None = None) -> Selection:
     """Return what a threshold does to all images, or to those at `rows`, at least one."""
-    confidence, right = (
-        one if rows is None else one[rows] for one in (answers.confidence, answers.right)
-    )
+    confidence, right = (one if rows is None else one[rows] for one in (answers.confidence, answers.right))
     chosen = confidence >= threshold
     count = int(chosen.sum())
     return Selection(

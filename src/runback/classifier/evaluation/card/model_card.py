@@ -53,7 +53,10 @@ def html_card(facts: CardFacts, statements: CardStatements) -> str:
 
 def _front_matter(facts: CardFacts, statements: CardStatements) -> dict[str, Any]:
     """Return the metadata that Hugging Face's hub reads (huggingface.co/docs/hub/model-cards)."""
-    quality, name = facts.evaluation["quality"], str(facts.config["data"].get("_target_", "")).split(".")[-2:][0]
+    quality, name = (
+        facts.evaluation["quality"],
+        str(facts.config["data"].get("_target_", "")).split(".")[-2:][0],
+    )
     dataset = name or "images"
     results = [
         {"type": kind, "value": quality[key]["value"], "name": key.replace("_", " ")}
@@ -121,7 +124,11 @@ def _run(facts: CardFacts) -> list[Block]:
         ("Commit", str(code.get("commit") or NOT_STATED)),
         ("Changed besides the commit", facts.tags.get("runback.dirty", NOT_STATED)),
         ("Python", str(record.get("python", {}).get("version", NOT_STATED))),
-        *((name, str(packages[name])) for name in ("tensorflow", "keras", "numpy", "runback") if name in packages),
+        *(
+            (name, str(packages[name]))
+            for name in ("tensorflow", "keras", "numpy", "runback")
+            if name in packages
+        ),
         ("Seed", str(record.get("seeds", {}).get("seed", NOT_STATED))),
     ]
     training = facts.config.get("training", {})
@@ -135,7 +142,11 @@ def _run(facts: CardFacts) -> list[Block]:
             ("setting", "value"),
             [
                 *((name, str(value)) for name, value in choices.items() if "/" not in name),
-                *((f"training.{name}", str(value)) for name, value in training.items() if not isinstance(value, dict)),
+                *(
+                    (f"training.{name}", str(value))
+                    for name, value in training.items()
+                    if not isinstance(value, dict)
+                ),
                 *([("weights", f"{facts.params:,}")] if facts.params else []),
             ],
         ),
@@ -176,7 +187,10 @@ def _measurements(facts: CardFacts) -> list[Block]:
             if isinstance(one, Mapping) and one.keys() >= {"value", "low", "high", "n"}
         ]
         if rows:
-            blocks += [Heading(name.capitalize(), 3), CardTable(("", "value", "95 % interval", "images"), rows)]
+            blocks += [
+                Heading(name.capitalize(), 3),
+                CardTable(("", "value", "95 % interval", "images"), rows),
+            ]
         notes = section.get("notes") or []
         if notes:
             blocks.append(Items([str(note) for note in notes]))
@@ -221,7 +235,9 @@ def _cost(facts: CardFacts) -> list[Block]:
         for name, value in sorted(facts.metrics.items())
         if name.startswith("energy_")
     ]
-    said = "Energy of the training, in joules." if rows else "Energy was not measured: this machine shows none."
+    said = (
+        "Energy of the training, in joules." if rows else "Energy was not measured: this machine shows none."
+    )
     return [Heading("Cost"), Paragraph(said), *([CardTable(("", "joules"), rows)] if rows else [])]
 
 
@@ -229,7 +245,8 @@ def _appendix() -> list[Block]:
     return [
         Heading("Appendix"),
         Paragraph(
-            "Where this card and its run answer what is asked for elsewhere. It is a map, and claims no compliance."
+            "Where this card and its run answer what is asked for elsewhere. It is a map, and "
+            "claims no compliance."
         ),
         Heading("Regulation (EU) 2024/1689, Annex IV", 3),
         CardTable(("item", "asks for", "here"), ANNEX_IV),

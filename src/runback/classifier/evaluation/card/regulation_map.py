@@ -22,18 +22,30 @@ ANNEX_IV: Final = (
     ("2 (a)", "methods and steps of development, models trained before", "Run; Training"),
     ("2 (b)", "design choices, what is optimised for", "Training; its reasons are " + PERSON),
     ("2 (c)", "architecture, computing resources", "Training; architecture.json; model_summary.txt"),
-    ("2 (d)", "data: provenance, selection, labelling, cleaning", "Data; provenance and labelling are " + PERSON),
+    (
+        "2 (d)",
+        "data: provenance, selection, labelling, cleaning",
+        "Data; provenance and labelling are " + PERSON,
+    ),
     ("2 (e)", "human oversight", "Use, where it is stated; else " + PERSON),
     ("2 (f)", "changes determined beforehand", PERSON),
     ("2 (g)", "validation and testing: data, metrics, logs", "Data; Measurements; evaluation.json"),
     ("2 (h)", "cybersecurity", PERSON),
-    ("3", "capabilities, limits, accuracy for groups, unintended outcomes", "Measurements: groups; limits are " + PERSON),
+    (
+        "3",
+        "capabilities, limits, accuracy for groups, unintended outcomes",
+        "Measurements: groups; limits are " + PERSON,
+    ),
     ("4", "why these metrics are appropriate", PERSON),
     ("5", "risk management system", PERSON),
     ("6", "changes through the lifecycle", "Run: commit and changes; the registry's versions"),
     ("7", "harmonised standards applied", PERSON),
     ("8", "EU declaration of conformity", PERSON),
-    ("9", "monitoring after it is placed on the market", "Review, for what was reviewed; the plan is " + PERSON),
+    (
+        "9",
+        "monitoring after it is placed on the market",
+        "Review, for what was reviewed; the plan is " + PERSON,
+    ),
 )
 
 MEASURE: Final = (
@@ -42,7 +54,11 @@ MEASURE: Final = (
     ("1.3", "assessors who did not build it take part", "Review names who looked; " + PERSON),
     ("2.1", "test sets, metrics and tools are documented", "Data; Measurements; Run"),
     ("2.2", "evaluations with human subjects", PERSON),
-    ("2.3", "performance in conditions like those of use", "Measurements: corruptions, moves; the conditions are " + PERSON),
+    (
+        "2.3",
+        "performance in conditions like those of use",
+        "Measurements: corruptions, moves; the conditions are " + PERSON,
+    ),
     ("2.4", "behaviour in production is monitored", PERSON),
     ("2.5", "valid and reliable; limits of generalizability", "Measurements; limits are " + PERSON),
     ("2.6", "safety risks", PERSON),
@@ -58,5 +74,9 @@ MEASURE: Final = (
     ("3.3", "feedback of users", "runback serve --feedback, where it is used"),
     ("4.1", "measurements fit the context of use", PERSON),
     ("4.2", "results are confirmed by domain experts", "Review names who looked; " + PERSON),
-    ("4.3", "improvements and declines are measured", "Measurements against the champion, at runback promote"),
+    (
+        "4.3",
+        "improvements and declines are measured",
+        "Measurements against the champion, at runback promote",
+    ),
 )

@@ -1,4 +1,4 @@
-"""The answers to each test image in a file, by which two runs are compared without opening the split again."""
+"""The answers to each test image in a file: two runs are compared by them, the split stays closed."""
 
 import io
 

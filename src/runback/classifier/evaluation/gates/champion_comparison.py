@@ -40,7 +40,8 @@ class ChampionComparison:
         if self.worse:
             lines.append(verdict + ", ".join(self.worse))
         lines += [
-            f"{name}: {_said(found)}, after Holm {p_value:.3g}" for name, (found, p_value) in self.classes.items()
+            f"{name}: {_said(found)}, after Holm {p_value:.3g}"
+            for name, (found, p_value) in self.classes.items()
         ]
         return lines
 
@@ -67,7 +68,8 @@ def compare_answers(run: pd.DataFrame, champion: pd.DataFrame) -> ChampionCompar
     }
     adjusted = holm([found.p_value for found in classes.values()])
     return ChampionComparison(
-        paired_answers(own, other), dict(zip(classes, zip(classes.values(), adjusted, strict=True), strict=True))
+        paired_answers(own, other),
+        dict(zip(classes, zip(classes.values(), adjusted, strict=True), strict=True)),
     )
 
 

@@ -21,7 +21,9 @@ COMPARISONS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "<": operator.lt,
 }
 
-_CONDITION = re.compile(r"\s*(?P<number>[^<>=]+?)\s*(?P<comparison>>=|<=|>|<)\s*(?P<bound>\S+)\s*")
+_CONDITION = re.compile(
+    r"\s*(?P<number>[^<>=]+?)\s*(?P<comparison>>=|<=|>|<)\s*(?P<bound>[+-]?(\d+\.?\d*|\.\d+))\s*"
+)
 
 EXAMPLE = "quality.accuracy.low >= 0.8"
 
@@ -63,7 +65,7 @@ class GateResult:
         return {"condition": self.condition, "value": self.value, "passed": self.passed}
 
 
-class _Form(BaseModel):
+class _GateForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     owner: str = Field(min_length=1)
@@ -80,7 +82,7 @@ def read_gates(folder: Path, name: str) -> Gates:
     file = folder / f"{name}.yaml"
     try:
         content = yaml.safe_load(file.read_text("utf-8"))
-        form = _Form.model_validate(content)
+        form = _GateForm.model_validate(content)
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise InputError(f"{file}: cannot be read: {' '.join(str(error).split()):.200}") from error
     except ValidationError as error:
@@ -130,9 +132,6 @@ def _options(place: Any) -> Mapping[str, Any]:
 
 def _condition(text: str, file: Path) -> Condition:
     match = _CONDITION.fullmatch(text)
-    try:
-        if match is None:
-            raise ValueError(text)
-        return Condition(text, match["number"], match["comparison"], float(match["bound"]))
-    except ValueError as error:
-        raise InputError(f"{file}: expected a condition like {EXAMPLE!r}; got {text!a:.100}") from error
+    if match is None:
+        raise InputError(f"{file}: expected a condition like {EXAMPLE!r}; got {text!a:.100}")
+    return Condition(text, match["number"], match["comparison"], float(match["bound"]))

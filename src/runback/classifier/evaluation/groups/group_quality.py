@@ -94,7 +94,9 @@ def grouping_quality(answers: Answers, grouping: Grouping, *, with_odds: bool = 
         for place, name in enumerate(grouping.groups)
     ]
     extremes = group_extremes(right[enough], counts[enough]) if len(enough) > 1 else None
-    odds = () if grouping.name == CLASS or not with_odds or len(enough) < 2 else _odds(answers, grouping, enough)
+    odds = (
+        () if grouping.name == CLASS or not with_odds or len(enough) < 2 else _odds(answers, grouping, enough)
+    )
     return GroupingQuality(
         grouping,
         tuple(groups),

@@ -40,7 +40,8 @@ def groups_section(answers: Answers, columns: Sequence[Grouping], notes: Sequenc
     if len(single) > PAIRED:
         said.append(f"Pairs are of the first {PAIRED} groupings, of {len(single)}.")
     said.append(
-        "The interval of the worst group, and of the largest gap, is for whichever group is worst in truth: the one "
+        "The interval of the worst group, and of the largest gap, is for whichever group is worst "
+        "in truth: the one "
         "that looks worst has been unlucky as well, so its own share may lie below the interval's middle."
     )
     for one in found:
@@ -113,7 +114,12 @@ def _tables(one: GroupingQuality) -> list[SectionTable]:
     tables = [SectionTable(f"By {one.grouping.name}", head, rows)]
     if one.odds and one.grouping.name != CLASS:
         odds = [
-            (gap.class_name, f"{gap.selection:.3f}", gap.sensitivity_gap or f"{gap.sensitivity:.3f}", f"{gap.false_alarms:.3f}")
+            (
+                gap.class_name,
+                f"{gap.selection:.3f}",
+                gap.sensitivity_gap or f"{gap.sensitivity:.3f}",
+                f"{gap.false_alarms:.3f}",
+            )
             for gap in one.odds
         ]
         head = ("class", "answered with it", "of its images (true positives)", "of others (false positives)")

@@ -44,13 +44,15 @@ def read_metadata(file: Path, names: Sequence[str]) -> pd.DataFrame:
         numbers = table[INDEX].to_numpy()
         if not np.array_equal(np.sort(numbers), np.arange(len(names))):
             raise InputError(
-                f"{file}: expected each number from 0 to {len(names) - 1:,} once in its column {INDEX}, one for "
+                f"{file}: expected each number from 0 to {len(names) - 1:,} once in its column "
+                f"{INDEX}, one for "
                 f"each test image; got {len(numbers):,}, from {min(numbers)} to {max(numbers)}"
             )
         return table.set_index(INDEX).loc[range(len(names))].reset_index(drop=True)
     if len(table) != len(names):
         raise InputError(
-            f"{file}: expected a row for each of the {len(names):,} test images, or a column {FILE} or {INDEX}; "
+            f"{file}: expected a row for each of the {len(names):,} test images, or a column {FILE} "
+            f"or {INDEX}; "
             f"got {len(table):,} rows"
         )
     return table
@@ -63,7 +65,9 @@ def groupings(table: pd.DataFrame, columns: Sequence[str] | None = None) -> tupl
     """
     unknown = [name for name in columns or () if name not in table]
     if unknown:
-        raise InputError(f"metadata: expected one of {', '.join(map(str, table.columns))}; got {unknown[0]!a:.80}")
+        raise InputError(
+            f"metadata: expected one of {', '.join(map(str, table.columns))}; got {unknown[0]!a:.80}"
+        )
     made, notes = [], []
     for name in columns or table.columns:
         column = table[name]
@@ -76,7 +80,8 @@ def groupings(table: pd.DataFrame, columns: Sequence[str] | None = None) -> tupl
         texts = column.astype(object).where(column.notna(), "no value").map(str)
         if texts.nunique() > MOST_VALUES:
             raise InputError(
-                f"metadata: column {name!a:.80} has {texts.nunique():,} values; groups may be {MOST_VALUES} at most"
+                f"metadata: column {name!a:.80} has {texts.nunique():,} values; groups may be "
+                f"{MOST_VALUES} at most"
             )
         codes, values = pd.factorize(texts, sort=True)
         made.append(Grouping(str(name), tuple(values), np.asarray(codes)))
@@ -107,7 +112,9 @@ def _read(file: Path) -> pd.DataFrame:
         table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
     except (OSError, ValueError, UnicodeError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{file}: expected metadata in parquet or CSV; it cannot be read: {reason:.200}") from error
+        raise InputError(
+            f"{file}: expected metadata in parquet or CSV; it cannot be read: {reason:.200}"
+        ) from error
     if not len(table) or table.columns.duplicated().any():
         raise InputError(f"{file}: expected rows, and columns of different names")
     return table

@@ -1,4 +1,4 @@
-"""The part of an evaluation that says what the network looks at, and what it says of what it does not know."""
+"""The part of an evaluation that says what the network looks at, and what it makes of the unknown."""
 
 import keras
 import numpy as np
@@ -42,7 +42,8 @@ def inputs_section(network: keras.Model, answers: Answers, others: np.ndarray | 
         question="What does it look at, and does it know what it does not know?",
         measures=measures,
         notes=[
-            f"Confident is an answer of at least {CONFIDENT:.0%}. AUROC is how well confidence tells these images from "
+            f"Confident is an answer of at least {CONFIDENT:.0%}. AUROC is how well confidence "
+            "tells these images from "
             "test images: 0.5 is not at all."
         ],
         tables=(
@@ -54,7 +55,10 @@ def inputs_section(network: keras.Model, answers: Answers, others: np.ndarray | 
                 "Red: to cover this part makes the answer less likely; blue: more.",
                 _maps(network, answers, rows),
             )
-            for title, rows in (("What confident mistakes hang on", mistakes), ("What right answers hang on", right))
+            for title, rows in (
+                ("What confident mistakes hang on", mistakes),
+                ("What right answers hang on", right),
+            )
             if len(rows)
         ],
     )

@@ -45,11 +45,10 @@ def _interval(measure: Measure) -> str:
 
 
 def _titled(table: SectionTable) -> str:
-    head = [name for name in table.head]
     rows = [[_cell(cell) for cell in row] for row in table.rows]
     return (
         f"<details open><summary>{for_html(table.title)}</summary>"
-        f'<div class="wide">{_table(head, rows)}</div></details>'
+        f'<div class="wide">{_table(table.head, rows)}</div></details>'
     )
 
 
@@ -70,7 +69,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _figure(picture: SectionPicture) -> str:
     return (
-        f"<figure><figcaption><strong>{for_html(picture.title)}</strong> {for_html(picture.caption)}</figcaption>"
+        f"<figure><figcaption><strong>{for_html(picture.title)}</strong> "
+        f"{for_html(picture.caption)}</figcaption>"
         f'<img alt="{for_html(picture.title)}" src="data:image/png;base64,{_png(picture.figure)}"></figure>'
     )
 

@@ -1,9 +1,8 @@
 """The part of an evaluation that says what the network gives away about its training images."""
 
+import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
-
-import numpy as np
 
 from runback.classifier.evaluation.answers import Answers
 from runback.classifier.evaluation.measure import Measure
@@ -19,15 +18,21 @@ from runback.classifier.evaluation.section import Section, SectionPicture, Secti
 def membership_section(members: Answers, others: Answers) -> Section:
     """Attack by the loss: `members` are images of the training, `others` were not in it."""
     attack = membership_attack(members.losses, others.losses)
-    measures: dict[str, Measure] = {"membership_auc": attack.area, "membership_true_negative_rate": attack.spared}
+    measures: dict[str, Measure] = {
+        "membership_auc": attack.area,
+        "membership_true_negative_rate": attack.spared,
+    }
     notes = [
-        f"Told apart are {len(members):,} images of the training and {len(others):,} of the test split, by their loss "
+        f"Told apart are {len(members):,} images of the training and {len(others):,} of the test "
+        "split, by their loss "
         "alone. An AUC of 0.5 is chance; an attacker with other networks to compare with can do better."
     ]
     for rate in FALSE_RATES:
         found = attack.found[rate]
         if found is None:
-            notes.append(f"{len(others):,} images are too few to say what is found at {rate:.1%} false alarms.")
+            notes.append(
+                f"{len(others):,} images are too few to say what is found at {rate:.1%} false alarms."
+            )
         else:
             measures[f"membership_tpr_at_{rate:g}_fpr".replace(".", "_")] = found
     classes = class_attacks(members, others)
@@ -55,7 +60,9 @@ def membership_section(members: Answers, others: Answers) -> Section:
         ),
         pictures=(
             SectionPicture(
-                "Found against false alarms", "Both axes are logarithmic; the line is chance.", _figure(members, others)
+                "Found against false alarms",
+                "Both axes are logarithmic; the line is chance.",
+                _figure(members, others),
             ),
         ),
     )
@@ -70,6 +77,9 @@ def _figure(members: Answers, others: Answers) -> Figure:
     least = 1 / max(10, len(others))
     axes.loglog([least, 1], [least, 1], color="grey", linewidth=1)
     axes.set(
-        xlabel="false alarms: share of other images", ylabel="share of training images found", xlim=(least, 1), ylim=(least, 1)
+        xlabel="false alarms: share of other images",
+        ylabel="share of training images found",
+        xlim=(least, 1),
+        ylim=(least, 1),
     )
     return figure

@@ -53,7 +53,9 @@ class _Cells:
         every, ones = np.arange(len(used)), np.ones(len(used))
         self._labels = sparse.csr_array((ones, (every, labels)), shape=(len(used), k))
         self._chosen = sparse.csr_array((ones, (every, chosen)), shape=(len(used), k))
-        self._right = sparse.csr_array(((labels == chosen).astype(float), (every, labels)), shape=(len(used), k))
+        self._right = sparse.csr_array(
+            ((labels == chosen).astype(float), (every, labels)), shape=(len(used), k)
+        )
 
     def balanced_accuracies(self, counts: np.ndarray) -> np.ndarray:
         """Return the mean recall over the classes with images, for counts (draws, cells)."""

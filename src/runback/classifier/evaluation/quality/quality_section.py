@@ -40,7 +40,8 @@ def quality_section(answers: Answers, training: np.ndarray | StoredImages, top_k
     names = answers.class_names
     notes = [
         f"{len(suspects):,} labels look wrong to the network (confident learning): a person decides.",
-        f"{len(copies):,} test images are almost the same as one to train on (correlation of at least {LIKENESS}), "
+        f"{len(copies):,} test images are almost the same as one to train on (correlation of at "
+        f"least {LIKENESS}), "
         "mirrored ones not counted.",
     ]
     without = [one.name for one in classes if not one.n]
@@ -63,7 +64,10 @@ def quality_section(answers: Answers, training: np.ndarray | StoredImages, top_k
                 }
                 for image in mistakes.tolist()
             ],
-            "suspect_labels": {"n": len(suspects), "first": [_suspect(one, names) for one in suspects[:LISTED]]},
+            "suspect_labels": {
+                "n": len(suspects),
+                "first": [_suspect(one, names) for one in suspects[:LISTED]],
+            },
             "near_duplicates": {"n": len(copies), "first": [_copy(one) for one in copies[:LISTED]]},
         },
         notes=notes,
@@ -95,7 +99,8 @@ def _mistake_sheet(answers: Answers, mistakes: np.ndarray) -> list[SectionPictur
         return []
     names = answers.class_names
     captions = [
-        f"{names[answers.labels[image]]:.12} → {names[answers.chosen[image]]:.12} {answers.confidence[image]:.1%}"
+        f"{names[answers.labels[image]]:.12} → {names[answers.chosen[image]]:.12} "
+        f"{answers.confidence[image]:.1%}"
         for image in mistakes
     ]
     sheet = image_sheet(np.asarray(answers.images.images[mistakes]), captions)
@@ -109,7 +114,13 @@ def _lists(
     tables = []
     if suspects:
         rows = [
-            (one.image, names[one.label], f"{one.label_probability:.3f}", names[one.likelier], f"{one.likelier_probability:.3f}")
+            (
+                one.image,
+                names[one.label],
+                f"{one.label_probability:.3f}",
+                names[one.likelier],
+                f"{one.likelier_probability:.3f}",
+            )
             for one in suspects[:IN_PAGE]
         ]
         head = ("test image", "label", "its probability", "likelier", "its probability")
@@ -117,7 +128,9 @@ def _lists(
     if copies:
         pairs = [(one.image, one.training_image, f"{one.likeness:.4f}") for one in copies[:IN_PAGE]]
         head = ("test image", "training image", "correlation")
-        tables.append(SectionTable(f"Near-duplicates: the first {len(pairs)} of {len(copies):,}", head, pairs))
+        tables.append(
+            SectionTable(f"Near-duplicates: the first {len(pairs)} of {len(copies):,}", head, pairs)
+        )
     return tables
 
 

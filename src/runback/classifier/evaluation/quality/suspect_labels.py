@@ -71,9 +71,9 @@ def near_duplicates(
 ) -> list[NearDuplicate]:
     """Return the test images that one to train on is almost the same as, the most alike first.
 
-    Images are uint8 of shape (n, height, width, channels), of one size. Compared are the pixels' correlations:
-    of all pairs reduced to 8 by 8, then of each image's best at full size. It finds copies that were stored
-    anew, cut a little or brightened, not mirrored ones.
+    Images are uint8 of shape (n, height, width, channels), of one size. Compared are the pixels'
+    correlations: of all pairs reduced to 8 by 8, then of each image's best at full size. It finds copies
+    that were stored anew, cut a little or brightened, not mirrored ones.
     """
     reduced = [np.concatenate([_reduced(block) for block in _blocks(one)]) for one in (images, training)]
     best = np.full(len(images), -np.inf, np.float32)
@@ -87,7 +87,9 @@ def near_duplicates(
     close = np.flatnonzero(best >= LIKENESS)
     if not len(close):
         return []
-    own, other = (_standardized(np.asarray(one[rows])) for one, rows in ((images, close), (training, partner[close])))
+    own, other = (
+        _standardized(np.asarray(one[rows])) for one, rows in ((images, close), (training, partner[close]))
+    )
     likeness = (own * other).sum(axis=1)
     order = np.argsort(-likeness, kind="stable")
     return [
@@ -103,7 +105,9 @@ def _blocks(images: np.ndarray | StoredImages) -> list[np.ndarray]:
 
 def _reduced(images: np.ndarray) -> np.ndarray:
     """Return images as vectors of means over 8 by 8 boxes, standardized."""
-    rows, columns = (np.linspace(0, side, min(side, SMALL) + 1).astype(int)[:-1] for side in images.shape[1:3])
+    rows, columns = (
+        np.linspace(0, side, min(side, SMALL) + 1).astype(int)[:-1] for side in images.shape[1:3]
+    )
     sums = np.add.reduceat(np.add.reduceat(images.astype(np.float32), rows, axis=1), columns, axis=2)
     return _standardized(sums)
 

@@ -25,7 +25,7 @@ class Consistency:
     right: np.ndarray
 
     @property
-    def kept(self) -> Measure:
+    def mean(self) -> Measure:
         """The share of answers that stay, over all moves: its interval is over images."""
         return Measure.of(mean_interval(1 - self.changed.mean(axis=0)), len(self.answers))
 

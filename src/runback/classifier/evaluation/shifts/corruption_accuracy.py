@@ -43,8 +43,8 @@ class CorruptionAccuracy:
     def relative_error(self, reference: Mapping[str, list[float]]) -> float:
         """Return the mean corruption error relative to a reference's accuracies, by corruption and severity.
 
-        For each corruption, the errors over all severities are divided by the reference's; 1 is as good as it.
-        Source: D. Hendrycks and T. Dietterich, ICLR 2019, section 4.1, where the reference is AlexNet.
+        For each corruption, the errors over all severities are divided by the reference's; 1 is as good as
+        it. Source: D. Hendrycks and T. Dietterich, ICLR 2019, section 4.1, where the reference is AlexNet.
         """
         shares = []
         for corruption, rows in zip(CORRUPTIONS, self.right, strict=True):
@@ -58,13 +58,9 @@ def corruption_accuracy(
 ) -> CorruptionAccuracy:
     """Ask a network about images with each of 15 corruptions at 5 severities; `tick` after each."""
     kinds = [(corruption, severity) for corruption in CORRUPTIONS for severity in SEVERITIES]
-    changes = (
-        lambda block, number, kind=kind: corrupted(block, *kind, block=number) for kind in kinds
-    )
+    changes = (lambda block, number, kind=kind: corrupted(block, *kind, block=number) for kind in kinds)
     right = []
     for chosen in variant_answers(network, answers.images.images, changes):
         right.append(chosen == answers.labels)
         tick()
-    return CorruptionAccuracy(
-        np.stack(right).reshape(len(CORRUPTIONS), len(SEVERITIES), len(answers))
-    )
+    return CorruptionAccuracy(np.stack(right).reshape(len(CORRUPTIONS), len(SEVERITIES), len(answers)))

@@ -131,10 +131,8 @@ def snow(
     return pale + fallen + fallen[:, ::-1, ::-1]
 
 
-def frost(
-    images: np.ndarray, shares: tuple[float, float], generator: np.random.Generator
-) -> np.ndarray:
-    """Lay a frosted pane over each image, another part of it each time: shares of the image and of the pane."""
+def frost(images: np.ndarray, shares: tuple[float, float], generator: np.random.Generator) -> np.ndarray:
+    """Lay a part of a frosted pane over each image: shares of the image, and of the pane."""
     n, height, width, channels = images.shape
     pane = frosted_pane(max(height, width), generator)
     if channels == 1:

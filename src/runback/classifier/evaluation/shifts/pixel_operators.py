@@ -77,7 +77,8 @@ def _interpolating(places: np.ndarray, side: int) -> sparse.csr_array:
     share = places - below
     above = np.minimum(below + 1, side - 1)
     return sparse.csr_array(
-        sparse.diags_array(1 - share) @ _taking(below, side) + sparse.diags_array(share) @ _taking(above, side)
+        sparse.diags_array(1 - share) @ _taking(below, side)
+        + sparse.diags_array(share) @ _taking(above, side)
     ).astype(np.float32)
 
 

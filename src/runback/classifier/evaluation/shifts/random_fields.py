@@ -35,9 +35,7 @@ def plasma(n: int, side: int, decay: float, generator: np.random.Generator) -> n
     return field[:, :side, :side]
 
 
-def smooth_noise(
-    n: int, height: int, width: int, sigma: float, generator: np.random.Generator
-) -> np.ndarray:
+def smooth_noise(n: int, height: int, width: int, sigma: float, generator: np.random.Generator) -> np.ndarray:
     """Return `n` fields (n, height, width) of uniform noise in (-1, 1) behind a Gaussian filter."""
     noise = generator.random((n, height, width), np.float32) * 2 - 1
     if sigma <= 0:

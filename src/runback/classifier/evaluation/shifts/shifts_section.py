@@ -31,7 +31,7 @@ def consistency_section(found: Consistency) -> Section:
         title="Consistency",
         question="Does its answer stay when the image moves by a few pixels?",
         measures={
-            "consistency": found.kept,
+            "consistency": found.mean,
             "ever_changed": found.ever_changed,
             "moved_accuracy": found.accuracy,
         },
@@ -46,7 +46,8 @@ def consistency_section(found: Consistency) -> Section:
             ],
         },
         notes=[
-            f"Each of {n:,} images is moved by 1 to {FURTHEST} pixels in {len(DIRECTIONS)} directions; what comes in "
+            f"Each of {n:,} images is moved by 1 to {FURTHEST} pixels in {len(DIRECTIONS)} "
+            "directions; what comes in "
             "repeats the edge. Consistency is the share of these answers that are the same as without a move."
         ],
         tables=(
@@ -86,7 +87,8 @@ def corruptions_section(
         "corruptions": {name: [one.as_dict() for one in row] for name, row in table.items()}
     }
     notes = [
-        "The corruptions are those of CIFAR-10-C, written anew; frost is made, not photographed. Lengths grow "
+        "The corruptions are those of CIFAR-10-C, written anew; frost is made, not photographed. "
+        "Lengths grow "
         "with the images' side."
     ]
     if reference is not None:
@@ -137,7 +139,9 @@ def _curves(found: CorruptionAccuracy, answers: Answers) -> Figure:
             linestyle=style,
             label=corruption.name.replace("_", " "),
         )
-    axes.plot((0, *SEVERITIES), [clean, *found.right.mean(axis=(0, 2))], color="black", linewidth=3, label="mean")
+    axes.plot(
+        (0, *SEVERITIES), [clean, *found.right.mean(axis=(0, 2))], color="black", linewidth=3, label="mean"
+    )
     axes.set(xlabel="severity", ylabel="accuracy", ylim=(0, 1))
     axes.legend(bbox_to_anchor=(1.02, 1), loc="upper left", fontsize=8)
     return figure

@@ -25,9 +25,7 @@ class Move:
         return f"{self.pixels} {self.direction}"
 
 
-MOVES: Final = tuple(
-    Move(direction, pixels) for pixels in range(1, FURTHEST + 1) for direction in DIRECTIONS
-)
+MOVES: Final = tuple(Move(direction, pixels) for pixels in range(1, FURTHEST + 1) for direction in DIRECTIONS)
 
 
 def moved(images: np.ndarray, move: Move) -> np.ndarray:

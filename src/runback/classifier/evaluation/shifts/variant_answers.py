@@ -25,6 +25,7 @@ def variant_answers(
 
     Images are changed in a thread of their own, a few blocks ahead of the network.
     """
+
     def make(change: Change, number: int) -> np.ndarray:
         first = number * BLOCK
         return change(np.asarray(images[first : first + BLOCK]), number)
