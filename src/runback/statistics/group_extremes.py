@@ -10,10 +10,10 @@ C.-S. Chuang and T. L. Lai, "Hybrid resampling methods for confidence intervals"
 246-254).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from runback.statistics.paired_seeds import Interval
@@ -53,7 +53,7 @@ class _Shares:
     """Draws of the noise, (draws, groups)."""
 
 
-def group_extremes(right: Sequence[int], n: Sequence[int]) -> GroupExtremes:
+def group_extremes(right: ArrayLike, n: ArrayLike) -> GroupExtremes:
     """Return the extremes of groups of which `right` of `n` are right; two groups at least, no empty one.
 
     The intervals hold for the smallest true share and the largest difference of true shares, whichever groups

@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated bef
     from runback.classifier.data.dataset import Dataset
     from runback.classifier.evaluation.evaluate_run import OwnImages
     from runback.classifier.evaluation.gates.gate_file import Gates
+    from runback.classifier.evaluation.groups.metadata import Grouping
     from runback.classifier.evaluation.network_evaluation import EvaluationOptions
 
 GATES_FOLDER = Path("conf/gates")
@@ -213,7 +214,8 @@ def _options(
     from runback.classifier.evaluation.groups.metadata import groupings, read_metadata
     from runback.classifier.evaluation.network_evaluation import EvaluationOptions
 
-    columns, notes = [], []
+    columns: list[Grouping] = []
+    notes: list[str] = []
     if options.metadata is not None:
         columns, notes = groupings(read_metadata(options.metadata, names), options.groups)
         for line in notes:

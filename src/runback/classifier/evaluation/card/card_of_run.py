@@ -39,7 +39,7 @@ def write_card(store: Store, layout: Layout, run_id: str) -> bool:
         run_id=run_id,
         tags=run.data.tags,
         record=read_record(read_bytes(store, run_id, RECORD), RECORD) if RECORD in files else {},
-        config=config if isinstance(config, Mapping) else {},
+        config={str(key): value for key, value in config.items()} if isinstance(config, Mapping) else {},
         evaluation=stored(EVALUATION),
         gates=stored(GATES),
         reviews=stored(REVIEWS) or (),

@@ -97,12 +97,9 @@ def grouping_quality(answers: Answers, grouping: Grouping, *, with_odds: bool = 
     odds = (
         () if grouping.name == CLASS or not with_odds or len(enough) < 2 else _odds(answers, grouping, enough)
     )
-    return GroupingQuality(
-        grouping,
-        tuple(groups),
-        *(_extremes(extremes, groups, enough) if extremes else (None, None, None)),
-        odds,
-    )
+    if extremes is None:
+        return GroupingQuality(grouping, tuple(groups), None, None, None, odds)
+    return GroupingQuality(grouping, tuple(groups), *_extremes(extremes, groups, enough), odds)
 
 
 def _ends(right: int, n: int) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from runback.classifier.evaluation.answers import Answers
@@ -133,7 +134,7 @@ def _figure(one: GroupingQuality, overall: float) -> Figure:
     axes = figure.subplots()
     axes.axvline(overall, color="grey", linewidth=1)
     for place, (_, accuracy) in enumerate(groups):
-        axes.plot([accuracy.low, accuracy.high], [place, place], color="tab:blue")
+        axes.plot(np.array([accuracy.low, accuracy.high], float), [place, place], color="tab:blue")
         axes.plot(accuracy.value, place, marker="o", color="tab:blue")
     axes.set_yticks(range(len(groups)), [for_picture(f"{name:.40}") for name, _ in groups])
     axes.invert_yaxis()

@@ -25,7 +25,8 @@ def inputs_section(network: keras.Model, answers: Answers, others: np.ndarray | 
     kinds = foreign_images(np.asarray(answers.images.images[: min(1_000, len(answers))]))
     if others is not None:
         kinds["another data set"] = others
-    measures, rows = {}, []
+    measures: dict[str, Measure] = {}
+    rows = []
     for name, images in kinds.items():
         confidence = np.asarray(network.predict(images, verbose=0), np.float64).max(axis=1)
         sure = Measure.share(int((confidence >= CONFIDENT).sum()), len(images))

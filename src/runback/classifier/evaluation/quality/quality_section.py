@@ -127,10 +127,8 @@ def _lists(
         tables.append(SectionTable(f"Suspect labels: the first {len(rows)} of {len(suspects):,}", head, rows))
     if copies:
         pairs = [(one.image, one.training_image, f"{one.likeness:.4f}") for one in copies[:IN_PAGE]]
-        head = ("test image", "training image", "correlation")
-        tables.append(
-            SectionTable(f"Near-duplicates: the first {len(pairs)} of {len(copies):,}", head, pairs)
-        )
+        title = f"Near-duplicates: the first {len(pairs)} of {len(copies):,}"
+        tables.append(SectionTable(title, ("test image", "training image", "correlation"), pairs))
     return tables
 
 

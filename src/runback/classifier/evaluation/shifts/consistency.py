@@ -48,7 +48,7 @@ class Consistency:
 
     def by_class(self) -> list[Measure | None]:
         """Return the share of images of each class whose answer changes in any move; None without images."""
-        ever = self.changed.any(axis=0)
+        ever = np.asarray(self.changed.any(axis=0))
         found = []
         for place in range(len(self.answers.class_names)):
             own = ever[self.answers.labels == place]

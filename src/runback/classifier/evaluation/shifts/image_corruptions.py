@@ -98,8 +98,9 @@ def motion_blur(
     images: np.ndarray, radius_and_sigma: tuple[float, float], generator: np.random.Generator
 ) -> np.ndarray:
     """Smear along a direction within 45 degrees of level, another for each image."""
-    angles = generator.uniform(-45, 45, len(images))
-    return smeared(images, *radius_and_sigma, angles)
+    angles = np.asarray(generator.uniform(-45, 45, len(images)))
+    radius, sigma = radius_and_sigma
+    return smeared(images, radius, sigma, angles)
 
 
 def zoom_blur(images: np.ndarray, furthest: float, generator: np.random.Generator) -> np.ndarray:
