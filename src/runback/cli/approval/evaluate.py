@@ -30,10 +30,10 @@ from runback.tracking.write.run_writer import RunWriter
 
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
     from runback.classifier.data.dataset import Dataset
-    from runback.classifier.evaluation.evaluate_run import OwnImages
     from runback.classifier.evaluation.gates.gate_file import Gates
     from runback.classifier.evaluation.groups.metadata import Grouping
     from runback.classifier.evaluation.network_evaluation import EvaluationOptions
+    from runback.cli.approval.evaluate_run import OwnImages
 
 GATES_FOLDER = Path("conf/gates")
 """Where a project's gates are."""
@@ -168,7 +168,7 @@ def _score_feedback(store: Store, layout: Layout, found_id: str) -> dict[str, An
 
 
 def _write_card(store: Store, layout: Layout, found_id: str) -> None:
-    from runback.classifier.evaluation.card.card_of_run import write_card
+    from runback.cli.approval.card_of_run import write_card
 
     write_card(store, layout, found_id)
 
@@ -178,8 +178,8 @@ def _own_images(options: Any) -> "OwnImages | None":
         if options.name is not None:
             raise InputError("--name is what images of your own are called: --data=PATH says where they are")
         return None
-    from runback.classifier.evaluation.evaluate_run import OwnImages
     from runback.classifier.evaluation.own_images import checked_name
+    from runback.cli.approval.evaluate_run import OwnImages
 
     return OwnImages(options.data.absolute(), checked_name(options.name or options.data.stem))
 
@@ -195,7 +195,7 @@ def _evaluate(
     reference = _reference(store, layout, options.reference)
     enter_project(layout)
     with silenced():
-        from runback.classifier.evaluation.evaluate_run import EvaluatedRun, evaluate_run
+        from runback.cli.approval.evaluate_run import EvaluatedRun, evaluate_run
     with _progress(is_silent=options.json) as tick:
         return evaluate_run(
             EvaluatedRun(store, layout, found_id, tags),
@@ -282,7 +282,7 @@ def _progress(*, is_silent: bool) -> Iterator[Callable[[str], None]]:
 
 def _budget(store: Store, tags: Mapping[str, str], report: Mapping[str, Any]) -> str:
     """Return what was opened how often, and what that does to a best score."""
-    from runback.classifier.evaluation.evaluate_run import optimism_of_best
+    from runback.cli.approval.evaluate_run import optimism_of_best
 
     lines = []
     if report["opened"] > 1:

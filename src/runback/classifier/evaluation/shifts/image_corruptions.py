@@ -98,7 +98,7 @@ def motion_blur(
     images: np.ndarray, radius_and_sigma: tuple[float, float], generator: np.random.Generator
 ) -> np.ndarray:
     """Smear along a direction within 45 degrees of level, another for each image."""
-    angles = np.asarray(generator.uniform(-45, 45, len(images)))
+    angles = generator.uniform(-45, 45, len(images))
     radius, sigma = radius_and_sigma
     return smeared(images, radius, sigma, angles)
 
@@ -126,7 +126,7 @@ def snow(
     flakes = generator.normal(mean, deviation, (n, height, width, 1)).astype(np.float32)
     flakes = apply_to_pixels(zoom_operator(size, height, width), flakes)
     flakes = np.clip(np.where(flakes < least, 0, flakes), 0, 1)
-    fallen = smeared(flakes, radius, sigma, generator.uniform(-135, -45, n))
+    fallen = smeared(flakes, radius, sigma, np.asarray(generator.uniform(-135, -45, n)))
     grey = images if channels == 1 else (images @ LUMINANCE)[..., None]
     pale = rest * images + (1 - rest) * np.maximum(images, grey * 1.5 + 0.5)
     return pale + fallen + fallen[:, ::-1, ::-1]
