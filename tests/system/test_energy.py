@@ -6,9 +6,9 @@ from runback.system.energy import EnergyMeter
 
 @pytest.fixture
 def counters(tmp_path, monkeypatch):
-    """A machine with two packages and a part of one; returns what writes their counters."""
+    """A machine without GPUs, whose counters the function that this returns writes."""
     monkeypatch.setattr(energy, "POWERCAP", tmp_path)
-    monkeypatch.setattr(energy, "_gpu_counters", lambda: iter(()))
+    monkeypatch.setattr(energy, "_gpus", list)
 
     def write(**microjoules):
         for name, value in microjoules.items():
@@ -25,8 +25,10 @@ def test_packages_are_added_up_and_their_parts_are_not(counters):
     meter = EnergyMeter()
     assert meter.joules == {"cpu": 0}
     counters(zone0=9_000_000, zone1=8_000_000, zone0_0=3_000_000)
-    meter.update()
-    assert meter.joules == {"cpu": pytest.approx(5)}
+    assert meter.update() == {"cpu": pytest.approx(5)}
+    counters(zone0=11_000_000)
+    assert meter.update() == {"cpu": pytest.approx(2)}
+    assert meter.joules == {"cpu": pytest.approx(7)}
 
 
 def test_a_counter_that_begins_anew_goes_on(counters):
@@ -37,5 +39,20 @@ def test_a_counter_that_begins_anew_goes_on(counters):
     assert meter.joules["cpu"] == pytest.approx(3)
 
 
+def test_a_package_that_appears_later_counts_from_then(counters):
+    meter = EnergyMeter()
+    counters(zone0=999_000_000)
+    assert meter.update() == {"cpu": 0}
+
+
 def test_a_machine_without_counters_has_none(counters):
     assert EnergyMeter().joules == {}
+
+
+def test_gpus_count_in_millijoules(counters, monkeypatch):
+    counted = {"a": 5_000, "b": 1_000}
+    monkeypatch.setattr(energy, "_gpus", lambda: ["a", "b"])
+    monkeypatch.setattr(energy.pynvml, "nvmlDeviceGetTotalEnergyConsumption", counted.__getitem__)
+    meter = EnergyMeter()
+    counted |= {"a": 7_000, "b": 1_500}
+    assert meter.update() == {"gpu": pytest.approx(2.5)}

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pynvml
 
@@ -20,20 +21,25 @@ class EnergyMeter:
     def __init__(self) -> None:
         self.joules: dict[str, float] = {}
         """By `cpu` and `gpu`, what there are counters of."""
-        self._last: dict[str, tuple[float, float]] = {}
+        self._last: dict[str, float] = {}
+        self._gpus = _gpus()
         self.update()
 
-    def update(self) -> None:
-        """Read the counters."""
-        for kind, name, joules, wrap in _counters():
+    def update(self) -> dict[str, float]:
+        """Read the counters; return the joules since they were read before, by `cpu` and `gpu`."""
+        passed: dict[str, float] = {}
+        for kind, name, joules, wrap in [*_package_counters(), *_gpu_counters(self._gpus)]:
             key = f"{kind} {name}"
-            before, _ = self._last.get(key, (joules, wrap))
-            passed = joules - before if joules >= before else joules - before + wrap
-            self.joules[kind] = self.joules.get(kind, 0.0) + max(0.0, passed)
-            self._last[key] = (joules, wrap)
+            before = self._last.get(key, joules)
+            more = joules - before if joules >= before else joules - before + wrap
+            passed[kind] = passed.get(kind, 0.0) + max(0.0, more)
+            self._last[key] = joules
+        for kind, more in passed.items():
+            self.joules[kind] = self.joules.get(kind, 0.0) + more
+        return passed
 
 
-def _counters() -> Iterator[tuple[str, str, float, float]]:
+def _package_counters() -> Iterator[tuple[str, str, float, float]]:
     """Yield kind, name, joules, and where the counter begins anew."""
     for zone in sorted(POWERCAP.glob("intel-rapl:[0-9]*")):
         if zone.name.count(":") > 1:
@@ -42,19 +48,18 @@ def _counters() -> Iterator[tuple[str, str, float, float]]:
             joules = int((zone / "energy_uj").read_text()) / 1e6
             wrap = int((zone / "max_energy_range_uj").read_text()) / 1e6
             yield "cpu", zone.name, joules, wrap
-    yield from _gpu_counters()
 
 
-def _gpu_counters() -> Iterator[tuple[str, str, float, float]]:
+def _gpus() -> list[Any]:
+    """Return NVML's handles of this machine's GPUs; NVML stays open until the process ends."""
     try:
         pynvml.nvmlInit()
+        return [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]
     except pynvml.NVMLError:
-        return
-    try:
-        for number in range(pynvml.nvmlDeviceGetCount()):
-            with contextlib.suppress(pynvml.NVMLError):  # not before Volta
-                handle = pynvml.nvmlDeviceGetHandleByIndex(number)
-                yield "gpu", str(number), pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, 0.0
-    finally:
-        with contextlib.suppress(pynvml.NVMLError):
-            pynvml.nvmlShutdown()
+        return []
+
+
+def _gpu_counters(handles: list[Any]) -> Iterator[tuple[str, str, float, float]]:
+    for number, handle in enumerate(handles):
+        with contextlib.suppress(pynvml.NVMLError):  # not before Volta
+            yield "gpu", str(number), pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, 0.0

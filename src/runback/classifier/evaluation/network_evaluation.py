@@ -13,6 +13,7 @@ from runback.classifier.evaluation.calibration.calibration_section import calibr
 from runback.classifier.evaluation.groups.groups_section import groups_section
 from runback.classifier.evaluation.groups.metadata import Grouping
 from runback.classifier.evaluation.inputs.inputs_section import inputs_section
+from runback.classifier.evaluation.privacy.membership import ReferenceLosses
 from runback.classifier.evaluation.privacy.membership_section import membership_section
 from runback.classifier.evaluation.quality.quality_section import quality_section
 from runback.classifier.evaluation.section import Section
@@ -25,7 +26,7 @@ from runback.classifier.evaluation.shifts.translation import MOVES
 MEMBERS = 10_000
 """The most training images that membership is asked about: each one of so many, in their order."""
 
-STEPS = 6 + len(MOVES) + len(CORRUPTIONS) * len(SEVERITIES)
+STEPS = 7 + len(MOVES) + len(CORRUPTIONS) * len(SEVERITIES)
 """How often `tick` is called."""
 
 
@@ -52,6 +53,8 @@ class EvaluationOptions:
     """Another run's accuracies on corrupted images."""
     foreign: np.ndarray | None = None
     """Images of another data set, uint8 of the test images' shape."""
+    references: Callable[[Dataset, Dataset], Sequence[ReferenceLosses]] = lambda members, others: ()
+    """Asks other networks about images of the training, and others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +104,10 @@ def evaluate(
     sections.append(corruptions_section(worse, tested, options.reference))
     tick("inputs")
     sections.append(inputs_section(network, tested, options.foreign))
+    tick("membership")
     if not is_own:
-        sections.append(membership_section(members, tested))
+        references = options.references(members.images, splits.test)
+        sections.append(membership_section(members, tested, references))
     return Evaluation(tested, tuple(sections))
 
 

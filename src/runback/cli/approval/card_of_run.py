@@ -43,7 +43,6 @@ def write_card(store: Store, layout: Layout, run_id: str) -> bool:
         evaluation=stored(EVALUATION),
         gates=stored(GATES),
         reviews=stored(REVIEWS) or (),
-        metrics=run.data.metrics,
     )
     writer = RunWriter(store, run_id)
     writer.log_text(markdown_card(facts, statements), CARD)

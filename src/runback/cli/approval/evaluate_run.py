@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from runback.classifier.evaluation.page.evaluation_page import evaluation_page
 from runback.classifier.evaluation.quality.classification import confusion_of
 from runback.classifier.evaluation.quality.confusion import confusion_figure
 from runback.classifier.train_config import SPLIT_KNOBS
+from runback.cli.approval.reference_networks import reference_losses
+from runback.cli.approval.run_cost import cost_section
 from runback.errors import DataError
 from runback.keras.networks.stored_network import load_network, stored_config
 from runback.runs.schema import ANSWERS, CONFUSION, EVALUATION, EVALUATION_PAGE, RECORD, read_record
@@ -28,7 +31,7 @@ from runback.system.config import targets
 from runback.system.config.written_config import refuse_left_out, resolved
 from runback.tracking.layout import Layout
 from runback.tracking.mlflow_limits import NAME_LIMIT, metric_name
-from runback.tracking.read.find_runs import artifact_files, read_bytes
+from runback.tracking.read.find_runs import artifact_files, find_run, read_bytes
 from runback.tracking.store import Store
 from runback.tracking.tags import TEST_IMAGES_TAG, TEST_OPENED_TAG, TRAIN_HASH_TAG, VALIDATION_HASH_TAG
 from runback.tracking.write.run_writer import RunWriter
@@ -95,6 +98,7 @@ def evaluate_run(
     if own is None:  # from here on, somebody knows how good it is
         writer.set_tags({TEST_OPENED_TAG: str(run.openings + 1)})
         writer.deliver()
+    wanted = replace(wanted, references=partial(reference_losses, run))
     found = evaluate(network, Splits(train, validation, test), wanted, tick, is_own=own is not None)
     return _log(writer, run, found, own)
 
@@ -149,18 +153,14 @@ def _log(
     n, folder = len(said), "" if own is None else f"{OWN_FOLDER}/{own.name}/"
     opened = run.openings + (own is None)
     prefix = "test" if own is None else own.name
-    report = {
-        "format": FORMAT,
-        "run": run.id,
-        "images": prefix,
-        "n": n,
-        "opened": opened,
-        **evaluation.as_dict(),
-    }
-    about = {"run": run.id, "images": f"{n:,}, {prefix}", "test split opened": f"{opened} times"}
+    cost = cost_section(run.store, find_run(run.store, run.id))
+    about = {"format": FORMAT, "run": run.id, "images": prefix, "n": n, "opened": opened}
+    report = {**about, **evaluation.as_dict(), cost.name: cost.as_dict()}
+    head = {"run": run.id, "images": f"{n:,}, {prefix}", "test split opened": f"{opened} times"}
     title = f"Evaluation of run {run.id[:12]}"
     writer.log_text(json.dumps(report, indent=1, allow_nan=False) + "\n", folder + EVALUATION)
-    writer.log_text(evaluation_page(title, about, evaluation.sections), folder + EVALUATION_PAGE)
+    page = evaluation_page(title, head, [*evaluation.sections, cost])
+    writer.log_text(page, folder + EVALUATION_PAGE)
     content = write_answers(said.labels, said.chosen, said.confidence, said.losses, said.class_names)
     writer.log_bytes(content, folder + ANSWERS)
     writer.log_figure(confusion_figure(confusion_of(said), said.class_names), folder + CONFUSION)
@@ -171,6 +171,8 @@ def _log(
         for section in evaluation.sections
         for name, measure in section.measures.items()
     }
+    if own is None:
+        measures |= {f"cost_{name}": value for name, value in cost.facts.items()}
     accuracy = measures.pop(f"{prefix}_accuracy")
     writer.log_metrics({**measures, **class_metrics(evaluation, prefix)})
     writer.log_metrics({f"{prefix}_accuracy": accuracy})

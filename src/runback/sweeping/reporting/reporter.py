@@ -20,12 +20,13 @@ from runback.sweeping.reporting.follow_up_commands import AppCommands, commands
 from runback.sweeping.reporting.plots.colours import PAGE
 from runback.sweeping.reporting.plots.drawing_process import Artist
 from runback.sweeping.reporting.plots.plot_selection import WORTH_DRAWING
+from runback.sweeping.reporting.sweep_cost import EnergyAccount, SweepCost, sweep_cost
 from runback.sweeping.reporting.sweep_note import RunLinks, note
 from runback.sweeping.reporting.trials_table import trials_csv
 from runback.sweeping.study.attributes import RUN_ID
 from runback.sweeping.study.baseline import baseline_text
 from runback.sweeping.study.budget import Budget
-from runback.sweeping.study.study_store import best_trials
+from runback.sweeping.study.study_store import best_trials, finished_count
 from runback.sweeping.trials.events import Idle, SweepEvent, TrialEnded
 from runback.system.files.regular_file import read_regular
 from runback.system.files.whole_file import write_whole
@@ -76,6 +77,7 @@ class Reporter:
     def __post_init__(self) -> None:
         self._began = self._written = time.monotonic()
         self._draw_at = self._began + DRAW_SECONDS
+        self._energy, self._metered = EnergyAccount(self.study), self._began
 
     @contextlib.contextmanager
     def keeping(self) -> Iterator[None]:
@@ -100,6 +102,9 @@ class Reporter:
         if self._has_failed:
             return
         now = time.monotonic()
+        if now - self._metered >= WRITE_SECONDS:
+            self._energy.update()
+            self._metered = now
         with self._harmless(), self.run.in_background():
             if now - self._written >= WRITE_SECONDS and not self.run.is_behind:
                 self._write()
@@ -117,11 +122,13 @@ class Reporter:
                 self._new_artist().begin(urgent=False)
 
     def _finish(self) -> None:
+        self._energy.update()
         artist = self._new_artist()
         try:
             if self._is_worth_drawing():
                 artist.begin(urgent=True)
             self._write()
+            self.run.log_metrics(self._cost().metrics(), step=finished_count(self.study))
             if artist.finished(DRAW_PATIENCE):
                 self._log_drawing(artist)
                 self._describe()  # now it can name the page
@@ -149,9 +156,13 @@ class Reporter:
             ],
             confirmed=self._confirmed(),
             compared=baseline_text(self.study, self.config_point),
+            cost=self._cost().text(),
             troubles=output_troubles(),
         )
         self.run.describe(text)
+
+    def _cost(self) -> SweepCost:
+        return sweep_cost(self.study, self._energy.joules())
 
     def _confirmed(self) -> str:
         """Return what the confirm stage has written about itself, if it has ended."""

@@ -51,19 +51,20 @@ def note(
     artifacts: Sequence[str] = (),
     confirmed: str = "",
     compared: str = "",
+    cost: str = "",
     troubles: Sequence[str] = (),
 ) -> str:
     """Return the note. `elapsed` are seconds since this start, `artifacts` the names of those to open first.
 
     `commands` are pairs of what a command does and the command, `confirmed` the confirm stage's own section,
-    `compared` how the best compares with the config as it is, `troubles` what of the output could not be
-    written.
+    `compared` how the best compares with the config as it is, `cost` what it all took, `troubles` what of the
+    output could not be written.
     """
     links = " · ".join(f"[{for_markdown(name)}]({place.artifact(name)})" for name in artifacts)
     # MLflow shows about six lines until one clicks for more.
     paragraphs = [_progress(study, budget, elapsed), links, _table(study, place), for_markdown(compared)]
     paragraphs += [_paused(study, place), confirmed]
-    paragraphs += [_commands(commands), *map(for_markdown, troubles)]
+    paragraphs += [_commands(commands), for_markdown(cost), *map(for_markdown, troubles)]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 

@@ -20,6 +20,9 @@ PARENT_RUN = "runback:parent_run"
 ENDED = "runback:ended"
 """True where the sweep has ended and all of its end is written; false while it goes on."""
 
+ENERGY = "runback:energy"
+"""The joules that the machine has taken while the sweep ran, by `cpu` and `gpu`, where it counts them."""
+
 # User attributes of the study of a confirm stage.
 
 PLAN = "runback:plan"

@@ -96,6 +96,11 @@ def has_run(store: Store, run_id: str) -> bool:
     return bool(search(store, f"attributes.run_id = {_quoted(run_id)}", limit=1))
 
 
+def parent_of(run: MlflowRun) -> str | None:
+    """Return the ID of the run that a run is below of, a trial's sweep; None for one that is by itself."""
+    return run.data.tags.get(MLFLOW_PARENT_RUN_ID)
+
+
 def last_metrics(store: Store, run_id: str) -> dict[str, float]:
     """Return the last value of each of a run's metrics. Raises StoreError."""
     with store_errors(store, f"the metrics of run {run_id}"):
@@ -182,6 +187,13 @@ def curves(store: Store, run_id: str, names: Sequence[str]) -> list[dict[str, fl
     except MlflowException as error:
         raise StoreError(f"cannot read the metrics of run {run_id}: {first_line(str(error))}") from error
     return [steps[step] for step in sorted(steps)]
+
+
+def history(store: Store, run_id: str, name: str) -> list[float]:
+    """Return every value that a run logged under a metric's name, by their steps. Raises StoreError."""
+    with store_errors(store, f"the metrics of run {run_id}"):
+        points = store.client.get_metric_history(run_id, name)
+    return [point.value for point in sorted(points, key=lambda one: one.step)]
 
 
 def read_text(store: Store, run_id: str, artifact_file: str) -> str:

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from runback.classifier.evaluation.privacy.membership import class_attacks, membership_attack
+from runback.classifier.evaluation.privacy.membership import (
+    ReferenceLosses,
+    class_attacks,
+    membership_attack,
+    reference_attack,
+)
 from runback.classifier.evaluation.privacy.membership_section import membership_section
 
 
@@ -35,3 +40,37 @@ def test_small_classes_are_not_measured_by_themselves(made_answers):
     section = membership_section(members, others)
     assert any("too few" in note for note in section.notes)
     assert "membership_tpr_at_0_001_fpr" not in section.measures
+
+
+def references(difficulty, other_difficulty, generator, count=4):
+    """Networks that have seen none, half, half or all of the images, and whose losses follow difficulty."""
+    shares = [0.0, 0.5, 0.5, 1.0][:count]
+    return [
+        ReferenceLosses(
+            difficulty * generator.uniform(0.9, 1.1, len(difficulty)),
+            generator.random(len(difficulty)) >= share,
+            other_difficulty * generator.uniform(0.9, 1.1, len(other_difficulty)),
+        )
+        for share in shares
+    ]
+
+
+def test_references_find_what_difficulty_hides():
+    generator = np.random.default_rng(0)
+    difficulty, other = generator.exponential(1, (2, 1_000))
+    members = difficulty * 0.7
+    alone = membership_attack(members, other).area
+    compared = reference_attack(members, other, references(difficulty, other, generator))
+    assert compared.low > alone.high > 0.5
+    assert compared.n == 2_000
+
+
+def test_images_that_all_references_have_seen_are_left_out():
+    generator = np.random.default_rng(0)
+    difficulty, other = generator.exponential(1, (2, 500))
+    told = references(difficulty, other, generator)
+    half = reference_attack(difficulty, other, told[1:2])
+    assert 700 < half.n < 800
+    assert half.low < 0.5 < half.high
+    assert reference_attack(difficulty, other, told[3:]) is None
+    assert reference_attack(difficulty, other, []) is None

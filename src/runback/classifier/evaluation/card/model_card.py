@@ -1,7 +1,7 @@
 """A model's card, out of what its run has recorded and what the project states: no number is typed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -32,7 +32,6 @@ class CardFacts:
     reviews: Sequence[Mapping[str, Any]] = ()
     params: int | None = None
     """Weights of the network."""
-    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 def card_title(facts: CardFacts, statements: CardStatements) -> str:
@@ -179,7 +178,7 @@ def _measurements(facts: CardFacts) -> list[Block]:
         ),
     ]
     for name, section in facts.evaluation.items():
-        if not isinstance(section, Mapping):
+        if not isinstance(section, Mapping) or name == "cost":
             continue
         rows = [
             (key.replace("_", " "), f"{one['value']:.4f}", _ends(one), f"{one['n']:,}")
@@ -230,15 +229,14 @@ def _approval(facts: CardFacts) -> list[Block]:
 
 
 def _cost(facts: CardFacts) -> list[Block]:
+    cost = facts.evaluation.get("cost", {})
     rows = [
-        (name.removeprefix("energy_").replace("_", " "), f"{value:,.0f}")
-        for name, value in sorted(facts.metrics.items())
-        if name.startswith("energy_")
+        (name.replace("_", " "), f"{value:,.0f}")
+        for name, value in cost.items()
+        if isinstance(value, int | float)
     ]
-    said = (
-        "Energy of the training, in joules." if rows else "Energy was not measured: this machine shows none."
-    )
-    return [Heading("Cost"), Paragraph(said), *([CardTable(("", "joules"), rows)] if rows else [])]
+    table = [CardTable(("", "recorded"), rows)] if rows else []
+    return [Heading("Cost"), *table, Items([str(note) for note in cost.get("notes", [])] or [NOT_STATED])]
 
 
 def _appendix() -> list[Block]:

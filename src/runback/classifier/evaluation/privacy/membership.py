@@ -1,5 +1,6 @@
 """Can one tell from the loss of an image whether the network was trained on it?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,40 @@ class MembershipAttack:
     """By rate of false alarms: the share of images of the training found; None where n is too small."""
     spared: Measure
     """The true negative rate: the share of other images whose loss is above the training's mean."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceLosses:
+    """The losses of another network, on the same images."""
+
+    members: np.ndarray
+    """Of the images of the training, (m,)."""
+    unseen: np.ndarray
+    """Which of these it was not trained on, booleans of shape (m,)."""
+    others: np.ndarray
+    """Of the images that neither was trained on, (n,)."""
+
+
+def reference_attack(
+    members: np.ndarray, others: np.ndarray, references: Sequence[ReferenceLosses]
+) -> Measure | None:
+    """Return the area of an attack that knows how hard each image is: AUC, with its interval.
+
+    The score is the mean loss of references that have not seen the image, less the network's own. Images that
+    all have seen are left out; None where fewer than 30 remain. Source: L. Watson et al., "On the importance
+    of difficulty calibration in membership inference attacks", ICLR 2022.
+    """
+    if not references:
+        return None
+    unseen = np.array([one.unseen for one in references])
+    usable = unseen.any(axis=0)
+    if usable.sum() < LEAST or len(others) < LEAST:
+        return None
+    hard = np.where(unseen, [one.members for one in references], 0.0).sum(axis=0)
+    hard = hard[usable] / unseen.sum(axis=0)[usable]
+    hard_others = np.mean([one.others for one in references], axis=0)
+    area = area_under_roc(hard - members[usable], hard_others - others)
+    return Measure.of(area, int(usable.sum()) + len(others))
 
 
 def membership_attack(members: np.ndarray, others: np.ndarray) -> MembershipAttack:

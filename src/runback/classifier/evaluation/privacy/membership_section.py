@@ -1,5 +1,7 @@
 """The part of an evaluation that says what the network gives away about its training images."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
@@ -9,13 +11,17 @@ from runback.classifier.evaluation.measure import Measure
 from runback.classifier.evaluation.privacy.membership import (
     FALSE_RATES,
     LEAST,
+    ReferenceLosses,
     class_attacks,
     membership_attack,
+    reference_attack,
 )
 from runback.classifier.evaluation.section import Section, SectionPicture, SectionTable
 
 
-def membership_section(members: Answers, others: Answers) -> Section:
+def membership_section(
+    members: Answers, others: Answers, references: Sequence[ReferenceLosses] = ()
+) -> Section:
     """Attack by the loss: `members` are images of the training, `others` were not in it."""
     attack = membership_attack(members.losses, others.losses)
     measures: dict[str, Measure] = {
@@ -35,6 +41,18 @@ def membership_section(members: Answers, others: Answers) -> Section:
             )
         else:
             measures[f"membership_tpr_at_{rate:g}_fpr".replace(".", "_")] = found
+    compared = reference_attack(members.losses, others.losses, references)
+    if compared is not None:
+        measures["membership_auc_with_references"] = compared
+        notes.append(
+            f"With references, each loss is compared with that of {len(references)} networks of its sweep that "
+            "were not trained on the image."
+        )
+    else:
+        notes.append(
+            "No network of its sweep was trained on other images (another data.validation_seed): an attack "
+            "that compares with such networks was not made."
+        )
     classes = class_attacks(members, others)
     return Section(
         name="membership",

@@ -1,0 +1,66 @@
+"""Networks of the same sweep that were trained on other images: what an attacker could compare with."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from runback.classifier.build import load_data
+from runback.classifier.data.dataset import Dataset
+from runback.classifier.evaluation.answers import answers
+from runback.classifier.evaluation.privacy.membership import ReferenceLosses
+from runback.errors import RunbackError
+from runback.keras.networks.stored_network import load_network, stored_config
+from runback.system.config import targets
+from runback.system.config.written_config import resolved
+from runback.tracking.read.find_runs import search_sweep
+from runback.tracking.tags import KIND_TAG, SWEEP_TAG, TRAIN_HASH_TAG
+
+if TYPE_CHECKING:
+    from runback.cli.approval.evaluate_run import EvaluatedRun
+
+MOST = 8
+"""Networks that are asked at most."""
+
+
+def reference_losses(run: "EvaluatedRun", members: Dataset, others: Dataset) -> list[ReferenceLosses]:
+    """Return the losses of networks of a run's sweep that have not seen all of `members`.
+
+    Those are trials, or runs of the confirm stage, with another `data.validation_seed`, fraction or limit. A
+    network whose data or weights cannot be read any more is left out. Errors: StoreError.
+    """
+    sweep, train = run.tags.get(SWEEP_TAG), run.tags.get(TRAIN_HASH_TAG)
+    if sweep is None or train is None:
+        return []
+    runs = [
+        one.info.run_id
+        for one in search_sweep(run.store, sweep)
+        if one.info.status == "FINISHED"
+        and one.data.tags.get(KIND_TAG) != "sweep"
+        and one.data.tags.get(TRAIN_HASH_TAG) not in (None, train)
+    ]
+    found = []
+    for run_id in sorted(runs):
+        if len(found) == MOST:
+            break
+        try:
+            found.append(_losses(run, run_id, members, others))
+        except (RunbackError, KeyError):  # another shape, other classes, images that are gone
+            continue
+    return found
+
+
+def _losses(run: "EvaluatedRun", run_id: str, members: Dataset, others: Dataset) -> ReferenceLosses:
+    config: Mapping[str, Any] = resolved(OmegaConf.create(stored_config(run.store, run_id)))
+    declared = targets.declared_modules(run.layout.root)
+    seen, _ = load_data(config["data"], declared, run.layout.data)
+    network = load_network(run.store, run_id, declared)
+    known = set(map(_digest, seen.images))
+    unseen = np.array([_digest(image) not in known for image in members.images])
+    return ReferenceLosses(answers(network, members).losses, unseen, answers(network, others).losses)
+
+
+def _digest(image: np.ndarray) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(image).data).digest()
