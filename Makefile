@@ -13,7 +13,7 @@ RUNBACK := $(BIN)/python -m runback
 SYNCED := .venv/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep train best promote reproduce compare evaluate serve ui doctor test test-slow check lint bench clean
+.PHONY: help setup sweep train best promote reproduce compare evaluate review serve ui doctor test test-slow check lint bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -53,6 +53,9 @@ compare: $(SYNCED)  ## show the runs of SWEEP in a table, or say why two differ:
 
 evaluate: $(SYNCED)  ## measure the model of RUN on the test split
 	@$(RUNBACK) evaluate $(RUN) $(ARGS)
+
+review: $(SYNCED)  ## record who looked at the evaluation of RUN: ARGS='--by Ada'
+	@$(RUNBACK) review $(RUN) $(ARGS)
 
 serve: $(SYNCED)  ## answer images with the network of RUN, or the best of SWEEP
 	@$(RUNBACK) serve $(or $(RUN),best:$(SWEEP)) $(ARGS)

@@ -25,7 +25,8 @@ from runback.sweeping.study.study_store import create_entry, pruner_for
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
-FILES = sorted([*CONF.rglob("*.yaml"), *(ROOT / "sweeps").glob("*.yaml")])
+COMPOSED = [file for file in CONF.rglob("*.yaml") if file.parent.name != "gates"]
+FILES = sorted([*COMPOSED, *(ROOT / "sweeps").glob("*.yaml")])
 SWEEPS = sorted(file.stem for file in (ROOT / "sweeps").glob("*.yaml"))
 GROUPS = ("model", "optimizer", "schedule", "augmentation", "data")
 CHOICES = sorted(

@@ -65,6 +65,7 @@ def imported(*arguments: str, cwd) -> set[str]:
         ["best", "--help"],
         ["promote", "--help"],
         ["evaluate", "--help"],
+        ["review", "--help"],
         ["ui", "--help"],
         ["sweep", "--help"],
         ["clean", "--help"],

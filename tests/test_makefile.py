@@ -125,6 +125,7 @@ def test_nothing_is_set_up_twice_until_the_lock_changes(installed):
         (["best", "SWEEP=mine", "ARGS=--json"], ["best", "mine", "--json"]),
         (["evaluate", "RUN=abc123", "ARGS=--json"], ["evaluate", "abc123", "--json"]),
         (["promote", "RUN=abc123"], ["promote", "abc123"]),
+        (["review", "RUN=abc123", "ARGS=--by Ada"], ["review", "abc123", "--by", "Ada"]),
         (["compare", "RUN=abc123 def456"], ["compare", "abc123", "def456"]),
         (["compare", "SWEEP=cifar10", "ARGS=--top 5"], ["compare", "--sweep", "cifar10", "--top", "5"]),
         (["serve"], ["serve", "best:quickstart"]),

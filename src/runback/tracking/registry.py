@@ -3,7 +3,7 @@
 import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mlflow.entities import LoggedModel
@@ -94,6 +94,16 @@ def register(store: Store, run_id: str, *, description: str, tags: Mapping[str, 
         )
         _link(store, model, made)
     return _version(made)
+
+
+def describe_versions(store: Store, run_id: str, change: Callable[[str], str]) -> None:
+    """Change the descriptions, in Markdown, of all versions with a run's model. Raises StoreError."""
+    client = store.client
+    with store_errors(store, f"the versions of run {run_id}"):
+        for version in client.search_model_versions(f"run_id = '{run_id}'"):
+            before = version.description or ""
+            if (after := change(before)) != before:
+                client.update_model_version(version.name, version.version, description=after)
 
 
 def crown(store: Store, version: Version) -> None:

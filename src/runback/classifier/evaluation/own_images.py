@@ -16,7 +16,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 FOREIGN = 1_000
 """The most images of another data set that a network is asked about."""
 
-TAKEN = ("test", "train", "val", "validation", "system")
+TAKEN = ("test", "train", "val", "validation", "system", "best", "cost", "feedback")
 """Names that metrics begin with already."""
 
 

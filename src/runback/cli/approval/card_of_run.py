@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -9,6 +10,7 @@ from omegaconf import OmegaConf
 from runback.classifier.evaluation.card.card_statements import read_statements
 from runback.classifier.evaluation.card.model_card import CardFacts, html_card, markdown_card
 from runback.runs.schema import CARD, CARD_PAGE, CONFIG, EVALUATION, GATES, RECORD, REVIEWS, read_record
+from runback.tracking import registry
 from runback.tracking.layout import Layout
 from runback.tracking.read.find_runs import artifact_files, find_run, read_bytes, read_text
 from runback.tracking.store import Store
@@ -21,7 +23,9 @@ LINKS = "**Evaluation**: "
 
 
 def write_card(store: Store, layout: Layout, run_id: str) -> bool:
-    """Write a run's card, and a link to it in its note; tell whether there is an evaluation to write of.
+    """Write a run's card, and a link to it in its note and at its registered versions.
+
+    Tells whether there is an evaluation to write of.
 
     Errors: InputError for a project's statements that are wrong, StoreError.
     """
@@ -49,6 +53,7 @@ def write_card(store: Store, layout: Layout, run_id: str) -> bool:
     writer.log_text(html_card(facts, statements), CARD_PAGE)
     writer.describe(_linked(run.data.tags.get("mlflow.note.content", ""), run))
     writer.deliver()
+    registry.describe_versions(store, run.info.run_id, partial(_linked, run=run))
     return True
 
 
@@ -56,4 +61,4 @@ def _linked(note: str, run: Any) -> str:
     place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/"
     line = f"{LINKS}[page]({place}evaluation.html), [model card]({place}model_card.html)"
     lines = [one for one in note.split("\n\n") if not one.startswith(LINKS)]
-    return "\n\n".join([*lines, line])
+    return "\n\n".join([*filter(None, lines), line])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from runback.cli.approval.promote import FAILED
 from runback.cli.classifier_only import refuse_task
 from runback.errors import InputError
 from runback.runs.run_reference import run_id
@@ -25,7 +26,7 @@ from runback.system.text.terminal import say, say_json
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.read.find_runs import find_run, read_text, search_sweep
 from runback.tracking.store import Store, open_store
-from runback.tracking.tags import GATES_TAG, REVIEW_BY_TAG, SWEEP_TAG
+from runback.tracking.tags import GATES_TAG, REVIEW_BY_TAG, REVIEWED_TAG, SWEEP_TAG
 from runback.tracking.write.run_writer import RunWriter
 
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
@@ -65,7 +66,7 @@ def main(argv: list[str]) -> int:
     own = _own_images(options)
     if own is not None and options.gates:
         raise InputError("gates are about the test split: --gates does not go with --data")
-    gates = _gates(layout, options.gates)
+    gates = _gates(layout, options.gates or (_checked_before(found.data.tags) if options.again else None))
     if own is None and "test_accuracy" in found.data.metrics and not options.again:
         if options.metadata or options.reference or options.foreign:
             raise InputError(
@@ -77,7 +78,7 @@ def main(argv: list[str]) -> int:
     else:
         report = _evaluate(store, layout, found_id, found.data.tags, options, own)
         note = "" if own is not None else _budget(store, found.data.tags, report)
-    passed = gates is None or _check(gates, report, RunWriter(store, found_id))
+    passed = gates is None or _check(gates, report, found.data.tags, RunWriter(store, found_id))
     if own is None:
         _write_card(store, layout, found_id)
     _show(report, options.json, note)
@@ -128,6 +129,12 @@ def _parser() -> Parser:
         "--reference", metavar="RUN", help="an evaluated run to compare errors on worse images with"
     )
     return parser
+
+
+def _checked_before(tags: Mapping[str, str]) -> str | None:
+    """Return the gates that a run was checked with: what they said is about numbers that are replaced."""
+    name, _, _ = tags.get(GATES_TAG, "").rpartition(": ")
+    return name or None
 
 
 def _gates(layout: Layout, name: str | None) -> "Gates | None":
@@ -305,7 +312,8 @@ def _budget(store: Store, tags: Mapping[str, str], report: Mapping[str, Any]) ->
     return "; ".join(lines)
 
 
-def _check(gates: "Gates", report: Mapping[str, Any], writer: RunWriter) -> bool:
+def _check(gates: "Gates", report: Mapping[str, Any], before: Mapping[str, str], writer: RunWriter) -> bool:
+    """Check gates with a report, tag the run, whose tags were `before`, and tell whether it passes."""
     from runback.classifier.evaluation.gates.gate_file import check_gates
 
     results = check_gates(gates, report)
@@ -319,8 +327,11 @@ def _check(gates: "Gates", report: Mapping[str, Any], writer: RunWriter) -> bool
         "results": [one.as_dict() for one in results],
     }
     writer.log_text(json.dumps(content, indent=1) + "\n", GATES)
-    verdict = "passed" if not failed else f"failed {len(failed)} of {len(results)}"
-    writer.set_tags({GATES_TAG: f"{gates.name}: {verdict}", REVIEW_BY_TAG: gates.review_by.isoformat()})
+    verdict = "passed" if not failed else f"{FAILED} {len(failed)} of {len(results)}"
+    tags = {GATES_TAG: f"{gates.name}: {verdict}"}
+    if REVIEWED_TAG not in before:  # else the review's own date holds
+        tags[REVIEW_BY_TAG] = gates.review_by.isoformat()
+    writer.set_tags(tags)
     writer.deliver()
     for one in results:
         say(

@@ -16,6 +16,7 @@ from runback.classifier.data.dataset import Dataset
 from runback.classifier.data.dataset_hash import content_hash
 from runback.classifier.data.reading.data_summary import DataSummary
 from runback.classifier.evaluation.gates.answers_file import write_answers
+from runback.classifier.evaluation.groups.metadata import Grouping
 from runback.classifier.evaluation.network_evaluation import Evaluation, EvaluationOptions, Splits, evaluate
 from runback.classifier.evaluation.own_images import own_images
 from runback.classifier.evaluation.page.evaluation_page import evaluation_page
@@ -100,7 +101,7 @@ def evaluate_run(
         writer.deliver()
     wanted = replace(wanted, references=partial(reference_losses, run))
     found = evaluate(network, Splits(train, validation, test), wanted, tick, is_own=own is not None)
-    return _log(writer, run, found, own)
+    return _log(writer, run, found, own, wanted.groupings)
 
 
 def _names(train: Dataset, n: int) -> Sequence[str]:
@@ -146,7 +147,11 @@ def optimism_of_best(runs: int, n: int, accuracy: float) -> float:
 
 
 def _log(
-    writer: RunWriter, run: EvaluatedRun, evaluation: Evaluation, own: OwnImages | None
+    writer: RunWriter,
+    run: EvaluatedRun,
+    evaluation: Evaluation,
+    own: OwnImages | None,
+    groupings: Sequence[Grouping],
 ) -> dict[str, Any]:
     """Log the report; test_accuracy, the sign that it is complete, comes last."""
     said = evaluation.answers
@@ -161,8 +166,7 @@ def _log(
     writer.log_text(json.dumps(report, indent=1, allow_nan=False) + "\n", folder + EVALUATION)
     page = evaluation_page(title, head, [*evaluation.sections, cost])
     writer.log_text(page, folder + EVALUATION_PAGE)
-    content = write_answers(said.labels, said.chosen, said.confidence, said.losses, said.class_names)
-    writer.log_bytes(content, folder + ANSWERS)
+    writer.log_bytes(write_answers(said, groupings), folder + ANSWERS)
     writer.log_figure(confusion_figure(confusion_of(said), said.class_names), folder + CONFUSION)
     if own is None:
         writer.set_tags({TEST_IMAGES_TAG: str(n)})

@@ -15,6 +15,9 @@ from runback.tracking.layout import Layout, project_root
 from runback.tracking.read.run_reader import open_reader
 from runback.tracking.tags import GATES_TAG, REVIEW_BY_TAG, WAIVER_TAG
 
+FAILED = "failed"
+"""The word in a run's tag of gates that says that it has not passed."""
+
 if TYPE_CHECKING:
     from runback.classifier.evaluation.gates.champion_comparison import ChampionComparison
     from runback.tracking.store import Store
@@ -56,6 +59,7 @@ def promote(
     `waiver` is a name and a reason. Errors: InputError for a run without a sweep or a model, and for one
     whose gates or whose review are against it, without a waiver; StoreError.
     """
+    from runback.cli.approval.card_of_run import write_card
     from runback.tracking.read.find_runs import find_run
     from runback.tracking.registry import champion, crown, register
     from runback.tracking.store import open_store
@@ -82,6 +86,7 @@ def promote(
     if before is not None and before.run_id not in ("", run_id):
         comparison = _comparison(store, run_id, before.run_id)
     crown(store, version)
+    write_card(store, layout, run_id)
     told = {
         "name": version.name,
         "version": version.number,
@@ -95,7 +100,7 @@ def _objections(tags: Mapping[str, str]) -> list[str]:
     """Return what gates and reviews say against a run, by its tags."""
     found = []
     gates = tags.get(GATES_TAG, "")
-    if "failed" in gates:
+    if FAILED in gates.rpartition(": ")[2]:  # a name may hold the word as well
         found.append(f"gates {gates}")
     due = tags.get(REVIEW_BY_TAG)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()

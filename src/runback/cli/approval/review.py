@@ -51,6 +51,7 @@ def review(
     What was looked at is the evaluation that the run has, by its SHA-256. Errors: InputError for a run
     without one, and for a damaged file of reviews; StoreError.
     """
+    from runback.cli.approval.card_of_run import write_card
     from runback.tracking.read.find_runs import artifact_files, find_run, read_bytes
     from runback.tracking.store import open_store
     from runback.tracking.write.run_writer import RunWriter
@@ -72,6 +73,7 @@ def review(
     tags = {REVIEWED_TAG: f"{by}, {when}"}
     writer.set_tags(tags if following is None else {**tags, REVIEW_BY_TAG: following})
     writer.deliver()
+    write_card(store, layout, run_id)
     return reviews
 
 

@@ -1,30 +1,41 @@
 """The answers to each test image in a file: two runs are compared by them, the split stays closed."""
 
+import hashlib
 import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from runback.classifier.evaluation.groups.metadata import Grouping
 from runback.errors import InputError
 
-COLUMNS = ("label", "answer", "confidence", "loss")
+if TYPE_CHECKING:  # it imports Keras, which whoever reads such a file does not need
+    from runback.classifier.evaluation.answers import Answers
+
+COLUMNS = ("image", "label", "answer", "confidence", "loss")
+
+GROUP = "group:"
+"""The beginning of the name of a column that says which group of a grouping an image belongs to."""
 
 
-def write_answers(
-    labels: np.ndarray, chosen: np.ndarray, confidence: np.ndarray, losses: np.ndarray, names: tuple[str, ...]
-) -> bytes:
-    """Return a parquet file with a row for each test image, in order; classes are texts."""
-    classes = np.array(names, object)
-    table = pd.DataFrame(
-        {
-            "label": pd.Categorical(classes[labels], names),
-            "answer": pd.Categorical(classes[chosen], names),
-            "confidence": confidence.astype(np.float32),
-            "loss": losses.astype(np.float32),
-        }
-    )
+def write_answers(answers: "Answers", groupings: Sequence[Grouping] = ()) -> bytes:
+    """Return a parquet file with a row for each test image, in order; classes and groups are texts.
+
+    An image is known by the first 16 digits of the SHA-256 of its pixels.
+    """
+    names = answers.class_names
+    columns = {
+        "image": [hashlib.sha256(image.tobytes()).hexdigest()[:16] for image in answers.images.images],
+        "label": pd.Categorical.from_codes(answers.labels, names),
+        "answer": pd.Categorical.from_codes(answers.chosen, names),
+        "confidence": answers.confidence.astype(np.float32),
+        "loss": answers.losses.astype(np.float32),
+    }
+    columns |= {GROUP + one.name: pd.Categorical.from_codes(one.of_image, one.groups) for one in groupings}
     file = io.BytesIO()
-    table.to_parquet(file, index=False)
+    pd.DataFrame(columns).to_parquet(file, index=False)
     return file.getvalue()
 
 
@@ -34,6 +45,7 @@ def read_answers(content: bytes, what: str) -> pd.DataFrame:
         table = pd.read_parquet(io.BytesIO(content))
     except (OSError, ValueError) as error:
         raise InputError(f"{what} is damaged: {' '.join(str(error).split()):.200}") from error
-    if [*table.columns] != [*COLUMNS]:
+    own = [name for name in table.columns if not name.startswith(GROUP)]
+    if own != [*COLUMNS]:
         raise InputError(f"{what} is damaged: expected the columns {', '.join(COLUMNS)}")
-    return table.astype({"label": str, "answer": str})
+    return table.astype({name: str for name in table.columns if name not in ("confidence", "loss")})

@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from runback.classifier.evaluation.gates.answers_file import GROUP
 from runback.statistics.holm import holm
 from runback.statistics.paired_answers import PairedAnswers, paired_answers
 
 LEAST = 30
-"""Images of a class below which it is not compared by itself."""
+"""Images of a group below which it is not compared by itself."""
 
 REAL = 0.05
-"""The adjusted p-value below which a class counts as different."""
+"""The adjusted p-value below which a group counts as different."""
 
 
 @dataclass(frozen=True)
@@ -21,15 +22,16 @@ class ChampionComparison:
     """How a run's answers stand to the champion's: the first one is the run."""
 
     overall: PairedAnswers
-    classes: dict[str, tuple[PairedAnswers, float]]
-    """By class: the comparison, and its p-value adjusted by Holm for all classes."""
+    groups: dict[str, tuple[PairedAnswers, float]]
+    """By class, and by group of the run's metadata: the comparison, and its p-value, adjusted by Holm for
+    all of these."""
 
     @property
     def worse(self) -> list[str]:
-        """The classes that the run is worse for, beyond chance."""
+        """The groups that the run is worse for, beyond chance."""
         return [
             name
-            for name, (found, p_value) in self.classes.items()
+            for name, (found, p_value) in self.groups.items()
             if p_value < REAL and found.difference.mean < 0
         ]
 
@@ -41,7 +43,7 @@ class ChampionComparison:
             lines.append(verdict + ", ".join(self.worse))
         lines += [
             f"{name}: {_said(found)}, after Holm {p_value:.3g}"
-            for name, (found, p_value) in self.classes.items()
+            for name, (found, p_value) in self.groups.items()
         ]
         return lines
 
@@ -49,28 +51,39 @@ class ChampionComparison:
         """Return it as JSON has it."""
         return {
             "overall": _facts(self.overall),
-            "classes": {
+            "groups": {
                 name: {**_facts(found), "p_value_holm": p_value}
-                for name, (found, p_value) in self.classes.items()
+                for name, (found, p_value) in self.groups.items()
             },
             "worse": self.worse,
         }
 
 
 def compare_answers(run: pd.DataFrame, champion: pd.DataFrame) -> ChampionComparison | None:
-    """Compare the answers of two runs; None where their test images are not the same."""
-    if len(run) != len(champion) or not (run.label == champion.label).all():
+    """Compare the answers of two runs, tables of `read_answers`; None where their images are not the same."""
+    if len(run) != len(champion) or not run[["image", "label"]].equals(champion[["image", "label"]]):
         return None
     own, other = (np.asarray(one.label == one.answer) for one in (run, champion))
-    names = [name for name, count in run.label.value_counts(sort=False).items() if count >= LEAST]
-    classes = {
-        str(name): paired_answers(own[rows], other[rows]) for name in names for rows in [run.label == name]
+    groups = {
+        name: paired_answers(own[rows], other[rows])
+        for name, rows in _groups(run).items()
+        if rows.sum() >= LEAST
     }
-    adjusted = holm([found.p_value for found in classes.values()])
+    adjusted = holm([found.p_value for found in groups.values()])
     return ChampionComparison(
         paired_answers(own, other),
-        dict(zip(classes, zip(classes.values(), adjusted, strict=True), strict=True)),
+        dict(zip(groups, zip(groups.values(), adjusted, strict=True), strict=True)),
     )
+
+
+def _groups(table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return which rows each class has, and each group of a grouping, as `grouping: group`."""
+    found = {str(name): np.asarray(table.label == name) for name in table.label.unique()}
+    for column in [name for name in table.columns if name.startswith(GROUP)]:
+        grouping = column.removeprefix(GROUP)
+        values = table[column]
+        found |= {f"{grouping}: {value}": np.asarray(values == value) for value in values.unique()}
+    return found
 
 
 def _said(found: PairedAnswers) -> str:

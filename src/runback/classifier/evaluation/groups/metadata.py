@@ -41,14 +41,14 @@ def read_metadata(file: Path, names: Sequence[str]) -> pd.DataFrame:
     if FILE in table:
         return _by_file(table, names, file)
     if INDEX in table:
-        numbers = table[INDEX].to_numpy()
+        numbers = pd.to_numeric(table[INDEX], errors="coerce").to_numpy()
         if not np.array_equal(np.sort(numbers), np.arange(len(names))):
             raise InputError(
                 f"{file}: expected each number from 0 to {len(names) - 1:,} once in its column "
                 f"{INDEX}, one for "
-                f"each test image; got {len(numbers):,}, from {min(numbers)} to {max(numbers)}"
+                f"each test image; got {len(numbers):,}, from {table[INDEX].iloc[0]!a:.40} on"
             )
-        return table.set_index(INDEX).loc[range(len(names))].reset_index(drop=True)
+        return table.drop(columns=INDEX).iloc[np.argsort(numbers)].reset_index(drop=True)
     if len(table) != len(names):
         raise InputError(
             f"{file}: expected a row for each of the {len(names):,} test images, or a column {FILE} "
@@ -71,10 +71,10 @@ def groupings(table: pd.DataFrame, columns: Sequence[str] | None = None) -> tupl
     made, notes = [], []
     for name in columns or table.columns:
         column = table[name]
-        missing = int(column.isna().sum())
         if pd.api.types.is_numeric_dtype(column) and column.nunique() > QUARTERS_ABOVE:
-            column = pd.qcut(column, 4, duplicates="drop")
+            column = pd.qcut(column.astype(float).replace([np.inf, -np.inf], np.nan), 4, duplicates="drop")
             notes.append(f"{name}: numbers, cut into quarters")
+        missing = int(column.isna().sum())
         if missing:
             notes.append(f"{name}: {missing:,} images without a value are a group of their own")
         texts = column.astype(object).where(column.notna(), "no value").map(str)
@@ -110,7 +110,7 @@ def pairs_of(all_groupings: Sequence[Grouping]) -> list[Grouping]:
 def _read(file: Path) -> pd.DataFrame:
     try:
         table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
-    except (OSError, ValueError, UnicodeError) as error:
+    except (OSError, ValueError, TypeError, NotImplementedError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"{file}: expected metadata in parquet or CSV; it cannot be read: {reason:.200}"

@@ -45,8 +45,8 @@ def membership_section(
     if compared is not None:
         measures["membership_auc_with_references"] = compared
         notes.append(
-            f"With references, each loss is compared with that of {len(references)} networks of its sweep that "
-            "were not trained on the image."
+            f"With references, each loss is compared with those of {len(references)} networks of its sweep, "
+            "as far as they were not trained on the image."
         )
     else:
         notes.append(
