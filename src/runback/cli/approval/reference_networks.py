@@ -41,7 +41,7 @@ def reference_losses(run: "EvaluatedRun", members: Dataset, others: Dataset) -> 
         and one.data.tags.get(KIND_TAG) != "sweep"
         and one.data.tags.get(TRAIN_HASH_TAG) not in (None, train)
     ]
-    found = []
+    found: list[ReferenceLosses] = []
     for run_id in sorted(runs):
         if len(found) == MOST:
             break
