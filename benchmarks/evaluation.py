@@ -23,7 +23,7 @@ import sys, time
 import numpy as np
 import keras
 from runback.classifier.data.dataset import Dataset
-from runback.classifier.evaluation.answers import answers
+from runback.classifier.evaluation.answers import predict_answers
 from runback.classifier.evaluation.shifts.consistency import consistency
 from runback.classifier.evaluation.shifts.corruption_accuracy import corruption_accuracy
 from runback.classifier.data.parquet import load
@@ -36,7 +36,7 @@ network.predict(test.images[:1000], verbose=0)
 for _ in range(int(sys.argv[4])):
     began = time.perf_counter(); network.predict(np.asarray(test.images[:]), batch_size=500, verbose=0)
     plain = len(test) / (time.perf_counter() - began)
-    found = answers(network, test)
+    found = predict_answers(network, test)
     began = time.perf_counter(); consistency(network, found, lambda: None)
     moves = 16 * len(test) / (time.perf_counter() - began)
     began = time.perf_counter(); corruption_accuracy(network, found, lambda: None)

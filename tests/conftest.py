@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -222,6 +223,14 @@ class Project:
             sweeps.mkdir()
         for name, text in files.items():
             (sweeps / f"{name}.yaml").write_text(text)
+
+    def own_conf(self) -> None:
+        """Give the project a copy of the repository's conf/, which a test may add to."""
+        conf = self.folder / "conf"
+        if conf.is_symlink():
+            source = conf.resolve()
+            conf.unlink()
+            shutil.copytree(source, conf)
 
     def study(self, name: str):
         """Return a sweep's study; None where it has none yet."""

@@ -17,11 +17,17 @@ OBJECTIVES = {
     "epoch_seconds": "minimize",
     "images_per_second": "maximize",
     "parameters": "minimize",
+    "test_membership_auc": "minimize",
+    "test_membership_auc_with_references": "minimize",
+    "test_answered_share": "maximize",
 }
-"""The better direction of each objective: of an epoch's metrics, and of the network's size."""
+"""The better direction of each objective: of an epoch's metrics, of the network's size, and of those of an
+evaluation whose names say it wrong."""
 
 
-SCORES = frozenset({"accuracy", "acc", "auc", "f1", "precision", "recall", "r2", "iou", "score"})
+SCORES = frozenset(
+    {"accuracy", "acc", "auc", "f1", "precision", "recall", "r2", "iou", "score", "auroc", "consistency"}
+)
 """Words in the names of metrics that are better when higher, as in `val_f1_score`; all others are losses."""
 
 

@@ -114,10 +114,12 @@ class Layout:
         return self.mlruns / "runs"
 
     def feedback(self, run_id: str) -> Path:
-        """What people have said of a run's answers. Raises InputError where that is no run's ID."""
-        if not re.fullmatch("[0-9a-f]{32}", run_id):
-            raise InputError(f"expected a run's ID, 32 hexadecimal digits; got {run_id!a:.80}")
-        return self.mlruns / "feedback" / f"{run_id}.jsonl"
+        """The file with what people say of a run's answers. Raises InputError where that is no run's ID."""
+        return self.mlruns / "feedback" / f"{_checked_id(run_id)}.jsonl"
+
+    def evaluation(self, run_id: str) -> Path:
+        """The folder of an evaluation that is not stored whole yet. Raises InputError as above."""
+        return self.mlruns / "evaluations" / _checked_id(run_id)
 
     @property
     def checkouts(self) -> Path:
@@ -233,3 +235,9 @@ def folder_name(name: str, what: str) -> str:
     if (clean := redacted(name)) != name:
         raise InputError(f"{what} names a folder and must hold no secret; got {clean!r}: choose another name")
     return name
+
+
+def _checked_id(run_id: str) -> str:
+    if not re.fullmatch("[0-9a-f]{32}", run_id):
+        raise InputError(f"expected a run's ID, 32 hexadecimal digits; got {run_id!a:.80}")
+    return run_id

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from runback.errors import InputError
+from runback.system.secrecy import redacted
 from runback.tracking.store import Store, store_errors
 from runback.tracking.tags import KIND_TAG, SWEEP_TAG
 
@@ -104,6 +105,13 @@ def describe_versions(store: Store, run_id: str, change: Callable[[str], str]) -
             before = version.description or ""
             if (after := change(before)) != before:
                 client.update_model_version(version.name, version.version, description=after)
+
+
+def tag_version(store: Store, version: Version, tags: Mapping[str, str]) -> None:
+    """Give tags to a version, without what is secret in them. Raises StoreError."""
+    with store_errors(store, f"version {version.number} of model {version.name}"):
+        for name, value in tags.items():
+            store.client.set_model_version_tag(version.name, version.number, name, redacted(value))
 
 
 def crown(store: Store, version: Version) -> None:

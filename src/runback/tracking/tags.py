@@ -86,6 +86,9 @@ TEST_IMAGES_TAG: Final = "runback.n_test"
 TEST_OPENED_TAG: Final = "runback.test_opened"
 """How often a run's test split has been opened."""
 
+TESTED_TAG: Final = "runback.tested"
+"""On a sweep's run: how many of its runs were tested, and what that does to the best score."""
+
 GATES_TAG: Final = "runback.gates"
 """The gates that a run was checked by, and whether it passed them."""
 
@@ -96,7 +99,7 @@ REVIEWED_TAG: Final = "runback.reviewed"
 """Who has reviewed a run last, and when."""
 
 WAIVER_TAG: Final = "runback.waiver"
-"""Who has promoted a run although its gates or its review were against it, why and when, as JSON."""
+"""Who has promoted a run although its gates or its review were against it, when, and why."""
 
 VALUES_TAG: Final = "runback.confirmed_values"
 """On a model's version: the values of its finalist on all fresh seeds, as JSON."""

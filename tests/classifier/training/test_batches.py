@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from runback.classifier.data.dataset import Dataset
-from runback.classifier.evaluation.answers import answers
+from runback.classifier.evaluation.answers import predict_answers
 from runback.classifier.training import batches as batches_module
 from runback.classifier.training.batches import (
     images_before,
@@ -163,7 +163,7 @@ def test_a_file_that_is_cut_short_while_it_is_trained_on_is_named(tmp_path, monk
         fit(model, data, data, epochs=9, batch_size=8, seed=0, on_epoch=cut)
     assert epochs == [1]
     with pytest.raises(DataError, match="the file ends before it"):
-        answers(model, data)
+        predict_answers(model, data)
 
 
 TRAINS_ON_A_FILE = """
@@ -174,7 +174,7 @@ from runback.classifier.data.dataset import Dataset
 from runback.classifier.data.dataset_hash import content_hash
 from runback.classifier.data.reading.array_origin import with_origin
 from runback.classifier.data.split import split
-from runback.classifier.evaluation.answers import answers
+from runback.classifier.evaluation.answers import predict_answers
 from runback.classifier.training.fit import compile_model, fit
 from runback.classifier.training.predictions import ValidationPredictions
 

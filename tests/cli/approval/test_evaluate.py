@@ -1,77 +1,21 @@
-"""`runback evaluate`, `review` and `promote` of what was evaluated, as a person runs them."""
+"""`runback evaluate`, as a person runs it."""
 
 import json
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
-SWEEP = """# @package _global_
-# A sweep for tests.
-#   runback sweep pair
-defaults:
-  - override /data: synthetic
-  - override /hydra/sweeper/sampler: grid
-model:
-  widths: [4, 4]
-  dense_width: 8
-training:
-  epochs: 4
-hydra:
-  sweeper:
-    n_workers: 1
-    params:
-      optimizer.learning_rate: choice(0.0001, 0.01)
-"""
+FUTURE = (datetime.now(UTC).date() + timedelta(days=300)).isoformat()
 
 GATES = """owner: Ada Lovelace
 review_by: {due}
 conditions:
   - quality.accuracy.low >= {least}
-  - membership.membership_auc.high < 0.99
 """
-
-FUTURE, PAST = ((datetime.now(UTC).date() + timedelta(days=days)).isoformat() for days in (300, -2))
-
-
-def write_gates(project, name, least, due=FUTURE):
-    folder = project.folder / "conf" / "gates"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.yaml").write_text(GATES.format(due=due, least=least))
-
-
-@pytest.fixture(scope="module")
-def swept(module_project):
-    """A project with a sweep of two trials; the project, and the IDs of the worse one and the better one."""
-    module_project.own_sweeps(pair=SWEEP)
-    done = module_project.run("sweep", "pair")
-    assert done.returncode == 0, done.stderr
-    runs = [run for run in module_project.runs() if run.data.tags["runback.kind"] == "train"]
-    runs.sort(key=lambda run: run.data.metrics["val_accuracy"])
-    write_gates(module_project, "lax", 0.01)
-    write_gates(module_project, "strict", 0.9999)
-    write_gates(module_project, "due", 0.01, PAST)
-    (module_project.folder / "conf" / "card.yaml").write_text(
-        "license: mit\nout_of_scope: [identifying people]\n"
-    )
-    return module_project, [run.info.run_id for run in runs]
-
-
-@pytest.fixture(scope="module")
-def evaluated(swept):
-    """Both runs evaluated, the better one with metadata and gates; what the commands have said."""
-    project, (worse, better) = swept
-    first = project.run("evaluate", worse)
-    assert first.returncode == 0, first.stderr
-    n = json.loads(project.run("evaluate", worse, "--json").stdout)["n"]
-    table = pd.DataFrame({"site": np.where(np.arange(n) % 3, "north", "south"), "age": np.arange(n)})
-    table.to_csv(project.folder / "metadata.csv", index=False)
-    second = project.run("evaluate", better, "--metadata", "metadata.csv", "--gates", "lax")
-    assert second.returncode == 0, second.stderr
-    return project, worse, better, (first, second)
 
 
 def tags(project, run_id):
@@ -128,10 +72,13 @@ def test_the_card_has_the_projects_statements_and_the_gates(evaluated):
 
 
 def test_what_was_done_and_how_often_the_sweep_was_tested_is_said(evaluated):
-    *_, (first, second) = evaluated
+    project, *_, (first, second) = evaluated
     assert "corrupted images" in first.stdout
     assert "age: numbers, cut into quarters" in second.stderr
-    assert "2 runs of sweep pair were tested: by chance alone the best of them looks up to" in second.stderr
+    said = "2 runs of sweep pair were tested: by chance alone the best of them looks up to"
+    assert said in second.stderr
+    [sweep] = [run for run in project.runs() if run.data.tags["runback.kind"] == "sweep"]
+    assert said in sweep.data.tags["runback.tested"]
     assert "passed  quality.accuracy.low >= 0.01" in second.stderr
 
 
@@ -153,6 +100,14 @@ def test_the_split_is_opened_again_only_where_that_is_asked_for(evaluated):
         (["--accuracy", "1.5"], r"--accuracy must lie in \(0, 1\)"),
         (["--again", "--metadata", "short.csv"], "expected a row for each"),
         (["--again", "--groups", "site"], "--metadata=FILE names the table"),
+        (["--groups", "site", "--metadata", "metadata.csv"], "opened once: for --metadata, --groups --again"),
+        (["--accuracy", "0.9"], "opened once: for --accuracy --again"),
+        (["--feedback", "--gates", "lax"], "--feedback does not go with --gates"),
+        (["--data", "own", "--again"], "it does not go with --data"),
+        (["--data", "own", "--name", ""], "--name: expected"),
+        (["--data", "own", "--name", "best"], "--name: expected"),
+        (["--data", "own", "--name", "test_balanced"], "--name: expected"),
+        (["--again", "--gates", "mistyped"], "unknown number 'quality.acuracy'"),
         (["--again", "--metadata", "metadata.csv", "--groups", "sit"], "expected one of site, age"),
         (["--data", "nowhere"], "nowhere"),
         (["--name", "mine"], "--data=PATH says where they are"),
@@ -165,6 +120,8 @@ def test_the_split_is_opened_again_only_where_that_is_asked_for(evaluated):
 def test_bad_input_is_one_line_and_opens_nothing(evaluated, arguments, message):
     project, worse, _, _ = evaluated
     (project.folder / "short.csv").write_text("site\nnorth\n")
+    text = GATES.format(due=FUTURE, least=0.1).replace("accuracy", "acuracy")
+    (project.folder / "conf" / "gates" / "mistyped.yaml").write_text(text)
     before = tags(project, worse)["runback.test_opened"]
     assert re.search(message, one_line(project.run("evaluate", worse, *arguments)))
     assert tags(project, worse)["runback.test_opened"] == before
@@ -201,38 +158,44 @@ def test_images_of_ones_own_are_evaluated_under_their_own_name(evaluated):
     assert "different: 'unicorn'" in one_line(project.run("evaluate", better, "--data", "own"))
 
 
-def test_a_run_that_fails_its_gates_is_promoted_with_a_waiver_alone(evaluated):
-    project, worse, better, _ = evaluated
-    failed = project.run("evaluate", worse, "--gates", "strict")
-    assert failed.returncode == 1
-    assert "FAILED  quality.accuracy.low >= 0.9999" in failed.stderr
-    assert tags(project, worse)["runback.gates"] == "strict: failed 1 of 2"
-    told = one_line(project.run("promote", worse))
-    assert "gates strict: failed 1 of 2" in told
-    assert "a reason and a name" in one_line(project.run("promote", worse, "--waive", "in a hurry"))
-    waived = project.run("promote", worse, "--waive", "in a hurry", "--by", "Bo")
-    assert waived.returncode == 0, waived.stderr
-    waiver = json.loads(tags(project, worse)["runback.waiver"])
-    assert (waiver["by"], waiver["reason"]) == ("Bo", "in a hurry")
-    assert project.client().get_model_version_by_alias("runback-pair", "champion").tags["runback.waiver"]
-    promoted = project.run("promote", better)
-    assert promoted.returncode == 0, promoted.stderr
-    assert "against the champion on" in promoted.stderr
-    assert "McNemar p" in promoted.stderr
+def test_an_evaluation_that_did_not_end_is_not_begun_again_unasked(evaluated):
+    project, worse, _, _ = evaluated
+    client = project.client()
+    run = client.create_run(client.get_run(worse).info.experiment_id)
+    for name, value in {**tags(project, worse), "runback.test_opened": "1"}.items():
+        client.set_tag(run.info.run_id, name, value)
+    client.set_terminated(run.info.run_id)
+    told = one_line(project.run("evaluate", run.info.run_id))
+    assert "was opened, and its evaluation did not end: --again" in told
 
 
-def test_a_run_whose_review_is_overdue_is_promoted_after_it(evaluated):
-    project, _, better, _ = evaluated
-    assert project.run("evaluate", better, "--gates", "due").returncode == 0
-    assert f"its review was due by {PAST}" in one_line(project.run("promote", better))
-    listed = project.run("review", better)
-    assert (listed.returncode, listed.stdout) == (0, f"nobody has reviewed run {better}\n")
-    assert "--by=NAME" in one_line(project.run("review", better, "--note", "fine"))
-    assert "a date like" in one_line(project.run("review", better, "--by", "Bo", "--next", "soon"))
-    done = project.run("review", better, "--by", "Bo", "--note", "looked at cats", "--next", FUTURE, "--json")
+def test_a_report_of_another_version_is_one_line(evaluated):
+    project, worse, _, _ = evaluated
+    client = project.client()
+    run = client.create_run(client.get_run(worse).info.experiment_id)
+    for name, value in tags(project, worse).items():
+        client.set_tag(run.info.run_id, name, value)
+    client.log_metric(run.info.run_id, "test_accuracy", 0.5)
+    client.log_text(run.info.run_id, '{"test_accuracy": 0.5}', "evaluation.json")
+    client.set_terminated(run.info.run_id)
+    assert "another version of runback" in one_line(project.run("evaluate", run.info.run_id))
+    assert "another version of runback" not in project.run("promote", run.info.run_id).stdout
+
+
+def test_an_evaluation_that_the_store_did_not_take_is_stored_by_the_next_command(evaluated):
+    project, worse, _, _ = evaluated
+    opened = tags(project, worse)["runback.test_opened"]
+    report = report_of(project, worse)
+    folder = project.folder / "mlruns" / "evaluations" / worse
+    folder.mkdir(parents=True)
+    for name in ("evaluation.html", "answers.parquet", "confusion.png", "evaluation.json"):
+        shutil.copy(project.client().download_artifacts(worse, name), folder / name)
+    facts = {"images": "test", "n": report["n"], "metrics": {"test_accuracy": 0.125, "test_ece": 0.5}}
+    (folder / "metrics.json").write_text(json.dumps(facts))
+    done = project.run("evaluate", worse)
     assert done.returncode == 0, done.stderr
-    [review] = json.loads(done.stdout)
-    assert (review["by"], review["note"], review["next"]) == ("Bo", "looked at cats", FUTURE)
-    assert len(review["evaluation_sha256"]) == 64
-    assert project.run("promote", better).returncode == 0
-    assert "looked at cats" in project.run("review", better).stdout
+    metrics = project.client().get_run(worse).data.metrics
+    assert metrics["test_accuracy"] == 0.125
+    assert np.isnan(metrics["test_brier"])  # an earlier evaluation's, which this one does not have
+    assert tags(project, worse)["runback.test_opened"] == opened
+    assert not folder.exists()

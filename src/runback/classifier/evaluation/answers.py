@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,11 +25,11 @@ class Answers:
     `probabilities` are float64 of shape (n, classes), and each image's sum to 1.
     """
 
-    images: Dataset
+    dataset: Dataset
     probabilities: np.ndarray
 
     @cached_property
-    def chosen(self) -> np.ndarray:
+    def predicted(self) -> np.ndarray:
         """The likeliest class of each image, int64 of shape (n,)."""
         return self.probabilities.argmax(axis=1)
 
@@ -38,9 +39,9 @@ class Answers:
         return self.probabilities.max(axis=1)
 
     @cached_property
-    def right(self) -> np.ndarray:
+    def correct(self) -> np.ndarray:
         """Whether the likeliest class is the image's, booleans of shape (n,)."""
-        return self.chosen == self.labels
+        return self.predicted == self.labels
 
     @cached_property
     def losses(self) -> np.ndarray:
@@ -51,33 +52,45 @@ class Answers:
     @property
     def labels(self) -> np.ndarray:
         """The class of each image, int64 of shape (n,)."""
-        return self.images.labels
+        return self.dataset.labels
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes."""
-        return self.images.class_names
+        return self.dataset.class_names
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.dataset)
+
+    def most_confident(self, rows: np.ndarray, count: int) -> np.ndarray:
+        """Return up to `count` of the images at `rows`, (k,), the most confident answers first."""
+        return np.asarray(rows[np.argsort(-self.confidence[rows], kind="stable")][:count])
 
 
-def answers(network: keras.Model, images: Dataset) -> Answers:
+def predict_answers(network: keras.Model, dataset: Dataset) -> Answers:
     """Run a network over images, once. InputError where it returns no probabilities of them."""
     with naming_unread_images():
-        predicted = network.predict(validation_batches(images, BATCH), verbose=0)
+        predicted = network.predict(validation_batches(dataset, BATCH), verbose=0)
+    return Answers(dataset, _checked(predicted, (len(dataset), len(dataset.class_names))))
+
+
+def predict_probabilities(network: keras.Model, images: np.ndarray, classes: int) -> np.ndarray:
+    """Return the probabilities of images in memory, float64 (n, classes). InputError as above."""
+    predicted = network.predict(images, batch_size=BATCH, verbose=0)
+    return _checked(predicted, (len(images), classes))
+
+
+def _checked(predicted: Any, expected: tuple[int, int]) -> np.ndarray:
+    """Return what a network predicted as float64, each image's sum exactly 1."""
     probabilities = np.asarray(predicted, np.float64)
-    _check(probabilities, (len(images), len(images.class_names)))
-    return Answers(images, probabilities / probabilities.sum(axis=1, keepdims=True))
-
-
-def _check(probabilities: np.ndarray, expected: tuple[int, int]) -> None:
     if probabilities.shape != expected:
         raise InputError(
-            f"expected probabilities of shape {expected} for the test split's {expected[1]} classes; "
+            f"expected probabilities of shape {expected}, for {expected[1]} classes; "
             f"the network returned shape {probabilities.shape}"
         )
-    if not (probabilities.min() >= 0 and np.allclose(probabilities.sum(axis=1), 1, atol=SUM_TOLERANCE)):
+    sums = probabilities.sum(axis=1, keepdims=True)
+    if not (probabilities.min() >= 0 and np.allclose(sums, 1, atol=SUM_TOLERANCE)):
         raise InputError(
             "expected probabilities that sum to 1 for each image: the network's last layer must be a softmax"
         )
+    return np.asarray(probabilities / sums)

@@ -1,10 +1,16 @@
 """A number with what it is worth: its interval, and how many images it was measured on."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Self
 
 from runback.statistics.paired_seeds import Interval
 from runback.statistics.wilson_interval import wilson
+
+LEAST_IMAGES = 30
+"""Images that a group needs: below, an interval is wider than what one could learn from it."""
+
+TOO_FEW = f"not enough images (below {LEAST_IMAGES})"
 
 
 @dataclass(frozen=True)
@@ -24,8 +30,14 @@ class Measure:
     @classmethod
     def of(cls, interval: Interval, n: int) -> Self:
         """Return an estimate; ends that are NaN are none."""
-        has_ends = interval.low == interval.low
-        return cls(interval.mean, interval.low if has_ends else None, interval.high if has_ends else None, n)
+        if math.isnan(interval.low):
+            return cls(interval.mean, None, None, n)
+        return cls(interval.mean, interval.low, interval.high, n)
+
+    @property
+    def ends(self) -> str:
+        """The interval for a person: `0.8123 to 0.8345`; empty where there is none."""
+        return "" if self.low is None or self.high is None else f"{self.low:.4f} to {self.high:.4f}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""

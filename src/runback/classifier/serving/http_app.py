@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from runback.classifier.serving.bodies import Body, Busy, Memory
-from runback.classifier.serving.feedback import BODY, FeedbackFile, TooOften, image_hash
+from runback.classifier.serving.feedback import FeedbackFile, FeedbackFull, TooOften, image_hash
 from runback.classifier.serving.image_classifier import Classifier
 from runback.classifier.serving.images import TooMany, most_bytes, read_images
 from runback.errors import DataError
@@ -48,14 +48,6 @@ def make_app(classifier: Classifier, version: str, feedback: FeedbackFile | None
         except asyncio.CancelledError:  # the server ends, and has waited for this request long enough
             return _problem("TEMPORARILY_UNAVAILABLE", "the server ends", 503)
 
-    async def take_feedback(request: Request) -> Response:
-        if feedback is None:  # it has no route then
-            raise HTTPException(404)
-        async with Body(memory, request) as body:
-            _refuse_encoded(request)
-            content = await body.read(BODY)
-            return _json(await run_in_threadpool(feedback.add, content), 201)
-
     async def ping(_request: Request) -> Response:
         return Response("\n", media_type="application/json")
 
@@ -65,7 +57,7 @@ def make_app(classifier: Classifier, version: str, feedback: FeedbackFile | None
     app = Starlette(
         routes=[
             Route("/invocations", invocations, methods=["POST"]),
-            *([] if feedback is None else [Route("/feedback", take_feedback, methods=["POST"])]),
+            *([] if feedback is None else [_feedback_route(feedback, memory)]),
             *(Route(path, ping) for path in ("/ping", "/health")),
             Route("/version", answer_version),
         ],
@@ -79,6 +71,22 @@ def make_app(classifier: Classifier, version: str, feedback: FeedbackFile | None
     )
     app.router.redirect_slashes = False
     return app
+
+
+def _feedback_route(feedback: FeedbackFile, memory: Memory) -> Route:
+    async def take_feedback(request: Request) -> Response:
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type != "application/json":  # a page of another site cannot send that unasked
+            raise HTTPException(415, "expected Content-Type: application/json")
+        try:
+            async with Body(memory, request) as body:
+                _refuse_encoded(request)
+                content = await body.read(feedback.longest_body)
+                return _json(await run_in_threadpool(feedback.add, content), 201)
+        except asyncio.CancelledError:  # the server ends
+            return _problem("TEMPORARILY_UNAVAILABLE", "the server ends", 503)
+
+    return Route("/feedback", take_feedback, methods=["POST"])
 
 
 def _refuse_encoded(request: Request) -> None:
@@ -98,6 +106,8 @@ def _answer(classifier: Classifier, body: bytearray, content_type: str, is_named
 
 
 async def _refuse(_request: Request, error: Exception) -> Response:
+    if isinstance(error, FeedbackFull):
+        return _problem("RESOURCE_EXHAUSTED", str(error), 507)
     if isinstance(error, TooOften):
         return _problem("RESOURCE_EXHAUSTED", str(error), 429, {"Retry-After": "60"})
     if isinstance(error, Busy):

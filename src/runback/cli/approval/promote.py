@@ -1,22 +1,17 @@
 """Makes a run's model its sweep's champion, by hand: `runback promote RUN`."""
 
-import datetime
-import json
 import sys
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runback.errors import InputError
+from runback.cli.approval.review import LONGEST_NAME, LONGEST_NOTE, checked_text
+from runback.errors import InputError, RunbackError
 from runback.runs.run_reference import find_in
 from runback.runs.schema import ANSWERS
 from runback.system.options import Parser
-from runback.system.text.terminal import say
+from runback.system.text.terminal import say, say_json
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.read.run_reader import open_reader
-from runback.tracking.tags import GATES_TAG, REVIEW_BY_TAG, WAIVER_TAG
-
-FAILED = "failed"
-"""The word in a run's tag of gates that says that it has not passed."""
 
 if TYPE_CHECKING:
     from runback.classifier.evaluation.gates.champion_comparison import ChampionComparison
@@ -36,95 +31,117 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--by", metavar="NAME", help="who waives it")
     options = parser.parse_args(argv)
-    if (options.waive is None) != (options.by is None):
-        raise InputError("a waiver takes a reason and a name: --waive=REASON --by=NAME")
+    waiver = _waiver(options.waive, options.by)
     layout = Layout(project_root())
     with open_reader(layout) as reader:
         run_id = find_in(reader, options.run, layout)
-    told, comparison = promote(
-        layout, run_id, waiver=None if options.by is None else (options.by, options.waive)
-    )
-    if comparison is not None:
-        say(*comparison.lines(), stream=sys.stderr)
-    against = {} if comparison is None else {"against_champion": comparison.as_dict()}
-    say(json.dumps({**told, **against}) if options.json else _sentence(told))
+    promoted = promote(layout, run_id, waiver=waiver)
+    say(*promoted.notes, stream=sys.stderr)
+    if options.json:
+        against = {} if promoted.comparison is None else {"against_champion": promoted.comparison.as_dict()}
+        say_json({**promoted.as_dict(), **against})
+    else:
+        say(promoted.sentence())
     return 0
 
 
-def promote(
-    layout: Layout, run_id: str, *, waiver: tuple[str, str] | None = None
-) -> "tuple[dict[str, str | None], ChampionComparison | None]":
-    """Make a run's model the champion of its sweep; return what it is, and how it stands to the one before.
+@dataclass(frozen=True)
+class Promoted:
+    """A version that is the champion now, and the one that was before."""
+
+    name: str
+    version: str
+    run_id: str
+    before: str | None
+    comparison: "ChampionComparison | None"
+    notes: tuple[str, ...]
+    """Lines on how it stands to the champion before, on a waiver, and on its card."""
+
+    def as_dict(self) -> dict[str, str | None]:
+        """Return it as JSON has it."""
+        return {"name": self.name, "version": self.version, "run_id": self.run_id, "before": self.before}
+
+    def sentence(self) -> str:
+        """Return it for a person."""
+        what = f"{self.name} version {self.version} (run {self.run_id})"
+        if self.before == self.version:
+            return f"{what} is the champion already"
+        return f"{what} is the champion now; before: {self.before or 'none'}"
+
+
+def promote(layout: Layout, run_id: str, *, waiver: tuple[str, str] | None = None) -> Promoted:
+    """Make a run's model the champion of its sweep.
 
     `waiver` is a name and a reason. Errors: InputError for a run without a sweep or a model, and for one
     whose gates or whose review are against it, without a waiver; StoreError.
     """
-    from runback.cli.approval.card_of_run import write_card
-    from runback.tracking.read.find_runs import find_run
-    from runback.tracking.registry import champion, crown, register
+    from runback.cli.approval.approval_record import (
+        GATES_FOLDER,
+        Waiver,
+        add_waiver,
+        now,
+        read_approval,
+        today,
+    )
+    from runback.cli.approval.card_of_run import statements_of, write_card
+    from runback.tracking import registry
     from runback.tracking.store import open_store
-    from runback.tracking.write.run_writer import RunWriter
 
-    store = open_store(layout)
-    objections = _objections(find_run(store, run_id).data.tags)
+    store, statements = open_store(layout), statements_of(layout)
+    record = read_approval(store, run_id)
+    objections = record.objections(layout.root / GATES_FOLDER, today())
     if objections and waiver is None:
         raise InputError(
             f"run {run_id} is not promoted: {'; '.join(objections)}. A waiver takes a name and a reason: "
             "--waive=REASON --by=NAME"
         )
-    tags = {}
+    version = registry.register(store, run_id, description="Promoted by hand.", tags={})
+    before = registry.champion(store, version.name)
+    notes: list[str] = []
     if objections and waiver is not None:
-        when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        content = {"by": waiver[0], "reason": waiver[1], "when": when, "although": objections}
-        tags = {WAIVER_TAG: json.dumps(content)}
-        writer = RunWriter(store, run_id)
-        writer.set_tags(tags)
-        writer.deliver()
-    version = register(store, run_id, description="Promoted by hand.", tags=tags)
-    before = champion(store, version.name)
+        by, reason = waiver
+        given = Waiver(by=by, when=now(), reason=reason, although=tuple(objections))
+        registry.tag_version(store, version, add_waiver(store, run_id, given).tags())
+    elif waiver is not None:
+        notes.append("nothing is against it: no waiver is recorded")
     comparison = None
     if before is not None and before.run_id not in ("", run_id):
-        comparison = _comparison(store, run_id, before.run_id)
-    crown(store, version)
-    write_card(store, layout, run_id)
-    told = {
-        "name": version.name,
-        "version": version.number,
-        "run_id": run_id,
-        "before": None if before is None else before.number,
-    }
-    return told, comparison
+        comparison, said = _comparison(store, run_id, before.run_id)
+        notes += said
+    registry.crown(store, version)
+    if record.evaluation_sha256 is not None:
+        problem = write_card(store, run_id, statements)
+        notes += [] if problem is None else [problem]
+    number = None if before is None else before.number
+    return Promoted(version.name, version.number, run_id, number, comparison, tuple(notes))
 
 
-def _objections(tags: Mapping[str, str]) -> list[str]:
-    """Return what gates and reviews say against a run, by its tags."""
-    found = []
-    gates = tags.get(GATES_TAG, "")
-    if FAILED in gates.rpartition(": ")[2]:  # a name may hold the word as well
-        found.append(f"gates {gates}")
-    due = tags.get(REVIEW_BY_TAG)
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    if due is not None and due < today:
-        found.append(f"its review was due by {due}: runback review RUN")
-    return found
+def _waiver(reason: str | None, by: str | None) -> tuple[str, str] | None:
+    """Return a name and a reason. Errors: InputError for one without the other, or an empty one."""
+    if reason is None and by is None:
+        return None
+    if reason is None or by is None:
+        raise InputError("a waiver takes a reason and a name: --waive=REASON --by=NAME")
+    return checked_text(by, "--by", LONGEST_NAME), checked_text(reason, "--waive", LONGEST_NOTE)
 
 
-def _comparison(store: "Store", run_id: str, champion_id: str) -> "ChampionComparison | None":
-    """Compare the answers that both runs have recorded; None where one has none, or to other images."""
+def _comparison(
+    store: "Store", run_id: str, champion_id: str
+) -> "tuple[ChampionComparison | None, list[str]]":
+    """Compare the answers that both runs have recorded; return what a person reads, also why it cannot be."""
     from runback.classifier.evaluation.gates.answers_file import read_answers
     from runback.classifier.evaluation.gates.champion_comparison import compare_answers
     from runback.tracking.read.find_runs import artifact_files, read_bytes
 
     tables: list[Any] = []
-    for one in (run_id, champion_id):
-        if ANSWERS not in artifact_files(store, one):
-            return None
-        tables.append(read_answers(read_bytes(store, one, ANSWERS), f"{ANSWERS} of run {one}"))
-    return compare_answers(*tables)
-
-
-def _sentence(told: dict[str, str | None]) -> str:
-    what = f"{told['name']} version {told['version']} (run {told['run_id']})"
-    if told["before"] == told["version"]:
-        return f"{what} is the champion already"
-    return f"{what} is the champion now; before: {told['before'] or 'none'}"
+    try:
+        for one in (run_id, champion_id):
+            if ANSWERS not in artifact_files(store, one):
+                return None, [f"not compared with the champion: run {one} was not evaluated"]
+            tables.append(read_answers(read_bytes(store, one, ANSWERS), f"{ANSWERS} of run {one}"))
+    except RunbackError as error:  # the champion's files must not keep it the champion
+        return None, [f"not compared with the champion: {error}"]
+    found = compare_answers(*tables)
+    if found is None:
+        return None, ["not compared with the champion: they were tested on other images"]
+    return found, found.lines()

@@ -1,17 +1,19 @@
-"""Records that a person has looked at a run: `runback review RUN`."""
+"""`runback review RUN`: records that a person has looked at a run."""
 
 import datetime
-import hashlib
-import json
 
 from runback.errors import InputError
 from runback.runs.run_reference import find_in
-from runback.runs.schema import EVALUATION, REVIEWS
 from runback.system.options import Parser
-from runback.system.text.terminal import say
+from runback.system.text.terminal import say, say_json
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.read.run_reader import open_reader
-from runback.tracking.tags import REVIEW_BY_TAG, REVIEWED_TAG
+
+LONGEST_NAME = 200
+"""Characters of a person's name."""
+
+LONGEST_NOTE = 2_000
+"""Characters of a note, and of a reason."""
 
 
 def main(argv: list[str]) -> int:
@@ -27,67 +29,48 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if options.by is None and (options.note or options.next):
         raise InputError("a review takes the name of who looked: --by=NAME")
+    by = None if options.by is None else checked_text(options.by, "--by", LONGEST_NAME)
+    note = checked_text(options.note, "--note", LONGEST_NOTE) if options.note else ""
     due = _date(options.next)
     layout = Layout(project_root())
     with open_reader(layout) as reader:
         run_id = find_in(reader, options.run, layout)
-    reviews = review(layout, run_id, by=options.by, note=options.note, due=due)
-    if options.json:
-        say(json.dumps(reviews))
-        return 0
-    for one in reviews:
-        again = f", again by {one['next']}" if one["next"] else ""
-        say(f"{one['when']}  {one['by']}  {one['note'] or 'no note'}{again}")
-    if not reviews:
-        say(f"nobody has reviewed run {run_id}")
+    _review(layout, run_id, by=by, note=note, due=due, as_json=options.json)
     return 0
 
 
-def review(
-    layout: Layout, run_id: str, *, by: str | None, note: str, due: datetime.date | None
-) -> list[dict[str, str | None]]:
-    """Return a run's reviews, the newest last, after one by this person is added; none where `by` is None.
+def checked_text(text: str, option: str, longest: int) -> str:
+    """Return what a person has written. Errors: InputError for nothing, and for too much."""
+    if not text.strip() or len(text) > longest:
+        raise InputError(f"{option}: expected 1 to {longest:,} characters; got {len(text.strip()):,}")
+    return text.strip()
 
-    What was looked at is the evaluation that the run has, by its SHA-256. Errors: InputError for a run
-    without one, and for a damaged file of reviews; StoreError.
-    """
-    from runback.cli.approval.card_of_run import write_card
-    from runback.tracking.read.find_runs import artifact_files, find_run, read_bytes
+
+def _review(
+    layout: Layout, run_id: str, *, by: str | None, note: str, due: datetime.date | None, as_json: bool
+) -> None:
+    from runback.cli.approval.approval_record import add_review, read_approval, today
+    from runback.cli.approval.card_of_run import statements_of, write_card
     from runback.tracking.store import open_store
-    from runback.tracking.write.run_writer import RunWriter
 
     store = open_store(layout)
-    find_run(store, run_id)
-    files = artifact_files(store, run_id)
-    reviews = _read(read_bytes(store, run_id, REVIEWS)) if REVIEWS in files else []
     if by is None:
-        return reviews
-    if EVALUATION not in files:
-        raise InputError(f"run {run_id} has no evaluation to review: runback evaluate {run_id}")
-    when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    seen = hashlib.sha256(read_bytes(store, run_id, EVALUATION)).hexdigest()
-    following = None if due is None else due.isoformat()
-    reviews.append({"by": by, "when": when, "evaluation_sha256": seen, "note": note, "next": following})
-    writer = RunWriter(store, run_id)
-    writer.log_text(json.dumps(reviews, indent=1) + "\n", REVIEWS)
-    tags = {REVIEWED_TAG: f"{by}, {when}"}
-    writer.set_tags(tags if following is None else {**tags, REVIEW_BY_TAG: following})
-    writer.deliver()
-    write_card(store, layout, run_id)
-    return reviews
-
-
-def _read(content: bytes) -> list[dict[str, str | None]]:
-    try:
-        reviews = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{REVIEWS} is damaged: {error}") from error
-    keys = {"by", "when", "evaluation_sha256", "note", "next"}
-    if not isinstance(reviews, list) or any(
-        not isinstance(one, dict) or one.keys() != keys for one in reviews
-    ):
-        raise InputError(f"{REVIEWS} is damaged: expected a list of reviews")
-    return reviews
+        record = read_approval(store, run_id)
+    else:
+        statements = statements_of(layout)  # what is wrong with them is said before
+        record = add_review(store, run_id, by=by, note=note, due=due)
+        write_card(store, run_id, statements)
+    if as_json:
+        say_json([one.model_dump(mode="json") for one in record.reviews])
+        return
+    for one in record.reviews:
+        again = f", again by {one.next}" if one.next else ""
+        earlier = "" if record.is_current(one) else ", of an earlier evaluation"
+        say(f"{one.when}  {one.by}  {one.note or 'no note'}{again}{earlier}")
+    if not record.reviews:
+        say(f"nobody has reviewed run {run_id}")
+    if record.due is not None and record.due < today():
+        say(f"the review is due since {record.due}: --next=DATE gives another date")
 
 
 def _date(text: str | None) -> datetime.date | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from omegaconf import DictConfig
 
 from runback.cli.classifier_only import refuse_recorded_task, refuse_task
-from runback.errors import Stopped
+from runback.errors import InputError, Stopped
 from runback.keras.networks.stored_network import read_network
 from runback.runs.schema import NETWORK
 from runback.runs.stored_run import StoredRun, find_recorded
@@ -60,9 +60,12 @@ def main(argv: list[str]) -> int:
         recorded = find_recorded(options.run, layout)
         refuse_task(recorded.tags, recorded.id, "serve")
         refuse_recorded_task(recorded.record, recorded.id, "serve")  # a bundle has no tags
+        file = _feedback_file(recorded, layout) if options.feedback else None
         classifier = _load(recorded, targets.declared_modules(layout.root))
-        app = _app(classifier, layout.feedback(recorded.id) if options.feedback else None)
+        app = _app(classifier, file)
         say(*_announcement(recorded, classifier, port).split("\n"))
+        if file is not None:
+            say(f"what people say of answers, at http://{HOST}:{port}/feedback, is kept in {file}")
         with contextlib.suppress(KeyboardInterrupt, Stopped):
             _run(app, listener)
     return 0
@@ -101,6 +104,13 @@ def _load(recorded: StoredRun, declared: tuple[str, ...]) -> "Classifier":
         )
         classifier.warm_up()
     return classifier
+
+
+def _feedback_file(recorded: StoredRun, layout: Layout) -> Path:
+    """Return where feedback is kept. Errors: InputError for a bundle, or where that leads elsewhere."""
+    if recorded.is_bundle:
+        raise InputError("--feedback is kept for runs of this project; this is a bundle")
+    return layout.inside(layout.feedback(recorded.id), f"the feedback on run {recorded.id}")
 
 
 def _app(classifier: "Classifier", file: Path | None) -> "ASGIApp":

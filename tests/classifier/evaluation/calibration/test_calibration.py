@@ -33,7 +33,7 @@ def test_the_error_is_the_mean_distance_in_bins():
     for low, high in pairwise(edges.tolist()):
         inside = (answers.confidence > low) & (answers.confidence <= high)
         if inside.any():
-            apart = abs(answers.confidence[inside].mean() - answers.right[inside].mean())
+            apart = abs(answers.confidence[inside].mean() - answers.correct[inside].mean())
             expected += apart * inside.mean()
     found = expected_calibration_error(bins)
     assert found.mean == pytest.approx(expected, abs=1e-12)
@@ -53,7 +53,7 @@ def test_the_temperature_brings_back_what_was_too_sure():
     found = fit_temperature(answers)
     assert found == pytest.approx(2.5, rel=0.05)
     cooled = tempered(answers, found)
-    assert np.array_equal(cooled.chosen, answers.chosen)
+    assert np.array_equal(cooled.predicted, answers.predicted)
     assert cooled.losses.mean() < answers.losses.mean()
 
 
@@ -64,13 +64,21 @@ def test_the_section_has_scikit_learns_brier_score_and_a_threshold_from_validati
     assert section.measures["brier"].value == pytest.approx(expected, abs=1e-12)
     assert section.measures["answered_accuracy"].value == pytest.approx(0.8, abs=0.04)
     assert section.measures["answered_share"].value < 1
-    assert section.facts["threshold"]["confidence"] == threshold_for(validation, 0.8)
+    threshold = section.facts["threshold"]
+    assert threshold["confidence"] == threshold_for(validation, 0.8)
+    [by_class] = threshold["groupings"]
+    assert by_class["name"] == "class"
+    of_first = answers.labels == 0
+    chosen = of_first & (answers.confidence >= threshold["confidence"])
+    assert by_class["groups"][0]["answered_share"]["value"] == chosen.sum() / of_first.sum()
+    curve = section.facts["accuracy_by_share"]
+    assert curve[-1] == {"share": 1.0, "accuracy": pytest.approx(answers.correct.mean())}
 
 
 def test_an_accuracy_that_nothing_reaches_is_said():
     answers = calibrated(500)
-    wrong = Answers(answers.images, 1 - answers.probabilities)
-    wrong = Answers(wrong.images, wrong.probabilities / wrong.probabilities.sum(axis=1, keepdims=True))
+    wrong = Answers(answers.dataset, 1 - answers.probabilities)
+    wrong = Answers(wrong.dataset, wrong.probabilities / wrong.probabilities.sum(axis=1, keepdims=True))
     section = calibration_section(wrong, wrong, 0.99)
     assert "answered_share" not in section.measures
     assert any("No threshold" in note for note in section.notes)
@@ -81,4 +89,13 @@ def test_a_threshold_answers_the_images_above_it():
     found = selection(answers, 0.7)
     chosen = answers.confidence >= 0.7
     assert found.answered.value == chosen.mean()
-    assert found.accuracy.value == answers.right[chosen].mean()
+    assert found.accuracy.value == answers.correct[chosen].mean()
+
+
+def test_bins_in_which_all_are_right_have_noise_as_well():
+    probabilities = np.tile([0.999, 0.001], (200, 1))
+    answers = Answers(
+        Dataset(np.zeros((200, 1, 1, 1), np.uint8), np.zeros(200, int), ("a", "b")), probabilities
+    )
+    found = expected_calibration_error(confidence_bins(answers))
+    assert found.high > 0.009  # what it is where the truth is 99 %, as in one of seven such splits

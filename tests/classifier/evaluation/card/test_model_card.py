@@ -1,8 +1,16 @@
+from dataclasses import replace
+
 import pytest
 import yaml
 
 from runback.classifier.evaluation.card.card_statements import CardStatements, read_statements
-from runback.classifier.evaluation.card.model_card import CardFacts, html_card, markdown_card
+from runback.classifier.evaluation.card.model_card import (
+    CardApproval,
+    CardFacts,
+    CardReview,
+    html_card,
+    markdown_card,
+)
 from runback.classifier.evaluation.card.regulation_map import ANNEX_IV, MEASURE
 from runback.errors import InputError
 
@@ -13,13 +21,13 @@ MEASURED = {"value": 0.91234, "low": 0.9, "high": 0.92, "n": 1000}
 def facts():
     return CardFacts(
         run_id="ab" * 16,
-        tags={"runback.dirty": "false"},
+        has_changed_code="false",
         record={
             "code": {"commit": "c0ffee"},
             "packages": {"keras": "3.15.0"},
             "python": {"version": "3.11.7"},
             "seeds": {"seed": 3},
-            "choices": {"model": "deep_cnn"},
+            "choices": {"model": "deep_cnn", "data": "digits"},
             "data": {"train": {"sha256": "f" * 64, "shape": [800, 8, 8, 1], "class_counts": {}}},
             "data_summary": {"notes": ["2 images | are <broken>"]},
         },
@@ -72,30 +80,41 @@ def test_the_appendix_claims_nothing_and_has_each_item_once(facts):
         items = [item for item, _, _ in table]
         assert len(set(items)) == len(items)
     assert len(MEASURE) == 22
-    assert all("for a person to write" in text for _ in [0])
+    for table in (ANNEX_IV, MEASURE):
+        for item, _, where in table:
+            assert f"| {item} |".replace("(", "\\(").replace(")", "\\)") in text or item in text
+            assert where
+    assert text.count("for a person to write") >= 20
 
 
 def test_gates_reviews_and_a_waiver_stand_in_it(facts):
-    gates = {
-        "gates": "strict",
-        "owner": "Ada",
-        "review_by": "2030-01-01",
-        "results": [{"condition": "quality.accuracy >= 0.95", "value": 0.91234, "passed": False}],
-    }
-    review = {
-        "by": "Bo",
-        "when": "2026-11-30",
-        "note": "cats look odd",
-        "next": None,
-        "evaluation_sha256": "0",
-    }
-    told = CardFacts(
-        **{**vars(facts), "gates": gates, "reviews": [review], "tags": {"runback.waiver": "by Ada"}}
+    approval = CardApproval(
+        gates=[
+            (
+                "strict: failed 2 of 2",
+                "Ada",
+                "2030-01-01",
+                [("quality.accuracy >= 0.95", 0.91234, False), ("groups.class_gap.high < 0.1", None, False)],
+            )
+        ],
+        reviews=[
+            CardReview("Bo", "2026-11-30", "cats look odd", "", is_current=True),
+            CardReview("Cy", "2026-11-01", "", "2027-01-01", is_current=False),
+        ],
+        waivers=["Ada promoted it on 2026-11-30, although gates strict: failed 2 of 2. Reason: in a hurry"],
     )
-    text = markdown_card(told, CardStatements())
+    text = markdown_card(replace(facts, approval=approval), CardStatements())
     assert "| quality.accuracy &gt;= 0.95 | 0.9123 | failed |" in text
+    assert "| not measured | failed |" in text
     assert "cats look odd" in text
-    assert "Waiver: by Ada" in text
+    assert "an earlier one" in text
+    assert "in a hurry" in text
+    assert "No gates were checked" not in text
+
+
+def test_texts_of_several_lines_stay_in_one(facts):
+    text = markdown_card(facts, CardStatements(data="Taken in 2020.\nBy us.\n"))
+    assert "Taken in 2020. By us.\n" in text
 
 
 def test_statements_are_read_and_checked(tmp_path):

@@ -64,6 +64,50 @@ def test_a_file_that_is_no_table_is_refused(tmp_path):
         read_metadata(tmp_path / "none.csv", NAMES)
 
 
+def test_texts_stay_as_they_are_written(tmp_path):
+    file = written(tmp_path, "file,region\n001,NA\n002,None\n003,x\n")
+    table = read_metadata(file, ["001", "002", "003"])
+    assert table.region.tolist() == ["NA", "None", "x"]
+
+
+def test_a_trailing_comma_shifts_nothing(tmp_path):
+    file = written(tmp_path, "site,age\nnorth,5,\nsouth,6,\nwest,7,\n")
+    assert read_metadata(file, NAMES).site.tolist() == ["north", "south", "west"]
+
+
+@pytest.mark.parametrize("name", ["cut.csv.gz", "cut.csv.zip", "cut.csv.xz", "cut.csv.bz2"])
+def test_a_damaged_archive_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\x1f\x8b\x08\x00damaged")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_metadata(tmp_path / name, NAMES)
+
+
+@pytest.mark.parametrize("index", ["a,b,c", "0,,1", "0.5,1,2", "0,1,1"])
+def test_an_index_that_is_none_is_refused(tmp_path, index):
+    rows = "\n".join(f"{one},x" for one in index.split(","))
+    with pytest.raises(InputError, match="each number from 0 to 2 once"):
+        read_metadata(written(tmp_path, f"index,site\n{rows}\n"), NAMES)
+
+
+def test_a_column_of_classes_is_left_out():
+    made, notes = groupings(pd.DataFrame({"class": ["x", "y"], "site": ["a", "b"]}))
+    assert [one.name for one in made] == ["site"]
+    assert notes == ["class: left out, there are groups by class"]
+
+
+def test_numbers_that_are_mostly_the_same_are_cut_into_fewer_parts():
+    _, notes = groupings(pd.DataFrame({"count": [0] * 80 + [*range(1, 21)]}))
+    assert notes == ["count: numbers, cut into 1 parts"]
+
+
+def test_values_that_are_lists_or_infinite_make_groups_as_well():
+    table = pd.DataFrame({"tags": [["a"], ["b"]] * 20, "age": [np.inf, *range(39)]})
+    (tags, age), notes = groupings(table)
+    assert len(tags.groups) == 2
+    assert "no value" in age.groups
+    assert "age: 1 images without a value are a group of their own" in notes
+
+
 def test_columns_become_groups_and_what_was_done_is_said():
     table = pd.DataFrame({"site": ["b", "a", None, "b"] * 10, "age": range(40)})
     (site, age), notes = groupings(table)

@@ -1,4 +1,4 @@
-"""How far a network's confidence lies from how often it is right."""
+"""The distance between a network's confidence and how often it is right."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class ConfidenceBins:
     """Images by confidence; each array is of shape (bins,)."""
 
     n: np.ndarray
-    right: np.ndarray
+    correct: np.ndarray
     confidence: np.ndarray
     """The sum of the images' confidence."""
     squares: np.ndarray
@@ -35,19 +35,19 @@ class ConfidenceBins:
     @property
     def distance(self) -> np.ndarray:
         """The sum over the images of being right less confidence: negative where the network is too sure."""
-        return self.right - self.confidence
+        return self.correct - self.confidence
 
 
 def confidence_bins(answers: Answers) -> ConfidenceBins:
     """Return the images by confidence: a bin holds those above its lower end, its upper one included."""
     places = np.clip(np.ceil(answers.confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    apart = (answers.right - answers.confidence) ** 2
+    apart = (answers.correct - answers.confidence) ** 2
 
     def sums(values: np.ndarray) -> np.ndarray:
         return np.bincount(places, values, BINS)
 
     return ConfidenceBins(
-        sums(np.ones(len(places))), sums(answers.right.astype(float)), sums(answers.confidence), sums(apart)
+        sums(np.ones(len(places))), sums(answers.correct.astype(float)), sums(answers.confidence), sums(apart)
     )
 
 
@@ -62,7 +62,8 @@ def expected_calibration_error(bins: ConfidenceBins) -> Interval:
     """
     n = bins.n.sum()
     distance = bins.distance
-    deviation = np.sqrt(np.maximum(bins.squares - distance**2 / n, 0))
+    rate = (bins.correct + 1) / (bins.n + 2)  # a bin in which all are right has noise as well
+    deviation = np.sqrt(np.maximum(bins.squares - distance**2 / n, bins.n * rate * (1 - rate)))
     noise = np.random.default_rng(0).standard_normal((DRAWS, BINS)) * deviation
     error = float(np.abs(distance).sum() / n)
     signs = np.where(distance < 0, -1, 1)

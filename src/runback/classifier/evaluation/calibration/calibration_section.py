@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from sklearn.metrics import brier_score_loss
 
 from runback.classifier.evaluation.answers import Answers
 from runback.classifier.evaluation.calibration.calibration_error import (
@@ -14,15 +13,19 @@ from runback.classifier.evaluation.calibration.calibration_error import (
     expected_calibration_error,
 )
 from runback.classifier.evaluation.calibration.selective_prediction import (
+    Selection,
     accuracy_by_share,
     selection,
     threshold_for,
 )
 from runback.classifier.evaluation.calibration.temperature import fit_temperature, tempered
 from runback.classifier.evaluation.groups.metadata import Grouping, by_class
-from runback.classifier.evaluation.measure import Measure
+from runback.classifier.evaluation.measure import LEAST_IMAGES, TOO_FEW, Measure
 from runback.classifier.evaluation.section import Section, SectionPicture, SectionTable
 from runback.statistics.paired_seeds import mean_interval
+
+CURVE_POINTS = 20
+"""Points of the curve of accuracy against the share answered that the report has."""
 
 
 def calibration_section(
@@ -43,34 +46,36 @@ def calibration_section(
         "brier_with_temperature": brier_measure(cooled),
         "log_loss_with_temperature": Measure.of(mean_interval(cooled.losses), n),
     }
-    sure = "too sure of itself" if temperature > 1 else "less sure of itself than it could be"
-    notes = [
-        f"ECE is over {BINS} bins of equal width; noise makes it larger than it is, and its "
-        "interval knows that.",
-        f"The temperature that fits the {len(validation):,} validation images is {temperature:.3f}: "
-        "the network is "
-        f"{sure}. Answers stay the same.",
-    ]
+    facts: dict[str, object] = {
+        "bins": BINS,
+        "temperature": temperature,
+        "reliability": _rows(bins),
+        "accuracy_by_share": _curve_rows(answers),
+    }
+    notes = [_ece_note(), _temperature_note(temperature, len(validation))]
+    tables: list[SectionTable] = []
     threshold = threshold_for(validation, wanted)
-    facts: dict[str, object] = {"bins": BINS, "temperature": temperature, "reliability": _rows(bins)}
-    tables = []
     if threshold is None:
         notes.append(
             f"No threshold of confidence reaches an accuracy of {wanted:.0%} on the validation images."
         )
     else:
+        every = [by_class(answers.labels, answers.class_names), *groupings]
         chosen = selection(answers, threshold)
+        by_group = {one.name: _by_group(answers, threshold, one) for one in every}
         measures["answered_share"] = chosen.answered
         if chosen.accuracy is not None:
             measures["answered_accuracy"] = chosen.accuracy
-        facts["threshold"] = {"wanted_accuracy": wanted, "confidence": threshold}
-        notes.append(
-            f"To be right in {wanted:.0%} of its answers on the validation images, it may answer "
-            "where its confidence "
-            f"is at least {threshold:.4f}; what that does to the test images stands here."
-        )
-        every = [by_class(answers.labels, answers.class_names), *groupings]
-        tables += [_by_group(answers, threshold, one) for one in every]
+        facts["threshold"] = {
+            "wanted_accuracy": wanted,
+            "confidence": threshold,
+            "groupings": [
+                {"name": name, "groups": [_group_facts(*row) for row in rows]}
+                for name, rows in by_group.items()
+            ],
+        }
+        notes.append(_threshold_note(threshold, wanted))
+        tables += [_group_table(name, rows) for name, rows in by_group.items()]
     return Section(
         name="calibration",
         title="Calibration",
@@ -82,12 +87,12 @@ def calibration_section(
         pictures=(
             SectionPicture(
                 "Reliability",
-                "On the line, confidence is how often it is right; below it, the network is too sure.",
+                "On the line, confidence is how often the network is right; below it, it is too sure.",
                 _reliability(bins, cooled_bins),
             ),
             SectionPicture(
-                "Accuracy against the share of images answered",
-                "The most confident images first.",
+                "Accuracy of the images that it is most sure of",
+                "To the left it answers the few images that it is most sure of, to the right all.",
                 _selective(answers),
             ),
         ),
@@ -96,30 +101,82 @@ def calibration_section(
 
 def brier_measure(answers: Answers) -> Measure:
     """Return the Brier score, the squared distance over all classes, as scikit-learn has it unscaled."""
-    each = ((answers.probabilities - np.eye(answers.probabilities.shape[1])[answers.labels]) ** 2).sum(axis=1)
-    interval = mean_interval(each)
-    every = range(len(answers.class_names))
-    value = brier_score_loss(answers.labels, answers.probabilities, labels=every, scale_by_half=False)
-    return Measure(float(value), interval.low, interval.high, len(answers))
+    of_label = np.eye(len(answers.class_names))[answers.labels]
+    return Measure.of(mean_interval(((answers.probabilities - of_label) ** 2).sum(axis=1)), len(answers))
 
 
 def _rows(bins: ConfidenceBins) -> list[dict[str, float]]:
     return [
         {"n": int(n), "confidence": float(confidence / n), "accuracy": float(right / n)}
-        for n, right, confidence in zip(bins.n, bins.right, bins.confidence, strict=True)
+        for n, right, confidence in zip(bins.n, bins.correct, bins.confidence, strict=True)
         if n
     ]
 
 
-def _by_group(answers: Answers, threshold: float, grouping: Grouping) -> SectionTable:
-    rows = []
-    for place, name in enumerate(grouping.groups):
-        own = np.flatnonzero(grouping.of_image == place)
-        if len(own):
-            chosen = selection(answers, threshold, own)
-            rows.append((name, len(own), chosen.answered, chosen.accuracy))
-    head = (grouping.name, "images", "answered", "accuracy")
-    return SectionTable(f"What the threshold does by {grouping.name}", head, rows)
+def _ece_note() -> str:
+    return (
+        f"ECE is over {BINS} bins of equal width. Noise makes it larger than it is: the interval is for the "
+        "error without noise, and may lie below the estimate."
+    )
+
+
+def _temperature_note(temperature: float, n: int) -> str:
+    sure = "too sure of itself" if temperature > 1 else "less sure of itself than it could be"
+    return (
+        f"The temperature that fits the {n:,} validation images is {temperature:.3f}: "
+        f"the network is {sure}. Answers stay the same."
+    )
+
+
+def _threshold_note(threshold: float, wanted: float) -> str:
+    return (
+        f"To be right in {wanted:.0%} of its answers on the validation images, it may answer where its "
+        f"confidence is at least {threshold:.4f}; the tables have what that does to the test images."
+    )
+
+
+def _curve_rows(answers: Answers) -> list[dict[str, float]]:
+    shares, accuracies = accuracy_by_share(answers)
+    places = np.unique(np.ceil(np.linspace(0.05, 1, CURVE_POINTS) * len(shares)).astype(int) - 1)
+    return [
+        {"share": float(shares[place]), "accuracy": float(accuracies[place])} for place in places.tolist()
+    ]
+
+
+def _by_group(
+    answers: Answers, threshold: float, grouping: Grouping
+) -> list[tuple[str, int, Selection | None]]:
+    """Return each group, its images, and what a threshold does to it; None where these are not enough."""
+    counts = np.bincount(grouping.of_image, minlength=len(grouping.groups))
+    return [
+        (
+            name,
+            int(count),
+            selection(answers, threshold, np.flatnonzero(grouping.of_image == place))
+            if count >= LEAST_IMAGES
+            else None,
+        )
+        for place, (name, count) in enumerate(zip(grouping.groups, counts, strict=True))
+    ]
+
+
+def _group_facts(name: str, n: int, chosen: Selection | None) -> dict[str, object]:
+    return {
+        "name": name,
+        "n": n,
+        "answered_share": chosen and chosen.answered.as_dict(),
+        "answered_accuracy": chosen and chosen.accuracy and chosen.accuracy.as_dict(),
+    }
+
+
+def _group_table(grouping: str, rows: list[tuple[str, int, Selection | None]]) -> SectionTable:
+    cells = [
+        (name, n, chosen.answered, chosen.accuracy) if chosen else (name, n, TOO_FEW, "")
+        for name, n, chosen in rows
+    ]
+    return SectionTable(
+        f"What the threshold does by {grouping}", (grouping, "images", "answered", "accuracy"), cells
+    )
 
 
 def _reliability(before: ConfidenceBins, after: ConfidenceBins) -> Figure:
@@ -129,7 +186,7 @@ def _reliability(before: ConfidenceBins, after: ConfidenceBins) -> Figure:
     for bins, label in ((before, "as it is"), (after, "with temperature")):
         used = bins.n > 0
         axes.plot(
-            bins.confidence[used] / bins.n[used], bins.right[used] / bins.n[used], marker="o", label=label
+            bins.confidence[used] / bins.n[used], bins.correct[used] / bins.n[used], marker="o", label=label
         )
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
     axes.legend()

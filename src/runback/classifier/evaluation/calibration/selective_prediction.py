@@ -23,7 +23,7 @@ def accuracy_by_share(answers: Answers) -> tuple[np.ndarray, np.ndarray]:
     """Return shares of images, (n,), and the accuracy on as many of them, the most confident first, (n,)."""
     order = np.argsort(-answers.confidence, kind="stable")
     count = np.arange(1, len(answers) + 1)
-    return count / len(answers), np.cumsum(answers.right[order]) / count
+    return count / len(answers), np.cumsum(answers.correct[order]) / count
 
 
 def threshold_for(validation: Answers, accuracy: float) -> float | None:
@@ -33,7 +33,7 @@ def threshold_for(validation: Answers, accuracy: float) -> float | None:
     """
     order = np.argsort(-validation.confidence, kind="stable")
     confidence = validation.confidence[order]
-    shares = np.cumsum(validation.right[order]) / np.arange(1, len(order) + 1)
+    shares = np.cumsum(validation.correct[order]) / np.arange(1, len(order) + 1)
     is_last = np.append(confidence[1:] < confidence[:-1], True)  # images of one confidence go together
     reaching = np.flatnonzero((shares >= accuracy) & is_last)
     return float(confidence[reaching[-1]]) if len(reaching) else None
@@ -41,7 +41,7 @@ def threshold_for(validation: Answers, accuracy: float) -> float | None:
 
 def selection(answers: Answers, threshold: float, rows: np.ndarray | None = None) -> Selection:
     """Return what a threshold does to all images, or to those at `rows`, at least one."""
-    confidence, right = (one if rows is None else one[rows] for one in (answers.confidence, answers.right))
+    confidence, right = (one if rows is None else one[rows] for one in (answers.confidence, answers.correct))
     chosen = confidence >= threshold
     count = int(chosen.sum())
     return Selection(

@@ -34,7 +34,7 @@ def fit_temperature(validation: Answers) -> float:
 
 def tempered(answers: Answers, temperature: float) -> Answers:
     """Return the answers with probabilities at this temperature; the likeliest class stays the same."""
-    return Answers(answers.images, softmax(_logs(answers.probabilities) / temperature, axis=1))
+    return Answers(answers.dataset, softmax(_logs(answers.probabilities) / temperature, axis=1))
 
 
 def _logs(probabilities: np.ndarray) -> np.ndarray:

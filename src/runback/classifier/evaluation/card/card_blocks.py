@@ -42,7 +42,7 @@ Block = Heading | Paragraph | Items | CardTable
 
 def as_markdown(title: str, blocks: Sequence[Block]) -> str:
     """Return the document in Markdown; no text in it is taken for markup."""
-    return "\n\n".join([f"# {for_markdown(title)}", *map(_markdown, blocks)]) + "\n"
+    return "\n\n".join([f"# {_in_line(title)}", *map(_markdown, blocks)]) + "\n"
 
 
 def as_html(title: str, blocks: Sequence[Block]) -> str:
@@ -53,14 +53,19 @@ def as_html(title: str, blocks: Sequence[Block]) -> str:
 def _markdown(block: Block) -> str:
     match block:
         case Heading(text, depth):
-            return f"{'#' * depth} {for_markdown(text)}"
+            return f"{'#' * depth} {_in_line(text)}"
         case Paragraph(text):
-            return for_markdown(text)
+            return _in_line(text)
         case Items(texts):
-            return "\n".join(f"- {for_markdown(text)}" for text in texts)
+            return "\n".join(f"- {_in_line(text)}" for text in texts)
         case CardTable(head, rows):
-            lines = [head, ["---"] * len(head), *([for_markdown(cell) for cell in row] for row in rows)]
+            lines = [[*map(_in_line, head)], ["---"] * len(head), *([*map(_in_line, row)] for row in rows)]
             return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _in_line(text: str) -> str:
+    """Return a text without its own line breaks, and with nothing that Markdown takes for markup."""
+    return for_markdown(" ".join(text.split()))
 
 
 def _html(block: Block) -> str:

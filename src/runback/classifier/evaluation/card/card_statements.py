@@ -1,11 +1,10 @@
-"""What only a person can say of a model: its use, its limits, its licence."""
+"""Statements that only a person can make of a model: its use, its limits, its licence."""
 
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from runback.errors import InputError
+from runback.system.config.yaml_form import read_form
 
 NOT_STATED = "not stated"
 
@@ -32,12 +31,4 @@ def read_statements(file: Path) -> CardStatements:
     """Return a file's statements, none where there is no file. Errors: InputError for one that is wrong."""
     if not file.exists():
         return CardStatements()
-    try:
-        return CardStatements.model_validate(yaml.safe_load(file.read_text("utf-8")) or {})
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        raise InputError(f"{file}: cannot be read: {' '.join(str(error).split()):.200}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        known = ", ".join(CardStatements.model_fields)
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{file}: {where}: {first['msg']}; a card has {known}") from error
+    return read_form(file, CardStatements, f"a card has {', '.join(CardStatements.model_fields)}")

@@ -20,18 +20,37 @@ from runback.classifier.evaluation.card.regulation_map import ANNEX_IV, MEASURE
 
 
 @dataclass(frozen=True)
+class CardReview:
+    """A person has looked: who, when, what they noted, when they look again, and at which evaluation."""
+
+    by: str
+    when: str
+    note: str
+    again: str
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class CardApproval:
+    """The gates that were checked, the reviews, and the waivers as sentences."""
+
+    gates: Sequence[tuple[str, str, str, Sequence[tuple[str, float | None, bool]]]] = ()
+    """Of each its verdict, its owner, its date, and its conditions with values and whether they hold."""
+    reviews: Sequence[CardReview] = ()
+    waivers: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class CardFacts:
-    """What a run has recorded, as it is stored."""
+    """The facts that a run has recorded, as they are stored."""
 
     run_id: str
-    tags: Mapping[str, str]
+    has_changed_code: str | None
+    """Whether the code was changed since its commit: `true` or `false`; None where nobody knows."""
     record: Mapping[str, Any]
     config: Mapping[str, Any]
     evaluation: Mapping[str, Any]
-    gates: Mapping[str, Any] | None = None
-    reviews: Sequence[Mapping[str, Any]] = ()
-    params: int | None = None
-    """Weights of the network."""
+    approval: CardApproval = CardApproval()
 
 
 def card_title(facts: CardFacts, statements: CardStatements) -> str:
@@ -52,11 +71,8 @@ def html_card(facts: CardFacts, statements: CardStatements) -> str:
 
 def _front_matter(facts: CardFacts, statements: CardStatements) -> dict[str, Any]:
     """Return the metadata that Hugging Face's hub reads (huggingface.co/docs/hub/model-cards)."""
-    quality, name = (
-        facts.evaluation["quality"],
-        str(facts.config["data"].get("_target_", "")).split(".")[-2:][0],
-    )
-    dataset = name or "images"
+    quality = facts.evaluation["quality"]
+    dataset = str(facts.record.get("choices", {}).get("data") or "images")
     results = [
         {"type": kind, "value": quality[key]["value"], "name": key.replace("_", " ")}
         for kind, key in (("accuracy", "accuracy"), ("f1", "macro_f1"))
@@ -89,7 +105,7 @@ def _blocks(facts: CardFacts, statements: CardStatements) -> list[Block]:
         *_run(facts),
         *_data(facts, statements),
         *_measurements(facts),
-        *_approval(facts),
+        *_approval(facts.approval),
         *_cost(facts),
         *_appendix(),
     ]
@@ -121,7 +137,7 @@ def _run(facts: CardFacts) -> list[Block]:
     rows = [
         ("Run", facts.run_id),
         ("Commit", str(code.get("commit") or NOT_STATED)),
-        ("Changed besides the commit", facts.tags.get("runback.dirty", NOT_STATED)),
+        ("Changed besides the commit", facts.has_changed_code or NOT_STATED),
         ("Python", str(record.get("python", {}).get("version", NOT_STATED))),
         *(
             (name, str(packages[name]))
@@ -146,7 +162,6 @@ def _run(facts: CardFacts) -> list[Block]:
                     for name, value in training.items()
                     if not isinstance(value, dict)
                 ),
-                *([("weights", f"{facts.params:,}")] if facts.params else []),
             ],
         ),
     ]
@@ -202,30 +217,32 @@ def _ends(measure: Mapping[str, Any]) -> str:
     return f"{measure['low']:.4f} to {measure['high']:.4f}"
 
 
-def _approval(facts: CardFacts) -> list[Block]:
+def _approval(approval: CardApproval) -> list[Block]:
     blocks: list[Block] = [Heading("Gates")]
-    if facts.gates is None:
-        blocks.append(Paragraph("No gates were checked."))
-    else:
-        gates = facts.gates
-        blocks += [
-            Paragraph(f"{gates['gates']}, owner {gates['owner']}, to be reviewed by {gates['review_by']}."),
-            CardTable(
-                ("condition", "is", ""),
-                [
-                    (one["condition"], f"{one['value']:.4g}", "passed" if one["passed"] else "failed")
-                    for one in gates["results"]
-                ],
-            ),
+    for verdict, owner, date, results in approval.gates:
+        rows = [
+            (condition, "not measured" if value is None else f"{value:.4g}", "passed" if passed else "failed")
+            for condition, value, passed in results
         ]
-    if "runback.waiver" in facts.tags:
-        blocks.append(Paragraph(f"Waiver: {facts.tags['runback.waiver']}"))
-    blocks.append(Heading("Review"))
-    rows = [(one["when"], one["by"], one["note"] or "", one["next"] or "") for one in facts.reviews]
-    blocks.append(
-        CardTable(("when", "who", "note", "again by"), rows) if rows else Paragraph("Nobody has reviewed it.")
-    )
-    return blocks
+        blocks += [
+            Heading(verdict, 3),
+            Paragraph(f"Owner: {owner}. To be reviewed by {date}."),
+            CardTable(("condition", "is", ""), rows),
+        ]
+    if not approval.gates:
+        blocks.append(Paragraph("No gates were checked."))
+    if approval.waivers:
+        blocks += [Heading("Waivers", 3), Items([*approval.waivers])]
+    rows = [
+        (one.when, one.by, one.note, one.again, "" if one.is_current else "an earlier one")
+        for one in approval.reviews
+    ]
+    head = ("when", "who", "note", "again by", "evaluation")
+    return [
+        *blocks,
+        Heading("Review"),
+        CardTable(head, rows) if rows else Paragraph("Nobody has reviewed it."),
+    ]
 
 
 def _cost(facts: CardFacts) -> list[Block]:

@@ -1,4 +1,4 @@
-"""Where a card and its run answer what two documents on AI ask for: a map, no claim that they are fulfilled.
+"""Maps a card and its run to what two documents on AI ask for: no claim that they are fulfilled.
 
 Annex IV of Regulation (EU) 2024/1689 (the AI Act) lists the technical documentation of high-risk systems; the
 MEASURE function of the NIST AI Risk Management Framework 1.0 (NIST AI 100-1, 2023) what is to be measured.
@@ -8,6 +8,7 @@ The items are shortened here.
 from typing import Final
 
 PERSON: Final = "for a person to write"
+GATES, REVIEWS = "Gates, where any were checked", "Review, where somebody has looked"
 NONE: Final = "not applicable: the model alone is no product"
 
 ANNEX_IV: Final = (
@@ -44,14 +45,14 @@ ANNEX_IV: Final = (
     (
         "9",
         "monitoring after it is placed on the market",
-        "Review, for what was reviewed; the plan is " + PERSON,
+        REVIEWS + "; the plan is " + PERSON,
     ),
 )
 
 MEASURE: Final = (
-    ("1.1", "approaches and metrics for the largest risks are selected", "Gates; the choice is " + PERSON),
-    ("1.2", "metrics and controls are assessed regularly", "Review"),
-    ("1.3", "assessors who did not build it take part", "Review names who looked; " + PERSON),
+    ("1.1", "approaches and metrics for the largest risks are selected", GATES + "; the choice is " + PERSON),
+    ("1.2", "metrics and controls are assessed regularly", REVIEWS),
+    ("1.3", "assessors who did not build it take part", REVIEWS + "; " + PERSON),
     ("2.1", "test sets, metrics and tools are documented", "Data; Measurements; Run"),
     ("2.2", "evaluations with human subjects", PERSON),
     (
@@ -63,17 +64,17 @@ MEASURE: Final = (
     ("2.5", "valid and reliable; limits of generalizability", "Measurements; limits are " + PERSON),
     ("2.6", "safety risks", PERSON),
     ("2.7", "security and resilience", PERSON),
-    ("2.8", "transparency and accountability", "Review; Gates"),
+    ("2.8", "transparency and accountability", REVIEWS + "; " + GATES),
     ("2.9", "the model is explained, validated and documented", "Measurements: inputs; this card"),
     ("2.10", "privacy", "Measurements: membership; the rest is " + PERSON),
     ("2.11", "fairness and bias", "Measurements: groups, for the groups that were given"),
     ("2.12", "environmental impact", "Cost, as far as it was measured"),
     ("2.13", "effectiveness of these measurements", PERSON),
-    ("3.1", "risks are tracked over time", "Review"),
+    ("3.1", "risks are tracked over time", REVIEWS),
     ("3.2", "risks that are hard to measure", PERSON),
     ("3.3", "feedback of users", "runback serve --feedback, where it is used"),
     ("4.1", "measurements fit the context of use", PERSON),
-    ("4.2", "results are confirmed by domain experts", "Review names who looked; " + PERSON),
+    ("4.2", "results are confirmed by domain experts", REVIEWS + "; " + PERSON),
     (
         "4.3",
         "improvements and declines are measured",

@@ -10,6 +10,7 @@ import pandas as pd
 
 from runback.classifier.evaluation.groups.metadata import Grouping
 from runback.errors import InputError
+from runback.system.text.excerpt import telling_line
 
 if TYPE_CHECKING:  # it imports Keras, which whoever reads such a file does not need
     from runback.classifier.evaluation.answers import Answers
@@ -27,9 +28,9 @@ def write_answers(answers: "Answers", groupings: Sequence[Grouping] = ()) -> byt
     """
     names = answers.class_names
     columns = {
-        "image": [hashlib.sha256(image.tobytes()).hexdigest()[:16] for image in answers.images.images],
+        "image": [hashlib.sha256(image.tobytes()).hexdigest()[:16] for image in answers.dataset.images],
         "label": pd.Categorical.from_codes(answers.labels, names),
-        "answer": pd.Categorical.from_codes(answers.chosen, names),
+        "answer": pd.Categorical.from_codes(answers.predicted, names),
         "confidence": answers.confidence.astype(np.float32),
         "loss": answers.losses.astype(np.float32),
     }
@@ -43,9 +44,9 @@ def read_answers(content: bytes, what: str) -> pd.DataFrame:
     """Return the table in such a file, which `what` names. Errors: InputError for another file."""
     try:
         table = pd.read_parquet(io.BytesIO(content))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{what} is damaged: {' '.join(str(error).split()):.200}") from error
-    own = [name for name in table.columns if not name.startswith(GROUP)]
-    if own != [*COLUMNS]:
+    except Exception as error:  # whatever pandas and pyarrow make of it
+        raise InputError(f"{what} is damaged: {telling_line(error):.200}") from error
+    own = [name for name in table.columns if not str(name).startswith(GROUP)]
+    if own != [*COLUMNS] or not len(table):
         raise InputError(f"{what} is damaged: expected the columns {', '.join(COLUMNS)}")
     return table.astype({name: str for name in table.columns if name not in ("confidence", "loss")})

@@ -7,11 +7,9 @@ import numpy as np
 import pandas as pd
 
 from runback.classifier.evaluation.gates.answers_file import GROUP
+from runback.classifier.evaluation.measure import LEAST_IMAGES
 from runback.statistics.holm import holm
 from runback.statistics.paired_answers import PairedAnswers, paired_answers
-
-LEAST = 30
-"""Images of a group below which it is not compared by itself."""
 
 REAL = 0.05
 """The adjusted p-value below which a group counts as different."""
@@ -67,7 +65,7 @@ def compare_answers(run: pd.DataFrame, champion: pd.DataFrame) -> ChampionCompar
     groups = {
         name: paired_answers(own[rows], other[rows])
         for name, rows in _groups(run).items()
-        if rows.sum() >= LEAST
+        if rows.sum() >= LEAST_IMAGES
     }
     adjusted = holm([found.p_value for found in groups.values()])
     return ChampionComparison(

@@ -1,6 +1,7 @@
 """Gates: conditions on the numbers of an evaluation, in `conf/gates/*.yaml`."""
 
 import datetime
+import hashlib
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -8,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from runback.classifier.evaluation.measure_names import unknown_number
 from runback.errors import InputError
+from runback.system.config.yaml_form import read_form
 from runback.system.text.listing import did_you_mean
 
 COMPARISONS: Final[Mapping[str, Callable[[float, float], bool]]] = {
@@ -22,7 +24,7 @@ COMPARISONS: Final[Mapping[str, Callable[[float, float], bool]]] = {
 }
 
 _CONDITION = re.compile(
-    r"\s*(?P<number>[^<>=]+?)\s*(?P<comparison>>=|<=|>|<)\s*(?P<bound>[+-]?(\d+\.?\d*|\.\d+))\s*"
+    r"\s*(?P<number>\S.*?)\s*(?P<comparison>>=|<=|>|<)\s*(?P<bound>[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)\s*"
 )
 
 EXAMPLE = "quality.accuracy.low >= 0.8"
@@ -50,83 +52,88 @@ class Gates:
     owner: str
     review_by: datetime.date
     conditions: tuple[Condition, ...]
+    sha256: str
+    """Of the file."""
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """A condition and the value that it was checked with."""
+    """A condition and the value that it was checked with; one without a value is not passed."""
 
     condition: str
-    value: float
+    value: float | None
     passed: bool
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return {"condition": self.condition, "value": self.value, "passed": self.passed}
+    def line(self) -> str:
+        """Return it for a person."""
+        said = "not measured" if self.value is None else f"is {self.value:.4g}"
+        return f"{'passed' if self.passed else 'FAILED'}  {self.condition}  ({said})"
 
 
 class _GateForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    owner: str = Field(min_length=1)
+    owner: str = Field(min_length=1, max_length=200)
     review_by: datetime.date
-    conditions: list[str] = Field(min_length=1)
+    conditions: list[str] = Field(min_length=1, max_length=1_000)
+
+
+def gates_file(folder: Path, name: str) -> Path:
+    """Return the file of gates of a name, which need not exist."""
+    return folder / f"{name}.yaml"
 
 
 def read_gates(folder: Path, name: str) -> Gates:
-    """Return the gates of a name in a folder. Errors: InputError for an unknown name and a bad file."""
+    """Return the gates of a name in a folder.
+
+    Errors: InputError for an unknown name, a bad file, and a condition on a number that no evaluation has.
+    """
     names = sorted(file.stem for file in folder.glob("*.yaml")) if folder.is_dir() else []
     if name not in names:
         hint = did_you_mean(name, names, f"expected one of {', '.join(names) or 'none: there are no gates'}")
         raise InputError(f"unknown gates '{name}' in {folder}: {hint}")
-    file = folder / f"{name}.yaml"
-    try:
-        content = yaml.safe_load(file.read_text("utf-8"))
-        form = _GateForm.model_validate(content)
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        raise InputError(f"{file}: cannot be read: {' '.join(str(error).split()):.200}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise InputError(
-            f"{file}: {where}: {first['msg']}; gates have owner, review_by (a date) and conditions"
-        ) from error
-    return Gates(name, form.owner, form.review_by, tuple(_condition(text, file) for text in form.conditions))
+    file = gates_file(folder, name)
+    form = read_form(file, _GateForm, "gates have owner, review_by (a date) and conditions")
+    conditions = tuple(_condition(text, file) for text in form.conditions)
+    return Gates(name, form.owner, form.review_by, conditions, hashlib.sha256(file.read_bytes()).hexdigest())
 
 
 def check_gates(gates: Gates, evaluation: Mapping[str, Any]) -> list[GateResult]:
-    """Check each condition with an evaluation's numbers. Errors: InputError for one that it does not have."""
-    found = []
-    for condition in gates.conditions:
-        value = number_in(evaluation, condition.number, gates.name)
-        found.append(GateResult(condition.text, value, condition.holds(value)))
-    return found
+    """Check each condition with an evaluation's numbers; one that it does not have is not passed."""
+    values = [(one, number_at(evaluation, one.number)) for one in gates.conditions]
+    return [
+        GateResult(condition.text, value, value is not None and condition.holds(value))
+        for condition, value in values
+    ]
 
 
-def number_in(evaluation: Mapping[str, Any], dotted: str, gates: str) -> float:
-    """Return the number at a dotted name: `section.measure`, with `.low`, `.high` or `.n` behind it.
+def number_at(evaluation: Mapping[str, Any], dotted: str) -> float | None:
+    """Return the number at a dotted name, as `section.measure.low`; None where there is none.
 
-    Of a list the element with that `name` is taken. Errors: InputError where there is no such number.
+    Of a list the element with that `name`, or of that number counted from 1, is taken. Names may have dots in
+    them: of several that fit, the longest is taken.
     """
     place: Any = evaluation
-    for part in dotted.split("."):
+    while dotted:
         options = _options(place)
-        if part not in options:
-            hint = did_you_mean(part, list(options), f"expected one of {', '.join(sorted(options)[:20])}")
-            raise InputError(f"gates {gates}: unknown number '{dotted}' in the evaluation: {hint}")
-        place = options[part]
-    if isinstance(place, Mapping) and "value" in place:
-        place = place["value"]
-    if isinstance(place, bool) or not isinstance(place, int | float):
-        raise InputError(f"gates {gates}: {dotted} is no number in the evaluation; got {place!a:.80}")
-    return float(place)
+        fitting = [name for name in options if dotted == name or dotted.startswith(f"{name}.")]
+        if not fitting:
+            return None
+        name = max(fitting, key=len)
+        place, dotted = options[name], dotted[len(name) + 1 :]
+    if isinstance(place, Mapping):
+        place = place.get("value")
+    return float(place) if isinstance(place, int | float) and not isinstance(place, bool) else None
 
 
 def _options(place: Any) -> Mapping[str, Any]:
     if isinstance(place, Mapping):
         return place
     if isinstance(place, Sequence) and not isinstance(place, str):
-        return {str(one["name"]): one for one in place if isinstance(one, Mapping) and "name" in one}
+        return {
+            str(one["name"] if isinstance(one, Mapping) and "name" in one else number): one
+            for number, one in enumerate(place, 1)
+        }
     return {}
 
 
@@ -134,4 +141,7 @@ def _condition(text: str, file: Path) -> Condition:
     match = _CONDITION.fullmatch(text)
     if match is None:
         raise InputError(f"{file}: expected a condition like {EXAMPLE!r}; got {text!a:.100}")
+    problem = unknown_number(match["number"])
+    if problem is not None:
+        raise InputError(f"{file}: unknown number {match['number']!a:.100}: {problem}")
     return Condition(text, match["number"], match["comparison"], float(match["bound"]))

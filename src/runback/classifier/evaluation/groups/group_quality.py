@@ -1,20 +1,25 @@
-"""Accuracy in each group of images, and how far apart the groups are."""
+"""Accuracy and rates in each group of images, and how far apart the groups are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from fairlearn.metrics import MetricFrame, count, false_positive_rate, selection_rate, true_positive_rate
+import pandas as pd
+from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
 from scipy.stats import fisher_exact
-from sklearn.metrics import accuracy_score
 
 from runback.classifier.evaluation.answers import Answers
 from runback.classifier.evaluation.groups.metadata import CLASS, Grouping
-from runback.classifier.evaluation.measure import Measure
-from runback.statistics.group_extremes import GroupExtremes, group_extremes
+from runback.classifier.evaluation.measure import LEAST_IMAGES, Measure
+from runback.statistics.group_extremes import group_extremes
 from runback.statistics.holm import holm
 
-LEAST = 30
-"""Images that a group needs: below, an interval is wider than what one could learn from it."""
+SELECTION, TRUE_POSITIVE, FALSE_POSITIVE = RATES = (
+    "selection_rate",
+    "true_positive_rate",
+    "false_positive_rate",
+)
+"""Rates of a class: of all images, of its images, and of all others, the share that is answered with it."""
 
 
 @dataclass(frozen=True)
@@ -29,23 +34,22 @@ class GroupQuality:
 
 
 @dataclass(frozen=True)
-class OddsGap:
-    """How far apart groups are for one class: the largest differences between two of them."""
+class ClassRates:
+    """Rates of a class in each group, and how far apart the groups are."""
 
     class_name: str
-    selection: float
-    """Of the share of images that are answered with it."""
-    sensitivity: float
-    """Of the share of its images that are answered with it (true positive rate)."""
-    false_alarms: float
-    """Of the share of other images that are answered with it (false positive rate)."""
-    sensitivity_gap: Measure | None
-    """With its interval, over the groups with enough images of the class; None: fewer than two."""
+    rates: Mapping[str, Mapping[str, float]]
+    """By rate, then by group with enough images to take the rate of."""
+    differences: Mapping[str, Measure]
+    """By rate: the largest difference of two groups; without rates that fewer than two groups have."""
 
     @property
-    def equalized_odds_difference(self) -> float:
-        """The larger one of the last two: 0 where the odds are equal."""
-        return max(self.sensitivity, self.false_alarms)
+    def equalized_odds_difference(self) -> Measure | None:
+        """The larger difference of true and false positive rates: 0 where the odds are equal."""
+        odds = [
+            self.differences[rate] for rate in (TRUE_POSITIVE, FALSE_POSITIVE) if rate in self.differences
+        ]
+        return max(odds, key=lambda one: one.value, default=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +61,8 @@ class GroupingQuality:
     worst: str | None
     worst_accuracy: Measure | None
     gap: Measure | None
-    odds: tuple[OddsGap, ...]
-    """By class; none where the groups are the classes."""
+    classes: tuple[ClassRates, ...]
+    """None where the groups are the classes, or pairs of groupings."""
 
     @property
     def too_small(self) -> tuple[str, ...]:
@@ -66,103 +70,77 @@ class GroupingQuality:
         return tuple(one.name for one in self.groups if one.accuracy is None)
 
 
-def grouping_quality(answers: Answers, grouping: Grouping, *, with_odds: bool = True) -> GroupingQuality:
-    """Measure each group of a grouping. Rates are Fairlearn's, of a MetricFrame."""
-    frame = MetricFrame(
-        metrics={"accuracy": accuracy_score, "n": count},
-        y_true=answers.labels,
-        y_pred=answers.chosen,
-        sensitive_features=grouping.of_image,
-    ).by_group
-    counts = np.bincount(grouping.of_image, minlength=len(grouping.groups))
-    right = np.bincount(grouping.of_image, answers.right, minlength=len(grouping.groups)).astype(int)
-    enough = np.flatnonzero(counts >= LEAST)
-    p_values = dict(zip(enough.tolist(), _p_values(right, counts, enough), strict=True))
-    groups = [
+def grouping_quality(answers: Answers, grouping: Grouping, *, with_rates: bool = True) -> GroupingQuality:
+    """Measure each group of a grouping."""
+    count = len(grouping.groups)
+    n = np.bincount(grouping.of_image, minlength=count)
+    correct = np.bincount(grouping.of_image, answers.correct, minlength=count).astype(int)
+    enough = np.flatnonzero(n >= LEAST_IMAGES)
+    p_values = dict(zip(enough.tolist(), _p_values(correct, n, enough), strict=True))
+    groups = tuple(
         GroupQuality(
             name,
-            int(counts[place]),
-            Measure(
-                float(frame.accuracy[place]),
-                *_ends(int(right[place]), int(counts[place])),
-                int(counts[place]),
-            )
-            if place in p_values
-            else None,
+            int(n[place]),
+            Measure.share(int(correct[place]), int(n[place])) if place in p_values else None,
             p_values.get(place),
         )
         for place, name in enumerate(grouping.groups)
-    ]
-    extremes = group_extremes(right[enough], counts[enough]) if len(enough) > 1 else None
-    odds = (
-        () if grouping.name == CLASS or not with_odds or len(enough) < 2 else _odds(answers, grouping, enough)
     )
-    if extremes is None:
-        return GroupingQuality(grouping, tuple(groups), None, None, None, odds)
-    return GroupingQuality(grouping, tuple(groups), *_extremes(extremes, groups, enough), odds)
-
-
-def _ends(right: int, n: int) -> tuple[float, float]:
-    share = Measure.share(right, n)
-    return float(share.low or 0.0), float(1.0 if share.high is None else share.high)
-
-
-def _extremes(
-    extremes: GroupExtremes, groups: list[GroupQuality], enough: np.ndarray
-) -> tuple[str, Measure, Measure]:
-    n = sum(groups[place].n for place in enough.tolist())
-    return (
-        groups[int(enough[extremes.worst])].name,
-        Measure.of(extremes.worst_share, n),
-        Measure.of(extremes.gap, n),
+    if len(enough) < 2:
+        return GroupingQuality(grouping, groups, None, None, None, ())
+    extremes = group_extremes(correct[enough], n[enough])
+    worst = int(enough[extremes.worst])
+    has_rates = with_rates and grouping.name != CLASS
+    return GroupingQuality(
+        grouping,
+        groups,
+        groups[worst].name,
+        Measure.of(extremes.worst_share, int(n[worst])),
+        Measure.of(extremes.gap, int(n[enough].sum())),
+        _class_rates(answers, grouping) if has_rates else (),
     )
 
 
-def _p_values(right: np.ndarray, counts: np.ndarray, enough: np.ndarray) -> list[float]:
-    total, all_right = int(counts.sum()), int(right.sum())
-    found = []
-    for place in enough.tolist():
-        own, n = int(right[place]), int(counts[place])
-        table = [[own, n - own], [all_right - own, total - n - (all_right - own)]]
-        found.append(float(fisher_exact(table).pvalue))
-    return holm(found)
+def _p_values(correct: np.ndarray, n: np.ndarray, enough: np.ndarray) -> list[float]:
+    """Return each group's adjusted p-value against all other images."""
+    wrong = n - correct
+    tables = (
+        [[correct[place], wrong[place]], [correct.sum() - correct[place], wrong.sum() - wrong[place]]]
+        for place in enough.tolist()
+    )
+    return holm([float(fisher_exact(table).pvalue) for table in tables])
 
 
-def _odds(answers: Answers, grouping: Grouping, enough: np.ndarray) -> tuple[OddsGap, ...]:
-    chosen = np.isin(grouping.of_image, enough)
-    groups = grouping.of_image[chosen]
-    found = []
+def _class_rates(answers: Answers, grouping: Grouping) -> tuple[ClassRates, ...]:
+    """Return the rates of each class that is answered or has images, by Fairlearn's MetricFrame."""
+    made = []
     for place, name in enumerate(answers.class_names):
-        of_class, answered = (one[chosen] == place for one in (answers.labels, answers.chosen))
-        if not of_class.any():
+        of_class, answered = answers.labels == place, answers.predicted == place
+        if not (of_class.any() or answered.any()):
             continue
         frame = MetricFrame(
-            metrics={
-                "selection": selection_rate,
-                "sensitivity": true_positive_rate,
-                "false_alarms": false_positive_rate,
-            },
+            metrics=dict(zip(RATES, (selection_rate, true_positive_rate, false_positive_rate), strict=True)),
             y_true=of_class.astype(int),
             y_pred=answered.astype(int),
-            sensitive_features=groups,
-        )
-        gaps = frame.difference(method="between_groups")
-        found.append(
-            OddsGap(
-                name,
-                float(gaps["selection"]),
-                float(gaps["sensitivity"]),
-                float(gaps["false_alarms"]),
-                _sensitivity_gap(of_class, answered, groups),
-            )
-        )
-    return tuple(found)
+            sensitive_features=grouping.of_image,
+        ).by_group
+        made.append(_rates_of_class(name, frame, of_class, answered, grouping))
+    return tuple(made)
 
 
-def _sensitivity_gap(of_class: np.ndarray, answered: np.ndarray, groups: np.ndarray) -> Measure | None:
-    counts = np.bincount(groups[of_class])
-    right = np.bincount(groups[of_class & answered], minlength=len(counts))
-    enough = counts >= LEAST
-    if enough.sum() < 2:
-        return None
-    return Measure.of(group_extremes(right[enough], counts[enough]).gap, int(counts[enough].sum()))
+def _rates_of_class(
+    name: str, frame: pd.DataFrame, of_class: np.ndarray, answered: np.ndarray, grouping: Grouping
+) -> ClassRates:
+    rates: dict[str, dict[str, float]] = {}
+    differences: dict[str, Measure] = {}
+    images = {SELECTION: np.ones_like(of_class), TRUE_POSITIVE: of_class, FALSE_POSITIVE: ~of_class}
+    for rate, counted in images.items():
+        count = len(grouping.groups)
+        n = np.bincount(grouping.of_image[counted], minlength=count)
+        hits = np.bincount(grouping.of_image[counted & answered], minlength=count)
+        enough = np.flatnonzero(n >= LEAST_IMAGES)  # a rate of a few images would be the largest or the least
+        rates[rate] = {grouping.groups[place]: float(frame[rate][place]) for place in enough.tolist()}
+        if len(enough) > 1:
+            gap = group_extremes(hits[enough], n[enough]).gap
+            differences[rate] = Measure.of(gap, int(n[enough].sum()))
+    return ClassRates(name, rates, differences)

@@ -7,9 +7,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from runback.classifier.evaluation.answers import Answers
-from runback.classifier.evaluation.groups.group_quality import LEAST, GroupingQuality, grouping_quality
-from runback.classifier.evaluation.groups.metadata import CLASS, Grouping, by_class, pairs_of
-from runback.classifier.evaluation.measure import Measure
+from runback.classifier.evaluation.groups.group_quality import (
+    FALSE_POSITIVE,
+    SELECTION,
+    TRUE_POSITIVE,
+    ClassRates,
+    GroupingQuality,
+    grouping_quality,
+)
+from runback.classifier.evaluation.groups.metadata import Grouping, by_class, pairs_of
+from runback.classifier.evaluation.measure import TOO_FEW, Measure
 from runback.classifier.evaluation.section import Section, SectionPicture, SectionTable
 from runback.system.text.escape import for_picture
 
@@ -25,42 +32,25 @@ def groups_section(answers: Answers, columns: Sequence[Grouping], notes: Sequenc
     single = [by_class(answers.labels, answers.class_names), *columns]
     found = [grouping_quality(answers, one) for one in single]
     pairs = pairs_of(single[:PAIRED]) if columns else []
-    found += [grouping_quality(answers, one, with_odds=False) for one in pairs]
-    measures: dict[str, Measure] = {}
-    for one in found:
-        name = _name(one.grouping.name)
-        if one.worst_accuracy is not None and one.gap is not None:
-            measures[f"worst_{name}_accuracy"] = one.worst_accuracy
-            measures[f"{name}_gap"] = one.gap
-        if one.odds:
-            worst = max(one.odds, key=lambda gap: gap.equalized_odds_difference)
-            measures[f"{name}_equalized_odds_difference"] = Measure(
-                worst.equalized_odds_difference, None, None, len(answers)
-            )
-    said = [*notes]
-    if len(single) > PAIRED:
-        said.append(f"Pairs are of the first {PAIRED} groupings, of {len(single)}.")
-    said.append(
-        "The interval of the worst group, and of the largest gap, is for whichever group is worst "
-        "in truth: the one "
-        "that looks worst has been unlucky as well, so its own share may lie below the interval's middle."
-    )
-    for one in found:
-        if one.worst is not None and one.worst_accuracy is not None:
-            said.append(f"Worst by {one.grouping.name}: {one.worst}, {one.worst_accuracy.value:.1%}.")
+    found += [grouping_quality(answers, one, with_rates=False) for one in pairs]
+    keys = _keys([one.grouping.name for one in found])
     return Section(
         name="groups",
         title="Groups",
         question="Is it as good for every group?",
-        measures=measures,
+        measures={
+            name: measure
+            for key, one in zip(keys, found, strict=True)
+            for name, measure in _measures(key, one).items()
+        },
         facts={"groupings": [_facts(one) for one in found]},
-        notes=said,
+        notes=[*notes, *_notes(found, len(single))],
         tables=[table for one in found for table in _tables(one)],
         pictures=[
             SectionPicture(
                 f"Accuracy by {one.grouping.name}",
                 "With 95 % intervals; the line is the accuracy of all images.",
-                _figure(one, float(answers.right.mean())),
+                _figure(one, float(answers.correct.mean())),
             )
             for one in found
             if 2 <= len(one.groups) - len(one.too_small) <= DRAWN
@@ -68,8 +58,46 @@ def groups_section(answers: Answers, columns: Sequence[Grouping], notes: Sequenc
     )
 
 
-def _name(text: str) -> str:
-    return re.sub(r"[^0-9A-Za-z]+", "_", text).strip("_").lower() or "group"
+def _keys(names: Sequence[str]) -> list[str]:
+    """Return a part of a measure's name for each grouping: letters, digits and _, another one for each."""
+    keys: list[str] = []
+    for name in names:
+        key = re.sub(r"[^0-9A-Za-z]+", "_", name).strip("_").lower() or "group"
+        number = 2
+        unique = key
+        while unique in keys:
+            unique, number = f"{key}_{number}", number + 1
+        keys.append(unique)
+    return keys
+
+
+def _measures(key: str, one: GroupingQuality) -> dict[str, Measure]:
+    measures: dict[str, Measure] = {}
+    if one.worst_accuracy is not None and one.gap is not None:
+        measures |= {f"worst_{key}_accuracy": one.worst_accuracy, f"{key}_gap": one.gap}
+    odds = [rates.equalized_odds_difference for rates in one.classes]
+    largest = max((each for each in odds if each is not None), key=lambda each: each.value, default=None)
+    if largest is not None:
+        measures[f"{key}_equalized_odds_difference"] = largest
+    return measures
+
+
+def _notes(found: Sequence[GroupingQuality], single: int) -> list[str]:
+    notes = [f"Pairs are of the first {PAIRED} groupings, of {single}."] if single > PAIRED else []
+    notes.append(
+        "The interval of the worst group, and of the largest gap, is for whichever group is worst in truth: "
+        "the one that looks worst has been unlucky as well, so its own share may lie outside."
+    )
+    if any(one.classes for one in found):
+        notes.append(
+            "An equalized odds difference is the largest of all classes; its interval is that of this class."
+        )
+    notes += [
+        f"Worst by {one.grouping.name}: {one.worst}, {one.worst_accuracy.value:.1%}."
+        for one in found
+        if one.worst is not None and one.worst_accuracy is not None
+    ]
+    return notes
 
 
 def _facts(one: GroupingQuality) -> dict[str, object]:
@@ -87,17 +115,17 @@ def _facts(one: GroupingQuality) -> dict[str, object]:
             }
             for group in one.groups
         ],
-        "odds": [
-            {
-                "class": odds.class_name,
-                "selection_rate_difference": odds.selection,
-                "true_positive_rate_difference": odds.sensitivity,
-                "false_positive_rate_difference": odds.false_alarms,
-                "equalized_odds_difference": odds.equalized_odds_difference,
-                "true_positive_rate_gap": odds.sensitivity_gap and odds.sensitivity_gap.as_dict(),
-            }
-            for odds in one.odds
-        ],
+        "classes": [_rate_facts(rates) for rates in one.classes],
+    }
+
+
+def _rate_facts(rates: ClassRates) -> dict[str, object]:
+    odds = rates.equalized_odds_difference
+    return {
+        "name": rates.class_name,
+        **{rate: dict(values) for rate, values in rates.rates.items()},
+        **{f"{rate}_difference": one.as_dict() for rate, one in rates.differences.items()},
+        "equalized_odds_difference": odds and odds.as_dict(),
     }
 
 
@@ -106,26 +134,41 @@ def _tables(one: GroupingQuality) -> list[SectionTable]:
         (
             group.name,
             group.n,
-            group.accuracy or f"not enough images (below {LEAST})",
+            group.accuracy or TOO_FEW,
             "" if group.p_value is None else f"{group.p_value:.3g}",
         )
         for group in one.groups
     ]
     head = (one.grouping.name, "images", "accuracy", "p against all others (Holm)")
     tables = [SectionTable(f"By {one.grouping.name}", head, rows)]
-    if one.odds and one.grouping.name != CLASS:
-        odds = [
+    if one.classes:
+        differences = [
             (
-                gap.class_name,
-                f"{gap.selection:.3f}",
-                gap.sensitivity_gap or f"{gap.sensitivity:.3f}",
-                f"{gap.false_alarms:.3f}",
+                rates.class_name,
+                *(
+                    rates.differences.get(rate, TOO_FEW)
+                    for rate in (SELECTION, TRUE_POSITIVE, FALSE_POSITIVE)
+                ),
             )
-            for gap in one.odds
+            for rates in one.classes
         ]
-        head = ("class", "answered with it", "of its images (true positives)", "of others (false positives)")
-        tables.append(SectionTable(f"Largest differences between groups of {one.grouping.name}", head, odds))
+        head = ("class", "selection rate", "true positive rate (recall)", "false positive rate")
+        title = f"Largest differences between groups of {one.grouping.name}"
+        tables.append(SectionTable(title, head, differences))
+        recalls = [
+            (
+                rates.class_name,
+                *(_share(rates.rates[TRUE_POSITIVE].get(name)) for name in one.grouping.groups),
+            )
+            for rates in one.classes
+        ]
+        title = f"Recall of each class by {one.grouping.name}"
+        tables.append(SectionTable(title, ("class", *one.grouping.groups), recalls))
     return tables
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _figure(one: GroupingQuality, overall: float) -> Figure:

@@ -1,5 +1,6 @@
-"""What is known of images besides their pixels: a table, joined to them by file name, number or order."""
+"""Metadata of images: a table, joined to them by file name, number or order, whose columns make groups."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -9,12 +10,16 @@ import numpy as np
 import pandas as pd
 
 from runback.errors import InputError
+from runback.system.text.excerpt import telling_line
 
 FILE, INDEX = "file", "index"
 """The columns by which a table is joined; without them its rows are in the images' order."""
 
 MOST_VALUES = 50
 """The most groups that a column may make."""
+
+MOST_COLUMNS = 50
+"""The most columns that make groups."""
 
 QUARTERS_ABOVE = 12
 """Different numbers in a column from which on they are cut into quarters."""
@@ -41,19 +46,11 @@ def read_metadata(file: Path, names: Sequence[str]) -> pd.DataFrame:
     if FILE in table:
         return _by_file(table, names, file)
     if INDEX in table:
-        numbers = pd.to_numeric(table[INDEX], errors="coerce").to_numpy()
-        if not np.array_equal(np.sort(numbers), np.arange(len(names))):
-            raise InputError(
-                f"{file}: expected each number from 0 to {len(names) - 1:,} once in its column "
-                f"{INDEX}, one for "
-                f"each test image; got {len(numbers):,}, from {table[INDEX].iloc[0]!a:.40} on"
-            )
-        return table.drop(columns=INDEX).iloc[np.argsort(numbers)].reset_index(drop=True)
+        return _by_index(table, len(names), file)
     if len(table) != len(names):
         raise InputError(
-            f"{file}: expected a row for each of the {len(names):,} test images, or a column {FILE} "
-            f"or {INDEX}; "
-            f"got {len(table):,} rows"
+            f"{file}: expected a row for each of the {len(names):,} test images, or a column {FILE} or "
+            f"{INDEX}; got {len(table):,} rows"
         )
     return table
 
@@ -61,30 +58,24 @@ def read_metadata(file: Path, names: Sequence[str]) -> pd.DataFrame:
 def groupings(table: pd.DataFrame, columns: Sequence[str] | None = None) -> tuple[list[Grouping], list[str]]:
     """Return a grouping for each column, or each of these, and what was done to its values, in sentences.
 
-    Errors: InputError for a column that there is not, or that has too many values.
+    A column `class` is left out: there are groups by class. Errors: InputError for a column that there is
+    not, for too many columns, or one that has too many values.
     """
     unknown = [name for name in columns or () if name not in table]
     if unknown:
         raise InputError(
             f"metadata: expected one of {', '.join(map(str, table.columns))}; got {unknown[0]!a:.80}"
         )
-    made, notes = [], []
-    for name in columns or table.columns:
-        column = table[name]
-        if pd.api.types.is_numeric_dtype(column) and column.nunique() > QUARTERS_ABOVE:
-            column = pd.qcut(column.astype(float).replace([np.inf, -np.inf], np.nan), 4, duplicates="drop")
-            notes.append(f"{name}: numbers, cut into quarters")
-        missing = int(column.isna().sum())
-        if missing:
-            notes.append(f"{name}: {missing:,} images without a value are a group of their own")
-        texts = column.astype(object).where(column.notna(), "no value").map(str)
-        if texts.nunique() > MOST_VALUES:
-            raise InputError(
-                f"metadata: column {name!a:.80} has {texts.nunique():,} values; groups may be "
-                f"{MOST_VALUES} at most"
-            )
-        codes, values = pd.factorize(texts, sort=True)
-        made.append(Grouping(str(name), tuple(values), np.asarray(codes)))
+    wanted = [*dict.fromkeys(columns or table.columns)]
+    notes = [f"{CLASS}: left out, there are groups by class"] if CLASS in wanted else []
+    wanted = [name for name in wanted if name != CLASS]
+    if len(wanted) > MOST_COLUMNS:
+        raise InputError(f"metadata: expected at most {MOST_COLUMNS} columns; got {len(wanted)}: --groups")
+    made = []
+    for name in wanted:
+        grouping, said = _grouping(table[name])
+        made.append(grouping)
+        notes += said
     return made, notes
 
 
@@ -108,16 +99,32 @@ def pairs_of(all_groupings: Sequence[Grouping]) -> list[Grouping]:
 
 
 def _read(file: Path) -> pd.DataFrame:
+    """Return the table in a file; texts of a CSV stay as they are written, so that 001 is no number."""
     try:
-        table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
-    except (OSError, ValueError, TypeError, NotImplementedError) as error:
-        reason = " ".join(str(error).split())
+        if file.suffix == ".parquet":
+            table = pd.read_parquet(file)
+        else:
+            table = pd.read_csv(
+                file, index_col=False, keep_default_na=False, na_values=[""], dtype={FILE: str}
+            )
+    except Exception as error:  # whatever pandas, pyarrow or a decompressor make of it
         raise InputError(
-            f"{file}: expected metadata in parquet or CSV; it cannot be read: {reason:.200}"
+            f"{file}: expected metadata in parquet or CSV; it cannot be read: {telling_line(error):.200}"
         ) from error
+    table.columns = table.columns.map(str)
     if not len(table) or table.columns.duplicated().any():
         raise InputError(f"{file}: expected rows, and columns of different names")
     return table
+
+
+def _by_index(table: pd.DataFrame, n: int, file: Path) -> pd.DataFrame:
+    numbers = pd.to_numeric(table[INDEX], errors="coerce").to_numpy(float, na_value=np.nan)
+    if not np.array_equal(np.sort(numbers), np.arange(n)):
+        raise InputError(
+            f"{file}: expected each number from 0 to {n - 1:,} once in its column {INDEX}, one for each test "
+            f"image; got {len(numbers):,}, the first of them {table[INDEX].iloc[0]!a:.40}"
+        )
+    return table.drop(columns=INDEX).iloc[np.argsort(numbers)].reset_index(drop=True)
 
 
 def _by_file(table: pd.DataFrame, names: Sequence[str], file: Path) -> pd.DataFrame:
@@ -126,14 +133,38 @@ def _by_file(table: pd.DataFrame, names: Sequence[str], file: Path) -> pd.DataFr
     if not set(given) & set(wanted):  # the bare names, where these are told apart by them
         bare = [PurePosixPath(name).name for name in names]
         wanted = bare if len(set(bare)) == len(bare) else wanted
-    unknown, missing = [one for one in given if one not in set(wanted)], set(wanted) - set(given)
-    if unknown or missing or given.duplicated().any():
-        what = (
-            f"{len(unknown):,} files that the test split does not have, as {unknown[0]!a:.100}"
-            if unknown
-            else f"nothing of {len(missing):,} test images, as {min(missing)!a:.100}"
-            if missing
-            else f"{given[given.duplicated()].iloc[0]!a:.100} twice"
+    known, there = set(wanted), set(given)
+    unknown, missing = [one for one in given if one not in known], known - there
+    if unknown:
+        what = f"{len(unknown):,} files that the test split does not have, as {unknown[0]!a:.100}"
+    elif missing:
+        what = f"nothing of {len(missing):,} test images, as {min(missing)!a:.100}"
+    elif given.duplicated().any():
+        what = f"{given[given.duplicated()].iloc[0]!a:.100} twice"
+    else:
+        return table.drop(columns=FILE).set_index(given).loc[wanted].reset_index(drop=True)
+    raise InputError(f"{file}: expected each test image once in its column {FILE}; it has {what}")
+
+
+def _grouping(column: pd.Series) -> tuple[Grouping, list[str]]:
+    """Return the grouping that a column makes, and what was done to its values."""
+    name, notes = str(column.name), []
+    if pd.api.types.is_numeric_dtype(column) and column.nunique() > QUARTERS_ABOVE:
+        finite = column.astype(float).replace([np.inf, -np.inf], np.nan)
+        column = pd.qcut(finite, 4, duplicates="drop")
+        parts = column.cat.categories.size
+        notes.append(f"{name}: numbers, cut into {'quarters' if parts == 4 else f'{parts} parts'}")
+    missing = int(column.isna().sum())
+    if missing:
+        notes.append(f"{name}: {missing:,} images without a value are a group of their own")
+    texts = [
+        "no value" if is_missing else str(value)
+        for value, is_missing in zip(column, column.isna(), strict=True)
+    ]
+    if len(Counter(texts)) > MOST_VALUES:
+        raise InputError(
+            f"metadata: expected a column of at most {MOST_VALUES} values; {name!a:.80} has "
+            f"{len(Counter(texts)):,}"
         )
-        raise InputError(f"{file}: expected each test image once in its column {FILE}; it has {what}")
-    return table.drop(columns=FILE).set_index(given).loc[wanted].reset_index(drop=True)
+    codes, values = pd.factorize(np.array(texts, object), sort=True)
+    return Grouping(name, tuple(values), np.asarray(codes)), notes

@@ -1,4 +1,4 @@
-"""Which part of an image an answer hangs on: parts are covered, one after the other."""
+"""Maps of the parts that an answer hangs on: parts of an image are covered, one after the other."""
 
 import keras
 import numpy as np
@@ -35,4 +35,4 @@ def _starts(side: int, cover: int) -> list[int]:
 
 def _probability(network: keras.Model, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
     predicted = np.asarray(network.predict_on_batch(images), np.float64)
-    return predicted[np.arange(len(images)), classes]
+    return predicted[np.arange(len(images)), classes] / predicted.sum(axis=1)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,11 +11,11 @@ from matplotlib.figure import Figure
 from runback.classifier.evaluation.measure import Measure
 from runback.classifier.evaluation.section import Section, SectionPicture, SectionTable
 from runback.system.text.escape import for_html
-from runback.system.text.html_page import html_page
+from runback.system.text.html_page import html_page, html_table
 
 
 def evaluation_page(title: str, about: Mapping[str, str], sections: Sequence[Section]) -> str:
-    """Return the page: what was evaluated, a list of the sections, and these."""
+    """Return the page: facts about what was evaluated, a list of the sections, and these."""
     facts = "".join(f"<tr><th>{for_html(name)}<td>{for_html(text)}" for name, text in about.items())
     links = " · ".join(f'<a href="#{one.name}">{for_html(one.title)}</a>' for one in sections)
     body = [f"<table>{facts}</table>", f"<p>{links}</p>", *(_section(one) for one in sections)]
@@ -27,7 +28,7 @@ def _section(section: Section) -> str:
     ]
     if section.measures:
         rows = [(name.replace("_", " "), *_cells(one)) for name, one in section.measures.items()]
-        parts.append(_table(("", "value", "95 % interval", "images"), rows))
+        parts.append(html_table(("", "value", "95 % interval", "images"), rows))
     parts += [f"<p>{for_html(note)}</p>" for note in section.notes]
     parts += [_figure(one) for one in section.pictures]
     parts += [_titled(one) for one in section.tables]
@@ -35,36 +36,23 @@ def _section(section: Section) -> str:
 
 
 def _cells(measure: Measure) -> tuple[str, str, str]:
-    return f"{measure.value:.4f}", _interval(measure), f"{measure.n:,}"
-
-
-def _interval(measure: Measure) -> str:
-    if measure.low is None or measure.high is None:
-        return ""
-    return f"{measure.low:.4f} to {measure.high:.4f}"
+    return f"{measure.value:.4f}", measure.ends, f"{measure.n:,}"
 
 
 def _titled(table: SectionTable) -> str:
     rows = [[_cell(cell) for cell in row] for row in table.rows]
     return (
         f"<details open><summary>{for_html(table.title)}</summary>"
-        f'<div class="wide">{_table(table.head, rows)}</div></details>'
+        f'<div class="wide">{html_table(table.head, rows)}</div></details>'
     )
 
 
 def _cell(cell: Any) -> str:
     if isinstance(cell, Measure):
-        low_high = _interval(cell)
-        return f"{cell.value:.3f} ({low_high})" if low_high else f"{cell.value:.3f}"
+        return f"{cell.value:.3f} ({cell.ends})" if cell.ends else f"{cell.value:.3f}"
     if isinstance(cell, int):
         return f"{cell:,}"
     return "" if cell is None else str(cell)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["<table><tr>" + "".join(f"<th>{for_html(name)}" for name in head)]
-    lines += ["<tr>" + "".join(f"<td>{for_html(cell)}" for cell in row) for row in rows]
-    return "\n".join(lines) + "</table>"
 
 
 def _figure(picture: SectionPicture) -> str:
@@ -77,5 +65,7 @@ def _figure(picture: SectionPicture) -> str:
 
 def _png(figure: Figure) -> str:
     file = io.BytesIO()
-    figure.savefig(file, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a class may be called by an emoji
+        figure.savefig(file, format="png")
     return base64.b64encode(file.getvalue()).decode("ascii")

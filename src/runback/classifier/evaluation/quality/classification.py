@@ -1,23 +1,17 @@
 """Accuracy and what belongs to it, overall and for each class."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.metrics import (
-    accuracy_score,
-    balanced_accuracy_score,
-    confusion_matrix,
-    f1_score,
-    log_loss,
-    top_k_accuracy_score,
-)
+from sklearn.metrics import confusion_matrix
 
 from runback.classifier.evaluation.answers import Answers
 from runback.classifier.evaluation.measure import Measure
 from runback.statistics.count_bootstrap import count_interval
-from runback.statistics.paired_seeds import mean_interval
+from runback.statistics.paired_seeds import Interval, mean_interval
 from runback.statistics.wilson_interval import wilson
 
 
@@ -43,67 +37,32 @@ class ClassQuality:
         }
 
 
-class _Cells:
-    """The pairs of class and answer that occur, and the images of each: `counts` (cells,)."""
-
-    def __init__(self, answers: Answers) -> None:
-        k = len(answers.class_names)
-        used, self.counts = np.unique(answers.labels * k + answers.chosen, return_counts=True)
-        labels, chosen = used // k, used % k
-        every, ones = np.arange(len(used)), np.ones(len(used))
-        self._labels = sparse.csr_array((ones, (every, labels)), shape=(len(used), k))
-        self._chosen = sparse.csr_array((ones, (every, chosen)), shape=(len(used), k))
-        self._right = sparse.csr_array(
-            ((labels == chosen).astype(float), (every, labels)), shape=(len(used), k)
-        )
-
-    def balanced_accuracies(self, counts: np.ndarray) -> np.ndarray:
-        """Return the mean recall over the classes with images, for counts (draws, cells)."""
-        return _mean_share(counts @ self._right, counts @ self._labels)
-
-    def macro_f1s(self, counts: np.ndarray) -> np.ndarray:
-        """Return the mean F1 over the classes that occur, for counts (draws, cells)."""
-        return _mean_share(2 * (counts @ self._right), counts @ self._labels + counts @ self._chosen)
-
-
-def _mean_share(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
-    occurs = wholes > 0
-    return np.asarray((parts / np.maximum(wholes, 1)).sum(axis=1) / occurs.sum(axis=1))
-
-
 def confusion_of(answers: Answers) -> np.ndarray:
     """Return counts (classes, classes): row the true class, column the answer."""
     every = range(len(answers.class_names))
-    return np.asarray(confusion_matrix(answers.labels, answers.chosen, labels=every), np.int64)
+    return np.asarray(confusion_matrix(answers.labels, answers.predicted, labels=every), np.int64)
 
 
 def overall_quality(answers: Answers, top_k: int) -> dict[str, Measure]:
     """Return the numbers of all images together, by name, at least 2 images.
 
     Balanced accuracy is over the classes that there are images of, macro F1 over those that occur in labels
-    or answers, both as scikit-learn has them; log loss is in nats. Their intervals: Wilson's for shares of
-    images, the bootstrap's for means over classes, Student's t for the log loss.
+    or answers, both as scikit-learn has them; log loss is in nats. Top-k accuracy is left out where k is the
+    number of classes. Intervals: Wilson's for shares of images; the squares of each recall's added up for
+    balanced accuracy; for macro F1 the bootstrap's, or that if it is wider; Student's t for the log loss.
+    Source of the addition: G. Zou and A. Donner, Statistics in Medicine 27 (2008), 1693-1702.
     """
-    labels, n, every = answers.labels, len(answers), range(len(answers.class_names))
-    in_top = round(_top_k(answers, top_k) * n)
-    cells = _Cells(answers)
-    balanced = count_interval(cells.counts, cells.balanced_accuracies)
-    macro = count_interval(cells.counts, cells.macro_f1s)
-    loss = mean_interval(answers.losses)
-    used = np.union1d(labels, answers.chosen)
-    return {
-        "accuracy": Measure(
-            float(accuracy_score(labels, answers.chosen)), *wilson(int(answers.right.sum()), n), n
-        ),
-        "balanced_accuracy": Measure(_balanced_accuracy(answers), balanced.low, balanced.high, n),
-        "macro_f1": Measure(
-            float(f1_score(labels, answers.chosen, labels=used, average="macro")), macro.low, macro.high, n
-        ),
-        f"top_{top_k}_accuracy": Measure.share(in_top, n),
-        "log_loss": Measure(
-            float(log_loss(labels, answers.probabilities, labels=every)), loss.low, loss.high, n
-        ),
+    n = len(answers)
+    classes = class_qualities(answers)
+    balanced = _added_up([one.recall for one in classes if one.recall is not None])
+    measures = {
+        "accuracy": Measure.share(int(answers.correct.sum()), n),
+        "balanced_accuracy": Measure.of(balanced, n),
+        "macro_f1": Measure.of(_macro_f1(answers, [one.f1 for one in classes if one.f1 is not None]), n),
     }
+    if top_k < len(answers.class_names):
+        measures[f"top_{top_k}_accuracy"] = Measure.share(_in_top(answers, top_k), n)
+    return {**measures, "log_loss": Measure.of(mean_interval(answers.losses), n)}
 
 
 def class_qualities(answers: Answers) -> list[ClassQuality]:
@@ -115,18 +74,15 @@ def class_qualities(answers: Answers) -> list[ClassQuality]:
     confusion = confusion_of(answers)
     found = []
     for place, name in enumerate(answers.class_names):
-        right, n, said = (
-            int(confusion[place, place]),
-            int(confusion[place].sum()),
-            int(confusion[:, place].sum()),
-        )
-        concerned = n + said - right
+        right, n = int(confusion[place, place]), int(confusion[place].sum())
+        answered = int(confusion[:, place].sum())
+        concerned = n + answered - right
         found.append(
             ClassQuality(
                 name,
                 n,
                 Measure.share(right, n) if n else None,
-                Measure.share(right, said) if said else None,
+                Measure.share(right, answered) if answered else None,
                 _f1(right, concerned) if concerned else None,
             )
         )
@@ -138,16 +94,39 @@ def _f1(right: int, concerned: int) -> Measure:
     return Measure(2 * right / (concerned + right), low, high, concerned)
 
 
-def _balanced_accuracy(answers: Answers) -> float:
-    present = np.isin(answers.chosen, np.unique(answers.labels))
-    if present.all():  # scikit-learn warns of answers with a class that has no images
-        return float(balanced_accuracy_score(answers.labels, answers.chosen))
-    cells = _Cells(answers)
-    return float(cells.balanced_accuracies(cells.counts[None])[0])
+def _added_up(measures: Sequence[Measure]) -> Interval:
+    """Return the mean of independent measures with the interval that theirs add up to."""
+    values = np.array([one.value for one in measures])
+    lows, highs = (np.array([getattr(one, end) for one in measures], float) for end in ("low", "high"))
+    mean, count = float(values.mean()), len(measures)
+    down, up = (float(np.sqrt(((ends - values) ** 2).sum())) / count for ends in (lows, highs))
+    return Interval(mean, max(0.0, mean - down), min(1.0, mean + up))
 
 
-def _top_k(answers: Answers, k: int) -> float:
-    every = np.arange(len(answers.class_names))
-    if len(every) == 2:
-        return float(answers.right.mean()) if k == 1 else 1.0
-    return float(top_k_accuracy_score(answers.labels, answers.probabilities, k=k, labels=every))
+def _macro_f1(answers: Answers, of_classes: Sequence[Measure]) -> Interval:
+    k = len(answers.class_names)
+    cells, counts = np.unique(answers.labels * k + answers.predicted, return_counts=True)
+    labels, predicted = cells // k, cells % k
+    hits, of_label, of_answer = (
+        sparse.csr_array((weights, (np.arange(len(cells)), columns)), shape=(len(cells), k))
+        for weights, columns in (
+            ((labels == predicted).astype(float), labels),
+            (np.ones(len(cells)), labels),
+            (np.ones(len(cells)), predicted),
+        )
+    )
+
+    def macro_f1s(drawn: np.ndarray) -> np.ndarray:
+        """Return the mean F1 over the classes that occur, for counts (draws, cells)."""
+        concerned = drawn @ of_label + drawn @ of_answer
+        occur = (concerned > 0).sum(axis=1)
+        return np.asarray((2 * (drawn @ hits) / np.maximum(concerned, 1)).sum(axis=1) / occur)
+
+    drawn, added = count_interval(counts, macro_f1s), _added_up(of_classes)
+    return Interval(drawn.mean, min(drawn.low, added.low), max(drawn.high, added.high))
+
+
+def _in_top(answers: Answers, k: int) -> int:
+    """Return how many images have their class among the k likeliest, later classes first."""
+    order = np.argsort(answers.probabilities, axis=1, kind="stable")[:, ::-1]
+    return int((order[:, :k] == answers.labels[:, None]).any(axis=1).sum())

@@ -11,13 +11,8 @@ from runback.classifier.evaluation.quality.classification import (
     overall_quality,
 )
 from runback.classifier.evaluation.quality.confusion import confusion_figure
-from runback.classifier.evaluation.quality.suspect_labels import (
-    LIKENESS,
-    NearDuplicate,
-    SuspectLabel,
-    near_duplicates,
-    suspect_labels,
-)
+from runback.classifier.evaluation.quality.near_duplicates import LIKENESS, NearDuplicate, near_duplicates
+from runback.classifier.evaluation.quality.suspect_labels import SuspectLabel, suspect_labels
 from runback.classifier.evaluation.section import Section, SectionPicture, SectionTable
 
 MISTAKES = 25
@@ -34,15 +29,14 @@ def quality_section(answers: Answers, training: np.ndarray | StoredImages, top_k
     """Measure accuracy and its kin; `training` are the images that the network was trained on."""
     classes = class_qualities(answers)
     confusion = confusion_of(answers)
-    mistakes = confident_mistakes(answers)
+    mistakes = answers.most_confident(np.flatnonzero(~answers.correct), MISTAKES)
     suspects = suspect_labels(answers)
-    copies = near_duplicates(answers.images.images, training)
+    copies = near_duplicates(answers.dataset.images, training)
     names = answers.class_names
     notes = [
         f"{len(suspects):,} labels look wrong to the network (confident learning): a person decides.",
-        f"{len(copies):,} test images are almost the same as one to train on (correlation of at "
-        f"least {LIKENESS}), "
-        "mirrored ones not counted.",
+        f"{len(copies):,} test images are almost the same as one to train on "
+        f"(correlation of at least {LIKENESS}), mirrored ones not counted.",
     ]
     without = [one.name for one in classes if not one.n]
     if without:
@@ -59,7 +53,7 @@ def quality_section(answers: Answers, training: np.ndarray | StoredImages, top_k
                 {
                     "image": image,
                     "label": names[answers.labels[image]],
-                    "answer": names[answers.chosen[image]],
+                    "answer": names[answers.predicted[image]],
                     "confidence": float(answers.confidence[image]),
                 }
                 for image in mistakes.tolist()
@@ -88,24 +82,18 @@ def quality_section(answers: Answers, training: np.ndarray | StoredImages, top_k
     )
 
 
-def confident_mistakes(answers: Answers, count: int = MISTAKES) -> np.ndarray:
-    """Return the images with wrong answers, the most confident first."""
-    wrong = np.flatnonzero(~answers.right)
-    return np.asarray(wrong[np.argsort(-answers.confidence[wrong], kind="stable")][:count])
-
-
 def _mistake_sheet(answers: Answers, mistakes: np.ndarray) -> list[SectionPicture]:
     if not len(mistakes):
         return []
     names = answers.class_names
     captions = [
-        f"{names[answers.labels[image]]:.12} → {names[answers.chosen[image]]:.12} "
+        f"{names[answers.labels[image]]:.12} → {names[answers.predicted[image]]:.12} "
         f"{answers.confidence[image]:.1%}"
         for image in mistakes
     ]
-    sheet = image_sheet(np.asarray(answers.images.images[mistakes]), captions)
-    said = "True class → answer, with its probability."
-    return [SectionPicture(f"The {len(mistakes)} most confident mistakes", said, sheet)]
+    sheet = image_sheet(np.asarray(answers.dataset.images[mistakes]), captions)
+    caption = "True class → answer, with its probability."
+    return [SectionPicture(f"The {len(mistakes)} most confident mistakes", caption, sheet)]
 
 
 def _lists(

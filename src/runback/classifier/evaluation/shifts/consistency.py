@@ -1,4 +1,4 @@
-"""Whether an answer stays when an image is moved by a few pixels."""
+"""Consistency: the share of answers that stay when an image is moved by a few pixels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,24 +10,25 @@ from runback.classifier.evaluation.answers import Answers
 from runback.classifier.evaluation.measure import Measure
 from runback.classifier.evaluation.shifts.translation import MOVES, Move, moved
 from runback.classifier.evaluation.shifts.variant_answers import variant_answers
-from runback.statistics.paired_seeds import mean_interval
+from runback.statistics.bounded_mean import bounded_mean_interval
 
 
 @dataclass(frozen=True, eq=False)
 class Consistency:
     """The answers to moved images beside those to the images themselves.
 
-    `changed` are booleans of shape (moves, n): whether the answer is another one; `right` of the same shape.
+    `changed` are booleans of shape (moves, n): whether the answer is another one; `correct` of the same
+    shape.
     """
 
     answers: Answers
     changed: np.ndarray
-    right: np.ndarray
+    correct: np.ndarray
 
     @property
     def mean(self) -> Measure:
         """The share of answers that stay, over all moves: its interval is over images."""
-        return Measure.of(mean_interval(1 - self.changed.mean(axis=0)), len(self.answers))
+        return Measure.of(bounded_mean_interval(1 - self.changed.mean(axis=0)), len(self.answers))
 
     @property
     def ever_changed(self) -> Measure:
@@ -37,7 +38,7 @@ class Consistency:
     @property
     def accuracy(self) -> Measure:
         """The accuracy on moved images, over all moves."""
-        return Measure.of(mean_interval(self.right.mean(axis=0)), len(self.answers))
+        return Measure.of(bounded_mean_interval(self.correct.mean(axis=0)), len(self.answers))
 
     def by_move(self) -> list[tuple[Move, Measure]]:
         """Return the share of images whose answer changes, for each move."""
@@ -63,9 +64,9 @@ class Consistency:
 def consistency(network: keras.Model, answers: Answers, tick: Callable[[], None]) -> Consistency:
     """Ask a network about images moved by 1 to 4 pixels in four directions; `tick` is called after each."""
     changes = (lambda block, _, move=move: moved(block, move) for move in MOVES)
-    changed, right = [], []
-    for chosen in variant_answers(network, answers.images.images, changes):
-        changed.append(chosen != answers.chosen)
-        right.append(chosen == answers.labels)
+    predicted = []
+    for of_move in variant_answers(network, answers.dataset.images, changes):
+        predicted.append(of_move)
         tick()
-    return Consistency(answers, np.stack(changed), np.stack(right))
+    every = np.stack(predicted)
+    return Consistency(answers, every != answers.predicted, every == answers.labels)

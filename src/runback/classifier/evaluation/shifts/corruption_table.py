@@ -1,6 +1,7 @@
 """The fifteen corruptions by name, and their parameters at five severities."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,8 +11,8 @@ from runback.classifier.evaluation.shifts import image_corruptions as corruption
 
 SEVERITIES: Final = (1, 2, 3, 4, 5)
 
-BLOCK = 500
-"""Images that share a generator."""
+BLOCK_BYTES = 500 * 32 * 32 * 3
+"""Bytes of the images that share a generator: 500 images of CIFAR-10."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ CORRUPTIONS: Final = (
         "glass_blur", "blur", corruptions.glass_blur, ((0.05, 1), (0.25, 1), (0.4, 1), (0.25, 2), (0.4, 2))
     ),
     Corruption("motion_blur", "blur", corruptions.motion_blur, ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5))),
-    Corruption("zoom_blur", "blur", corruptions.zoom_blur, (1.05, 1.10, 1.15, 1.20, 1.25)),
+    Corruption("zoom_blur", "blur", corruptions.zoom_blur, (1.06, 1.11, 1.15, 1.20, 1.25)),
     Corruption(
         "snow",
         "weather",
@@ -71,11 +72,16 @@ CORRUPTIONS: Final = (
 )
 
 
+def block_length(image_shape: Sequence[int]) -> int:
+    """Return how many images of this shape (height, width, channels) share a generator: at most 500."""
+    return max(1, min(500, BLOCK_BYTES // math.prod(image_shape)))
+
+
 def corrupted(images: np.ndarray, corruption: Corruption, severity: int, *, block: int = 0) -> np.ndarray:
     """Return uint8 images of shape (n, height, width, channels) as a corruption makes them.
 
-    What is drawn at random depends on the corruption, its severity and `block` alone: the number of the block
-    of `BLOCK` images that these are.
+    Random draws depend on the corruption, its severity and `block` alone: the number of the block, of
+    `block_length` images, that these are.
     """
     generator = np.random.default_rng([CORRUPTIONS.index(corruption), severity, block])
     made = corruption.apply(images.astype(np.float32) / 255, corruption.parameters[severity - 1], generator)

@@ -6,19 +6,23 @@ in pixels of images of 32 by 32, and grow with the image's shorter side.
 
 Written anew, after the definitions in D. Hendrycks and T. Dietterich, "Benchmarking neural network robustness
 to common corruptions and perturbations", ICLR 2019, and the parameters in the script that made their data
-(github.com/hendrycks/robustness, ImageNet-C/create_c/make_cifar_c.py). It differs from that script in two:
-frost is made, where they cut it out of photographs, and glass exchanges pixels, where they copy one over the
-other.
+(github.com/hendrycks/robustness, ImageNet-C/create_c/make_cifar_c.py). It differs from that script so: frost
+is made, where they cut it out of photographs; glass exchanges pixels, where they copy one over the other;
+values are not rounded to whole levels between the steps of glass, snow, motion and pixelate, and are cut, not
+rounded, to levels at the end.
 """
 
+import functools
 import io
 import math
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from scipy import sparse
 
 from runback.classifier.evaluation.shifts.pixel_operators import (
+    RECENT,
     apply_to_pixels,
     box_operator,
     filter_operator,
@@ -57,18 +61,7 @@ def defocus_blur(
     images: np.ndarray, radius_and_blur: tuple[float, float], generator: np.random.Generator
 ) -> np.ndarray:
     """Filter with a disk of this radius, whose edge is blurred by a Gaussian of this sigma."""
-    radius, blur = radius_and_blur
-    scale = _scale(images)
-    reach = math.ceil(radius * scale) + 1
-    down, right = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    disk = (down**2 + right**2 <= (radius * scale) ** 2).astype(np.float32)
-    edge = np.exp(-0.5 * (np.arange(-1, 2) / blur) ** 2)
-    edge /= edge.sum()
-    soft = sum(
-        weight * np.roll(disk, (row - 1, column - 1), (0, 1))
-        for (row, column), weight in np.ndenumerate(np.outer(edge, edge))
-    )
-    return apply_to_pixels(filter_operator(np.asarray(soft), *images.shape[1:3]), images)
+    return apply_to_pixels(_defocus_operator(*radius_and_blur, *images.shape[1:3]), images)
 
 
 def glass_blur(
@@ -105,10 +98,7 @@ def motion_blur(
 
 def zoom_blur(images: np.ndarray, furthest: float, generator: np.random.Generator) -> np.ndarray:
     """Take the mean over zooms from 1 to `furthest` in steps of 0.01, the image itself counted twice."""
-    steps = round((furthest - 1) / 0.01)
-    zooms = [1.0, *(1 + 0.01 * step for step in range(steps + 1))]
-    mean = sum(zoom_operator(zoom, *images.shape[1:3]) for zoom in zooms) / len(zooms)
-    return apply_to_pixels(mean.tocsr(), images)
+    return apply_to_pixels(_zoom_blur_operator(furthest, *images.shape[1:3]), images)
 
 
 def snow(
@@ -124,7 +114,7 @@ def snow(
     mean, deviation, size, least, radius, sigma, rest = parameters
     n, height, width, channels = images.shape
     flakes = generator.normal(mean, deviation, (n, height, width, 1)).astype(np.float32)
-    flakes = apply_to_pixels(zoom_operator(size, height, width), flakes)
+    flakes = apply_to_pixels(zoom_operator(max(1.0, size * _scale(images)), height, width), flakes)
     flakes = np.clip(np.where(flakes < least, 0, flakes), 0, 1)
     fallen = smeared(flakes, radius, sigma, np.asarray(generator.uniform(-135, -45, n)))
     grey = images if channels == 1 else (images @ LUMINANCE)[..., None]
@@ -179,11 +169,11 @@ def elastic_transform(
     n, height, width, _ = images.shape
     strength, sigma, furthest = (share * min(height, width) for share in shares)
     down, right = np.mgrid[:height, :width].astype(np.float32)
-    stretched = interpolated(images, *_stretched(n, height, width, furthest, generator))
+    stretched = interpolated(images, *_stretched(n, height, width, furthest, generator), repeats_edge=False)
     if strength <= 0:
         return stretched
     pulls = (smooth_noise(n, height, width, sigma, generator) * np.float32(strength) for _ in range(2))
-    return interpolated(stretched, down + next(pulls), right + next(pulls))
+    return interpolated(stretched, down + next(pulls), right + next(pulls), repeats_edge=True)
 
 
 def pixelate(images: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
@@ -221,17 +211,20 @@ def smeared(images: np.ndarray, radius: float, sigma: float, angles: np.ndarray)
     return made
 
 
-def interpolated(images: np.ndarray, down: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return the images' values at these places, bilinear; the edges are mirrored.
+def interpolated(
+    images: np.ndarray, down: np.ndarray, right: np.ndarray, *, repeats_edge: bool
+) -> np.ndarray:
+    """Return the images' values at these places, bilinear; what lies outside is mirrored.
 
-    `down` and `right` are in pixels from the first, of shape (n, height, width) or (height, width).
+    `down` and `right` are in pixels from the first, of shape (n, height, width) or (height, width). With
+    `repeats_edge` the mirror lies at the edge of the outermost pixels, else in their middle.
     """
     n, height, width, channels = images.shape
     down, right = (np.broadcast_to(one, (n, height, width)) for one in (down, right))
     top, left = np.floor(down), np.floor(right)
     low, far = (down - top)[..., None], (right - left)[..., None]
-    rows = [_mirrored(top.astype(np.intp) + step, height) * width for step in (0, 1)]
-    columns = [_mirrored(left.astype(np.intp) + step, width) for step in (0, 1)]
+    rows = [_mirrored(top.astype(np.intp) + step, height, repeats_edge) * width for step in (0, 1)]
+    columns = [_mirrored(left.astype(np.intp) + step, width, repeats_edge) for step in (0, 1)]
     flat = images.reshape(-1, channels)
     first = (np.arange(n) * (height * width))[:, None, None]
     (a, b), (c, d) = (
@@ -240,6 +233,28 @@ def interpolated(images: np.ndarray, down: np.ndarray, right: np.ndarray) -> np.
     )
     upper, lower = a + (b - a) * far, c + (d - c) * far
     return np.asarray(upper + (lower - upper) * low, np.float32)
+
+
+@functools.lru_cache(maxsize=RECENT)
+def _defocus_operator(radius: float, blur: float, height: int, width: int) -> sparse.csr_array:
+    scale = min(height, width) / SIDE
+    reach, soft = math.ceil(radius * scale) + 1, max(1, round(scale))
+    down, right = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disk = (down**2 + right**2 <= (radius * scale) ** 2).astype(np.float32)
+    edge = np.exp(-0.5 * (np.arange(-soft, soft + 1) / (blur * max(1.0, scale))) ** 2)
+    edge /= edge.sum()
+    kernel = sum(
+        weight * np.roll(np.pad(disk, soft), (row - soft, column - soft), (0, 1))
+        for (row, column), weight in np.ndenumerate(np.outer(edge, edge))
+    )
+    return filter_operator(np.asarray(kernel), height, width)
+
+
+@functools.lru_cache(maxsize=RECENT)
+def _zoom_blur_operator(furthest: float, height: int, width: int) -> sparse.csr_array:
+    steps = round((furthest - 1) / 0.01)
+    zooms = [1.0, *(1 + 0.01 * step for step in range(steps + 1))]
+    return (sum(zoom_operator(zoom, height, width) for zoom in zooms) / len(zooms)).tocsr()
 
 
 def _smeared_along(images: np.ndarray, path: list[list[int]], weights: list[float]) -> np.ndarray:
@@ -267,10 +282,13 @@ def _stretched(
     return places[..., 1].astype(np.float32), places[..., 0].astype(np.float32)
 
 
-def _mirrored(places: np.ndarray, side: int) -> np.ndarray:
-    """Return places in 0..side-1; those outside are mirrored at the image's edge, again and again."""
-    turned = places % (2 * side)
-    return np.asarray(np.where(turned < side, turned, 2 * side - 1 - turned))
+def _mirrored(places: np.ndarray, side: int, repeats_edge: bool) -> np.ndarray:
+    """Return places in 0..side-1; those outside are mirrored, again and again."""
+    if repeats_edge or side == 1:
+        turned = places % (2 * side)
+        return np.asarray(np.where(turned < side, turned, 2 * side - 1 - turned))
+    turned = places % (2 * side - 2)
+    return np.asarray(np.where(turned < side, turned, 2 * side - 2 - turned))
 
 
 def _scale(images: np.ndarray) -> float:

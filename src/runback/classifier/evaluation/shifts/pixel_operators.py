@@ -3,10 +3,15 @@
 An operator is a sparse matrix; rows and columns are pixels, line by line from the top left.
 """
 
+import functools
 import math
+from typing import Literal
 
 import numpy as np
 from scipy import sparse
+
+RECENT = 2
+"""Operators of a kind that are kept: one is used for all blocks of images, then the next one."""
 
 
 def apply_to_pixels(operator: sparse.csr_array, images: np.ndarray) -> np.ndarray:
@@ -28,14 +33,16 @@ def filter_operator(kernel: np.ndarray, height: int, width: int) -> sparse.csr_a
     return _normalized(total)
 
 
+@functools.lru_cache(maxsize=RECENT)
 def gaussian_operator(sigma: float, height: int, width: int) -> sparse.csr_array:
     """Return the Gaussian filter with `sigma` pixels, cut at 4 sigma; edges are repeated."""
-    return sparse.csr_array(sparse.kron(_gaussian_line(sigma, height), _gaussian_line(sigma, width)))
+    lines = (_gaussian_line(sigma, side, cut=4, mode="edge") for side in (height, width))
+    return sparse.csr_array(sparse.kron(*lines))
 
 
 def gaussian_matrix(sigma: float, side: int) -> np.ndarray:
-    """Return the Gaussian filter of a line of `side` pixels, float32 of shape (side, side), as above."""
-    return np.asarray(_gaussian_line(sigma, side).todense(), np.float32)
+    """Return the Gaussian filter of a line, float32 of shape (side, side), cut at 3 sigma; edges mirrored."""
+    return np.asarray(_gaussian_line(sigma, side, cut=3, mode="symmetric").todense(), np.float32)
 
 
 def zoom_operator(factor: float, height: int, width: int) -> sparse.csr_array:
@@ -43,6 +50,7 @@ def zoom_operator(factor: float, height: int, width: int) -> sparse.csr_array:
     return sparse.csr_array(sparse.kron(_zoom_line(factor, height), _zoom_line(factor, width)))
 
 
+@functools.lru_cache(maxsize=RECENT)
 def box_operator(share: float, height: int, width: int) -> sparse.csr_array:
     """Return the reduction to `share` of the sides, and back, by means over boxes."""
     lines = []
@@ -52,10 +60,12 @@ def box_operator(share: float, height: int, width: int) -> sparse.csr_array:
     return sparse.csr_array(sparse.kron(*lines))
 
 
-def _gaussian_line(sigma: float, side: int) -> sparse.csr_array:
-    reach = max(1, int(4 * sigma + 0.5))
+def _gaussian_line(
+    sigma: float, side: int, *, cut: int, mode: Literal["edge", "symmetric"]
+) -> sparse.csr_array:
+    reach = max(1, int(cut * sigma + 0.5))
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    places = np.pad(np.arange(side), reach, mode="edge")
+    places = np.pad(np.arange(side), reach, mode=mode)
     total = sum(
         weight * _taking(places[first : first + side], side) for first, weight in enumerate(weights.tolist())
     )

@@ -1,6 +1,5 @@
 """The part of an evaluation that says what small changes of an image do."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from runback.classifier.evaluation.answers import Answers
 from runback.classifier.evaluation.image_sheet import image_sheet
 from runback.classifier.evaluation.section import Section, SectionPicture, SectionTable
 from runback.classifier.evaluation.shifts.consistency import Consistency
-from runback.classifier.evaluation.shifts.corruption_accuracy import CorruptionAccuracy
+from runback.classifier.evaluation.shifts.corruption_accuracy import CorruptionAccuracy, ReferenceAccuracies
 from runback.classifier.evaluation.shifts.corruption_table import CORRUPTIONS, SEVERITIES, corrupted
 from runback.classifier.evaluation.shifts.translation import DIRECTIONS, FURTHEST
 
@@ -46,9 +45,8 @@ def consistency_section(found: Consistency) -> Section:
             ],
         },
         notes=[
-            f"Each of {n:,} images is moved by 1 to {FURTHEST} pixels in {len(DIRECTIONS)} "
-            "directions; what comes in "
-            "repeats the edge. Consistency is the share of these answers that are the same as without a move."
+            f"Each of {n:,} images is moved by 1 to {FURTHEST} pixels in {len(DIRECTIONS)} directions; what "
+            "comes in repeats the edge. Consistency is the share of answers that stay as without a move."
         ],
         tables=(
             SectionTable(
@@ -69,16 +67,16 @@ def consistency_section(found: Consistency) -> Section:
             SectionPicture(
                 f"The {len(unstable)} images that it is least sure to recognize again",
                 "The class, and in how many moves the answer is another one.",
-                image_sheet(np.asarray(answers.images.images[unstable]), captions),
+                image_sheet(np.asarray(answers.dataset.images[unstable]), captions),
             ),
         ),
     )
 
 
 def corruptions_section(
-    found: CorruptionAccuracy, answers: Answers, reference: Mapping[str, Any] | None = None
+    found: CorruptionAccuracy, answers: Answers, reference: ReferenceAccuracies | None = None
 ) -> Section:
-    """Say what worse images do; `reference` are another run's accuracies, by corruption and severity."""
+    """Say what worse images do, relative to another run where there is one."""
     table = found.table()
     severities = found.at_severity()
     measures = {"corruption_accuracy": found.mean}
@@ -87,14 +85,15 @@ def corruptions_section(
         "corruptions": {name: [one.as_dict() for one in row] for name, row in table.items()}
     }
     notes = [
-        "The corruptions are those of CIFAR-10-C, written anew; frost is made, not photographed. "
-        "Lengths grow "
-        "with the images' side."
+        "The corruptions are those of CIFAR-10-C, written anew; frost is made, not photographed. Lengths "
+        "grow with the images' side."
     ]
     if reference is not None:
-        relative = found.relative_error(reference["accuracies"])
-        facts["relative_to"] = {"run": reference["run"], "mean_corruption_error": relative}
-        notes.append(f"Its mean corruption error is {relative:.3f} times that of run {reference['run']}.")
+        measures["relative_corruption_error"] = found.relative_error(reference.by_corruption)
+        facts["relative_to"] = reference.run
+        notes.append(
+            f"The relative corruption error is the mean of its errors over those of run {reference.run}."
+        )
     return Section(
         name="corruptions",
         title="Corruptions",
@@ -125,11 +124,11 @@ def corruptions_section(
 def _curves(found: CorruptionAccuracy, answers: Answers) -> Figure:
     figure = Figure(figsize=(9, 4.5), dpi=110, layout="constrained")
     axes = figure.subplots()
-    clean = float(answers.right.mean())
+    clean = float(answers.correct.mean())
     kinds = [*dict.fromkeys(corruption.kind for corruption in CORRUPTIONS)]
     styles = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
     seen: dict[str, int] = dict.fromkeys(kinds, 0)
-    for corruption, rows in zip(CORRUPTIONS, found.right, strict=True):
+    for corruption, rows in zip(CORRUPTIONS, found.correct, strict=True):
         style = styles[seen[corruption.kind] % len(styles)]
         seen[corruption.kind] += 1
         axes.plot(
@@ -140,7 +139,7 @@ def _curves(found: CorruptionAccuracy, answers: Answers) -> Figure:
             label=corruption.name.replace("_", " "),
         )
     axes.plot(
-        (0, *SEVERITIES), [clean, *found.right.mean(axis=(0, 2))], color="black", linewidth=3, label="mean"
+        (0, *SEVERITIES), [clean, *found.correct.mean(axis=(0, 2))], color="black", linewidth=3, label="mean"
     )
     axes.set(xlabel="severity", ylabel="accuracy", ylim=(0, 1))
     axes.legend(bbox_to_anchor=(1.02, 1), loc="upper left", fontsize=8)
@@ -148,7 +147,7 @@ def _curves(found: CorruptionAccuracy, answers: Answers) -> Figure:
 
 
 def _examples(answers: Answers) -> Figure:
-    image = np.asarray(answers.images.images[:1])
+    image = np.asarray(answers.dataset.images[:1])
     made = [image, *(corrupted(image, corruption, 3) for corruption in CORRUPTIONS)]
     captions = ["as it is", *(corruption.name.replace("_", " ") for corruption in CORRUPTIONS)]
     return image_sheet(np.concatenate(made), captions, columns=8)

@@ -1,4 +1,4 @@
-"""A network's answers to images that were changed, without keeping these."""
+"""Asks a network about changed images, without keeping these."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from runback.classifier.data.reading.stored_images import StoredImages
-from runback.classifier.evaluation.shifts.corruption_table import BLOCK
+from runback.classifier.evaluation.shifts.corruption_table import block_length
 
 AHEAD = 3
 """Blocks that are changed before the network has come to them."""
@@ -23,14 +23,16 @@ def variant_answers(
 ) -> Iterator[np.ndarray]:
     """Yield for each change the likeliest class of each changed image, int64 of shape (n,).
 
-    Images are changed in a thread of their own, a few blocks ahead of the network.
+    Images are changed in a thread of their own, a few blocks ahead of the network; a block has `block_length`
+    images.
     """
+    length = block_length(images.shape[1:])
 
     def make(change: Change, number: int) -> np.ndarray:
-        first = number * BLOCK
-        return change(np.asarray(images[first : first + BLOCK]), number)
+        first = number * length
+        return change(np.asarray(images[first : first + length]), number)
 
-    blocks = range(-(-len(images) // BLOCK))
+    blocks = range(-(-len(images) // length))
     with ThreadPoolExecutor(1) as changing:
         ahead: deque[Future[np.ndarray]] = deque()
         work = ((change, number) for change in changes for number in blocks)

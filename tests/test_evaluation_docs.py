@@ -20,8 +20,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def project(module_project):
     """A project with what the page names: sites.csv, photos/, textures/ and the file of gates."""
     folder = module_project.folder
-    (folder / "conf").unlink()
-    (folder / "conf" / "gates").mkdir(parents=True)
+    module_project.own_conf()
     [gates] = [text for language, text in BLOCK.findall(PAGE) if language == "yaml"]
     (folder / "conf" / "gates" / "release.yaml").write_text(gates)
     n = len(digits.load("test", cache=folder / "cache"))
