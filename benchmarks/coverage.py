@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy.special import softmax
+from scipy.stats import norm
 
 from runback.classifier.data.dataset import Dataset
 from runback.classifier.evaluation.answers import Answers
@@ -20,7 +21,9 @@ from runback.classifier.evaluation.calibration.calibration_error import (
     expected_calibration_error,
 )
 from runback.classifier.evaluation.calibration.calibration_section import brier_measure
+from runback.classifier.evaluation.privacy.membership import ReferenceLosses, reference_attack
 from runback.classifier.evaluation.quality.classification import class_qualities, overall_quality
+from runback.statistics.bounded_mean import bounded_mean_interval
 from runback.statistics.group_extremes import group_extremes
 from runback.statistics.paired_answers import paired_answers
 from runback.statistics.paired_seeds import Interval
@@ -42,7 +45,7 @@ def main() -> None:
     """Simulate, and print."""
     options = _options()
     print(f"{options.draws:,} draws of {options.images:,} images; 95 % wanted")
-    for case in (_network_case(), _shares, _groups, _curves, _pairs):
+    for case in (_network_case(), _shares, _means, _groups, _curves, _references, _pairs):
         held: dict[str, list[bool]] = {}
         generator = np.random.default_rng(0)
         for _ in range(options.draws):
@@ -93,30 +96,61 @@ def _shares(generator: np.random.Generator, n: int) -> Iterator[tuple[str, Ends,
         yield f"a share of {share:g}", wilson(int(generator.binomial(n, share)), n), share
 
 
+CIFAR = [0.9, 0.95, 0.85, 0.72, 0.88, 0.8, 0.92, 0.9, 0.94, 0.93]
+
 GROUPS = {
-    "ten equal groups": [0.8] * 10,
-    "one worse of ten": [0.6, *[0.8] * 9],
-    "one slightly worse of ten": [0.77, *[0.8] * 9],
-    "ten like CIFAR-10's classes": [0.9, 0.95, 0.85, 0.72, 0.88, 0.8, 0.92, 0.9, 0.94, 0.93],
-    "two groups": [0.8, 0.85],
+    "ten equal groups": ([0.8] * 10, [1] * 10),
+    "one worse of ten": ([0.6, *[0.8] * 9], [1] * 10),
+    "one slightly worse of ten": ([0.77, *[0.8] * 9], [1] * 10),
+    "ten like CIFAR-10's classes": (CIFAR, [1] * 10),
+    "two groups": ([0.8, 0.85], [1, 1]),
+    "a small one worse of ten": ([0.7, *[0.8] * 9], [0.1, *[1] * 9]),
+    "a small one slightly worse of ten": ([0.75, *[0.8] * 9], [0.1, *[1] * 9]),
+    "half of ten small": ([0.7, *[0.8] * 9], [*[0.15] * 5, *[1] * 5]),
+    "two near 1": ([0.978, 1.0], [0.1, 0.1]),
+    "five near 1": ([0.99, 0.995, 1.0, 1.0, 1.0], [0.5] * 5),
 }
+"""The true shares of groups, and their sizes, relative to a tenth of the images."""
 
 
 def _groups(generator: np.random.Generator, n: int) -> Iterator[tuple[str, Ends, float]]:
-    for name, shares in GROUPS.items():
-        counts = np.full(len(shares), n // len(shares))
+    for name, (shares, sizes) in GROUPS.items():
+        counts = np.maximum(30, np.round(np.array(sizes) * n / 10)).astype(int)
         found = group_extremes(generator.binomial(counts, shares), counts)
         yield f"worst group, {name}", _of(found.worst_share), min(shares)
         yield f"largest gap, {name}", _of(found.gap), max(shares) - min(shares)
 
 
+def _means(generator: np.random.Generator, n: int) -> Iterator[tuple[str, Ends, float]]:
+    """Shares of 16 moves in which each image's answer stays: few images change in many, most in none."""
+    for name, spread in (("few", (60.0, 0.5)), ("many", (4.0, 1.0))):
+        stays = generator.binomial(16, generator.beta(*spread, n)) / 16
+        yield f"consistency, {name} change", _of(bounded_mean_interval(stays)), spread[0] / sum(spread)
+
+
+def _references(generator: np.random.Generator, n: int) -> Iterator[tuple[str, Ends, float]]:
+    """Networks that have seen an eighth of the training images, and nothing that is given away."""
+    members, others = generator.exponential(1, (2, n)) ** 2
+    references = [
+        ReferenceLosses(
+            members * generator.lognormal(0, 0.5, n),
+            generator.random(n) < 0.125,
+            others * generator.lognormal(0, 0.5, n),
+        )
+        for _ in range(4)
+    ]
+    found = reference_attack(members, others, references)
+    if found is not None:
+        yield "AUC with references, no leak", (found.low or 0.0, found.high or 0.0), 0.5
+
+
 def _curves(generator: np.random.Generator, n: int) -> Iterator[tuple[str, Ends, float]]:
     """Normal scores half a deviation apart: area Phi(0.5 / sqrt 2), sensitivity Phi(0.5 - z) at a rate."""
     positive, negative = generator.normal(0.5, 1, n), generator.normal(0, 1, n)
-    yield "area under the ROC curve", _of(area_under_roc(positive, negative)), 0.6381631950841185
+    yield "area under the ROC curve", _of(area_under_roc(positive, negative)), float(norm.cdf(0.5 / 2**0.5))
     found = sensitivity_at(positive, negative, 0.01)
     if found is not None:
-        yield "true positives at 1 % false ones", _of(found), 0.033894
+        yield "true positives at 1 % false ones", _of(found), float(norm.cdf(0.5 - norm.ppf(0.99)))
 
 
 def _pairs(generator: np.random.Generator, n: int) -> Iterator[tuple[str, Ends, float]]:

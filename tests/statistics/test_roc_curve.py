@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
@@ -21,10 +19,11 @@ def test_the_area_is_scikit_learns(scores):
     assert found.low < found.mean < found.high
 
 
-def test_a_perfect_separation_has_no_interval():
-    found = area_under_roc(np.arange(5.0) + 10, np.arange(5.0))
-    assert found.mean == 1
-    assert math.isnan(found.low)
+@pytest.mark.parametrize("scores", [(np.arange(30.0) + 50, np.arange(40.0)), (np.zeros(30), np.zeros(40))])
+def test_scores_that_do_not_vary_have_an_interval_all_the_same(scores):
+    found = area_under_roc(*scores)
+    assert found.mean in (0.5, 1)
+    assert 0.1 < found.high - found.low < 0.4
 
 
 def test_the_areas_interval_covers():
@@ -42,8 +41,21 @@ def test_sensitivity_is_that_at_the_threshold_of_the_false_rate(scores):
     false, true, _ = roc_curve(
         np.repeat([1, 0], [700, 1500]), np.concatenate(scores), drop_intermediate=False
     )
-    assert found.mean == true[false <= 0.02].max()
+    assert found.mean == pytest.approx(np.interp(0.02, false, true), abs=0.01)
     assert found.low < found.mean < found.high
+
+
+def test_equal_scores_are_put_in_an_order():
+    positive, negative = np.repeat([1.0, 0.0], [900, 100]), np.repeat([1.0, 0.0], [500, 500])
+    found = sensitivity_at(positive, negative, 0.1)
+    assert found.mean == pytest.approx(0.18, abs=0.03)  # a straight line from 0 to (0.5, 0.9)
+    assert found.low < found.mean < found.high
+
+
+def test_where_none_is_found_there_is_an_interval_all_the_same():
+    found = sensitivity_at(np.zeros(200), np.ones(2_000), 0.01)
+    assert (found.mean, found.low) == (0, 0)
+    assert found.high > 0.01
 
 
 def test_too_few_negatives_for_a_rate_give_none(scores):

@@ -21,7 +21,7 @@ def pooling_layer(pooling: Pooling, name: str) -> keras.layers.Layer:
 class MaxBlurPooling2D(keras.layers.Layer):
     """Maxima over 2 by 2 at each pixel, then a 3 by 3 binomial filter at every other one; edges are mirrored.
 
-    Takes (n, height, width, channels), sides of at least 3, and returns half of the sides, rounded down.
+    Takes (n, height, width, channels), sides of at least 2, and returns half of the sides, rounded down.
     Source: R. Zhang, "Making convolutional networks shift-invariant again", ICML 2019, section 3.2.
     """
 
@@ -34,7 +34,7 @@ class MaxBlurPooling2D(keras.layers.Layer):
     def call(self, images: Any) -> Any:
         """Return the pooled images."""
         highest = ops.max_pool(images, 2, strides=1, padding="valid", data_format="channels_last")
-        padded = ops.pad(highest, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+        padded = ops.pad(highest, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
         kernel = ops.cast(self._kernel, images.dtype)
         return ops.depthwise_conv(padded, kernel, strides=2, padding="valid", data_format="channels_last")
 
