@@ -1,4 +1,4 @@
-"""Images/s of changed images beside those of `predict`: a measurement that benchmarks/evaluation.py starts."""
+"""Images/s of changed images beside those of `predict`: measured for benchmarks/evaluation.py."""
 
 import sys
 import time
