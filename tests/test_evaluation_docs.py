@@ -21,8 +21,9 @@ def project(module_project):
     """A project with what the page names: sites.csv, photos/, textures/ and the file of gates."""
     folder = module_project.folder
     module_project.own_conf()
-    [gates] = [text for language, text in BLOCK.findall(PAGE) if language == "yaml"]
+    [gates, card] = [text for language, text in BLOCK.findall(PAGE) if language == "yaml"]
     (folder / "conf" / "gates" / "release.yaml").write_text(gates)
+    (folder / "conf" / "card.yaml").write_text(card)
     n = len(digits.load("test", cache=folder / "cache"))
     (folder / "sites.csv").write_text("site\n" + "north\nsouth\n" * (n // 2) + "north\n" * (n % 2))
     generator = np.random.default_rng(0)
@@ -63,6 +64,14 @@ def test_the_page_names_the_sections_and_metrics_that_there_are(project, done):
     sections = [name for name, value in report.items() if isinstance(value, dict)]
     table = re.findall(r"^\| (\w+) \|", PAGE.partition("| section |")[2], re.MULTILINE)
     assert table == sections
+
+
+def test_the_card_has_what_the_page_states(project, done):
+    run_id, _ = done
+    card = Path(project.client().download_artifacts(run_id, "model_card.md")).read_text("utf-8")
+    assert "Postcode digits" in card
+    assert "identifying people" in card
+    assert "Ada Lovelace" in card
 
 
 def test_every_artifact_of_the_page_is_logged(project, done):
