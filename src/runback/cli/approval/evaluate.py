@@ -23,6 +23,7 @@ from runback.tracking.tags import SWEEP_TAG, TEST_IMAGES_TAG, TEST_OPENED_TAG
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
     from runback.classifier.evaluation.card.card_statements import CardStatements
     from runback.classifier.evaluation.gates.gate_file import Gates
+    from runback.classifier.evaluation.groups.metadata import Grouping
     from runback.classifier.evaluation.network_evaluation import EvaluationOptions
     from runback.classifier.evaluation.shifts.corruption_accuracy import ReferenceAccuracies
     from runback.cli.approval.evaluate_run import OpenedSplits, OwnImages
@@ -271,7 +272,8 @@ def _options(
     options, test = request.options, opened.splits.test
     if baseline is not None and baseline.images_sha256 != content_hash(test):
         raise InputError(f"--reference: run {baseline.run} was evaluated on other images")
-    columns, notes = [], []
+    columns: list[Grouping] = []
+    notes: list[str] = []
     if options.metadata is not None:
         columns, notes = groupings(read_metadata(options.metadata, opened.names), options.groups)
         say(*notes, stream=sys.stderr)

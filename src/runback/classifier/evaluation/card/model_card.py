@@ -233,7 +233,7 @@ def _approval(approval: CardApproval) -> list[Block]:
         blocks.append(Paragraph("No gates were checked."))
     if approval.waivers:
         blocks += [Heading("Waivers", 3), Items([*approval.waivers])]
-    rows = [
+    reviews = [
         (one.when, one.by, one.note, one.again, "" if one.is_current else "an earlier one")
         for one in approval.reviews
     ]
@@ -241,7 +241,7 @@ def _approval(approval: CardApproval) -> list[Block]:
     return [
         *blocks,
         Heading("Review"),
-        CardTable(head, rows) if rows else Paragraph("Nobody has reviewed it."),
+        CardTable(head, reviews) if reviews else Paragraph("Nobody has reviewed it."),
     ]
 
 
