@@ -105,7 +105,7 @@ def _shrunken(angles: np.ndarray, variance: np.ndarray) -> np.ndarray:
 
 
 def _worst_ends(shares: _Shares, worst: int) -> tuple[float, float]:
-    n, least = shares.n, shares.found[worst]
+    n, least = shares.n.astype(int), shares.found[worst]
     counts = np.round(least * n, 9)
 
     def all_above(values: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ def test_the_card_has_the_projects_statements_and_the_gates(evaluated):
         text = file.read()
     assert text.startswith("---\nlicense: mit\n")
     assert "identifying people" in text
-    assert "lax, owner Ada Lovelace" in text
+    assert "Owner: Ada Lovelace" in text
 
 
 def test_what_was_done_and_how_often_the_sweep_was_tested_is_said(evaluated):
@@ -107,7 +107,7 @@ def test_the_split_is_opened_again_only_where_that_is_asked_for(evaluated):
         (["--data", "own", "--name", ""], "--name: expected"),
         (["--data", "own", "--name", "best"], "--name: expected"),
         (["--data", "own", "--name", "test_balanced"], "--name: expected"),
-        (["--again", "--gates", "mistyped"], "unknown number 'quality.acuracy'"),
+        (["--again", "--gates", "mistyped"], "unknown number 'quality.acuracy"),
         (["--again", "--metadata", "metadata.csv", "--groups", "sit"], "expected one of site, age"),
         (["--data", "nowhere"], "nowhere"),
         (["--name", "mine"], "--data=PATH says where they are"),

@@ -41,8 +41,8 @@ def serving(project, run, *options):
         process.communicate()
 
 
-def entry(image, correction, **more):
-    pixels = image.tobytes()
+def entry(pixels, correction, **more):
+    pixels = pixels.tobytes()
     return {"sha256": hashlib.sha256(pixels).hexdigest(), "answer": "1", "correction": correction, **more}
 
 

@@ -174,7 +174,8 @@ def made(project, tags) -> str:
 def test_a_run_is_promoted_by_hand_and_back(swept, promoted):
     told, first, other = promoted
     now = f"runback-tiny version 2 (run {other}) is the champion"
-    assert told["by hand"] == [0, f"{now} now; before: 1\n", ""]
+    alone = f"not compared with the champion: run {other} was not evaluated\n"
+    assert told["by hand"] == [0, f"{now} now; before: 1\n", alone]
     assert told["again"] == [0, f"{now} already\n", ""]
     facts = {"name": "runback-tiny", "version": "1", "run_id": first, "before": "2"}
     assert json.loads(told["back"][1]) == facts

@@ -22,11 +22,10 @@ TAKEN = ("test", "train", "val", "validation", "system", "best", "cost", "feedba
 
 def checked_name(name: str) -> str:
     """Return a name of images, under which their results are logged. Errors: InputError for a bad one."""
-    if not _NAME.fullmatch(name) or name.lower() in TAKEN:
+    if not _NAME.fullmatch(name) or f"{name.lower()}_".startswith(tuple(f"{one}_" for one in TAKEN)):
         raise InputError(
-            "--name: expected at most 40 letters, digits, - and _, a letter first, none of "
-            f"{', '.join(TAKEN)}; "
-            f"got {name!a:.80}"
+            "--name: expected at most 40 letters, digits, - and _, a letter first, and none of "
+            f"{', '.join(TAKEN)} before the first _; got {name!a:.80}"
         )
     return name
 

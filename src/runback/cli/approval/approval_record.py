@@ -28,7 +28,7 @@ class _Form(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ResultForm(_Form):
+class ConditionCheck(_Form):
     """A condition, and the value that it was checked with."""
 
     condition: str
@@ -45,7 +45,7 @@ class GateCheck(_Form):
     gates_sha256: str
     evaluation_sha256: str
     checked: str
-    results: tuple[ResultForm, ...]
+    results: tuple[ConditionCheck, ...]
 
     @property
     def n_failed(self) -> int:
@@ -158,7 +158,9 @@ def read_approval(store: Store, run_id: str) -> ApprovalRecord:
 
 def gate_check(gates: Gates, results: Sequence[GateResult], evaluation: bytes) -> GateCheck:
     """Return the record of gates that were checked now, with the evaluation in this file."""
-    forms = tuple(ResultForm(condition=one.condition, value=one.value, passed=one.passed) for one in results)
+    forms = tuple(
+        ConditionCheck(condition=one.condition, value=one.value, passed=one.passed) for one in results
+    )
     return GateCheck(
         gates=gates.name,
         owner=gates.owner,

@@ -186,10 +186,10 @@ def _own_images(request: Request) -> "OwnImages | None":
 
 def _is_to_be_measured(request: Request) -> bool:
     """Tell whether the test split is to be opened. Errors: InputError where it was already."""
-    from runback.cli.approval.evaluation_log import is_kept, store_evaluation
+    from runback.cli.approval.evaluation_log import is_unstored, store_evaluation
 
     tags, metrics = request.run.data.tags, request.run.data.metrics
-    if is_kept(request.layout, request.id):  # it was measured, and then the store was away
+    if is_unstored(request.layout, request.id):  # it was measured, and then the store was away
         store_evaluation(request.store, request.layout, request.id, metrics)
         if not request.options.again:
             return False
@@ -226,7 +226,7 @@ def _measured(request: Request, own: "OwnImages | None") -> dict[str, Any]:
     enter_project(request.layout)
     with silenced():
         from runback.cli.approval.evaluate_run import EvaluatedRun, measure_run, open_splits
-        from runback.cli.approval.evaluation_log import MeasuredRun, keep_evaluation, store_evaluation
+        from runback.cli.approval.evaluation_log import MeasuredRun, write_evaluation, store_evaluation
         from runback.cli.approval.evaluation_output import progress
         from runback.cli.approval.run_cost import cost_section
     run = EvaluatedRun(request.store, request.layout, request.id, request.run.data.tags)
@@ -248,7 +248,7 @@ def _measured(request: Request, own: "OwnImages | None") -> dict[str, Any]:
         **_verdicts(request, measured.report()),
         "approval": "gates, reviews and waivers are in model_card.html",
     }
-    keep_evaluation(request.layout, measured, about)
+    write_evaluation(request.layout, measured, about)
     store_evaluation(request.store, request.layout, request.id, request.run.data.metrics)
     return measured.report()
 
@@ -320,7 +320,7 @@ def _baseline(request: Request) -> "ReferenceAccuracies | None":
 
 def _budget(request: Request, openings: int, accuracy: float, n: int) -> list[str]:
     """Return what was opened how often, and what that does to a best score; the sweep's run is told, too."""
-    from runback.cli.approval.sweep_budget import tell_sweep
+    from runback.cli.approval.sweep_budget import note_tested_runs
 
     lines = []
     if openings > 1:
@@ -330,7 +330,7 @@ def _budget(request: Request, openings: int, accuracy: float, n: int) -> list[st
         )
     sweep = request.run.data.tags.get(SWEEP_TAG)
     if sweep is not None:
-        said = tell_sweep(request.store, sweep, request.id, float(accuracy), n)
+        said = note_tested_runs(request.store, sweep, request.id, float(accuracy), n)
         lines += [said] if said else []
     return lines
 

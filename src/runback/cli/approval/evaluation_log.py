@@ -93,7 +93,7 @@ class MeasuredRun:
         return metrics
 
 
-def keep_evaluation(layout: Layout, measured: MeasuredRun, about: Mapping[str, str]) -> bytes:
+def write_evaluation(layout: Layout, measured: MeasuredRun, about: Mapping[str, str]) -> bytes:
     """Write an evaluation into its folder in mlruns/, whole or not at all; return its report.
 
     `about` are facts for the head of the page. Errors: StoreError where it cannot be written.
@@ -121,7 +121,7 @@ def keep_evaluation(layout: Layout, measured: MeasuredRun, about: Mapping[str, s
     return report
 
 
-def is_kept(layout: Layout, run_id: str) -> bool:
+def is_unstored(layout: Layout, run_id: str) -> bool:
     """Tell whether an evaluation of a run's test split lies in mlruns/ that its store does not have whole."""
     return _facts(layout.evaluation(run_id)).get("images") == "test"
 

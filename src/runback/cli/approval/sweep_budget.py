@@ -7,7 +7,7 @@ from runback.tracking.tags import KIND_TAG, TEST_OPENED_TAG, TESTED_TAG
 from runback.tracking.write.run_writer import RunWriter
 
 
-def tell_sweep(store: Store, sweep: str, run_id: str, accuracy: float, n: int) -> str:
+def note_tested_runs(store: Store, sweep: str, run_id: str, accuracy: float, n: int) -> str:
     """Return a sentence on the runs of a sweep that were tested, this one among them; its run gets it as a
     tag.
 

@@ -72,7 +72,7 @@ def test_intervals_have_a_width_where_all_is_right(made_answers):
     sure = made_answers(40, sureness=50)
     assert sure.correct.all()
     for name, one in overall_quality(sure, 2).items():
-        assert one.value == pytest.approx(name != "log_loss", abs=1e-6)
+        assert one.value == pytest.approx(float(name != "log_loss"), abs=1e-6)
         if name != "log_loss":
             assert 0.85 < one.low < 1
 

@@ -97,14 +97,15 @@ def test_motion_goes_one_way_along_its_angle():
     assert level.sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_interpolation_is_scipys(images):
+@pytest.mark.parametrize(("repeats_edge", "mode"), [(True, "reflect"), (False, "mirror")])
+def test_interpolation_is_scipys(images, repeats_edge, mode):
     shares = images[:5].astype(np.float32) / 255
     generator = np.random.default_rng(4)
     down, right = generator.uniform(-9, 41, (2, 5, 32, 32)).astype(np.float32)
-    made = interpolated(shares, down, right)
+    made = interpolated(shares, down, right, repeats_edge=repeats_edge)
     for place in range(5):
         for channel in range(3):
             expected = ndimage.map_coordinates(
-                shares[place, ..., channel], [down[place], right[place]], order=1, mode="reflect"
+                shares[place, ..., channel], [down[place], right[place]], order=1, mode=mode
             )
             assert made[place, ..., channel] == pytest.approx(expected, abs=1e-4)
