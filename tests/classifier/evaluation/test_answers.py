@@ -30,7 +30,7 @@ def test_answers_are_the_networks_and_their_loss_is_keras(test_split):
 
 def test_a_network_for_other_classes_is_refused(test_split):
     fewer = Dataset(test_split.images, test_split.labels, NAMES[:3])
-    with pytest.raises(InputError, match=r"shape \(301, 3\) for 3 classes; .* \(301, 4\)"):
+    with pytest.raises(InputError, match=r"shape \(301, 3\), for 3 classes; .* \(301, 4\)"):
         predict_answers(deep_cnn((8, 8, 1), len(NAMES)), fewer)
 
 

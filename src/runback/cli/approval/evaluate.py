@@ -226,7 +226,7 @@ def _measured(request: Request, own: "OwnImages | None") -> dict[str, Any]:
     enter_project(request.layout)
     with silenced():
         from runback.cli.approval.evaluate_run import EvaluatedRun, measure_run, open_splits
-        from runback.cli.approval.evaluation_log import MeasuredRun, write_evaluation, store_evaluation
+        from runback.cli.approval.evaluation_log import MeasuredRun, store_evaluation, write_evaluation
         from runback.cli.approval.evaluation_output import progress
         from runback.cli.approval.run_cost import cost_section
     run = EvaluatedRun(request.store, request.layout, request.id, request.run.data.tags)
