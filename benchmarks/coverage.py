@@ -25,8 +25,8 @@ from runback.classifier.evaluation.privacy.membership import ReferenceLosses, re
 from runback.classifier.evaluation.quality.classification import class_qualities, overall_quality
 from runback.statistics.bounded_mean import bounded_mean_interval
 from runback.statistics.group_extremes import group_extremes
+from runback.statistics.interval import Interval
 from runback.statistics.paired_answers import paired_answers
-from runback.statistics.paired_seeds import Interval
 from runback.statistics.roc_curve import area_under_roc, sensitivity_at
 from runback.statistics.wilson_interval import wilson
 

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 
 from project import temporary_project
-from runback.statistics.paired_seeds import mean_interval
+from runback.statistics.interval import mean_interval
 
 EXPERIMENTS = ("notebook_deep", "cifar10_fast")
 

@@ -170,7 +170,7 @@ def own(project):
 
 
 def with_model(function):
-    left_out = ("conv_dropout", "dense_dropout", "widths", "dense_width")
+    left_out = ("conv_dropout", "dense_dropout", "widths", "dense_width", "pooling")
     return [f"model._target_=nets.{function}", *(f"~model.{name}" for name in left_out)]
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from runback.statistics.bounded_mean import bounded_mean_interval
-from runback.statistics.paired_seeds import mean_interval
+from runback.statistics.interval import mean_interval
 from runback.statistics.wilson_interval import wilson
 
 

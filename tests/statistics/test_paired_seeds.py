@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from runback.statistics.paired_seeds import mean_interval, standings, welch
+from runback.statistics.interval import mean_interval
+from runback.statistics.paired_seeds import standings, welch
 
 # Student's sleep data (Biometrika 6, 1908): hours of sleep gained with two drugs, by the same ten patients.
 FIRST = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]

@@ -1,3 +1,5 @@
+from itertools import count
+
 import pytest
 
 from runback.system import energy
@@ -6,14 +8,16 @@ from runback.system.energy import EnergyMeter
 
 @pytest.fixture
 def counters(tmp_path, monkeypatch):
-    """A machine without GPUs, whose counters the function that this returns writes."""
+    """A machine without GPUs, read every ten seconds; the function that this returns writes its counters."""
     monkeypatch.setattr(energy, "POWERCAP", tmp_path)
+    monkeypatch.setattr(energy.time, "monotonic", count(0, 10).__next__)
     monkeypatch.setattr(energy, "_gpus", list)
 
-    def write(**microjoules):
+    def write(*, names="package-0", **microjoules):
         for name, value in microjoules.items():
             folder = tmp_path / name.replace("zone", "intel-rapl:").replace("_", ":")
             folder.mkdir(exist_ok=True)
+            (folder / "name").write_text(f"{names}\n")
             (folder / "energy_uj").write_text(f"{value}\n")
             (folder / "max_energy_range_uj").write_text("1000000000\n")
 
@@ -31,7 +35,23 @@ def test_packages_are_added_up_and_their_parts_are_not(counters):
     assert meter.joules == {"cpu": pytest.approx(7)}
 
 
-def test_a_counter_that_begins_anew_goes_on(counters):
+def test_the_whole_platform_is_not_added_to_its_packages(counters):
+    counters(zone0=0)
+    counters(names="psys", zone1=0)
+    meter = EnergyMeter()
+    counters(zone0=4_000_000)
+    counters(names="psys", zone1=9_000_000)
+    assert meter.update() == {"cpu": pytest.approx(4)}
+
+
+def test_a_counter_that_begins_anew_after_a_suspend_has_not_gone_all_the_way_round(counters):
+    counters(zone0=400_000_000_000)
+    meter = EnergyMeter()
+    counters(zone0=3_000_000)
+    assert meter.update() == {"cpu": pytest.approx(3)}
+
+
+def test_a_counter_that_wraps_goes_on(counters):
     counters(zone0=999_000_000)
     meter = EnergyMeter()
     counters(zone0=2_000_000)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from runback.statistics.paired_seeds import Interval, mean_interval
+from runback.statistics.interval import Interval, mean_interval
 from runback.statistics.wilson_interval import wilson
 
 LEAST_APART = 10

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from runback.statistics.paired_seeds import Interval
+from runback.statistics.interval import Interval
 
 DRAWS = 2_000
 """Resamples: an end of the interval moves by about 3 % of its length from seed to seed."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import bdtr, gammaln
 
-from runback.statistics.paired_seeds import Interval
+from runback.statistics.interval import Interval
 from runback.statistics.root_finding import rising_root
 
 TAIL = 0.025

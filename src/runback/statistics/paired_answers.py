@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binomtest
 
-from runback.statistics.paired_seeds import Interval
+from runback.statistics.interval import Interval
 
 DRAWS = 10_000
 """Bootstrap draws: an end of the interval moves by about 1 % of its length from seed to seed."""

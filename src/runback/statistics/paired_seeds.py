@@ -10,29 +10,14 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
-CONFIDENCE = 0.95
+from runback.statistics.interval import CONFIDENCE, Interval, mean_interval, t_quantile
 
 DRAWS = 100_000
 """Draws from the posterior: the probability of being best is right to about 0.3 percentage points."""
 
 ROUNDING = 1e-12
 """Relative to the values: a spread below this is that of floating-point sums."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate and the ends of its 95 % interval; both NaN where there is no noise to measure it by."""
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def is_beyond_noise(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
@@ -91,13 +76,6 @@ def standings(
     return sorted(found, key=lambda one: (one.lead is not None, -_good(one.mean.mean, maximize)))
 
 
-def mean_interval(values: Any, confidence: float = CONFIDENCE) -> Interval:
-    """Return the mean of n independent values, n at least 2, with Student's t interval."""
-    n, mean = len(values), float(np.mean(values))
-    half = _quantile(n - 1, confidence) * float(np.std(values, ddof=1)) / n**0.5
-    return Interval(mean, mean - half, mean + half)
-
-
 def welch(first: Sequence[float], second: Sequence[float]) -> Interval:
     """Return how far the first mean lies above the second, of independent values: at least 2 each.
 
@@ -111,7 +89,7 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Interval:
     freedom = sum(parts) ** 2 / sum(
         part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True)
     )
-    half = _quantile(freedom, CONFIDENCE) * sum(parts) ** 0.5
+    half = t_quantile(freedom, CONFIDENCE) * sum(parts) ** 0.5
     return Interval(difference, difference - half, difference + half)
 
 
@@ -151,10 +129,6 @@ def _probabilities_best(values: np.ndarray) -> np.ndarray | None:
 
 def _is_nothing(spread: float, values: Any) -> bool:
     return spread <= ROUNDING * max(1e-300, float(np.abs(values).max()))
-
-
-def _quantile(freedom: float, confidence: float) -> float:
-    return float(stdtrit(freedom, (1 + confidence) / 2))
 
 
 def _good(value: float, maximize: bool) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import rankdata
 
-from runback.statistics.paired_seeds import Interval
+from runback.statistics.interval import Interval
 from runback.statistics.wilson_interval import Z_95, wilson
 
 DRAWS = 10_000

@@ -199,7 +199,7 @@ seen = []
 with predictions.keeping():
     fit(model, *parts, epochs=1, batch_size=32, seed=0, on_epoch=lambda *_: seen.append(private()))
 predictions.current()
-answers(network, test)
+predict_answers(network, test)
 print(json.dumps({**memory, "while it trained": seen[0], "after": private()}))
 """
 

@@ -53,8 +53,10 @@ def test_the_energy_of_all_starts_of_a_sweep_is_added_up():
     first = EnergyAccount(study, Counted())
     first.update()
     assert first.joules() == {"cpu": 1800}
+    first.store()
     second = EnergyAccount(study, Counted())
     second.update()
+    second.store()
     assert second.joules() == {"cpu": 3600} == study.user_attrs[ENERGY]
     text = sweep_cost(study, second.joules()).text()
     assert "1.0 Wh of processors" in text

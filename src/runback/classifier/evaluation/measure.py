@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Self
 
-from runback.statistics.paired_seeds import Interval
+from runback.statistics.interval import Interval
 from runback.statistics.wilson_interval import wilson
 
 LEAST_IMAGES = 30

@@ -6,7 +6,8 @@ import json
 import math
 from typing import Any
 
-from runback.statistics.paired_seeds import CONFIDENCE, Interval, Standing
+from runback.statistics.interval import CONFIDENCE, Interval
+from runback.statistics.paired_seeds import Standing
 from runback.sweeping.confirm.confirm_results import Confirmed
 from runback.sweeping.confirm.confirm_text import confirm_section, verdict
 from runback.system.text.escape import for_csv, for_terminal

@@ -1,6 +1,7 @@
 """The results of a confirm stage in words: for a terminal, and as Markdown."""
 
-from runback.statistics.paired_seeds import Interval, Standing
+from runback.statistics.interval import Interval
+from runback.statistics.paired_seeds import Standing
 from runback.sweeping.confirm.confirm_results import Confirmed
 from runback.sweeping.confirm.finalists import Finalist
 from runback.sweeping.reporting.markdown import table_row

@@ -139,6 +139,7 @@ class Reporter:
 
     def _write(self) -> None:
         """Log table, best config and note."""
+        self._energy.store()
         self._write_best_config()
         self.run.log_text(trials_csv(self.study), "trials.csv")
         self._describe()

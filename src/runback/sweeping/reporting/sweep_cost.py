@@ -31,12 +31,14 @@ class EnergyAccount:
         self._meter.update()
 
     def joules(self) -> dict[str, float]:
-        """Return the joules of all starts, by `cpu` and `gpu`, as of the last update; the study gets them."""
+        """Return the joules of all starts, by `cpu` and `gpu`, as of the last update."""
         now = self._meter.joules
-        total = {kind: self._before.get(kind, 0.0) + now.get(kind, 0.0) for kind in {*self._before, *now}}
-        if total:
-            self.study.set_user_attr(ENERGY, total)
-        return total
+        return {kind: self._before.get(kind, 0.0) + now.get(kind, 0.0) for kind in {*self._before, *now}}
+
+    def store(self) -> None:
+        """Leave the joules of all starts with the study, for the next start."""
+        if joules := self.joules():
+            self.study.set_user_attr(ENERGY, joules)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runback.classifier.evaluation.answers import Answers
-from runback.statistics.paired_seeds import Interval
+from runback.statistics.interval import Interval
 from runback.statistics.root_finding import rising_root
 
 BINS = 15

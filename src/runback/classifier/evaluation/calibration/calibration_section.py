@@ -22,7 +22,7 @@ from runback.classifier.evaluation.calibration.temperature import fit_temperatur
 from runback.classifier.evaluation.groups.metadata import Grouping, by_class
 from runback.classifier.evaluation.measure import LEAST_IMAGES, TOO_FEW, Measure
 from runback.classifier.evaluation.section import Section, SectionPicture, SectionTable
-from runback.statistics.paired_seeds import mean_interval
+from runback.statistics.interval import mean_interval
 
 CURVE_POINTS = 20
 """Points of the curve of accuracy against the share answered that the report has."""

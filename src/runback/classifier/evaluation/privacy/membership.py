@@ -7,7 +7,7 @@ import numpy as np
 
 from runback.classifier.evaluation.answers import Answers
 from runback.classifier.evaluation.measure import LEAST_IMAGES, Measure
-from runback.statistics.paired_seeds import Interval
+from runback.statistics.interval import Interval
 from runback.statistics.roc_curve import area_under_roc, sensitivity_at
 
 FALSE_POSITIVE_RATES = (0.01, 0.001)

@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix
 from runback.classifier.evaluation.answers import Answers
 from runback.classifier.evaluation.measure import Measure
 from runback.statistics.count_bootstrap import count_interval
-from runback.statistics.paired_seeds import Interval, mean_interval
+from runback.statistics.interval import Interval, mean_interval
 from runback.statistics.wilson_interval import wilson
 
 

@@ -12,7 +12,7 @@ from runback.classifier.evaluation.shifts.corruption_table import CORRUPTIONS, S
 from runback.classifier.evaluation.shifts.variant_answers import variant_answers
 from runback.errors import InputError
 from runback.statistics.bounded_mean import bounded_mean_interval
-from runback.statistics.paired_seeds import mean_interval
+from runback.statistics.interval import mean_interval
 
 
 @dataclass(frozen=True)

@@ -84,5 +84,8 @@ def corrupted(images: np.ndarray, corruption: Corruption, severity: int, *, bloc
     `block_length` images, that these are.
     """
     generator = np.random.default_rng([CORRUPTIONS.index(corruption), severity, block])
-    made = corruption.apply(images.astype(np.float32) / 255, corruption.parameters[severity - 1], generator)
-    return (np.clip(made, 0, 1) * 255).astype(np.uint8)
+    values = np.divide(images, 255, dtype=np.float32)
+    made = corruption.apply(values, corruption.parameters[severity - 1], generator)
+    np.clip(made, 0, 1, out=made)  # in place: new memory costs more than the arithmetic
+    np.multiply(made, 255, out=made)
+    return made.astype(np.uint8)

@@ -31,6 +31,9 @@ from runback.classifier.evaluation.shifts.pixel_operators import (
 )
 from runback.classifier.evaluation.shifts.random_fields import frosted_pane, plasma, smooth_noise
 
+AT_ONCE = 32
+"""Images that are interpolated at a time: their arrays fit a processor's cache."""
+
 SIDE = 32
 """The side of the images that lengths are given for."""
 
@@ -71,8 +74,8 @@ def glass_blur(
     sigma, times = sigma_and_rounds
     n, height, width, channels = images.shape
     blur = gaussian_operator(sigma * _scale(images), height, width)
-    blurred = apply_to_pixels(blur, images).reshape(n, height * width, channels)
-    places = np.repeat(np.arange(height * width)[:, None], n, axis=1)  # of each pixel, of each image
+    blurred = apply_to_pixels(blur, images).reshape(-1, channels)
+    places = np.arange(height * width)[:, None] + np.arange(n) * (height * width)  # (pixels, n)
     every = np.arange(n)
     for _ in range(times):
         moves = generator.integers(0, 2, (height, width, 2, n))
@@ -83,8 +86,7 @@ def glass_blur(
                 kept = places[here].copy()
                 places[here] = places[there, every]
                 places[there, every] = kept
-    mixed = np.take_along_axis(blurred, places.T[..., None], axis=1)
-    return apply_to_pixels(blur, mixed.reshape(images.shape))
+    return apply_to_pixels(blur, blurred.take(places.T.reshape(-1), axis=0).reshape(images.shape))
 
 
 def motion_blur(
@@ -113,7 +115,7 @@ def snow(
     """
     mean, deviation, size, least, radius, sigma, rest = parameters
     n, height, width, channels = images.shape
-    flakes = generator.normal(mean, deviation, (n, height, width, 1)).astype(np.float32)
+    flakes = mean + np.float32(deviation) * generator.standard_normal((n, height, width, 1), np.float32)
     flakes = apply_to_pixels(zoom_operator(max(1.0, size * _scale(images)), height, width), flakes)
     flakes = np.clip(np.where(flakes < least, 0, flakes), 0, 1)
     fallen = smeared(flakes, radius, sigma, np.asarray(generator.uniform(-135, -45, n)))
@@ -147,14 +149,14 @@ def fog(
 
 def brightness(images: np.ndarray, added: float, generator: np.random.Generator) -> np.ndarray:
     """Add this to the value of each pixel (HSV); hue and saturation stay."""
-    value = images.max(axis=-1, keepdims=True)
+    value = functools.reduce(np.maximum, np.moveaxis(images, -1, 0))[..., None]
     brighter = np.minimum(value + np.float32(added), 1)
     return np.where(value > 0, images * (brighter / np.maximum(value, 1e-6)), brighter)
 
 
 def contrast(images: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
     """Leave this share of each value's distance from the mean of its channel in its image."""
-    means = images.mean(axis=(1, 2), keepdims=True)
+    means = np.einsum("nhwc->nc", images)[:, None, None] / math.prod(images.shape[1:3])
     return np.asarray((images - means) * np.float32(share) + means)
 
 
@@ -188,7 +190,7 @@ def jpeg_compression(images: np.ndarray, quality: int, generator: np.random.Gene
     for place, one in enumerate(pixels):
         file = io.BytesIO()
         Image.fromarray(one if one.shape[-1] == 3 else one[..., 0]).save(file, "JPEG", quality=quality)
-        made[place] = np.asarray(Image.open(file)).reshape(one.shape)
+        made[place] = np.frombuffer(Image.open(file).tobytes(), np.uint8).reshape(one.shape)
     return made.astype(np.float32) / 255
 
 
@@ -219,20 +221,13 @@ def interpolated(
     `down` and `right` are in pixels from the first, of shape (n, height, width) or (height, width). With
     `repeats_edge` the mirror lies at the edge of the outermost pixels, else in their middle.
     """
-    n, height, width, channels = images.shape
+    n, height, width, _ = images.shape
     down, right = (np.broadcast_to(one, (n, height, width)) for one in (down, right))
-    top, left = np.floor(down), np.floor(right)
-    low, far = (down - top)[..., None], (right - left)[..., None]
-    rows = [_mirrored(top.astype(np.intp) + step, height, repeats_edge) * width for step in (0, 1)]
-    columns = [_mirrored(left.astype(np.intp) + step, width, repeats_edge) for step in (0, 1)]
-    flat = images.reshape(-1, channels)
-    first = (np.arange(n) * (height * width))[:, None, None]
-    (a, b), (c, d) = (
-        [flat.take((first + row + column).reshape(-1), axis=0).reshape(images.shape) for column in columns]
-        for row in rows
-    )
-    upper, lower = a + (b - a) * far, c + (d - c) * far
-    return np.asarray(upper + (lower - upper) * low, np.float32)
+    made = np.empty(images.shape, np.float32)
+    for first in range(0, n, AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        made[some] = _interpolated(images[some], down[some], right[some], repeats_edge)
+    return made
 
 
 @functools.lru_cache(maxsize=RECENT)
@@ -255,6 +250,23 @@ def _zoom_blur_operator(furthest: float, height: int, width: int) -> sparse.csr_
     steps = round((furthest - 1) / 0.01)
     zooms = [1.0, *(1 + 0.01 * step for step in range(steps + 1))]
     return (sum(zoom_operator(zoom, height, width) for zoom in zooms) / len(zooms)).tocsr()
+
+
+def _interpolated(images: np.ndarray, down: np.ndarray, right: np.ndarray, repeats_edge: bool) -> np.ndarray:
+    n, height, width, channels = images.shape
+    top, left = np.floor(down), np.floor(right)
+    low, far = down - top, right - left
+    rows = [_mirrored(top.astype(np.intp) + step, height, repeats_edge) * width for step in (0, 1)]
+    columns = [_mirrored(left.astype(np.intp) + step, width, repeats_edge) for step in (0, 1)]
+    first = (np.arange(n) * (height * width))[:, None, None]
+    places = [first + row + column for row in rows for column in columns]
+    made = np.empty(images.shape, np.float32)
+    for channel in range(channels):
+        plane = images[..., channel].reshape(-1)
+        a, b, c, d = (plane.take(place) for place in places)
+        upper, lower = a + (b - a) * far, c + (d - c) * far
+        made[..., channel] = upper + (lower - upper) * low
+    return made
 
 
 def _smeared_along(images: np.ndarray, path: list[list[int]], weights: list[float]) -> np.ndarray:
@@ -284,11 +296,10 @@ def _stretched(
 
 def _mirrored(places: np.ndarray, side: int, repeats_edge: bool) -> np.ndarray:
     """Return places in 0..side-1; those outside are mirrored, again and again."""
-    if repeats_edge or side == 1:
-        turned = places % (2 * side)
-        return np.asarray(np.where(turned < side, turned, 2 * side - 1 - turned))
-    turned = places % (2 * side - 2)
-    return np.asarray(np.where(turned < side, turned, 2 * side - 2 - turned))
+    least, most = int(places.min()), int(places.max())
+    before, after = max(0, -least), max(0, most - side + 1)
+    mode = "symmetric" if repeats_edge or side == 1 else "reflect"
+    return np.pad(np.arange(side), (before, after), mode=mode).take(places + before)
 
 
 def _scale(images: np.ndarray) -> float:
