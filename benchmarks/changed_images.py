@@ -16,11 +16,16 @@ from runback.classifier.evaluation.shifts.corruption_table import CORRUPTIONS, S
 from runback.classifier.evaluation.shifts.translation import MOVES
 
 
+IMAGES = 2_000
+"""Of the test split: as many as a repeat takes a minute for."""
+
+
 def main() -> None:
     """Print images/s of plain, moved and corrupted images, a line for each repeat."""
     run, folder, repeats = sys.argv[1:]
     network = runback.load_model(run)
     test = load("test", cache=Path("mlruns/data"), path=Path(folder), image_column="img")
+    test = test.take(np.arange(min(IMAGES, len(test))))
     images = np.asarray(test.images[:])
     network.predict(images[:1000], verbose=0)  # its graph is made
     answers = predict_answers(network, test)
