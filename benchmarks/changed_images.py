@@ -15,7 +15,6 @@ from runback.classifier.evaluation.shifts.corruption_accuracy import corruption_
 from runback.classifier.evaluation.shifts.corruption_table import CORRUPTIONS, SEVERITIES
 from runback.classifier.evaluation.shifts.translation import MOVES
 
-
 IMAGES = 2_000
 """Of the test split: as many as a repeat takes a minute for."""
 
