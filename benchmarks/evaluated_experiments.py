@@ -24,10 +24,10 @@ EXPERIMENTS = ("notebook_deep", "notebook_augmented", "cifar10_fast")
 NUMBERS = (
     "quality.accuracy",
     "groups.worst_class_accuracy",
-    "calibration.expected_calibration_error",
+    "calibration.ece",
     "consistency.consistency",
     "corruptions.corruption_accuracy",
-    "inputs.auroc",
+    "inputs.noise_auroc",
     "membership.membership_auc",
 )
 """The columns of the table, by their names in evaluation.json."""
