@@ -112,7 +112,6 @@ def test_the_split_is_opened_again_only_where_that_is_asked_for(evaluated):
         (["--data", "nowhere"], "nowhere"),
         (["--name", "mine"], "--data=PATH says where they are"),
         (["--data", "own", "--name", "test"], "--name: expected"),
-        (["--data", "own", "--gates", "lax"], "gates are about the test split"),
         (["--feedback"], "nobody has said anything"),
         (["--again", "--reference", "nothing"], "nothing"),
     ],

@@ -132,8 +132,6 @@ def _refuse_unused(options: argparse.Namespace) -> None:
         raise InputError(f"--feedback does not go with {', '.join(given.values())}")
     if options.data is None and options.name is not None:
         raise InputError("--name is what images of your own are called: --data=PATH says where they are")
-    if options.data is not None and options.gates is not None:
-        raise InputError("gates are about the test split: --gates does not go with --data")
     if options.data is not None and options.again:
         raise InputError("--again is about the test split: it does not go with --data")
     if options.groups and options.metadata is None:
@@ -162,13 +160,15 @@ def _evaluated(request: Request) -> int:
 
     own = _own_images(request)
     if own is not None:
-        show(_measured(request, own), as_json=request.options.json)
-        return 0
-    is_new = _is_to_be_measured(request)
-    report = _measured(request, None) if is_new else _recorded(request)
-    is_passed = _check(request, report)
-    if is_new or request.gates:
-        _write_card(request)
+        report = _measured(request, own)
+    else:
+        is_new = _is_to_be_measured(request)
+        report = _measured(request, None) if is_new else _recorded(request)
+        if request.gates:
+            _record_checks(request, report)
+        if is_new or request.gates:
+            _write_card(request)
+    is_passed = _show_checks(request, report)
     show(report, as_json=request.options.json)
     return 0 if is_passed else 1
 
@@ -346,10 +346,17 @@ def _verdicts(request: Request, report: Mapping[str, Any]) -> dict[str, str]:
     return verdicts
 
 
-def _check(request: Request, report: Mapping[str, Any]) -> bool:
-    """Check the gates with the stored evaluation, record and show it, and tell whether all are passed."""
-    if not request.gates:
-        return True
+def _show_checks(request: Request, report: Mapping[str, Any]) -> bool:
+    """Check the gates with a report, show what they say, and tell whether all are passed."""
+    from runback.classifier.evaluation.gates.gate_file import check_gates
+
+    results = [result for gates in request.gates for result in check_gates(gates, report)]
+    say(*(one.line() for one in results), stream=sys.stderr)
+    return all(one.passed for one in results)
+
+
+def _record_checks(request: Request, report: Mapping[str, Any]) -> None:
+    """Record what the gates say of the stored evaluation, which promotions go by."""
     from runback.classifier.evaluation.gates.gate_file import check_gates
     from runback.cli.approval.approval_record import add_checks, gate_check, today
     from runback.runs.schema import EVALUATION
@@ -358,12 +365,9 @@ def _check(request: Request, report: Mapping[str, Any]) -> bool:
     content = read_bytes(request.store, request.id, EVALUATION)
     checks = [gate_check(gates, check_gates(gates, report), content) for gates in request.gates]
     record = add_checks(request.store, request.id, checks)
-    for gates in request.gates:
-        say(*(one.line() for one in check_gates(gates, report)), stream=sys.stderr)
     if record.due is not None and record.due < today():
         owners = ", ".join(sorted({check.owner for check in record.checks}))
         say(f"its review was due by {record.due}, owner: {owners}", stream=sys.stderr)
-    return not any(check.n_failed for check in checks)
 
 
 def _write_card(request: Request) -> None:
