@@ -15,7 +15,7 @@ rounded, to levels at the end.
 import functools
 import io
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -298,7 +298,7 @@ def _mirrored(places: np.ndarray, side: int, repeats_edge: bool) -> np.ndarray:
     """Return places in 0..side-1; those outside are mirrored, again and again."""
     least, most = int(places.min()), int(places.max())
     before, after = max(0, -least), max(0, most - side + 1)
-    mode = "symmetric" if repeats_edge or side == 1 else "reflect"
+    mode: Literal["symmetric", "reflect"] = "symmetric" if repeats_edge or side == 1 else "reflect"
     return np.pad(np.arange(side), (before, after), mode=mode).take(places + before)
 
 
