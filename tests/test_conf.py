@@ -25,7 +25,7 @@ from runback.sweeping.study.study_store import create_entry, pruner_for
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
-COMPOSED = [file for file in CONF.rglob("*.yaml") if file.parent.name != "gates"]
+COMPOSED = [file for file in CONF.rglob("*.yaml") if file.parent.name != "gates" and file.name != "card.yaml"]
 FILES = sorted([*COMPOSED, *(ROOT / "sweeps").glob("*.yaml")])
 SWEEPS = sorted(file.stem for file in (ROOT / "sweeps").glob("*.yaml"))
 GROUPS = ("model", "optimizer", "schedule", "augmentation", "data")

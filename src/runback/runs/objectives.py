@@ -19,7 +19,7 @@ OBJECTIVES = {
     "parameters": "minimize",
     "test_membership_auc": "minimize",
     "test_membership_auc_with_references": "minimize",
-    "test_answered_share": "maximize",
+    "test_coverage": "maximize",
 }
 """The better direction of each objective: of an epoch's metrics, of the network's size, and of those of an
 evaluation whose names say it wrong."""

@@ -1,11 +1,15 @@
 """`runback evaluate`, as a person runs it."""
 
+import io
 import json
 import re
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -75,7 +79,7 @@ def test_what_was_done_and_how_often_the_sweep_was_tested_is_said(evaluated):
     project, *_, (first, second) = evaluated
     assert "corrupted images" in first.stdout
     assert "age: numbers, cut into quarters" in second.stderr
-    said = "2 runs of sweep pair were tested: by chance alone the best of them looks up to"
+    said = "2 runs of sweep pair were tested: by chance alone the best of them looks"
     assert said in second.stderr
     [sweep] = [run for run in project.runs() if run.data.tags["runback.kind"] == "sweep"]
     assert said in sweep.data.tags["runback.tested"]
@@ -86,7 +90,7 @@ def test_the_split_is_opened_again_only_where_that_is_asked_for(evaluated):
     project, worse, _, _ = evaluated
     before = report_of(project, worse)["opened"]
     told = one_line(project.run("evaluate", worse, "--metadata", "metadata.csv"))
-    assert "--again opens it again" in told
+    assert "which takes --again" in told
     again = project.run("evaluate", worse, "--again")
     assert again.returncode == 0, again.stderr
     assert f"opened {before + 1} times" in again.stderr
@@ -100,8 +104,11 @@ def test_the_split_is_opened_again_only_where_that_is_asked_for(evaluated):
         (["--accuracy", "1.5"], r"--accuracy must lie in \(0, 1\)"),
         (["--again", "--metadata", "short.csv"], "expected a row for each"),
         (["--again", "--groups", "site"], "--metadata=FILE names the table"),
-        (["--groups", "site", "--metadata", "metadata.csv"], "opened once: for --metadata, --groups --again"),
-        (["--accuracy", "0.9"], "opened once: for --accuracy --again"),
+        (
+            ["--groups", "site", "--metadata", "metadata.csv"],
+            "opened once: --metadata, --groups would measure anew",
+        ),
+        (["--accuracy", "0.9"], "opened once: --accuracy would measure anew"),
         (["--feedback", "--gates", "lax"], "--feedback does not go with --gates"),
         (["--data", "own", "--again"], "it does not go with --data"),
         (["--data", "own", "--name", ""], "--name: expected"),
@@ -114,6 +121,13 @@ def test_the_split_is_opened_again_only_where_that_is_asked_for(evaluated):
         (["--data", "own", "--name", "test"], "--name: expected"),
         (["--feedback"], "nobody has said anything"),
         (["--again", "--reference", "nothing"], "nothing"),
+        (
+            ["--again", "--metadata", "others.csv"],
+            "300 files that the test split|expected each",
+        ),
+        (["--again", "--gates", "unknown_site"], "there is no such grouping"),
+        (["--again", "--gates", "unknown_class"], "there is no such class"),
+        (["--gates", "twice"], "'conditions' occurs twice"),
     ],
 )
 def test_bad_input_is_one_line_and_opens_nothing(evaluated, arguments, message):
@@ -121,6 +135,16 @@ def test_bad_input_is_one_line_and_opens_nothing(evaluated, arguments, message):
     (project.folder / "short.csv").write_text("site\nnorth\n")
     text = GATES.format(due=FUTURE, least=0.1).replace("accuracy", "acuracy")
     (project.folder / "conf" / "gates" / "mistyped.yaml").write_text(text)
+    rows = "".join(f"{number}.png,north\n" for number in range(300))
+    (project.folder / "others.csv").write_text("file,site\n" + rows)
+    for name, number in (
+        ("site", "groups.worst_country_accuracy"),
+        ("class", "quality.classes.unicorn.recall"),
+    ):
+        text = GATES.format(due=FUTURE, least=0.1).replace("quality.accuracy.low", number)
+        (project.folder / "conf" / "gates" / f"unknown_{name}.yaml").write_text(text)
+    twice = GATES.format(due=FUTURE, least=0.99) + "conditions:\n  - quality.accuracy >= 0\n"
+    (project.folder / "conf" / "gates" / "twice.yaml").write_text(twice)
     before = tags(project, worse)["runback.test_opened"]
     assert re.search(message, one_line(project.run("evaluate", worse, *arguments)))
     assert tags(project, worse)["runback.test_opened"] == before
@@ -129,7 +153,7 @@ def test_bad_input_is_one_line_and_opens_nothing(evaluated, arguments, message):
 def test_a_sweep_is_nothing_to_evaluate(evaluated):
     project, *_ = evaluated
     [sweep] = [run for run in project.runs() if run.data.tags["runback.kind"] == "sweep"]
-    assert "no network" in one_line(project.run("evaluate", sweep.info.run_id))
+    assert "is a whole sweep" in one_line(project.run("evaluate", sweep.info.run_id))
 
 
 def test_images_of_ones_own_are_evaluated_under_their_own_name(evaluated):
@@ -155,6 +179,69 @@ def test_images_of_ones_own_are_evaluated_under_their_own_name(evaluated):
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(project.folder / "own" / "unicorn" / "1.png")
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(project.folder / "own" / "unicorn" / "2.png")
     assert "different: 'unicorn'" in one_line(project.run("evaluate", better, "--data", "own"))
+
+
+def test_rows_of_parquet_keep_their_order(evaluated):
+    project, _, better, _ = evaluated
+    names = [one["name"] for one in report_of(project, better)["quality"]["classes"]]
+    generator, rows = np.random.default_rng(1), []
+    for number in range(40 * len(names)):
+        file = io.BytesIO()
+        Image.fromarray(generator.integers(0, 256, (8, 8), np.uint8)).save(file, "PNG")
+        rows.append({"image": {"bytes": file.getvalue()}, "label": names[number * 7 % len(names)]})
+    pd.DataFrame(rows).to_parquet(project.folder / "rows.parquet")
+    labels = [row["label"] for row in rows]
+    table = pd.DataFrame({"index": range(len(rows)), "copy": [f"is {label}" for label in labels]})
+    table.to_csv(project.folder / "rows.csv", index=False)
+    done = project.run("evaluate", better, "--data", "rows.parquet", "--metadata", "rows.csv", "--json")
+    assert done.returncode == 0, done.stderr
+    groupings = {one["name"]: one for one in json.loads(done.stdout)["groups"]["groupings"]}
+    own, copied = (
+        {one["name"]: one["accuracy"] for one in groupings[name]["groups"]} for name in ("class", "copy")
+    )
+    assert {f"is {name}": accuracy for name, accuracy in own.items()} == copied
+    assert len(groupings["class and copy"]["groups"]) == len(names)
+    assert json.loads(done.stdout)["quality"]["confident_mistakes"][0]["file"].startswith("rows.parquet row ")
+    clash = one_line(project.run("evaluate", better, "--data", "rows.parquet", "--name", "rows_more"))
+    assert "could not be told from those of rows" in clash
+
+
+def test_a_network_alone_and_a_split_without_a_class_are_refused(evaluated):
+    project, worse, _, _ = evaluated
+    client = project.client()
+    run = client.create_run(client.get_run(worse).info.experiment_id)
+    client.set_tag(run.info.run_id, "runback.kind", "train")
+    client.set_terminated(run.info.run_id)
+    assert "has no network to load" in one_line(project.run("evaluate", run.info.run_id))
+    for number in range(60):
+        split, name = ("train", "test")[number >= 40], "abc"[number % 3 if number < 40 else number % 2]
+        file = project.folder / "absent" / split / name / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8), number, np.uint8)).save(file)
+    small = ["data=folder", "data.path=absent", "data.height=8", "data.width=8", "data.channels=1"]
+    trained = project.run("train", *small, "model.widths=[4,4]", "model.dense_width=8", "training.epochs=1")
+    assert trained.returncode == 0, trained.stderr
+    identity = trained.stdout.split()[-1]
+    assert "have none of" in one_line(project.run("evaluate", identity))
+    assert "runback.test_opened" not in tags(project, identity)
+
+
+def test_a_recorded_evaluation_is_shown_without_tensorflow(evaluated):
+    project, worse, _, _ = evaluated
+    code = (
+        "import sys\nfrom runback.cli.command_line import main\n"
+        f"code = main(['evaluate', '{worse}', '--gates', 'lax'])\n"
+        "sys.exit(code or 'tensorflow' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project.folder,
+        env=project.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_evaluation_that_did_not_end_is_not_begun_again_unasked(evaluated):

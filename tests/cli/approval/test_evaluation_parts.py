@@ -51,7 +51,7 @@ def test_networks_of_other_parts_of_the_images_are_references(swept):
 def test_errors_are_relative_to_another_run_on_the_same_images(swept):
     project, _, (first, second, _) = swept
     report, said = evaluated(project, second, "--reference", first)
-    relative = report["corruptions"]["relative_corruption_error"]
+    relative = report["corruptions"]["mean_corruption_error"]
     assert report["corruptions"]["relative_to"] == first
     assert relative["low"] < relative["value"] < relative["high"]
     assert "2 runs of sweep parts were tested" in said

@@ -42,3 +42,8 @@ class Measure:
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
+
+
+def value_of(measure: Measure | None) -> float | None:
+    """Return a measure's value; None where there is none."""
+    return None if measure is None else measure.value

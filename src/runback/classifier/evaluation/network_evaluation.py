@@ -51,6 +51,8 @@ class EvaluationOptions:
     wanted_accuracy: float = 0.95
     """Of the answers that a network gives where it may leave images to a person."""
     groupings: Sequence[Grouping] = ()
+    files: Sequence[str] = ()
+    """The names of the test images, where they have some."""
     notes: Sequence[str] = ()
     """Sentences on what was done to the metadata."""
     baseline: ReferenceAccuracies | None = None
@@ -87,7 +89,7 @@ def evaluate(
     validated = predict_answers(network, splits.validation)
     tick("quality")
     sections = [
-        quality_section(tested, splits.train.images, options.top_k),
+        quality_section(tested, splits.train.images, options.top_k, options.files),
         calibration_section(tested, validated, options.wanted_accuracy, options.groupings),
     ]
     tick("groups")

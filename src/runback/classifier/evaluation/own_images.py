@@ -9,25 +9,13 @@ import numpy as np
 
 from runback.classifier.data import folder, parquet
 from runback.classifier.data.dataset import Dataset
-from runback.errors import DataError, InputError
+from runback.errors import DataError
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+_ROW = re.compile(r"(.*) row (\d+)")
+"""The name of an image in a row of parquet."""
 
-FOREIGN = 1_000
+MOST_OOD = 1_000
 """The most images of another data set that a network is asked about."""
-
-TAKEN = ("test", "train", "val", "validation", "system", "best", "cost", "feedback")
-"""Names that metrics begin with already."""
-
-
-def checked_name(name: str) -> str:
-    """Return a name of images, under which their results are logged. Errors: InputError for a bad one."""
-    if not _NAME.fullmatch(name) or f"{name.lower()}_".startswith(tuple(f"{one}_" for one in TAKEN)):
-        raise InputError(
-            "--name: expected at most 40 letters, digits, - and _, a letter first, and none of "
-            f"{', '.join(TAKEN)} before the first _; got {name!a:.80}"
-        )
-    return name
 
 
 def own_images(
@@ -35,8 +23,8 @@ def own_images(
 ) -> tuple[Dataset, list[str]]:
     """Return all images of a folder with one of each class, or of parquet, and their names.
 
-    They are resized to `shape` (height, width, channels); labels are positions in `class_names`. Errors:
-    DataError, also where the classes are others.
+    They are in the order of these: by path, and by row. They are resized to `shape` (height, width,
+    channels); labels are positions in `class_names`. Errors: DataError, also where the classes are others.
     """
     parts = _parts(path, shape, cache)
     found = parts[0].class_names
@@ -52,13 +40,15 @@ def own_images(
         np.concatenate([place[one.labels] for one in parts]),
         tuple(class_names),
     )
-    return images, _names(parts, len(images))
+    names = _names(parts, len(images))
+    order = sorted(range(len(names)), key=lambda row: _place(names[row]))
+    return images.take(np.array(order)), [names[row] for row in order]
 
 
-def foreign_images_in(path: Path, shape: tuple[int, int, int], cache: Path) -> np.ndarray:
+def ood_images_in(path: Path, shape: tuple[int, int, int], cache: Path) -> np.ndarray:
     """Return at most 1,000 images of a folder or of parquet, of whatever classes. Errors: DataError."""
     images = np.concatenate([np.asarray(one.images[:]) for one in _parts(path, shape, cache)])
-    return images[:: max(1, -(-len(images) // FOREIGN))]
+    return images[:: max(1, -(-len(images) // MOST_OOD))]
 
 
 def _parts(path: Path, shape: tuple[int, int, int], cache: Path) -> list[Dataset]:
@@ -78,3 +68,9 @@ def _names(parts: Sequence[Dataset], n: int) -> list[str]:
     report = None if parts[0].origin is None else parts[0].origin.report
     found += [] if report is None or report.test_names is None else map(str, report.test_names)
     return found if len(found) == n else [str(row) for row in range(n)]
+
+
+def _place(name: str) -> tuple[str, int]:
+    """Return what images are put in order by: a path, and the row in it."""
+    match = _ROW.fullmatch(name)
+    return (match[1], int(match[2])) if match else (name, 0)

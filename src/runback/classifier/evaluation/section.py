@@ -31,8 +31,9 @@ class SectionPicture:
 class Section:
     """What an evaluator found.
 
-    `measures` are its numbers by name, which gates, MLflow and `compare` use; `facts` is whatever else the
-    report in JSON holds of it; the rest is for the page.
+    `measures` are its numbers by name, which gates, MLflow and `compare` use; `details` are more of them for
+    MLflow and `compare` alone, None where there are too few images; `facts` is whatever else the report in
+    JSON holds of it; the rest is for the page.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Section:
     """Sentences for a person: what was not measured, and why; what a number means."""
     tables: Sequence[SectionTable] = ()
     pictures: Sequence[SectionPicture] = ()
+    details: Mapping[str, float | None] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""

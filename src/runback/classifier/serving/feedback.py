@@ -94,16 +94,17 @@ class FeedbackFile:
 
         Errors: DataError for what is no entry, TooOften, FeedbackFull where it cannot be stored.
         """
+        with self._lock:
+            self._refuse_too_often()
+            self._times.append(time.monotonic())
         entry = self._checked(body)
         line = entry.model_dump_json(ensure_ascii=True).encode() + b"\n"
         with self._lock:
-            self._refuse_too_often()
             try:
                 self._append(line)
             except OSError as error:
                 reason = "the disk is full" if is_full(error) else "it cannot be written"
                 raise FeedbackFull(f"the feedback is not stored: {reason}") from error
-            self._times.append(time.monotonic())
         return entry.model_dump(exclude={"image"})
 
     def _checked(self, body: bytes | bytearray) -> FeedbackEntry:
@@ -119,6 +120,8 @@ class FeedbackFile:
                 raise DataError(
                     f"expected one of the classes {', '.join(self._class_names):.500}; got {name!a:.80}"
                 )
+        if form.answer == form.correction:
+            raise DataError("correction: expected another class than answer: nothing is disputed else")
         if form.image is not None:
             if not form.consent:
                 raise DataError("an image is kept only with consent: true; without it, send its sha256 alone")

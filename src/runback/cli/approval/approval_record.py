@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from runback.classifier.evaluation.gates.gate_file import GateResult, Gates, gates_file
 from runback.cli.approval.evaluation_report import parsed_json
@@ -22,6 +22,13 @@ from runback.tracking.write.run_writer import RunWriter
 
 GATES_FOLDER = Path("conf/gates")
 """Where a project's gates are."""
+
+
+EXAMPLE = "example"
+"""The gates that come with runback: nobody stands for their numbers."""
+
+FILE_NAME = r"^[^/\\\x00-\x1f]{1,200}$"
+"""The names of gates: they never lead out of their folder."""
 
 
 class _Form(BaseModel):
@@ -39,7 +46,7 @@ class ConditionCheck(_Form):
 class GateCheck(_Form):
     """Gates that were checked: those of the file with this hash, with the evaluation of that one."""
 
-    gates: str
+    gates: str = Field(pattern=FILE_NAME)
     owner: str
     review_by: datetime.date
     gates_sha256: str
@@ -104,7 +111,9 @@ class ApprovalRecord:
         for check in self.checks:
             again = f"runback evaluate RUN --gates {check.gates}"
             if not self.is_current(check):
-                found.append(f"gates {check.gates} were checked with an earlier evaluation: {again}")
+                is_gone = not gates_file(folder, check.gates).is_file()
+                what = "their file is gone" if is_gone else again
+                found.append(f"gates {check.gates} were checked with an earlier evaluation: {what}")
             elif check.n_failed:
                 found.append(f"gates {check.verdict}")
             elif _hash_of(gates_file(folder, check.gates)) not in (None, check.gates_sha256):
@@ -112,6 +121,11 @@ class ApprovalRecord:
         if self.due is not None and self.due < today:
             found.append(f"its review was due by {self.due}: runback review RUN --by=NAME --next=DATE")
         return found
+
+    def unchecked(self, folder: Path) -> list[str]:
+        """Return the names of the project's gates that were never checked, but the example's."""
+        names = {file.stem for file in folder.glob("*.yaml")} - {EXAMPLE}
+        return sorted(names - {check.gates for check in self.checks})
 
     def tags(self) -> dict[str, str]:
         """Return the tags by which a run's page shows it."""

@@ -43,12 +43,20 @@ def write_card(store: Store, run_id: str, statements: CardStatements) -> str | N
     """
     try:
         facts = _facts(store, run_id)
+        card, page = markdown_card(facts, statements), html_card(facts, statements)
     except InputError as error:
         return f"no model card: {error}"
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:  # files of the store, changed by somebody
+        return f"no model card: the run's record or its evaluation is damaged: {error!r:.200}"
     run = find_run(store, run_id)
     writer = RunWriter(store, run_id)
-    writer.log_text(markdown_card(facts, statements), CARD)
-    writer.log_text(html_card(facts, statements), CARD_PAGE)
+    writer.log_text(card, CARD)
+    writer.log_text(page, CARD_PAGE)
     writer.describe(_linked(run.data.tags.get("mlflow.note.content", ""), run))
     writer.deliver()
     registry.describe_versions(store, run_id, partial(_linked, run=run))

@@ -18,7 +18,7 @@ from runback.system.text.terminal import say, say_json
 from runback.tracking.layout import Layout, project_root
 from runback.tracking.read.find_runs import find_run
 from runback.tracking.store import Store, open_store
-from runback.tracking.tags import SWEEP_TAG, TEST_IMAGES_TAG, TEST_OPENED_TAG
+from runback.tracking.tags import KIND_TAG, SWEEP_TAG, TEST_IMAGES_TAG, TEST_OPENED_TAG
 
 if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated before does not need
     from runback.classifier.evaluation.card.card_statements import CardStatements
@@ -26,7 +26,8 @@ if TYPE_CHECKING:  # these import TensorFlow, which a run that was evaluated bef
     from runback.classifier.evaluation.groups.metadata import Grouping
     from runback.classifier.evaluation.network_evaluation import EvaluationOptions
     from runback.classifier.evaluation.shifts.corruption_accuracy import ReferenceAccuracies
-    from runback.cli.approval.evaluate_run import OpenedSplits, OwnImages
+    from runback.cli.approval.evaluate_run import OpenedSplits
+    from runback.cli.approval.unstored_evaluation import OwnImages
 
 ACCURACY = 0.95
 """The accuracy that a network is asked for where it may leave images to a person."""
@@ -35,7 +36,7 @@ MEASURING = {
     "metadata": "--metadata",
     "groups": "--groups",
     "accuracy": "--accuracy",
-    "foreign": "--foreign",
+    "ood": "--ood",
     "reference": "--reference",
 }
 """Options that say something only where a network is measured."""
@@ -73,6 +74,8 @@ def main(argv: list[str]) -> int:
     run = find_run(store, run_id(options.run, layout))
     found_id = run.info.run_id
     refuse_task(run.data.tags, found_id, "evaluate")
+    if run.data.tags.get(KIND_TAG) == "sweep":
+        raise InputError(f"run {found_id} is a whole sweep: name one of its runs, or best:SWEEP")
     if run.info.status != "FINISHED":
         raise InputError(f"only a FINISHED run can be evaluated; run {found_id} is {run.info.status}")
     if options.feedback:
@@ -114,7 +117,7 @@ def _parser() -> Parser:
         "--feedback", action="store_true", help="score what people have said of its answers, and nothing else"
     )
     parser.add_argument(
-        "--foreign", metavar="PATH", type=Path, help="images of another data set: how confident is it there?"
+        "--ood", metavar="PATH", type=Path, help="images of another data set: how confident is it there?"
     )
     parser.add_argument(
         "--reference", metavar="RUN", help="an evaluated run to compare errors on worse images with"
@@ -160,10 +163,13 @@ def _evaluated(request: Request) -> int:
 
     own = _own_images(request)
     if own is not None:
+        _store_what_waits(request)
         report = _measured(request, own)
     else:
         is_new = _is_to_be_measured(request)
         report = _measured(request, None) if is_new else _recorded(request)
+        if request.gates and not is_new:
+            _refuse_unknown_groups(request, report)
         if request.gates:
             _record_checks(request, report)
         if is_new or request.gates:
@@ -177,21 +183,29 @@ def _own_images(request: Request) -> "OwnImages | None":
     options = request.options
     if options.data is None:
         return None
-    from runback.classifier.evaluation.own_images import checked_name
-    from runback.cli.approval.evaluate_run import OwnImages
+    from runback.cli.approval.unstored_evaluation import OwnImages, checked_name
 
     name = options.data.absolute().stem if options.name is None else options.name
     return OwnImages(options.data.absolute(), checked_name(name))
 
 
+def _store_what_waits(request: Request) -> bool:
+    """Store an evaluation of the test split that was measured when the store was away; was there one?"""
+    from runback.cli.approval.unstored_evaluation import is_unstored, store_evaluation
+
+    if not is_unstored(request.layout, request.id):
+        return False
+    store_evaluation(request.store, request.layout, request.id, request.run.data.metrics)
+    say("an evaluation of the test split that was measured before is stored now", stream=sys.stderr)
+    return True
+
+
 def _is_to_be_measured(request: Request) -> bool:
     """Tell whether the test split is to be opened. Errors: InputError where it was already."""
-    from runback.cli.approval.evaluation_log import is_unstored, store_evaluation
-
     tags, metrics = request.run.data.tags, request.run.data.metrics
-    if is_unstored(request.layout, request.id):  # it was measured, and then the store was away
-        store_evaluation(request.store, request.layout, request.id, metrics)
-        if not request.options.again:
+    asked = [text for name, text in MEASURING.items() if getattr(request.options, name) is not None]
+    if _store_what_waits(request):
+        if not request.options.again and not asked:
             return False
     elif request.options.again or not {TEST_OPENED_TAG, TEST_IMAGES_TAG} & {*tags}:
         return True
@@ -200,11 +214,10 @@ def _is_to_be_measured(request: Request) -> bool:
             f"the test split of run {request.id} was opened, and its evaluation did not end: --again opens "
             "it again"
         )
-    asked = [text for name, text in MEASURING.items() if getattr(request.options, name) is not None]
     if asked and not request.options.again:
         raise InputError(
-            f"run {request.id} was evaluated before, and the test split is opened once: for "
-            f"{', '.join(asked)} --again opens it again"
+            f"run {request.id} was evaluated before, and the test split is opened once: {', '.join(asked)} "
+            "would measure anew, which takes --again"
         )
     return bool(request.options.again)
 
@@ -220,15 +233,28 @@ def _recorded(request: Request) -> dict[str, Any]:
     return report
 
 
+def _refuse_unknown_groups(request: Request, report: Mapping[str, Any]) -> None:
+    """Raise InputError for gates on classes and groups that a recorded evaluation does not have."""
+    from runback.classifier.evaluation.gates.gate_scope import refuse_unknown_groups
+
+    try:
+        classes = [str(one["name"]) for one in report["quality"]["classes"]]
+        groupings = [str(one["name"]) for one in report["groups"]["groupings"]]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"the evaluation of run {request.id} is damaged: it lacks {error}") from error
+    refuse_unknown_groups(request.gates, classes, groupings)
+
+
 def _measured(request: Request, own: "OwnImages | None") -> dict[str, Any]:
     """Measure a run's network, store what was found, and return the report."""
     baseline = _baseline(request)
     enter_project(request.layout)
     with silenced():
         from runback.cli.approval.evaluate_run import EvaluatedRun, measure_run, open_splits
-        from runback.cli.approval.evaluation_log import MeasuredRun, store_evaluation, write_evaluation
+        from runback.cli.approval.evaluation_log import MeasuredRun, write_evaluation
         from runback.cli.approval.evaluation_output import progress
         from runback.cli.approval.run_cost import cost_section
+        from runback.cli.approval.unstored_evaluation import store_evaluation
     run = EvaluatedRun(request.store, request.layout, request.id, request.run.data.tags)
     if own is not None:
         _refuse_taken_name(request, own)
@@ -244,7 +270,8 @@ def _measured(request: Request, own: "OwnImages | None") -> dict[str, Any]:
     about = {
         "run": request.id,
         "images": f"{n:,}, {images}",
-        "test split opened": f"{openings} times",
+        "test split opened": "once" if openings == 1 else f"{openings} times",
+        **({"budget": "; ".join(budget)} if budget else {}),
         **_verdicts(request, measured.report()),
         "approval": "gates, reviews and waivers are in model_card.html",
     }
@@ -254,7 +281,7 @@ def _measured(request: Request, own: "OwnImages | None") -> dict[str, Any]:
 
 
 def _refuse_taken_name(request: Request, own: "OwnImages") -> None:
-    from runback.cli.approval.evaluation_log import refuse_taken_names
+    from runback.cli.approval.unstored_evaluation import refuse_taken_names
     from runback.tracking.read.find_runs import artifact_files
 
     files = artifact_files(request.store, request.id)
@@ -265,9 +292,10 @@ def _options(
     request: Request, opened: "OpenedSplits", baseline: "ReferenceAccuracies | None", *, is_test: bool
 ) -> "EvaluationOptions":
     from runback.classifier.data.dataset_hash import content_hash
-    from runback.classifier.evaluation.groups.metadata import groupings, read_metadata
+    from runback.classifier.evaluation.gates.gate_scope import refuse_unknown_groups
+    from runback.classifier.evaluation.groups.metadata import grouping_names, groupings, read_metadata
     from runback.classifier.evaluation.network_evaluation import EvaluationOptions
-    from runback.classifier.evaluation.own_images import foreign_images_in
+    from runback.classifier.evaluation.own_images import ood_images_in
 
     options, test = request.options, opened.splits.test
     if baseline is not None and baseline.images_sha256 != content_hash(test):
@@ -277,14 +305,17 @@ def _options(
     if options.metadata is not None:
         columns, notes = groupings(read_metadata(options.metadata, opened.names), options.groups)
         say(*notes, stream=sys.stderr)
+    names = grouping_names([one.name for one in columns])
+    refuse_unknown_groups(request.gates, test.class_names, names)
     others = None
-    if options.foreign is not None:
+    if options.ood is not None:
         shape = tuple(test.images.shape[1:])
-        others = foreign_images_in(options.foreign.absolute(), shape, request.layout.data)  # type: ignore[arg-type]
+        others = ood_images_in(options.ood.absolute(), shape, request.layout.data)  # type: ignore[arg-type]
     return EvaluationOptions(
         top_k=_top_k(opened.config, len(test.class_names)),
         wanted_accuracy=ACCURACY if options.accuracy is None else options.accuracy,
         groupings=columns,
+        files=opened.names if opened.has_files else (),
         notes=notes,
         baseline=baseline,
         other_images=others,
@@ -305,16 +336,26 @@ def _baseline(request: Request) -> "ReferenceAccuracies | None":
     """Return another run's accuracies on worse images. Errors: InputError where it has none."""
     if request.options.reference is None:
         return None
-    from runback.classifier.evaluation.shifts.corruption_accuracy import ReferenceAccuracies
+    from runback.classifier.evaluation.shifts.corruption_table import CORRUPTIONS, SEVERITIES
     from runback.cli.approval.evaluation_report import read_evaluation
 
     other = find_run(request.store, run_id(request.options.reference, request.layout)).info.run_id
     report = read_evaluation(request.store, other)
     try:
         table = report["corruptions"]["corruptions"]
-        accuracies = {name: [float(one["value"]) for one in row] for name, row in table.items()}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"--reference: the evaluation of run {other} has no corruptions") from error
+        accuracies = {one.name: [float(cell["value"]) for cell in table[one.name]] for one in CORRUPTIONS}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"--reference: the evaluation of run {other} lacks a corruption: {error}") from error
+    for name, row in accuracies.items():
+        if len(row) != len(SEVERITIES) or not all(0 <= accuracy <= 1 for accuracy in row):
+            raise InputError(
+                f"--reference: the evaluation of run {other} has no accuracies at {len(SEVERITIES)} "
+                f"severities of {name}"
+            )
+        if sum(row) == len(row):
+            raise InputError(f"--reference: run {other} makes no error in {name}: nothing is relative to it")
+    with silenced():
+        from runback.classifier.evaluation.shifts.corruption_accuracy import ReferenceAccuracies
     return ReferenceAccuracies(other, report["images_sha256"], accuracies)
 
 

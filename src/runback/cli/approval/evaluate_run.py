@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from runback.classifier.evaluation.network_evaluation import Evaluation, Evaluat
 from runback.classifier.evaluation.own_images import own_images
 from runback.classifier.train_config import SPLIT_KNOBS
 from runback.cli.approval.reference_networks import references_of
+from runback.cli.approval.unstored_evaluation import OwnImages
 from runback.errors import DataError
 from runback.keras.networks.stored_network import load_network, stored_config
 from runback.runs.schema import RECORD, read_record
@@ -45,21 +45,14 @@ class EvaluatedRun:
         return int(text) if text.isascii() and text.isdigit() else int(TEST_IMAGES_TAG in self.tags)
 
 
-@dataclass(frozen=True)
-class OwnImages:
-    """Images of one's own, in place of the test split: where they are, and what they are called."""
-
-    path: Path
-    name: str
-
-
 @dataclass(frozen=True, eq=False)
 class OpenedSplits:
     """The images that a run's network was trained on and is tested with, and the run's config."""
 
     splits: Splits
     names: Sequence[str]
-    """Of the images to test on, in their order."""
+    """Of the images to test on, in their order: of their files, or numbers from 0."""
+    has_files: bool
     config: Mapping[str, Any]
     declared: tuple[str, ...]
     """The modules that the project lets a config name."""
@@ -80,12 +73,13 @@ def open_splits(run: EvaluatedRun, own: OwnImages | None) -> OpenedSplits:
         _refuse_other_tests(DataSummary.of(train, validation, ""), run)
         spec = {key: value for key, value in config["data"].items() if key not in SPLIT_KNOBS}
         test = targets.build(spec, where="data", declared=declared, split="test", cache=run.layout.data)
-        names = _names(train, len(test))
+        names, has_files = _names(train, len(test))
     else:
         shape = tuple(train.images.shape[1:])
         test, names = own_images(own.path, shape, train.class_names, run.layout.data)  # type: ignore[arg-type]
+        has_files = names != [str(row) for row in range(len(names))]
     _refuse_absent_classes(test)
-    return OpenedSplits(Splits(train, validation, test), names, config, declared)
+    return OpenedSplits(Splits(train, validation, test), names, has_files, config, declared)
 
 
 def measure_run(
@@ -104,9 +98,10 @@ def measure_run(
     return evaluate(network, opened.splits, options, tick)
 
 
-def _names(train: Dataset, n: int) -> Sequence[str]:
+def _names(train: Dataset, n: int) -> tuple[Sequence[str], bool]:
+    """Return the names of the test images, and whether they are those of files."""
     names = None if train.origin is None else train.origin.report.test_names
-    return [str(row) for row in range(n)] if names is None or len(names) != n else names
+    return ([str(row) for row in range(n)], False) if names is None or len(names) != n else (names, True)
 
 
 def _refuse_absent_classes(test: Dataset) -> None:

@@ -48,6 +48,7 @@ class _ReportForm(BaseModel):
     n: int
     opened: int
     images_sha256: str
+    notes: list[str]
     quality: _QualityForm
 
 
@@ -61,6 +62,10 @@ def read_evaluation(store: Store, run_id: str) -> dict[str, Any]:
         )
     try:
         _ReportForm.model_validate(report)
+        for section in report.values():
+            for one in section.values() if isinstance(section, dict) else ():
+                if isinstance(one, dict) and one.keys() >= {"value", "low", "high"}:
+                    _MeasureForm.model_validate(one)
     except ValidationError as error:
         raise InputError(f"{EVALUATION} of run {run_id} is damaged: {first_fault(error)}") from error
     return report

@@ -104,6 +104,9 @@ def promote(layout: Layout, run_id: str, *, waiver: tuple[str, str] | None = Non
         registry.tag_version(store, version, add_waiver(store, run_id, given).tags())
     elif waiver is not None:
         notes.append("nothing is against it: no waiver is recorded")
+    unchecked = record.unchecked(layout.root / GATES_FOLDER)
+    if unchecked:
+        notes.append(f"gates of this project that were not checked: {', '.join(unchecked)}")
     comparison = None
     if before is not None and before.run_id not in ("", run_id):
         comparison, said = _comparison(store, run_id, before.run_id)

@@ -29,9 +29,10 @@ MOST = 4
 def references_of(run: "EvaluatedRun", members: Dataset, others: Dataset) -> References:
     """Return the losses of networks of a run's sweep that have not seen all of `members`.
 
-    Those are trials, or runs of the confirm stage, with another `data.validation_seed`, fraction or limit. A
-    network whose data or weights cannot be read any more, or that takes other images, is counted. Errors:
-    StoreError.
+    Those are trials with another `data.validation_seed`, fraction or limit; runs of the confirm stage are
+    trained on the same images as what they confirm, and cannot say how hard an image is to who has not seen
+    it. A network whose data or weights cannot be read any more, or that takes other images, is counted.
+    Errors: StoreError.
     """
     sweep, train = run.tags.get(SWEEP_TAG), run.tags.get(TRAIN_HASH_TAG)
     if sweep is None or train is None:
@@ -52,7 +53,7 @@ def references_of(run: "EvaluatedRun", members: Dataset, others: Dataset) -> Ref
             losses.append(_losses(run, run_id, members, others))
         except (InputError, DataError):
             unusable += 1
-    return References(losses, unusable)
+    return References(losses, unusable, len(candidates) - len(losses) - unusable)
 
 
 def _losses(run: "EvaluatedRun", run_id: str, members: Dataset, others: Dataset) -> ReferenceLosses:

@@ -1,6 +1,7 @@
 """`runback review RUN`: records that a person has looked at a run."""
 
 import datetime
+import sys
 
 from runback.errors import InputError
 from runback.runs.run_reference import find_in
@@ -43,6 +44,8 @@ def checked_text(text: str, option: str, longest: int) -> str:
     """Return what a person has written. Errors: InputError for nothing, and for too much."""
     if not text.strip() or len(text) > longest:
         raise InputError(f"{option}: expected 1 to {longest:,} characters; got {len(text.strip()):,}")
+    if not text.strip().isprintable():
+        raise InputError(f"{option}: expected one line of text without control characters; got {text!a:.80}")
     return text.strip()
 
 
@@ -59,7 +62,8 @@ def _review(
     else:
         statements = statements_of(layout)  # what is wrong with them is said before
         record = add_review(store, run_id, by=by, note=note, due=due)
-        write_card(store, run_id, statements)
+        problem = write_card(store, run_id, statements)
+        say(*([] if problem is None else [problem]), stream=sys.stderr)
     if as_json:
         say_json([one.model_dump(mode="json") for one in record.reviews])
         return

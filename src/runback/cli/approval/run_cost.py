@@ -32,7 +32,7 @@ def cost_section(store: Store, run: Any) -> Section:
     missing = [name for kind, name in KINDS.items() if f"{kind}_{ENERGY}" not in own]
     if missing:
         notes.append(
-            f"No energy was measured of {' and '.join(missing)}: while the run trained, the machine showed "
+            f"No energy of {' and '.join(missing)} was recorded: while the run trained, the machine showed "
             "no counters of them to this user."
         )
     if sweep is None:

@@ -10,6 +10,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto
 h1 { font-size: 1.4rem } h2 { font-size: 1.15rem; margin: 2rem 0 0 } p { margin: .2rem 0 .5rem }
 table { border-collapse: collapse; margin: 1rem 0 } code { font-size: .9em }
 th, td { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid }
+img { max-width: 100% }
 .wide { overflow-x: auto } .wide th, .wide td { white-space: nowrap }
 .same { color: #17663a } .other { color: #a32020 }
 """

@@ -62,15 +62,15 @@ def test_the_section_has_scikit_learns_brier_score_and_a_threshold_from_validati
     section = calibration_section(answers, validation, 0.8)
     expected = brier_score_loss(answers.labels, answers.probabilities, scale_by_half=False)
     assert section.measures["brier"].value == pytest.approx(expected, abs=1e-12)
-    assert section.measures["answered_accuracy"].value == pytest.approx(0.8, abs=0.04)
-    assert section.measures["answered_share"].value < 1
+    assert section.measures["selective_accuracy"].value == pytest.approx(0.8, abs=0.04)
+    assert section.measures["coverage"].value < 1
     threshold = section.facts["threshold"]
     assert threshold["confidence"] == threshold_for(validation, 0.8)
     [by_class] = threshold["groupings"]
     assert by_class["name"] == "class"
     of_first = answers.labels == 0
     chosen = of_first & (answers.confidence >= threshold["confidence"])
-    assert by_class["groups"][0]["answered_share"]["value"] == chosen.sum() / of_first.sum()
+    assert by_class["groups"][0]["coverage"]["value"] == chosen.sum() / of_first.sum()
     curve = section.facts["accuracy_by_share"]
     assert curve[-1] == {"share": 1.0, "accuracy": pytest.approx(answers.correct.mean())}
 
@@ -80,7 +80,7 @@ def test_an_accuracy_that_nothing_reaches_is_said():
     wrong = Answers(answers.dataset, 1 - answers.probabilities)
     wrong = Answers(wrong.dataset, wrong.probabilities / wrong.probabilities.sum(axis=1, keepdims=True))
     section = calibration_section(wrong, wrong, 0.99)
-    assert "answered_share" not in section.measures
+    assert "coverage" not in section.measures
     assert any("No threshold" in note for note in section.notes)
 
 

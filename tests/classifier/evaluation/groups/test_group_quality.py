@@ -53,7 +53,8 @@ def test_a_group_without_images_of_a_class_is_not_the_worst_for_it(made_answers)
     cat = found.classes[0]
     assert [*cat.rates["true_positive_rate"]] == ["a"]
     assert "true_positive_rate" not in cat.differences
-    assert cat.equalized_odds_difference.value < 0.3
+    assert cat.equalized_odds_difference is None  # half of it could not be measured
+    assert found.classes[1].equalized_odds_difference.value < 0.3
 
 
 def test_a_small_group_is_named_and_not_measured(answers, sites):

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from runback.classifier.evaluation.inputs.foreign_images import foreign_images
 from runback.classifier.evaluation.inputs.occlusion import occlusion_maps
+from runback.classifier.evaluation.inputs.ood_images import ood_images
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,9 @@ def test_the_map_shows_the_part_that_the_answer_hangs_on(corner_network):
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (32, 32, 3)], ids=str)
-def test_foreign_images_have_the_form_and_nothing_else(shape):
+def test_ood_images_have_the_form_and_nothing_else(shape):
     images = np.random.default_rng(0).integers(0, 256, (50, *shape), dtype=np.uint8)
-    first, second = foreign_images(images), foreign_images(images)
+    first, second = ood_images(images), ood_images(images)
     assert set(first) == {"noise", "blank", "clouds", "shuffled pixels"}
     for name, made in first.items():
         assert made.dtype == np.uint8

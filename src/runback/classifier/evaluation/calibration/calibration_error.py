@@ -56,9 +56,10 @@ def expected_calibration_error(bins: ConfidenceBins) -> Interval:
 
     It is the mean over images of the distance between confidence and accuracy in their bin. Noise alone makes
     it larger than it is, most of all where a network is calibrated; so the interval is the set of values that
-    a test does not reject, and the estimate may lie above it. The bins' distances are moved together, each by
-    as many of its standard deviations, until they have the value that is tested. Source of the measure: C.
-    Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural networks", ICML 2017, section 2.
+    a test does not reject, up to the estimate where that lies above them. The bins' distances are moved
+    together, each by as many of its standard deviations, until they have the value that is tested. Source of
+    the measure: C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural networks", ICML
+    2017, section 2.
     """
     n = bins.n.sum()
     distance = bins.distance
@@ -79,5 +80,5 @@ def expected_calibration_error(bins: ConfidenceBins) -> Interval:
     if (errors(none) >= error).mean() < TAIL:
         low = rising_root(lambda by: (errors(by) >= error).mean() - TAIL, none, WIDEST)
     high = rising_root(lambda by: TAIL - (errors(by) <= error).mean(), none, WIDEST)
-    ends = (float(np.abs(moved(by)).sum() / n) for by in (low, high))
-    return Interval(error, *ends)
+    least, most = (float(np.abs(moved(by)).sum() / n) for by in (low, high))
+    return Interval(error, least, max(most, error))

@@ -57,15 +57,15 @@ def calibration_section(
     threshold = threshold_for(validation, wanted)
     if threshold is None:
         notes.append(
-            f"No threshold of confidence reaches an accuracy of {wanted:.0%} on the validation images."
+            f"No threshold of confidence reaches an accuracy of {100 * wanted:g} % on the validation images."
         )
     else:
         every = [by_class(answers.labels, answers.class_names), *groupings]
         chosen = selection(answers, threshold)
         by_group = {one.name: _by_group(answers, threshold, one) for one in every}
-        measures["answered_share"] = chosen.answered
+        measures["coverage"] = chosen.answered
         if chosen.accuracy is not None:
-            measures["answered_accuracy"] = chosen.accuracy
+            measures["selective_accuracy"] = chosen.accuracy
         facts["threshold"] = {
             "wanted_accuracy": wanted,
             "confidence": threshold,
@@ -81,6 +81,7 @@ def calibration_section(
         title="Calibration",
         question="Does its confidence say how often it is right?",
         measures=measures,
+        details={"temperature": temperature},
         facts=facts,
         notes=notes,
         tables=tables,
@@ -115,8 +116,9 @@ def _rows(bins: ConfidenceBins) -> list[dict[str, float]]:
 
 def _ece_note() -> str:
     return (
-        f"ECE is over {BINS} bins of equal width. Noise makes it larger than it is: the interval is for the "
-        "error without noise, and may lie below the estimate."
+        f"ECE is over {BINS} bins of equal width; the Brier score is the squared distance over all classes, "
+        "from 0 to 2. Noise makes ECE larger than it is: the interval is for the "
+        "error without noise, which lies below the estimate as a rule."
     )
 
 
@@ -130,7 +132,7 @@ def _temperature_note(temperature: float, n: int) -> str:
 
 def _threshold_note(threshold: float, wanted: float) -> str:
     return (
-        f"To be right in {wanted:.0%} of its answers on the validation images, it may answer where its "
+        f"To be right in {100 * wanted:g} % of its answers on the validation images, it may answer where its "
         f"confidence is at least {threshold:.4f}; the tables have what that does to the test images."
     )
 
@@ -164,8 +166,8 @@ def _group_facts(name: str, n: int, chosen: Selection | None) -> dict[str, objec
     return {
         "name": name,
         "n": n,
-        "answered_share": chosen and chosen.answered.as_dict(),
-        "answered_accuracy": chosen and chosen.accuracy and chosen.accuracy.as_dict(),
+        "coverage": chosen and chosen.answered.as_dict(),
+        "selective_accuracy": chosen and chosen.accuracy and chosen.accuracy.as_dict(),
     }
 
 
@@ -175,7 +177,9 @@ def _group_table(grouping: str, rows: list[tuple[str, int, Selection | None]]) -
         for name, n, chosen in rows
     ]
     return SectionTable(
-        f"What the threshold does by {grouping}", (grouping, "images", "answered", "accuracy"), cells
+        f"What the threshold does by {grouping}",
+        (grouping, "images", "coverage", "selective accuracy"),
+        cells,
     )
 
 
@@ -199,5 +203,5 @@ def _selective(answers: Answers) -> Figure:
     shares, accuracies = accuracy_by_share(answers)
     later = shares >= 0.02  # a handful of images says nothing
     axes.plot(shares[later], accuracies[later])
-    axes.set(xlabel="share of images answered", ylabel="accuracy", xlim=(0, 1.02))
+    axes.set(xlabel="coverage: share of images answered", ylabel="accuracy", xlim=(0, 1.02))
     return figure

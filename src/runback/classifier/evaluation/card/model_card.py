@@ -16,7 +16,7 @@ from runback.classifier.evaluation.card.card_blocks import (
     as_markdown,
 )
 from runback.classifier.evaluation.card.card_statements import NOT_STATED, CardStatements
-from runback.classifier.evaluation.card.regulation_map import ANNEX_IV, MEASURE
+from runback.classifier.evaluation.card.regulation_map import ANNEX_IV, MEASURE, rows_of
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _blocks(facts: CardFacts, statements: CardStatements) -> list[Block]:
         *_measurements(facts),
         *_approval(facts.approval),
         *_cost(facts),
-        *_appendix(),
+        *_appendix(facts, statements),
     ]
 
 
@@ -150,7 +150,9 @@ def _run(facts: CardFacts) -> list[Block]:
     choices = record.get("choices", {})
     return [
         Heading("Run"),
-        Paragraph("Trained again, bit for bit, by: runback reproduce " + facts.run_id),
+        Paragraph(
+            f"Trained again, and compared with what was recorded, by: runback reproduce {facts.run_id}"
+        ),
         CardTable(("", ""), rows),
         Heading("Training"),
         CardTable(
@@ -174,7 +176,7 @@ def _data(facts: CardFacts, statements: CardStatements) -> list[Block]:
         for name, split in splits.items()
         if split.get("shape")
     ]
-    rows.append(("test", f"{facts.evaluation['n']:,}", "", ""))
+    rows.append(("test", f"{facts.evaluation['n']:,}", "", str(facts.evaluation["images_sha256"])[:16]))
     notes = facts.record.get("data_summary", {}).get("notes", [])
     return [
         Heading("Data"),
@@ -188,8 +190,8 @@ def _measurements(facts: CardFacts) -> list[Block]:
     blocks: list[Block] = [
         Heading("Measurements"),
         Paragraph(
-            f"On the test split, opened {facts.evaluation['opened']} times. Pictures and tables are in "
-            "evaluation.html, all numbers in evaluation.json."
+            f"On the test split; times that it was opened: {facts.evaluation['opened']}. Pictures and tables "
+            "are in evaluation.html, all numbers in evaluation.json."
         ),
     ]
     for name, section in facts.evaluation.items():
@@ -256,7 +258,22 @@ def _cost(facts: CardFacts) -> list[Block]:
     return [Heading("Cost"), *table, Items([str(note) for note in cost.get("notes", [])] or [NOT_STATED])]
 
 
-def _appendix() -> list[Block]:
+def _appendix(facts: CardFacts, statements: CardStatements) -> list[Block]:
+    absent = {
+        name
+        for name, is_there in {
+            "Use": bool(statements.intended_use),
+            "Human oversight": statements.oversight is not None,
+            "Limits": bool(statements.limitations),
+            "Provenance": statements.data is not None,
+            "Gates": bool(facts.approval.gates),
+            "Review": bool(facts.approval.reviews),
+            "Cost": any(
+                isinstance(value, int | float) for value in facts.evaluation.get("cost", {}).values()
+            ),
+        }.items()
+        if not is_there
+    }
     return [
         Heading("Appendix"),
         Paragraph(
@@ -264,7 +281,7 @@ def _appendix() -> list[Block]:
             "claims no compliance."
         ),
         Heading("Regulation (EU) 2024/1689, Annex IV", 3),
-        CardTable(("item", "asks for", "here"), ANNEX_IV),
+        CardTable(("item", "asks for", "here"), rows_of(ANNEX_IV, absent)),
         Heading("NIST AI RMF 1.0, MEASURE", 3),
-        CardTable(("item", "asks for", "here"), MEASURE),
+        CardTable(("item", "asks for", "here"), rows_of(MEASURE, absent)),
     ]

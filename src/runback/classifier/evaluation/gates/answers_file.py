@@ -5,7 +5,6 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from runback.classifier.evaluation.groups.metadata import Grouping
@@ -31,8 +30,8 @@ def write_answers(answers: "Answers", groupings: Sequence[Grouping] = ()) -> byt
         "image": [hashlib.sha256(image.tobytes()).hexdigest()[:16] for image in answers.dataset.images],
         "label": pd.Categorical.from_codes(answers.labels, names),
         "answer": pd.Categorical.from_codes(answers.predicted, names),
-        "confidence": answers.confidence.astype(np.float32),
-        "loss": answers.losses.astype(np.float32),
+        "confidence": answers.confidence,
+        "loss": answers.losses,
     }
     columns |= {GROUP + one.name: pd.Categorical.from_codes(one.of_image, one.groups) for one in groupings}
     file = io.BytesIO()

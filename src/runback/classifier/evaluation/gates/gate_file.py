@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from runback.classifier.evaluation.measure_names import unknown_number
 from runback.errors import InputError
@@ -70,11 +70,15 @@ class GateResult:
         return f"{'passed' if self.passed else 'FAILED'}  {self.condition}  ({said})"
 
 
+def _dated(value: Any) -> Any:
+    return value if isinstance(value, str | datetime.date) else "none"  # 20300101 would be seconds
+
+
 class _GateForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     owner: str = Field(min_length=1, max_length=200)
-    review_by: datetime.date
+    review_by: Annotated[datetime.date, BeforeValidator(_dated)]
     conditions: list[str] = Field(min_length=1, max_length=1_000)
 
 

@@ -45,11 +45,15 @@ class ClassRates:
 
     @property
     def equalized_odds_difference(self) -> Measure | None:
-        """The larger difference of true and false positive rates: 0 where the odds are equal."""
-        odds = [
-            self.differences[rate] for rate in (TRUE_POSITIVE, FALSE_POSITIVE) if rate in self.differences
-        ]
-        return max(odds, key=lambda one: one.value, default=None)
+        """The larger difference of true and false positive rates: 0 where the odds are equal.
+
+        None where either of the two could not be measured in two groups.
+        """
+        if not {TRUE_POSITIVE, FALSE_POSITIVE} <= self.differences.keys():
+            return None
+        return max(
+            (self.differences[rate] for rate in (TRUE_POSITIVE, FALSE_POSITIVE)), key=lambda one: one.value
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +66,7 @@ class GroupingQuality:
     worst_accuracy: Measure | None
     gap: Measure | None
     classes: tuple[ClassRates, ...]
-    """None where the groups are the classes, or pairs of groupings."""
+    """None where the groups are the classes, or parts of them."""
 
     @property
     def too_small(self) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """The part of an evaluation that says whether every group is served as well."""
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,16 +14,23 @@ from runback.classifier.evaluation.groups.group_quality import (
     GroupingQuality,
     grouping_quality,
 )
-from runback.classifier.evaluation.groups.metadata import Grouping, by_class, pairs_of
-from runback.classifier.evaluation.measure import TOO_FEW, Measure
+from runback.classifier.evaluation.groups.metadata import (
+    CLASS,
+    PAIRED,
+    Grouping,
+    by_class,
+    grouping_keys,
+    pairs_of,
+)
+from runback.classifier.evaluation.measure import LEAST_IMAGES, TOO_FEW, Measure, value_of
 from runback.classifier.evaluation.section import Section, SectionPicture, SectionTable
 from runback.system.text.escape import for_picture
 
 DRAWN = 40
 """The most groups that a picture has room for."""
 
-PAIRED = 6
-"""The most groupings whose pairs are looked at."""
+WIDEST = 12
+"""The most groups whose rates of each class are on the page; all are in evaluation.json."""
 
 
 def groups_section(answers: Answers, columns: Sequence[Grouping], notes: Sequence[str] = ()) -> Section:
@@ -32,8 +38,10 @@ def groups_section(answers: Answers, columns: Sequence[Grouping], notes: Sequenc
     single = [by_class(answers.labels, answers.class_names), *columns]
     found = [grouping_quality(answers, one) for one in single]
     pairs = pairs_of(single[:PAIRED]) if columns else []
-    found += [grouping_quality(answers, one, with_rates=False) for one in pairs]
-    keys = _keys([one.grouping.name for one in found])
+    found += [
+        grouping_quality(answers, one, with_rates=not one.name.startswith(f"{CLASS} and ")) for one in pairs
+    ]
+    keys = grouping_keys([one.grouping.name for one in found])
     return Section(
         name="groups",
         title="Groups",
@@ -43,6 +51,7 @@ def groups_section(answers: Answers, columns: Sequence[Grouping], notes: Sequenc
             for key, one in zip(keys, found, strict=True)
             for name, measure in _measures(key, one).items()
         },
+        details=_details(keys[1 : len(single)], found[1 : len(single)]),
         facts={"groupings": [_facts(one) for one in found]},
         notes=[*notes, *_notes(found, len(single))],
         tables=[table for one in found for table in _tables(one)],
@@ -58,17 +67,12 @@ def groups_section(answers: Answers, columns: Sequence[Grouping], notes: Sequenc
     )
 
 
-def _keys(names: Sequence[str]) -> list[str]:
-    """Return a part of a measure's name for each grouping: letters, digits and _, another one for each."""
-    keys: list[str] = []
-    for name in names:
-        key = re.sub(r"[^0-9A-Za-z]+", "_", name).strip("_").lower() or "group"
-        number = 2
-        unique = key
-        while unique in keys:
-            unique, number = f"{key}_{number}", number + 1
-        keys.append(unique)
-    return keys
+def _details(keys: Sequence[str], found: Sequence[GroupingQuality]) -> dict[str, float | None]:
+    return {
+        f"{key}_accuracy_{group.name}": value_of(group.accuracy)
+        for key, one in zip(keys, found, strict=True)
+        for group in one.groups
+    }
 
 
 def _measures(key: str, one: GroupingQuality) -> dict[str, Measure]:
@@ -88,10 +92,14 @@ def _notes(found: Sequence[GroupingQuality], single: int) -> list[str]:
         "The interval of the worst group, and of the largest gap, is for whichever group is worst in truth: "
         "the one that looks worst has been unlucky as well, so its own share may lie outside."
     )
-    if any(one.classes for one in found):
-        notes.append(
-            "An equalized odds difference is the largest of all classes; its interval is that of this class."
-        )
+    for one in found:
+        if one.classes:
+            measured = sum(rates.equalized_odds_difference is not None for rates in one.classes)
+            notes.append(
+                f"By {one.grouping.name}: the equalized odds difference is the largest of the {measured} of "
+                f"{len(one.classes)} classes that two groups have {LEAST_IMAGES} images of; its interval is "
+                "that of this class."
+            )
     notes += [
         f"Worst by {one.grouping.name}: {one.worst}, {one.worst_accuracy.value:.1%}."
         for one in found
@@ -141,7 +149,7 @@ def _tables(one: GroupingQuality) -> list[SectionTable]:
     ]
     head = (one.grouping.name, "images", "accuracy", "p against all others (Holm)")
     tables = [SectionTable(f"By {one.grouping.name}", head, rows)]
-    if one.classes:
+    if one.classes and len(one.groups) <= WIDEST:
         differences = [
             (
                 rates.class_name,
@@ -162,8 +170,9 @@ def _tables(one: GroupingQuality) -> list[SectionTable]:
             )
             for rates in one.classes
         ]
-        title = f"Recall of each class by {one.grouping.name}"
-        tables.append(SectionTable(title, ("class", *one.grouping.groups), recalls))
+        if any(any(row[1:]) for row in recalls):
+            title = f"Recall of each class by {one.grouping.name}"
+            tables.append(SectionTable(title, ("class", *one.grouping.groups), recalls))
     return tables
 
 

@@ -1,5 +1,6 @@
 """Metadata of images: a table, joined to them by file name, number or order, whose columns make groups."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,8 +25,14 @@ MOST_COLUMNS = 50
 QUARTERS_ABOVE = 12
 """Different numbers in a column from which on they are cut into quarters."""
 
+PAIRED = 6
+"""The most groupings whose pairs are looked at."""
+
 CLASS = "class"
 """The name of the grouping by class."""
+
+
+_NUMBER = r"[+-]?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +78,8 @@ def groupings(table: pd.DataFrame, columns: Sequence[str] | None = None) -> tupl
     wanted = [name for name in wanted if name != CLASS]
     if len(wanted) > MOST_COLUMNS:
         raise InputError(f"metadata: expected at most {MOST_COLUMNS} columns; got {len(wanted)}: --groups")
+    if not wanted:
+        raise InputError("metadata: no column is left that makes groups")
     made = []
     for name in wanted:
         grouping, said = _grouping(table[name])
@@ -98,15 +107,36 @@ def pairs_of(all_groupings: Sequence[Grouping]) -> list[Grouping]:
     return made
 
 
+def grouping_names(columns: Sequence[str]) -> list[str]:
+    """Return the names of all groupings that are looked at, where a table has these columns."""
+    single = [CLASS, *columns]
+    pairs = combinations(single[:PAIRED], 2) if columns else ()
+    return [*single, *(f"{first} and {second}" for first, second in pairs)]
+
+
+def grouping_keys(names: Sequence[str]) -> list[str]:
+    """Return a part of a measure's name for each grouping: letters, digits and _, another one for each."""
+    keys: list[str] = []
+    for name in names:
+        key = re.sub(r"[^0-9A-Za-z]+", "_", name).strip("_").lower() or "group"
+        number = 2
+        unique = key
+        while unique in keys:
+            unique, number = f"{key}_{number}", number + 1
+        keys.append(unique)
+    return keys
+
+
 def _read(file: Path) -> pd.DataFrame:
-    """Return the table in a file; texts of a CSV stay as they are written, so that 001 is no number."""
+    """Return the table in a file; a column of a CSV is one of numbers where all are, and 001 is none."""
     try:
         if file.suffix == ".parquet":
             table = pd.read_parquet(file)
         else:
-            table = pd.read_csv(
-                file, index_col=False, keep_default_na=False, na_values=[""], dtype={FILE: str}
-            )
+            options = {"index_col": False, "keep_default_na": False, "na_values": [""], "dtype": str}
+            head = pd.read_csv(file, header=None, nrows=1, **options).iloc[0].dropna()
+            table = pd.read_csv(file, **options).apply(_as_numbers)
+            table.columns = table.columns if head.is_unique else head
     except Exception as error:  # whatever pandas, pyarrow or a decompressor make of it
         raise InputError(
             f"{file}: expected metadata in parquet or CSV; it cannot be read: {telling_line(error):.200}"
@@ -117,12 +147,18 @@ def _read(file: Path) -> pd.DataFrame:
     return table
 
 
+def _as_numbers(column: pd.Series) -> pd.Series:
+    return pd.to_numeric(column) if column.dropna().str.fullmatch(_NUMBER).all() else column
+
+
 def _by_index(table: pd.DataFrame, n: int, file: Path) -> pd.DataFrame:
     numbers = pd.to_numeric(table[INDEX], errors="coerce").to_numpy(float, na_value=np.nan)
     if not np.array_equal(np.sort(numbers), np.arange(n)):
+        missing = np.setdiff1d(np.arange(n), numbers)
+        lacks = f", and not {missing[0]}" if len(missing) else ""
         raise InputError(
             f"{file}: expected each number from 0 to {n - 1:,} once in its column {INDEX}, one for each test "
-            f"image; got {len(numbers):,}, the first of them {table[INDEX].iloc[0]!a:.40}"
+            f"image; got {len(numbers):,} numbers{lacks}"
         )
     return table.drop(columns=INDEX).iloc[np.argsort(numbers)].reset_index(drop=True)
 

@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from runback.classifier.data.reading.stored_images import StoredImages
 from runback.classifier.evaluation.answers import Answers, predict_probabilities
-from runback.classifier.evaluation.inputs.foreign_images import N, foreign_images
 from runback.classifier.evaluation.inputs.occlusion import occlusion_maps
+from runback.classifier.evaluation.inputs.ood_images import N, ood_images
 from runback.classifier.evaluation.measure import Measure
 from runback.classifier.evaluation.section import Section, SectionPicture, SectionTable
 from runback.statistics.roc_curve import area_under_roc
@@ -22,7 +22,7 @@ CONFIDENT = 0.9
 
 def inputs_section(network: keras.Model, answers: Answers, others: np.ndarray | None = None) -> Section:
     """Cover parts of images, and ask about images without any class; `others` are of another data set."""
-    kinds = foreign_images(_some(answers.dataset.images))
+    kinds = ood_images(_some(answers.dataset.images))
     if others is not None:
         kinds["another data set"] = others
     measures: dict[str, Measure] = {}
@@ -48,7 +48,9 @@ def inputs_section(network: keras.Model, answers: Answers, others: np.ndarray | 
             "images from test images: 0.5 is not at all."
         ],
         tables=(
-            SectionTable("Images of no class", ("kind", "images", "answered confidently", "AUROC"), rows),
+            SectionTable(
+                "Out-of-distribution images", ("kind", "images", "answered confidently", "AUROC"), rows
+            ),
         ),
         pictures=[
             SectionPicture(

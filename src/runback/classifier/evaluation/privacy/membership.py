@@ -11,7 +11,7 @@ from runback.statistics.interval import Interval
 from runback.statistics.roc_curve import area_under_roc, sensitivity_at
 
 FALSE_POSITIVE_RATES = (0.01, 0.001)
-"""The rates of false alarms that the attack is measured at."""
+"""The rates of false positives that the attack is measured at."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def membership_attack(members: np.ndarray, others: np.ndarray) -> MembershipAtta
 
     Sources: S. Yeom et al., "Privacy risk in machine learning", CSF 2018, whose threshold the true negative
     rate is at; N. Carlini et al., "Membership inference attacks from first principles", IEEE S&P 2022, who
-    ask for rates at few false alarms.
+    ask for rates at few false positives.
     """
     n = len(members) + len(others)
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from runback.classifier.evaluation.answers import Answers
-from runback.classifier.evaluation.measure import TOO_FEW
+from runback.classifier.evaluation.measure import TOO_FEW, value_of
 from runback.classifier.evaluation.privacy.membership import (
     MembershipAttack,
     ReferenceLosses,
@@ -25,6 +25,8 @@ class References:
 
     losses: Sequence[ReferenceLosses] = ()
     unusable: int = 0
+    others: int = 0
+    """Those beyond the first few, which were not asked."""
 
 
 def membership_section(members: Answers, others: Answers, references: References) -> Section:
@@ -44,12 +46,13 @@ def membership_section(members: Answers, others: Answers, references: References
         title="Membership",
         question="Can one tell that an image was in the training?",
         measures=measures,
+        details={f"membership_auc_{name}": value_of(one.auc if one else None) for name, one in classes},
         facts={"classes": [_class_facts(name, one) for name, one in classes]},
         notes=[
             f"Told apart are {len(members):,} images of the training and {len(others):,} of the test split, "
             "by their loss alone. An AUC of 0.5 is chance; an attacker with more knowledge can do better.",
             *(
-                f"{len(others):,} images are too few to say what is found at {rate:.1%} false alarms."
+                f"{len(others):,} images are too few to say what is found at {rate:.1%} false positives."
                 for rate, one in attack.true_positive_rates.items()
                 if one is None
             ),
@@ -67,7 +70,7 @@ def membership_section(members: Answers, others: Answers, references: References
         ),
         pictures=(
             SectionPicture(
-                "Images of the training found, against false alarms",
+                "Images of the training found, against false positives",
                 "Both axes are logarithmic; the line is chance.",
                 _figure(members, others),
             ),
@@ -93,6 +96,7 @@ def _class_facts(name: str, attack: MembershipAttack | None) -> dict[str, object
 
 def _reference_note(references: References, *, is_made: bool) -> str:
     lost = f" {references.unusable} more could not be asked." if references.unusable else ""
+    lost += f" {references.others} more were not asked." if references.others else ""
     count = len(references.losses)
     if is_made:
         return (
@@ -116,7 +120,7 @@ def _figure(members: Answers, others: Answers) -> Figure:
     least = 1 / max(10, len(others))
     axes.loglog([least, 1], [least, 1], color="grey", linewidth=1)
     axes.set(
-        xlabel="false alarms: share of other images",
+        xlabel="false positives: share of other images",
         ylabel="share of training images found",
         xlim=(least, 1),
         ylim=(least, 1),

@@ -62,7 +62,7 @@ def overall_quality(answers: Answers, top_k: int) -> dict[str, Measure]:
     }
     if top_k < len(answers.class_names):
         measures[f"top_{top_k}_accuracy"] = Measure.share(_in_top(answers, top_k), n)
-    return {**measures, "log_loss": Measure.of(mean_interval(answers.losses), n)}
+    return {**measures, "log_loss": _log_loss(answers)}
 
 
 def class_qualities(answers: Answers) -> list[ClassQuality]:
@@ -87,6 +87,11 @@ def class_qualities(answers: Answers) -> list[ClassQuality]:
             )
         )
     return found
+
+
+def _log_loss(answers: Answers) -> Measure:
+    found = mean_interval(answers.losses)
+    return Measure.of(Interval(found.mean, max(0.0, found.low), found.high), len(answers))
 
 
 def _f1(right: int, concerned: int) -> Measure:

@@ -1,11 +1,15 @@
 """The part of an evaluation that says how often the network is right."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from runback.classifier.data.reading.stored_images import StoredImages
 from runback.classifier.evaluation.answers import Answers
 from runback.classifier.evaluation.image_sheet import image_sheet
+from runback.classifier.evaluation.measure import value_of
 from runback.classifier.evaluation.quality.classification import (
+    ClassQuality,
     class_qualities,
     confusion_of,
     overall_quality,
@@ -25,8 +29,13 @@ IN_PAGE = 15
 """The most of them that the page shows."""
 
 
-def quality_section(answers: Answers, training: np.ndarray | StoredImages, top_k: int) -> Section:
-    """Measure accuracy and its kin; `training` are the images that the network was trained on."""
+def quality_section(
+    answers: Answers, training: np.ndarray | StoredImages, top_k: int, files: Sequence[str] = ()
+) -> Section:
+    """Measure accuracy and its kin; `training` are the images that the network was trained on.
+
+    `files` are the names of the test images, where they have some.
+    """
     classes = class_qualities(answers)
     confusion = confusion_of(answers)
     mistakes = answers.most_confident(np.flatnonzero(~answers.correct), MISTAKES)
@@ -38,6 +47,8 @@ def quality_section(answers: Answers, training: np.ndarray | StoredImages, top_k
         f"{len(copies):,} test images are almost the same as one to train on "
         f"(correlation of at least {LIKENESS}), mirrored ones not counted.",
     ]
+    if top_k >= len(names):
+        notes.append(f"Top-{top_k} accuracy says nothing where there are {len(names)} classes.")
     without = [one.name for one in classes if not one.n]
     if without:
         notes.append(f"No images of {', '.join(without)}: nothing is said about these classes.")
@@ -46,12 +57,13 @@ def quality_section(answers: Answers, training: np.ndarray | StoredImages, top_k
         title="Quality",
         question="How often is it right, and where is it not?",
         measures=overall_quality(answers, top_k),
+        details=_details(classes, len(suspects), len(copies)),
         facts={
             "classes": [one.as_dict() for one in classes],
             "confusion": confusion.tolist(),
             "confident_mistakes": [
                 {
-                    "image": image,
+                    **_image(image, files),
                     "label": names[answers.labels[image]],
                     "answer": names[answers.predicted[image]],
                     "confidence": float(answers.confidence[image]),
@@ -60,9 +72,9 @@ def quality_section(answers: Answers, training: np.ndarray | StoredImages, top_k
             ],
             "suspect_labels": {
                 "n": len(suspects),
-                "first": [_suspect(one, names) for one in suspects[:LISTED]],
+                "first": [_suspect(one, names, files) for one in suspects[:LISTED]],
             },
-            "near_duplicates": {"n": len(copies), "first": [_copy(one) for one in copies[:LISTED]]},
+            "near_duplicates": {"n": len(copies), "first": [_copy(one, files) for one in copies[:LISTED]]},
         },
         notes=notes,
         tables=(
@@ -71,7 +83,7 @@ def quality_section(answers: Answers, training: np.ndarray | StoredImages, top_k
                 ("class", "images", "recall", "precision", "F1"),
                 [(one.name, one.n, one.recall, one.precision, one.f1) for one in classes],
             ),
-            *_lists(suspects, copies, names),
+            *_lists(suspects, copies, names, files),
         ),
         pictures=(
             SectionPicture(
@@ -97,13 +109,13 @@ def _mistake_sheet(answers: Answers, mistakes: np.ndarray) -> list[SectionPictur
 
 
 def _lists(
-    suspects: list[SuspectLabel], copies: list[NearDuplicate], names: tuple[str, ...]
+    suspects: list[SuspectLabel], copies: list[NearDuplicate], names: tuple[str, ...], files: Sequence[str]
 ) -> list[SectionTable]:
     tables = []
     if suspects:
         rows = [
             (
-                one.image,
+                files[one.image] if files else one.image,
                 names[one.label],
                 f"{one.label_probability:.3f}",
                 names[one.likelier],
@@ -114,15 +126,36 @@ def _lists(
         head = ("test image", "label", "its probability", "likelier", "its probability")
         tables.append(SectionTable(f"Suspect labels: the first {len(rows)} of {len(suspects):,}", head, rows))
     if copies:
-        pairs = [(one.image, one.training_image, f"{one.likeness:.4f}") for one in copies[:IN_PAGE]]
+        pairs = [
+            (files[one.image] if files else one.image, one.training_image, f"{one.likeness:.4f}")
+            for one in copies[:IN_PAGE]
+        ]
         title = f"Near-duplicates: the first {len(pairs)} of {len(copies):,}"
         tables.append(SectionTable(title, ("test image", "training image", "correlation"), pairs))
     return tables
 
 
-def _suspect(one: SuspectLabel, names: tuple[str, ...]) -> dict[str, object]:
+def _details(classes: Sequence[ClassQuality], suspects: int, copies: int) -> dict[str, float | None]:
+    numbers = {
+        "accuracy": [one.recall for one in classes],
+        "precision": [one.precision for one in classes],
+        "f1": [one.f1 for one in classes],
+    }
+    of_classes = {
+        f"{number}_{one.name}": value_of(measure)
+        for number, measures in numbers.items()
+        for one, measure in zip(classes, measures, strict=True)
+    }
+    return {**of_classes, "suspect_labels": suspects, "near_duplicates": copies}
+
+
+def _image(image: int, files: Sequence[str]) -> dict[str, object]:
+    return {"image": image, "file": files[image]} if files else {"image": image}
+
+
+def _suspect(one: SuspectLabel, names: tuple[str, ...], files: Sequence[str]) -> dict[str, object]:
     return {
-        "image": one.image,
+        **_image(one.image, files),
         "label": names[one.label],
         "label_probability": one.label_probability,
         "likelier": names[one.likelier],
@@ -130,5 +163,5 @@ def _suspect(one: SuspectLabel, names: tuple[str, ...]) -> dict[str, object]:
     }
 
 
-def _copy(one: NearDuplicate) -> dict[str, object]:
-    return {"image": one.image, "training_image": one.training_image, "likeness": one.likeness}
+def _copy(one: NearDuplicate, files: Sequence[str]) -> dict[str, object]:
+    return {**_image(one.image, files), "training_image": one.training_image, "likeness": one.likeness}

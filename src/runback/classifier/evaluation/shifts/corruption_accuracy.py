@@ -10,7 +10,6 @@ from runback.classifier.evaluation.answers import Answers
 from runback.classifier.evaluation.measure import Measure
 from runback.classifier.evaluation.shifts.corruption_table import CORRUPTIONS, SEVERITIES, corrupted
 from runback.classifier.evaluation.shifts.variant_answers import variant_answers
-from runback.errors import InputError
 from runback.statistics.bounded_mean import bounded_mean_interval
 from runback.statistics.interval import mean_interval
 
@@ -54,21 +53,17 @@ class CorruptionAccuracy:
             for corruption, rows in zip(CORRUPTIONS, self.correct, strict=True)
         }
 
-    def relative_error(self, reference: Mapping[str, Sequence[float]]) -> Measure:
+    def mean_corruption_error(self, reference: Mapping[str, Sequence[float]]) -> Measure:
         """Return the mean corruption error relative to a reference's accuracies, by corruption and severity.
 
         For each corruption, the errors over all severities are divided by the reference's; 1 is as good as
-        it. The interval is over the images of this network, and leaves out the reference's own noise. Source:
-        D. Hendrycks and T. Dietterich, ICLR 2019, section 4.1, where the reference is AlexNet. Errors:
-        InputError where the reference makes no error in a corruption.
+        it, which must make some in each. The interval is over the images of this network, and leaves out the
+        reference's own noise. Source: D. Hendrycks and T. Dietterich, ICLR 2019, section 4.1, where the
+        reference is AlexNet.
         """
         parts = []
         for corruption, rows in zip(CORRUPTIONS, self.correct, strict=True):
             errors = sum(1 - accuracy for accuracy in reference[corruption.name])
-            if errors <= 0:
-                raise InputError(
-                    f"the reference makes no error in {corruption.name}: nothing is relative to it"
-                )
             parts.append((~rows).sum(axis=0) / errors)
         return Measure.of(mean_interval(np.mean(parts, axis=0)), self.n)
 

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from runback.classifier.evaluation.answers import Answers
 from runback.classifier.evaluation.image_sheet import image_sheet
+from runback.classifier.evaluation.measure import value_of
 from runback.classifier.evaluation.section import Section, SectionPicture, SectionTable
 from runback.classifier.evaluation.shifts.consistency import Consistency
 from runback.classifier.evaluation.shifts.corruption_accuracy import CorruptionAccuracy, ReferenceAccuracies
@@ -33,6 +34,10 @@ def consistency_section(found: Consistency) -> Section:
             "consistency": found.mean,
             "ever_changed": found.ever_changed,
             "moved_accuracy": found.accuracy,
+        },
+        details={
+            f"ever_changed_{name}": value_of(measure)
+            for name, measure in zip(names, found.by_class(), strict=True)
         },
         facts={
             "moves": [
@@ -89,16 +94,17 @@ def corruptions_section(
         "grow with the images' side."
     ]
     if reference is not None:
-        measures["relative_corruption_error"] = found.relative_error(reference.by_corruption)
+        measures["mean_corruption_error"] = found.mean_corruption_error(reference.by_corruption)
         facts["relative_to"] = reference.run
         notes.append(
-            f"The relative corruption error is the mean of its errors over those of run {reference.run}."
+            f"The mean corruption error (mCE) is the mean of its errors over those of run {reference.run}."
         )
     return Section(
         name="corruptions",
         title="Corruptions",
         question="Does it still recognize worse images?",
         measures=measures,
+        details={f"{name}_accuracy": sum(one.value for one in row) / len(row) for name, row in table.items()},
         facts=facts,
         notes=notes,
         tables=(

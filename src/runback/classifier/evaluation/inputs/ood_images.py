@@ -9,7 +9,7 @@ N = 1_000
 """Images of each kind."""
 
 
-def foreign_images(images: np.ndarray) -> dict[str, np.ndarray]:
+def ood_images(images: np.ndarray) -> dict[str, np.ndarray]:
     """Return kinds of images without anything of the classes, by name, uint8 of the shape of `images`.
 
     They are drawn with a fixed seed; one kind shuffles the pixels of the images that are given.
