@@ -120,8 +120,6 @@ class FeedbackFile:
                 raise DataError(
                     f"expected one of the classes {', '.join(self._class_names):.500}; got {name!a:.80}"
                 )
-        if form.answer == form.correction:
-            raise DataError("correction: expected another class than answer: nothing is disputed else")
         if form.image is not None:
             if not form.consent:
                 raise DataError("an image is kept only with consent: true; without it, send its sha256 alone")
