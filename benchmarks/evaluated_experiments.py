@@ -1,6 +1,7 @@
 """What the shipped experiments are worth: each is trained and evaluated on CIFAR-10, on several seeds.
 
-    python benchmarks/evaluated_experiments.py [--seeds N] [--results FILE] [EXPERIMENT ...]
+    python benchmarks/evaluated_experiments.py [--seeds N] [--results FILE] [--override KEY=VALUE] ...
+        [EXPERIMENT ...]
 
 Each training and each evaluation is a command of its own, as a person would type it. The table has the mean
 over seeds with its 95 % interval (Student's t), of all images of the test split. With `--results`, what a
@@ -48,17 +49,17 @@ def main() -> None:
                 key = f"{name} seed={seed}"
                 if key in measured:
                     continue
-                measured[key] = _measure(name, seed)
+                measured[key] = _measure(name, seed, options.override)
                 print(f"{key}: {measured[key]}", flush=True)
                 if results is not None:
                     results.write_text(json.dumps(measured, indent=1))
     _print_table(measured, options.experiments or EXPERIMENTS)
 
 
-def _measure(name: str, seed: int) -> dict[str, float]:
+def _measure(name: str, seed: int, overrides: list[str]) -> dict[str, float]:
     """Return the numbers of one training, and the seconds that it and its evaluation took."""
     began = time.perf_counter()
-    run = _runback("train", f"experiment={name}", f"seed={seed}").split()[-1]
+    run = _runback("train", f"experiment={name}", f"seed={seed}", *overrides).split()[-1]
     trained = time.perf_counter()
     report = json.loads(_runback("evaluate", run, "--json"))
     seconds = {"training": trained - began, "evaluation": time.perf_counter() - trained}
@@ -95,6 +96,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings of each (default: 3)")
     parser.add_argument("--results", metavar="FILE", help="keep what was measured, and go on from it")
+    parser.add_argument(
+        "--override", action="append", default=[], metavar="KEY=VALUE", help="of each training; repeatable"
+    )
     parser.add_argument(
         "experiments", nargs="*", metavar="EXPERIMENT", help=f"default: {', '.join(EXPERIMENTS)}"
     )
