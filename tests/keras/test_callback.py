@@ -13,6 +13,12 @@ pytestmark = pytest.mark.timeout(900)  # many processes, one after the other
 
 FITS = Path(__file__).with_name("fits.py")
 
+FEW = (
+    *("several_inputs_and_outputs", "schedule_and_steps_per_execution", "mixed_precision", "other_callbacks"),
+    *("generators", "own_step", "gan_with_two_optimizers", "ended_early"),
+)
+"""Cases that are tried each time, on TensorFlow."""
+
 ANYWHERE = (
     *("several_inputs_and_outputs", "split_weights_and_rare_validation", "subclassed_and_unbuilt"),
     *("schedule_and_steps_per_execution", "mixed_precision", "other_callbacks", "averaged_weights"),
@@ -25,8 +31,9 @@ ON_TENSORFLOW = (
 
 
 @pytest.fixture(scope="module")
-def fits(tmp_path_factory):
-    """Return the results of all cases on a backend, in one process."""
+def fits(tmp_path_factory, request):
+    """Return the results of the cases on a backend that are asked for, in one process."""
+    mine = [item.callspec.params for item in request.session.items if item.path == Path(__file__)]
     found = {}
 
     def of(backend):
@@ -34,7 +41,7 @@ def fits(tmp_path_factory):
             pytest.skip(f"{backend} is not installed")
         if backend not in found:
             folder = tmp_path_factory.mktemp(backend)
-            names = ON_TENSORFLOW if backend == "tensorflow" else ANYWHERE
+            names = [one["name"] for one in mine if one["backend"] == backend]
             environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
             done = subprocess.run(
                 [sys.executable, FITS, folder, *names],
@@ -51,7 +58,8 @@ def fits(tmp_path_factory):
 @pytest.mark.parametrize(
     ("backend", "name"),
     [
-        *[("tensorflow", name) for name in ON_TENSORFLOW],
+        *[("tensorflow", name) for name in FEW],
+        *[pytest.param("tensorflow", name, marks=pytest.mark.slow) for name in ON_TENSORFLOW if name not in FEW],
         *[("jax", name) for name in ANYWHERE],
         *[pytest.param("torch", name, marks=pytest.mark.slow) for name in ANYWHERE],
     ],
