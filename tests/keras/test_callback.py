@@ -28,6 +28,7 @@ ON_TENSORFLOW = (
     *ANYWHERE,
     *("eager", "tf_data", "repeated_tf_data", "own_step", "gan_with_two_optimizers"),
 )
+RARE = tuple(name for name in ON_TENSORFLOW if name not in FEW)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def fits(tmp_path_factory, request):
     ("backend", "name"),
     [
         *[("tensorflow", name) for name in FEW],
-        *[pytest.param("tensorflow", name, marks=pytest.mark.slow) for name in ON_TENSORFLOW if name not in FEW],
+        *[pytest.param("tensorflow", name, marks=pytest.mark.slow) for name in RARE],
         *[("jax", name) for name in ANYWHERE],
         *[pytest.param("torch", name, marks=pytest.mark.slow) for name in ANYWHERE],
     ],
