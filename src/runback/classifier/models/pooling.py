@@ -1,44 +1,27 @@
 """Halves an image: by maxima, or by maxima and a blur, by which a move of a pixel changes less."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import keras
-import numpy as np
 from keras import layers, ops
 
 Pooling = Literal["max", "blur"]
 
-BINOMIAL = (1.0, 2.0, 1.0)
-"""The blur's weights along one side."""
+
+def pooling_layer(pooling: Pooling, channels: int, name: str) -> keras.layers.Layer:
+    """Return a layer that halves the sides, of at least 2, of (n, height, width, channels), rounded down."""
+    return layers.MaxPooling2D(2, name=name) if pooling == "max" else _max_blur(channels, name)
 
 
-def pooling_layer(pooling: Pooling, name: str) -> keras.layers.Layer:
-    """Return a layer that halves the sides, rounded down."""
-    return layers.MaxPooling2D(2, name=name) if pooling == "max" else MaxBlurPooling2D(name=name)
+def _max_blur(channels: int, name: str) -> keras.Model:
+    """Maxima over 2 by 2 at each pixel, then a 3 by 3 binomial filter at every other; edges are mirrored.
 
-
-@keras.saving.register_keras_serializable(package="runback")
-class MaxBlurPooling2D(keras.layers.Layer):
-    """Maxima over 2 by 2 at each pixel, then a 3 by 3 binomial filter at every other one; edges are mirrored.
-
-    Takes (n, height, width, channels), sides of at least 2, and returns half of the sides, rounded down.
+    The filter (1, 2, 1) / 4 is two means of neighbours, one after the other. All parts are Keras' own: the
+    network can be loaded where there is no runback.
     Source: R. Zhang, "Making convolutional networks shift-invariant again", ICML 2019, section 3.2.
     """
-
-    def build(self, input_shape: Any) -> None:
-        """Make the filter, which is not trained."""
-        line = np.array(BINOMIAL) / sum(BINOMIAL)
-        self._kernel = np.repeat(np.outer(line, line)[:, :, None, None], input_shape[-1], axis=2)
-        super().build(input_shape)
-
-    def call(self, images: Any) -> Any:
-        """Return the pooled images."""
-        highest = ops.max_pool(images, 2, strides=1, padding="valid", data_format="channels_last")
-        padded = ops.pad(highest, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
-        kernel = ops.cast(self._kernel, images.dtype)
-        return ops.depthwise_conv(padded, kernel, strides=2, padding="valid", data_format="channels_last")
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the shape of what `call` returns."""
-        n, height, width, channels = input_shape
-        return n, height and height // 2, width and width // 2, channels
+    images = keras.Input((None, None, channels), dtype=keras.config.dtype_policy().compute_dtype)
+    highest = layers.MaxPooling2D(2, strides=1)(images)
+    padded = ops.pad(highest, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
+    means = layers.AveragePooling2D(2, strides=1)(padded)
+    return keras.Model(images, layers.AveragePooling2D(2)(means), name=name)

@@ -73,6 +73,6 @@ def _convolve(x: Any, name: str, width: int, pooling: Pooling | None = None) -> 
         name=name,
     )(x)
     if pooling is not None:
-        x = pooling_layer(pooling, f"{name}_pool")(x)
+        x = pooling_layer(pooling, width, f"{name}_pool")(x)
     x = layers.BatchNormalization(scale=False, momentum=0.95, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
