@@ -80,10 +80,10 @@ def block_length(image_shape: Sequence[int]) -> int:
 def corrupted(images: np.ndarray, corruption: Corruption, severity: int, *, block: int = 0) -> np.ndarray:
     """Return uint8 images of shape (n, height, width, channels) as a corruption makes them.
 
-    Random draws depend on the corruption, its severity and `block` alone: the number of the block, of
-    `block_length` images, that these are.
+    Random draws depend on the corruption and on `block` alone: the number of the block, of `block_length`
+    images, that these are. Severities are thus compared on the same angles, panes and moves.
     """
-    generator = np.random.default_rng([CORRUPTIONS.index(corruption), severity, block])
+    generator = np.random.default_rng([CORRUPTIONS.index(corruption), block])
     values = np.divide(images, 255, dtype=np.float32)
     made = corruption.apply(values, corruption.parameters[severity - 1], generator)
     np.clip(made, 0, 1, out=made)  # in place: new memory costs more than the arithmetic
