@@ -81,7 +81,7 @@ def _print_table(measured: dict[str, dict[str, float]], experiments: list[str] |
 
 
 def _shown(values: list[float]) -> str:
-    if len(values) < 2:
+    if len(values) < 3:  # of two, an interval says nothing
         return ", ".join(f"{value:.3f}" for value in values)
     interval = mean_interval(values)
     return f"{interval.mean:.3f} ± {(interval.high - interval.low) / 2:.3f}"
