@@ -116,6 +116,13 @@ def _run_python(
     """Run `python WORDS` and return what it printed; it is forked where that is the same."""
     if not ANEW and _can_be_forked(words, folder) and _python_server().fits(environment):
         return _python_server().run(words, folder, environment, given)
+    return _run_anew(words, folder, environment, given)
+
+
+def _run_anew(
+    words: Sequence[str], folder: Path, environment: dict[str, str], given: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Do what `python WORDS` does, in a Python of its own."""
     return subprocess.run(
         [sys.executable, *words],
         input=given,
@@ -194,6 +201,10 @@ class Project:
     def python(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run `python WORDS` in the project."""
         return _run_python(words, self.folder, self.environment(**env))
+
+    def fresh_python(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run `python WORDS` in the project, in a Python that has imported nothing yet."""
+        return _run_anew(words, self.folder, self.environment(), given)
 
     def run_many(self, *command_lines: Sequence[str], **env: str) -> list[tuple[int, str, str]]:
         """Run several command lines as `many_in_one_process` does."""

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -138,14 +137,7 @@ def test_a_comparison_does_not_import_tensorflow(module_project, runs):
         "assert main(['compare', *sys.argv[1:]]) == 0\n"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, runs["first"], runs["code"]],
-        cwd=module_project.folder,
-        env=module_project.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = module_project.fresh_python("-c", script, runs["first"], runs["code"])
     assert done.returncode == 0, done.stderr
 
 

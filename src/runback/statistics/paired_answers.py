@@ -6,6 +6,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from runback.statistics.interval import Interval
+from runback.statistics.wilson_interval import Z_95
 
 DRAWS = 10_000
 """Bootstrap draws: an end of the interval moves by about 1 % of its length from seed to seed."""
@@ -13,9 +14,6 @@ DRAWS = 10_000
 
 FEW = 20
 """Images with different answers from which on they are drawn."""
-
-Z = 1.959964
-"""The normal distribution's quantile at 97.5 %."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,6 @@ def _p_value(only_first: int, differing: int) -> float:
 
 def _adjusted(only_first: int, only_second: int, n: int) -> Interval:
     first, second = ((count + 1) / (n + 2) for count in (only_first, only_second))
-    half = Z * ((first + second - (first - second) ** 2) / (n + 2)) ** 0.5
+    half = Z_95 * ((first + second - (first - second) ** 2) / (n + 2)) ** 0.5
     middle = first - second
     return Interval((only_first - only_second) / n, max(-1.0, middle - half), min(1.0, middle + half))

@@ -4,8 +4,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -236,14 +234,7 @@ def test_a_recorded_evaluation_is_shown_without_tensorflow(evaluated):
         f"code = main(['evaluate', '{better}', '--gates', 'lax'])\n"
         "sys.exit(code or 'tensorflow' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=project.folder,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = project.fresh_python("-c", code)
     assert done.returncode == 0, done.stderr
 
 

@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -152,15 +150,7 @@ def promoted(swept):
         "a file": ["one.zip"],
         "nothing": [],
     }
-    done = subprocess.run(
-        [sys.executable, "-c", PROMOTE],
-        input=json.dumps(list(asked.values())),
-        cwd=project.folder,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = project.fresh_python("-c", PROMOTE, given=json.dumps(list(asked.values())))
     assert done.returncode == 0, done.stderr
     return dict(zip(asked, json.loads(done.stdout.splitlines()[-1]), strict=True)), first, other
 

@@ -220,14 +220,7 @@ def test_neither_tensorflow_nor_mlflow_is_imported(swept):
         "assert main(['compare', '--sweep', 'tiny']) == 0\n"
         "assert not {'tensorflow', 'keras', 'mlflow', 'hydra'} & set(sys.modules)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=project.folder,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = project.fresh_python("-c", script)
     assert done.returncode == 0, done.stderr
 
 
