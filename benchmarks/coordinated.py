@@ -19,6 +19,7 @@ from runback.sweeping.space.search_space import Space, parse
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import close_study, open_study
 from runback.sweeping.trials.coordinator import Coordinator
+from runback.sweeping.trials.engines.engine import Engine
 from runback.sweeping.trials.engines.local_engine import LocalEngine
 from runback.sweeping.trials.events import SweepEvent, TrialEnded
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy
@@ -45,12 +46,13 @@ def sweep(
     n_workers: int = 1,
     finished: int = 0,
     deterministic: bool = False,
+    engine_in: Callable[[Path], Engine] = lambda _: LocalEngine(preload=PRELOADED),
 ) -> list[float]:
     """Run `n_trials` in a study with `finished` ones; return the times in seconds when they ended."""
     folder.mkdir(parents=True)
     searched = parse(SEARCHED, [], None)  # type: ignore[arg-type] - nothing here looks at config files
     study = open_study(folder, "sweep", Search.of(searched, ["maximize"], {}))
-    study.add_trials([_finished(searched, number) for number in range(finished)])
+    study.add_trials([finished_trial(searched, number) for number in range(finished)])
     proposer = Proposer({"_target_": "optuna.samplers.TPESampler"}, searched, seed=0)
     ends: list[float] = []
 
@@ -71,7 +73,7 @@ def sweep(
         )
 
     budget = Budget(finished + n_trials, None, n_workers)
-    with contextlib.closing(LocalEngine(preload=PRELOADED)) as engine:
+    with contextlib.closing(engine_in(folder)) as engine:
         gc.freeze()  # as a sweep does
         decisions = Decisions(study, proposer, NopPruner, n_workers if deterministic else None)
         Coordinator(study, decisions, engine, budget, FailurePolicy(RETRIES), new_trial, [note_end]).run()
@@ -79,7 +81,7 @@ def sweep(
     return ends
 
 
-def _finished(searched: Space, number: int) -> FrozenTrial:
+def finished_trial(searched: Space, number: int) -> FrozenTrial:
     """Return a trial that was finished before: its params are drawn at random, by its number."""
     chance = random.Random(number)  # noqa: S311 - no secret
     params = {

@@ -55,13 +55,20 @@ def fill(layout: Layout, sweep: str, count: int) -> None:
     One in ten was pruned after its third epoch.
     """
     experiment = experiment_id(open_store(layout), sweep)
+    with contextlib.closing(sqlite3.connect(layout.database)) as connection, connection:
+        insert(connection.cursor(), layout, experiment, sweep, count)
+
+
+def insert(
+    cursor: Any, layout: Layout, experiment: str, sweep: str, count: int, placeholder: str = "?"
+) -> None:
+    """Insert the rows of `count` runs through a cursor of Python's database API."""
     rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in STATEMENTS}
     for number in range(count):
         for table, row in _rows(layout, experiment, sweep, number):
             rows[table].append(row)
-    with contextlib.closing(sqlite3.connect(layout.database)) as connection, connection:
-        for table, statement in STATEMENTS.items():
-            connection.executemany(statement, rows[table])
+    for table, statement in STATEMENTS.items():
+        cursor.executemany(statement.replace("?", placeholder), rows[table])
 
 
 STATEMENTS = {
@@ -70,9 +77,9 @@ STATEMENTS = {
     "params": "INSERT INTO params (run_uuid, key, value) VALUES (?, ?, ?)",
     "tags": "INSERT INTO tags (run_uuid, key, value) VALUES (?, ?, ?)",
     "latest_metrics": "INSERT INTO latest_metrics (run_uuid, key, value, timestamp, step, is_nan) "
-    "VALUES (?, ?, ?, ?, ?, 0)",
+    "VALUES (?, ?, ?, ?, ?, FALSE)",
     "metrics": "INSERT INTO metrics (run_uuid, key, value, timestamp, step, is_nan) "
-    "VALUES (?, ?, ?, ?, ?, 0)",
+    "VALUES (?, ?, ?, ?, ?, FALSE)",
 }
 
 

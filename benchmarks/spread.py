@@ -22,3 +22,10 @@ def mean(values: Sequence[float]) -> str:
     n = len(values)
     margin = stats.t.ppf(0.975, n - 1) * stats.sem(values) if n > 1 else float("nan")
     return f"{statistics.fmean(values):.3f} ± {margin:.3f} (n = {n})"
+
+
+def interval(values: Sequence[float], spec: str) -> str:
+    """Return `mean ± margin`, as `mean` does, each in the format `spec`."""
+    n = len(values)
+    margin = stats.t.ppf(0.975, n - 1) * stats.sem(values)
+    return f"{statistics.fmean(values):{spec}} ± {margin:{spec}}"

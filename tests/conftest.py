@@ -1,6 +1,7 @@
 """A project in a temporary folder, driven through the command line as a person would."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -22,6 +23,8 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+sys.path.append(str(Path(__file__).parent))  # the servers that tests start are programs too
 
 PATIENCE = 1200.0
 """Seconds after which a command hangs."""
@@ -449,3 +452,99 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(LONG):
             item.add_marker(pytest.mark.slow)
+
+
+SLURM = ROOT.parent / "shared" / "slurm" / "start.sh"
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Start a SLURM of two nodes on this machine, and let commands find it; return its folder.
+
+    Its ports are fixed, so one module at a time has it.
+    """
+    if shutil.which("slurmctld") is None or not SLURM.exists() or os.getuid() != 0:
+        pytest.skip("there is no SLURM to start here")
+    with Path(tempfile.gettempdir(), "runback-tests-slurm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = tmp_path_factory.mktemp("slurm")
+        subprocess.run(["bash", str(SLURM), str(folder)], check=True, capture_output=True, timeout=120)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+            yield folder
+        for pid in (folder / "pids").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        for process in psutil.process_iter(["name"]):
+            if process.info["name"] == "slurmstepd":
+                process.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """Start a PostgreSQL for this process's tests; each has databases of its own."""
+    from postgres_server import TemporaryPostgres, lacking
+
+    if (reason := lacking()) is not None:
+        pytest.skip(reason)
+    with TemporaryPostgres() as server:
+        yield server
+
+
+class RayNodes:
+    """A Ray cluster of nodes on this machine, see `ray_nodes.py`."""
+
+    def __init__(self, *nodes: dict[str, float], **environment: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="rays-", dir="/tmp"))  # sockets have short names
+        script = str(Path(__file__).with_name("ray_nodes.py"))
+        command = [sys.executable, script, str(self.folder), *map(json.dumps, nodes)]
+        self._process = subprocess.Popen(
+            command,
+            env={**_environment(), **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        self.address = self._answer()
+
+    def order(self, **order):
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def actors(self, *numbers: int) -> list[psutil.Process]:
+        """Return the processes of the actors on these nodes."""
+        return [psutil.Process(pid) for number in numbers for pid in self.order(pids=number)]
+
+    def _answer(self):
+        return json.loads(self._process.stdout.readline())
+
+    def end(self) -> None:
+        self._process.stdin.close()
+        self._process.wait(60)
+        self._process.stdout.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def ray_nodes() -> Iterator[Callable[..., RayNodes]]:
+    """For clusters of a test's own."""
+    started = []
+
+    def start(*nodes, **environment):
+        started.append(RayNodes(*nodes, **environment))
+        return started[-1]
+
+    yield start
+    for cluster in started:
+        cluster.end()
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RayNodes]:
+    """A Ray cluster of one node, which all tests share."""
+    cluster = RayNodes({"CPU": 8})
+    yield cluster
+    cluster.end()

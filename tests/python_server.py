@@ -25,7 +25,7 @@ IMPORTED = (
     "optuna",
     "runback.cli.approval.evaluate",
     "runback.cli.commands.reproduce",
-    "runback.cli.commands.sweep",
+    "runback.cli.sweeps.sweep",
     "runback.cli.commands.train",
 )
 

@@ -154,7 +154,7 @@ class Started(BaseException):
 class InlineEngine:
     """Runs the check of a sweep in this process, and no trial."""
 
-    is_busy = False
+    is_busy, is_ready = False, True
 
     def __init__(self, *_: object) -> None:
         self._ended: list[Ended] = []
@@ -199,7 +199,7 @@ def here(project, monkeypatch) -> Path:
     monkeypatch.chdir(project.folder)
     task = HydraTask(check, check=partial(check_task, CLASSIFIER))
     monkeypatch.setattr(classifier_app, "classifier_task", lambda: task)
-    monkeypatch.setattr(optimize, "LocalEngine", InlineEngine)
+    monkeypatch.setattr(optimize, "engine_of", InlineEngine)
     monkeypatch.setattr(sys, "path", [*sys.path])
     return project.folder
 

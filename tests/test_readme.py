@@ -261,12 +261,13 @@ def row_names(head: str) -> list[str]:
 
 
 def test_the_table_of_commands_holds_them_all():
-    assert [name.split()[1] for name in row_names("command")] == list(VERBS)
+    named = [name.split()[1] for name in row_names("command")]
+    assert list(dict.fromkeys(named)) == list(VERBS)
 
 
 def test_the_table_of_knobs_names_knobs():
     named = row_names("`hydra.sweeper.`")
-    assert len(named) == 15
+    assert len(named) == 17
     assert set(named) <= {field.name for field in fields(SweeperSettings)}
 
 

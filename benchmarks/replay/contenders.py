@@ -1,5 +1,6 @@
 """The contenders of a replay: each searches a task on a virtual clock, and returns what it has trained."""
 
+import contextlib
 import copy
 import logging
 import math
@@ -17,7 +18,7 @@ from hydra_plugins.runback_sweeper.config import PRUNERS
 from replay.clairvoyant import search as clairvoyant
 from replay.curve_model import CurveModel
 from replay.keras_tuner_hyperband import search as keras_tuner_hyperband
-from replay.virtual_engine import Costs, Reported, VirtualEngine
+from replay.virtual_engine import Costs, Reported, SearchOver, VirtualEngine
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.promoting import PromotingDecisions
 from runback.sweeping.deciding.promotion import Promotion
@@ -170,6 +171,10 @@ class Coordinated:
 
     def __call__(self, task: Task, seed: int) -> list[Reported]:
         """Search with a seed."""
+        return self.played(task, seed).history
+
+    def played(self, task: Task, seed: int, *, ends: bool = False) -> VirtualEngine:
+        """Search with a seed; return the engine. With `ends` the search ends at the level, or the time."""
         space = _with_epochs(task) if self.are_epochs_searched else task.space
         if self.has_prior:
             space = _with_priors(space, task)
@@ -178,6 +183,8 @@ class Coordinated:
             costs=task.costs,
             n_epochs=lambda params: int(params.get(EPOCHS, task.n_epochs)),
             first_step=self.first_step,
+            level=task.level if ends else math.inf,
+            seconds=task.seconds if ends else math.inf,
         )
         study = optuna.create_study(  # Hyperband draws a trial's bracket by the study's name
             storage=InMemoryStorage(), study_name=f"replay {seed}", direction="maximize"
@@ -192,8 +199,9 @@ class Coordinated:
             decisions = promoting(study, proposer, new_pruner, None, self.promotion, has_baseline)
         budget = Budget(task.n_trials, task.seconds, task.slots)
         policy = FailurePolicy(RETRIES)
-        Coordinator(study, decisions, engine, budget, policy, engine.new_trial, clock=engine.clock).run()
-        return engine.history
+        with contextlib.suppress(SearchOver):
+            Coordinator(study, decisions, engine, budget, policy, engine.new_trial, clock=engine.clock).run()
+        return engine
 
 
 def _first(space: Space, task: Task) -> list[dict[str, Any]]:

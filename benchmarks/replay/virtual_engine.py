@@ -1,7 +1,8 @@
 """An engine that plays trials on a virtual clock: what takes minutes takes no time, in the same order."""
 
 import heapq
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ NOWHERE = Path("/dev/null/no-folder")
 """The folder of trials that write nothing."""
 
 
+def no_time(running: int) -> tuple[float, float]:
+    """Return the seconds of a coordinator that takes no time."""
+    return 0.0, 0.0
+
+
 @dataclass(frozen=True)
 class Costs:
     """Seconds that a training costs besides its epochs."""
@@ -27,6 +33,9 @@ class Costs:
     """From a free slot to the first step: a process, the data, the network."""
     checkpoint: float
     """Each epoch's checkpoint."""
+    coordination: Callable[[int], tuple[float, float]] = no_time
+    """Returns what the coordinator takes to start a trial, and to answer a report, during which it does
+    nothing else, by the number of trials that run."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,10 @@ class Reported:
     epoch: int
     reported: float
     true: float
+
+
+class SearchOver(Exception):  # noqa: N818 - no error
+    """A report has come to the level that was searched for, or the time is over."""
 
 
 @dataclass
@@ -66,8 +79,18 @@ class VirtualEngine:
     now: float = 0.0
     history: list[Reported] = field(default_factory=list)
     """All epochs trained, in the order of time."""
+    level: float = math.inf
+    """The value whose first report ends the search: SearchOver comes out of `events`."""
+    seconds: float = math.inf
+    """The time at which it ends so, too."""
+    trained: float = 0.0
+    """Seconds that slots had trained when it ended so, all of them together."""
+    ended: float = math.nan
+    """The time when it did."""
 
     def __post_init__(self) -> None:
+        self._occupied = self._waited = 0.0
+        self._begun: dict[int, float] = {}
         self._made: dict[int, FrozenTrial] = {}
         self._running: dict[int, _Training] = {}
         self._agenda: list[tuple[float, int, Event]] = []
@@ -90,6 +113,8 @@ class VirtualEngine:
 
     def start(self, trial: Trial) -> None:
         """Begin its training, or go on with it."""
+        self.now += self.costs.coordination(len(self._running))[0]
+        self._begun[trial.number] = self.now
         proposed = self._made.pop(trial.number)
         steps = proposed.intermediate_values
         done = max(steps) + 1 - self.first_step if steps else 0
@@ -101,19 +126,39 @@ class VirtualEngine:
         else:
             self._train_epoch(trial.number, self.costs.start + training.curve.first_seconds)
 
+    is_ready = True
+
+    def resize(self, n: int) -> None:
+        """Do nothing: it takes any number of trials."""
+
+    def end_orphans(self, trials: Sequence[tuple[int, str, Path]]) -> None:
+        """Nothing runs that is not this engine's."""
+
+    def close(self) -> None:
+        """Nothing is left."""
+
     def events(self, timeout: float) -> list[Event]:
-        """Return what happens next, and let the time pass until then, however long it is."""
-        if not self._agenda:
+        """Return what happens next, and let the time pass until then, unless `timeout` is 0."""
+        if not self._agenda or (timeout == 0 and self._agenda[0][0] > self.now):
             return []
-        self.now, _, event = heapq.heappop(self._agenda)
+        due, _, event = heapq.heappop(self._agenda)
+        late = max(0.0, self.now - due)  # the coordinator was busy with others
+        self.now = max(self.now, due)
+        if self.now >= self.seconds:
+            self._end_search()
         if isinstance(event, Ended):
             self._running.pop(event.number, None)
+            self._occupied += self.now - self._begun.pop(event.number)
         elif isinstance(event.message, messages.Report):
+            self._waited += late
             self._note(event.number)
         return [event]
 
     def answer(self, number: int, answer: messages.Answer) -> None:
         """Let a trial go on after its report, pause or end."""
+        seconds = self.costs.coordination(len(self._running))[1]
+        self.now += seconds
+        self._waited += seconds
         training = self._running[number]
         if answer is messages.Answer.PRUNE:
             self._schedule(0.0, Ended(number, messages.Pruned()))
@@ -144,6 +189,14 @@ class VirtualEngine:
         place = training.epoch - 1
         values = (float(training.curve.reported[place]), float(training.curve.true[place]))
         self.history.append(Reported(self.now, number, training.epoch, *values))
+        if values[0] >= self.level:
+            self._end_search()
+
+    def _end_search(self) -> None:
+        self.level = self.seconds = math.inf  # its trials are ended, which takes events
+        running = sum(self.now - begun for begun in self._begun.values())
+        self.trained, self.ended = self._occupied + running - self._waited, self.now
+        raise SearchOver
 
     def _completed(self, number: int) -> Ended:
         training = self._running[number]

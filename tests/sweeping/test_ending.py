@@ -13,7 +13,8 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from runback.errors import DiskFull, StoreError, TrainingError
-from runback.sweeping.ending import ending, refuse_without_result, remove_left_checkpoints
+from runback.sweeping.ending import Ending, refuse_without_result, remove_left_checkpoints
+from runback.sweeping.shared.claims import OwnStudy
 from runback.sweeping.study.attributes import ENDED
 
 APP = """
@@ -213,7 +214,7 @@ class Attributes(dict):
 
 def test_a_full_disk_ends_no_sweep(tmp_path):
     study = Attributes()
-    with pytest.raises(DiskFull), ending(study, tmp_path):
+    with pytest.raises(DiskFull), Ending(study, tmp_path, OwnStudy()).noting():
         raise DiskFull("the disk is full")
     assert study[ENDED] is False
 
@@ -224,7 +225,7 @@ def test_a_full_disk_ends_no_sweep(tmp_path):
 )
 def test_a_note_of_the_end_that_cannot_be_written_is_one_line(tmp_path, allowed, trouble, kind):
     study = Attributes(allowed, trouble)
-    with pytest.raises(kind, match=r"study\.db"), ending(study, tmp_path):
+    with pytest.raises(kind, match=r"study\.db"), Ending(study, tmp_path, OwnStudy()).noting():
         assert allowed
     assert study.get(ENDED, False) is False
 
@@ -233,7 +234,7 @@ def test_a_note_of_the_end_that_cannot_be_written_is_one_line(tmp_path, allowed,
 @pytest.mark.parametrize("error", [None, TrainingError("no trial has completed")])
 def test_what_could_not_be_written_is_still_to_be(tmp_path, is_written, error):
     study = Attributes()
-    with contextlib.suppress(TrainingError), ending(study, tmp_path, lambda: is_written):
+    with contextlib.suppress(TrainingError), Ending(study, tmp_path, OwnStudy(), lambda: is_written).noting():
         if error is not None:
             raise error
     assert study[ENDED] is is_written

@@ -64,6 +64,13 @@ def test_a_second_control_c_does_not_wait() -> None:
     assert done == ["step after SIGINT"]
 
 
+def test_a_sigterm_that_comes_twice_at_once_is_one() -> None:
+    done: list[str] = []
+    with stop_on_signals(), pytest.raises(Stopped):
+        hold_and_send(signal.SIGTERM, signal.SIGTERM, done=done)
+    assert len(done) == 2
+
+
 def test_a_second_signal_of_another_kind_does_not_wait_either() -> None:
     done: list[str] = []
     with stop_on_signals(), pytest.raises(Stopped, match="SIGTERM"):

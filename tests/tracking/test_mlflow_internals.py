@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from mlflow.store.artifact import artifact_repository_registry
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from mlflow.store.tracking.rest_store import RestStore
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils import get_results_from_paginated_fn, mlflow_tags, validation
@@ -25,10 +26,14 @@ from mlflow.utils import get_results_from_paginated_fn, mlflow_tags, validation
 from runback.errors import StoreError
 from runback.tracking import mlflow_limits
 from runback.tracking.mlflow_internals import (
+    HISTORIES,
+    HISTORY_LIMIT,
+    HISTORY_RUNS,
     create_tables,
     deleted_model_ids,
     logged_model,
     machine_monitor,
+    metric_histories,
     newest_metrics,
     newest_revision,
 )
@@ -242,6 +247,20 @@ def test_store_creates_an_experiment_with_these_parameters() -> None:
 
 def test_local_artifacts_lie_in_their_decoded_folder() -> None:
     assert LocalArtifactRepository("file:///tmp/a%20b").artifact_dir == "/tmp/a b"  # noqa: S108 - a name
+
+
+def test_histories_of_many_runs_are_one_call_with_these_limits(fresh_database: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mlflow.server import app, handlers
+    assert HISTORIES in {rule.rule for rule in app.url_map.iter_rules()}
+    handler = inspect.getsource(handlers.get_metric_history_bulk_handler)
+    assert f"MAX_HISTORY_RESULTS = {HISTORY_LIMIT}" in handler
+    assert f"MAX_RUN_IDS_PER_REQUEST = {HISTORY_RUNS}" in handler
+    assert callable(RestStore(lambda: None).get_host_creds)
+    assert not hasattr(RestStore, "get_metric_history_bulk"), "MLflow's client can do it now"
+    client = MlflowClient(sqlite_uri(fresh_database))
+    assert metric_histories(client, ["0" * 32], "loss") == []
 
 
 def test_permission_denied_is_answered_with_403() -> None:

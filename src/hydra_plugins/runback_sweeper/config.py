@@ -1,4 +1,4 @@
-"""The config groups `hydra/sweeper`, `hydra/sweeper/sampler` and `hydra/sweeper/pruner`.
+"""The config groups `hydra/sweeper`, `hydra/sweeper/sampler`, `.../pruner` and `.../engine`.
 
 Each choice is a class with the knobs that people turn; `+hydra.sweeper.sampler.KNOB=VALUE` sets others.
 """
@@ -65,6 +65,27 @@ PRUNERS: dict[str, dict[str, Any]] = {
 }
 
 
+SLURM: dict[str, Any] = {
+    "name": "slurm",
+    "partition": None,
+    "minutes": 60,
+    "cpus_per_trial": 1,
+    "gpus_per_trial": 0,
+    "memory_gb": None,
+    "leave_seconds": 90,
+    "more": None,  # a mapping would take no new keys
+}
+
+RAY: dict[str, Any] = {
+    "name": "ray",
+    "address": None,
+    "cpus_per_trial": 1,
+    "gpus_per_trial": 0,
+    "memory_gb": None,
+    "resources": None,
+}
+
+
 def register() -> None:
     """Put the groups into Hydra's config store."""
     store = ConfigStore.instance()
@@ -73,6 +94,8 @@ def register() -> None:
         store.store(group="hydra/sweeper/sampler", name=name, node=node, provider="runback")
     for name, node in PRUNERS.items():
         store.store(group="hydra/sweeper/pruner", name=name, node=node, provider="runback")
-    for part, name in (("sampler", "auto"), ("pruner", "none")):
+    for name, node in (("slurm", SLURM), ("ray", RAY)):
+        store.store(group="hydra/sweeper/engine", name=name, node=node, provider="runback")
+    for part, name in (("sampler", "auto"), ("pruner", "none"), ("engine", "local")):
         group = f"hydra/sweeper/{part}"
         store.store(group=group, name=name, package="hydra.sweeper", node={part: None}, provider="runback")

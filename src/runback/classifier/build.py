@@ -5,6 +5,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +20,7 @@ from runback.system.text.quiet_stderr import silenced
 if TYPE_CHECKING:
     import keras
     import numpy as np
+    import tensorflow as tf
 
     from runback.classifier.data.dataset import Dataset
     from runback.classifier.data.reading.stored_images import StoredImages
@@ -52,7 +54,10 @@ def prepare(spec: TrainingSpec, data: "tuple[Dataset, Dataset] | None" = None) -
     train, validation = data or checked_data(spec)
     seed_process(spec)
     declared = targets.declared_modules(spec.root)
-    network, augmentation, optimizer, notes = _parts(spec, train, declared)
+    from runback.classifier.training.mirroring import strategy_of
+
+    strategy = strategy_of(spec.options, len(train), len(validation))
+    network, augmentation, optimizer, notes = _parts(spec, train, declared, strategy)
     criterion = _criterion(spec, train)
     fine_tuning, phases = _fine_tuning(spec, network, len(train), declared)
     notes = (*notes, *phases)
@@ -132,34 +137,42 @@ def seed_process(spec: TrainingSpec) -> None:
 
 
 def _parts(
-    spec: TrainingSpec, train: "Dataset", declared: tuple[str, ...]
+    spec: TrainingSpec, train: "Dataset", declared: tuple[str, ...], strategy: "tf.distribute.Strategy"
 ) -> "tuple[keras.Model, keras.Sequential | None, keras.optimizers.Optimizer, Sequence[str]]":
     """Return network, augmentation and optimizer, and what is said of the network. Errors: InputError."""
     from runback.classifier.augmentation.stack import build_stack
     from runback.classifier.models.transfer import transfer_of
 
     config, shape = spec.config, cast("tuple[int, int, int]", train.images.shape[1:])
-    network, late, notes = _network(config["model"], train, declared)
-    augmentation = build_stack(config["augmentation"]["layers"], shape, seed=spec.seed, declared=declared)
+    with strategy.scope():
+        network, late, notes = _network(config["model"], train, declared)
+        augmentation = build_stack(config["augmentation"]["layers"], shape, seed=spec.seed, declared=declared)
     transfer = transfer_of(network)
     frozen = 0 if transfer is None else transfer.frozen_epochs
     epochs = min(frozen, spec.options.epochs) or spec.options.epochs
-    optimizer = _optimizer(spec, len(train), declared, epochs, config["optimizer"]["learning_rate"])
+    rate = config["optimizer"]["learning_rate"]
+    optimizer = _optimizer(spec, len(train), declared, epochs, rate, strategy)
     _check_storable(network, optimizer, train.images, declared, late, spec.room)
     return network, augmentation, optimizer, notes
 
 
 def _optimizer(
-    spec: TrainingSpec, n_train: int, declared: tuple[str, ...], epochs: int, learning_rate: Any
+    spec: TrainingSpec,
+    n_train: int,
+    declared: tuple[str, ...],
+    epochs: int,
+    learning_rate: Any,
+    strategy: "tf.distribute.Strategy",
 ) -> "keras.optimizers.Optimizer":
     """Return the optimizer of `epochs` epochs, whose schedule begins at this learning rate."""
     import keras
 
     schedule = _schedule(spec, n_train, declared, epochs, learning_rate)
     knobs = {key: value for key, value in spec.config["optimizer"].items() if key != "learning_rate"}
-    optimizer, other = (
-        targets.build(knobs, where="optimizer", declared=declared, learning_rate=schedule) for _ in range(2)
-    )
+    build = partial(targets.build, knobs, where="optimizer", declared=declared, learning_rate=schedule)
+    with strategy.scope():
+        optimizer = build()
+    other = build()
     _require(optimizer, keras.optimizers.Optimizer, "optimizer")
     _take_step(other, knobs)
     return optimizer  # type: ignore[no-any-return]
@@ -201,7 +214,8 @@ def _fine_tuning(
     if epochs <= 0:
         transfer.base.trainable = False
         return None, (*notes, "model.frozen_epochs is not below training.epochs: nothing is fine-tuned")
-    optimizer = _optimizer(spec, n_train, declared, epochs, transfer.fine_tuning_rate)
+    strategy = network.distribute_strategy
+    optimizer = _optimizer(spec, n_train, declared, epochs, transfer.fine_tuning_rate, strategy)
     return FineTuning(transfer.base, transfer.frozen_epochs, optimizer), notes
 
 

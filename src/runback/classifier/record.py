@@ -31,6 +31,7 @@ def recorded_facts(spec: TrainingSpec, prepared: Prepared, summary: "DataSummary
         "seeds": {"seed": spec.seed, "validation_seed": spec.config["data"].get("validation_seed")},
         "data": {"train": data_facts(train), "validation": data_facts(validation)},
         "data_summary": summary.as_dict(),
+        "devices": prepared.network.distribute_strategy.num_replicas_in_sync,
         "weights": _recorded_file(spec, train),
         "class_weights": _recorded_weights(spec, train),
     }

@@ -38,6 +38,8 @@ MAX_THREADS = 1024
 MAX_BATCH_SIZE = 2**31 - 1
 MAX_STEPS = 2**31 - 1
 
+MIRRORED = "mirrored"
+
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -59,12 +61,16 @@ class TrainingConfig:
 
     epochs: int = 10
     batch_size: int = 32
+    """Images of a step, on all GPUs together."""
     steps_per_epoch: int | None = None
     """Batches of an epoch, in which all else is counted; None: a pass through the training images."""
     precision: str = "float32"
     """auto: mixed_bfloat16 where this machine computes it fast, else float32; the run says which."""
     threads: int | None = None
     """CPU threads; None: this process's cores, in a sweep the trial's share. They are part of the result."""
+    distribution: str | None = None
+    """mirrored: all GPUs of this machine, which divide each batch; their number is part of the result. None:
+    one device."""
     patience: int | None = None
     """Epochs without a better objective after which training stops, with the best weights; None: never."""
     objective: Any = "val_accuracy"
@@ -106,6 +112,10 @@ class TrainingConfig:
         if self.precision not in (AUTO, *PRECISIONS):
             names = ", ".join((AUTO, *PRECISIONS))
             raise InputError(f"training.precision must be one of {names}; got {self.precision!r}")
+        if self.distribution not in (None, MIRRORED):
+            raise InputError(
+                f"training.distribution must be {MIRRORED} or null; got {self.distribution!r:.80}"
+            )
         if not 0 <= self.label_smoothing < 1:
             raise InputError(f"training.label_smoothing must lie in [0, 1); got {self.label_smoothing}")
         if self.top_k is not None and self.top_k < 1:

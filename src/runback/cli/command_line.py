@@ -12,11 +12,15 @@ from runback.system.text.lasting_output import UNREAD, lasting_output, output_tr
 from runback.system.text.listing import did_you_mean
 from runback.system.text.redacted_output import redacted_output
 from runback.system.text.terminal import guard, say
+from runback.tracking.tracking_server import KEY, take_uri
 
 VERBS = {
     "init": "make a project that runs at once, or copy a group of configs into one to change them",
     "train": "train one model, or sweep over overrides with --multirun, or go on with resume=RUN",
     "sweep": "start or continue a sweep of sweeps/",
+    "attach": "show the live table of a sweep that runs elsewhere",
+    "stop": "stop a running sweep, or end one trial of it",
+    "worker": "take trials of a sweep whose study is in PostgreSQL, on any machine that reaches it",
     "best": "print the run ID of a sweep's best trial",
     "promote": "make a run's model the champion of its sweep in the model registry",
     "reproduce": "train a recorded run again and say whether it came out the same, bit for bit",
@@ -34,11 +38,15 @@ VERBS = {
 }
 
 MODULES = {
+    "attach": "runback.cli.sweeps.attach",
     "evaluate": "runback.cli.approval.evaluate",
     "promote": "runback.cli.approval.promote",
     "review": "runback.cli.approval.review",
+    "worker": "runback.cli.sweeps.study_worker",
     "import": "runback.cli.import_notebook",
     "init": "runback.cli.projects.init",
+    "stop": "runback.cli.sweeps.stop",
+    "sweep": "runback.cli.sweeps.sweep",
 }
 """The modules of commands that cannot be called like their verb, or have a folder of their own."""
 
@@ -84,6 +92,7 @@ def _run(verb: str, arguments: list[str]) -> int:
     if verb not in VERBS:
         hint = did_you_mean(verb, VERBS, f"expected one of {', '.join(VERBS)}")
         raise InputError(f"unknown command '{verb}': {hint}")
+    arguments = take_uri(arguments)
     module = MODULES.get(verb, f"runback.cli.commands.{verb}")
     code: int = importlib.import_module(module).main(arguments)
     return code
@@ -91,4 +100,7 @@ def _run(verb: str, arguments: list[str]) -> int:
 
 def _usage() -> str:
     lines = [f"  {verb:<10} {text}" for verb, text in VERBS.items()]
-    return "\n".join(["usage: runback COMMAND …", "", *lines, "", "runback COMMAND --help tells more."])
+    server = f"{KEY}=https://… behind a command names a tracking server that keeps the runs."
+    return "\n".join(
+        ["usage: runback COMMAND …", "", *lines, "", "runback COMMAND --help tells more.", server]
+    )

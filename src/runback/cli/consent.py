@@ -61,9 +61,13 @@ def screen(
 ) -> list[str]:
     """Return what a bundle brings as lines of a terminal of that width."""
     head = (f"This {what} brings what is not yours, with the fingerprint", fingerprint)
-    told = [cut(line, width) for line in (*head, *lines(found))]
+    brought = [*head, *lines(found)]
+    told = [cut(line, width) for line in brought]
+    more = [cut("--show prints all of it, every line whole.", width)]
     if texts is None or len(told) + len(texts) + 1 > SCREEN or not all(_fits(one, width) for one in texts):
-        texts = [cut("--show prints all of it, with every changed line.", width)]
+        texts = more
+    elif not all(_fits(one, width) for one in brought):
+        texts = [*texts, *more]
     return [*told, *texts, cut(RIGHTS, width)]
 
 

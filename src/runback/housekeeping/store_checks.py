@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from runback.errors import InputError, StoreError
 from runback.housekeeping.check import Check, ok
+from runback.sweeping.study.best_runs import FILES
 from runback.system.files.folder_lock import is_held
 from runback.tracking.layout import CHECKPOINTS, Layout
 from runback.tracking.sqlite.database_schema import any_running, refuse_unknown
@@ -21,6 +22,7 @@ from runback.tracking.sqlite.sqlite_file import (
     write_ahead,
     writes_ahead,
 )
+from runback.tracking.tracking_server import is_in_clear
 from runback.tracking.upkeep import moved_artifacts
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def store_checks(layout: Layout) -> list[Check]:
     """Check each sweep's study and the store of runs. What cannot be opened is told of, and left as it is."""
     ours = _SweepRuns()
     checks = []
-    for study in sorted(layout.sweeps.glob("*/study.db")):
+    for study in sorted(file for name in FILES for file in layout.sweeps.glob(f"*/{name}")):
         check, runs = _study_check(layout, study)
         checks.append(check)
         ours = ours | runs
@@ -82,6 +84,9 @@ def _server_checks(layout: Layout, ours: _SweepRuns) -> list[Check]:
         running = _runs_checks(store, ours)
     except (ImportError, StoreError) as error:
         return [Check("server", "problem", str(error), "start it, or unset MLFLOW_TRACKING_URI")]
+    if is_in_clear(store.uri):
+        advice = "let a reverse proxy with TLS stand before it, and use its https:// address"
+        return [Check("server", "warning", f"{store} gets credentials unencrypted", advice), *running]
     return [ok("server", f"{store} answers"), *running]
 
 
@@ -102,8 +107,9 @@ def _study_check(layout: Layout, database: Path) -> tuple[Check, _SweepRuns]:
         from runback.sweeping.study.left_running import study_facts
 
         layout.inside(database, f"the study of sweep {folder.name}")
-        revision(database, PATIENCE)
-        check = _soundness(database)
+        if database.suffix == ".db":
+            revision(database, PATIENCE)
+        check = _soundness(database) if database.suffix == ".db" else ok(printable_path(database), "answers")
         if check.state == "problem":
             return check, unread
         facts = study_facts(folder)

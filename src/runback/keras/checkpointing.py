@@ -13,7 +13,7 @@ from runback.errors import DiskFull
 from runback.keras.averaged_weights import AveragedWeights
 from runback.keras.epoch_report import EpochReport
 from runback.keras.keras_internals import best_weights, stopping_state
-from runback.keras.training_state import model_state, values
+from runback.keras.training_state import metric_values, model_state
 from runback.runs.checkpoint import Checkpoint, Variable, save
 from runback.system.files.full_disk import is_full
 from runback.system.stop_signals import HeldSignals, held_signals
@@ -90,12 +90,12 @@ class Checkpoints(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Stop before this batch if a signal waits."""
         if self._signals.waiting and (len(self._report.history), batch) >= self._first:
-            self._metrics = values(self.model.metrics_variables)
+            self._metrics = metric_values(self.model)
             self._stop(batch)
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Keep what the metrics have gathered in training: validation begins with a reset."""
-        self._metrics = values(self.model.metrics_variables)
+        self._metrics = metric_values(self.model)
 
     def on_test_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Stop in the middle of a validation if a signal waits; it is done again from its beginning."""

@@ -47,7 +47,16 @@ def build_metrics(model: keras.Model) -> None:
     probabilities = np.zeros((1, *model.output_shape[1:]), np.float32)
     is_sparse = not isinstance(model.loss, keras.losses.CategoricalCrossentropy)
     labels = np.zeros(1) if is_sparse else probabilities
-    model.compute_metrics(None, labels, probabilities)
+    if len(copies(model.variables[0])) == 1:
+        model.compute_metrics(None, labels, probabilities)
+    else:  # each device's
+        model.distribute_strategy.run(lambda: model.compute_metrics(None, labels, probabilities))
+
+
+def copies(variable: keras.Variable) -> list[Any]:
+    """Return the variable, or, of one that TensorFlow has mirrored, each device's copy of it."""
+    mirrored = getattr(variable.value, "values", None)
+    return list(mirrored) if isinstance(mirrored, tuple) else [variable]
 
 
 def skip_steps(model: keras.Model, steps: int) -> None:

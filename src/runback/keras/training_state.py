@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from runback.errors import InputError
-from runback.keras.keras_internals import build_metrics
+from runback.keras.keras_internals import build_metrics, copies
 from runback.runs.checkpoint import Checkpoint as Checkpoint
 from runback.runs.checkpoint import Variable
 
@@ -28,6 +28,15 @@ def model_state(model: keras.Model) -> dict[str, list[Variable]]:
     return {"model": values(model.variables), "optimizer": values(model.optimizer.variables)}
 
 
+def metric_values(model: keras.Model) -> list[Variable]:
+    """Return copies of what the metrics have gathered so far; of a mirrored model, on each device."""
+    return [Variable(path, copy.numpy()) for path, copy in _metric_copies(model)]
+
+
+def _metric_copies(model: keras.Model) -> list[tuple[str, Any]]:
+    return [(one.path, copy) for one in model.metrics_variables for copy in copies(one)]
+
+
 def restore(checkpoint: Checkpoint, model: keras.Model) -> None:
     """Give a compiled `model` and its optimizer the values that `checkpoint` holds.
 
@@ -38,7 +47,7 @@ def restore(checkpoint: Checkpoint, model: keras.Model) -> None:
     groups = {"model": model.variables, "optimizer": model.optimizer.variables}
     if "metrics" in checkpoint.variables:
         build_metrics(model)
-        groups["metrics"] = model.metrics_variables
+        groups["metrics"] = [one for one in model.metrics_variables for _ in copies(one)]
     if checkpoint.variables.get("best"):
         groups["best"] = model.weights
     for group, variables in groups.items():
@@ -49,7 +58,8 @@ def restore(checkpoint: Checkpoint, model: keras.Model) -> None:
 
 def restore_metrics(checkpoint: Checkpoint, model: keras.Model) -> None:
     """Give the metrics of a model that was restored what they had gathered: Keras resets them each epoch."""
-    _assign(checkpoint, "metrics", model.metrics_variables)
+    for (_, copy), saved in zip(_metric_copies(model), checkpoint.variables["metrics"], strict=True):
+        copy.assign(saved.value)
 
 
 def _assign(checkpoint: Checkpoint, group: str, variables: Sequence[Any]) -> None:

@@ -35,7 +35,7 @@ def continue_trial(folder: Path, trial: Trial, layout: Layout) -> tuple[Continua
     Without a checkpoint, unless it is paused: the tags of another run in its place. Errors: StoreError.
     """
     from runback.runs.checkpoint import load_newest
-    from runback.tracking.read.find_runs import is_scheduled
+    from runback.tracking.read.find_runs import has_run, is_scheduled
     from runback.tracking.store import open_store, patiently
     from runback.tracking.write.outbox import Outbox
 
@@ -44,6 +44,10 @@ def continue_trial(folder: Path, trial: Trial, layout: Layout) -> tuple[Continua
         _clear(folder)
         return None, {}
     store = open_store(layout, is_prepared=True)
+    if Outbox(folder).run_id is None and not patiently(lambda _: has_run(store, run_id), STORE_PATIENCE):
+        say(f"run {run_id} is in another machine's store: this trial begins again")
+        _clear(folder)
+        return None, {}
     checkpoint = None
     with contextlib.suppress(InputError):  # all are damaged
         checkpoint = load_newest(folder)

@@ -50,14 +50,14 @@ def reproduce(
         console.print(f"not in the record, so not in the checkout: {path}", soft_wrap=True)
     console.print(f"training in a checkout of commit {code['commit']}", soft_wrap=True)
     with _checkout(recorded, layout) as folder:
-        project = _project(folder, code["project"])
+        project = project_in(folder, code["project"])
         python = _python(project, recorded, layout, console, build=build)
         console.file.flush()
         command = [str(python), "-P", "-m", "runback", "reproduce", recorded.reference, "--in-place", *flags]
-        variables = _variables(project, folder, layout)
+        variables = checkout_variables(project, folder, layout)
         if not recorded.is_own:
             variables[AGREED_VARIABLE] = recorded.fingerprint
-        return _run(command, _working_folder(recorded, layout, project), variables)
+        return run_in_checkout(command, _working_folder(recorded, layout, project), variables)
 
 
 def is_short(recorded: StoredRun) -> bool:
@@ -101,7 +101,8 @@ def _checkout(recorded: StoredRun, layout: Layout) -> Iterator[Path]:
             layout.checkouts.rmdir()
 
 
-def _project(folder: Path, within: str | None) -> Path:
+def project_in(folder: Path, within: str | None) -> Path:
+    """Return the project's folder in a checkout. Errors: InputError where it has none there."""
     project = (folder / (within or ".")).resolve()
     if not project.is_relative_to(folder.resolve()) or not project.is_dir():
         raise InputError(f"the recorded code has no folder {within!r}, in which the project was")
@@ -154,7 +155,7 @@ def _working_folder(recorded: StoredRun, layout: Layout, project: Path) -> Path:
     return there if is_whole and there.is_dir() and images.exists() else here
 
 
-def _variables(project: Path, folder: Path, layout: Layout) -> dict[str, str]:
+def checkout_variables(project: Path, folder: Path, layout: Layout) -> dict[str, str]:
     """Return the environment in which Python imports the project's modules from the checkout."""
     variables = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH")}
     return variables | {
@@ -179,7 +180,7 @@ def _search_path(project: Path, folder: Path, layout: Layout) -> list[str]:
     return [str(one) for one in dict.fromkeys([*own, *outside])]
 
 
-def _run(command: Sequence[str], folder: Path, variables: dict[str, str]) -> int:
+def run_in_checkout(command: Sequence[str], folder: Path, variables: dict[str, str]) -> int:
     """Run a command to its end; return its exit code. Errors: TrainingError where a signal has ended it."""
     code = run_child(command, folder, variables)
     if code < 0:

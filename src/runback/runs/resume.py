@@ -104,10 +104,10 @@ def _refuse_finished(recorded: StoredRun) -> None:
 def _refuse_paused(recorded: StoredRun, layout: Layout) -> None:
     """Refuse a run that its sweep goes on with: it would be trained twice."""
     from runback.sweeping.study.left_running import study_facts
-    from runback.sweeping.study.study_store import STUDY
+    from runback.sweeping.study.study_store import has_study
 
     sweep = recorded.tags.get(SWEEP_TAG)
-    if recorded.status != "SCHEDULED" or sweep is None or not (layout.sweep(sweep) / STUDY).exists():
+    if recorded.status != "SCHEDULED" or sweep is None or not has_study(layout.sweep(sweep)):
         return
     for number, run_id in study_facts(layout.sweep(sweep)).paused.items():
         if run_id == recorded.id:

@@ -116,6 +116,8 @@ class RunRecord(MachineRecord):
     code: CodeRecord
     tensorflow: NotRequired[dict[str, Any]]
     threads: dict[str, int]
+    devices: NotRequired[int]
+    """The devices that each batch was divided among; 1: there was no division."""
     seeds: dict[str, int | None]
     data: dict[str, SplitRecord]
     """By name; `train` and `validation` for the classifier."""

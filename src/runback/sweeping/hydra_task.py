@@ -1,6 +1,6 @@
 """A task: a training that Hydra and the sweeper start, and what a sweep can do around it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -44,6 +44,8 @@ class HydraTask:
     command: tuple[str, ...] | None = None
     """The words that its command line begins with, before the overrides; none: no command can name it; None:
     those of the program that this process is."""
+    place: Mapping[str, str] | None = None
+    """Where it is in its project, as a run's record has it; None: in a program of its own."""
     is_evaluated: bool = False
     """Whether `runback evaluate` measures its runs, and `runback train --config` takes their configs."""
     single: TaskFunction | None = None

@@ -1,12 +1,11 @@
 """A whole sweep, from Hydra's config to the summary."""
 
 import gc
-import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,11 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from runback.errors import InputError, StoreError, TrainingError
+from runback.provenance.config_hash import text_hash
 from runback.sweeping.confirm.stage import Resources, Stage
+from runback.sweeping.control.controller import Controller, as_changed, heeding_stops
+from runback.sweeping.control.detached import detach, is_detaching
+from runback.sweeping.control.mailbox import Mailbox
 from runback.sweeping.corners import (
     composed_corners,
     fractions_of_whole_numbers,
@@ -38,59 +41,63 @@ from runback.sweeping.deciding.promoting import PromotingDecisions
 from runback.sweeping.deciding.promotion import promotion_of
 from runback.sweeping.deciding.proposer import Proposer
 from runback.sweeping.ending import (
-    ending,
+    Ending,
     has_ended,
     has_result,
+    nothing_runs,
     refuse_without_result,
     remove_left_checkpoints,
 )
+from runback.sweeping.engine_settings import cpus_per_trial, engine_of
 from runback.sweeping.hydra_task import HydraTask
+from runback.sweeping.joining import as_recorded, compared_data, joined_budget
 from runback.sweeping.reporting.best_config import best_config
 from runback.sweeping.reporting.follow_up_commands import AppCommands
 from runback.sweeping.reporting.reporter import Reporter
 from runback.sweeping.reporting.sweep_note import RunLinks
+from runback.sweeping.shared.recorded_sweep import record_sweep
 from runback.sweeping.space import search_space
 from runback.sweeping.space.grid import is_finite
 from runback.sweeping.space.search_identity import Search
 from runback.sweeping.space.search_space import Space
 from runback.sweeping.study import states
+from runback.sweeping.study.attributes import DATA, RECORDED_SWEEP
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import (
     STUDY,
-    close_study,
     finished_count,
     keep_names,
     keep_search,
-    open_study,
     pruner_for,
     readable_errors,
 )
 from runback.sweeping.study.trial_label import trial_label
+from runback.sweeping.study_place import StudyPlace, shared
 from runback.sweeping.sweep_settings import FIRST_CONFIG, SweeperSettings
 from runback.sweeping.trials import messages
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.devices import devices
-from runback.sweeping.trials.engines.engine import Ended, MessageReceived
-from runback.sweeping.trials.engines.local_engine import LocalEngine
+from runback.sweeping.trials.engines.engine import Ended, Engine, MessageReceived
 from runback.sweeping.trials.events import Observer
 from runback.sweeping.trials.failures import RETRIES
 from runback.sweeping.trials.hydra_job import Composer, app_config
 from runback.sweeping.trials.out_of_memory import MEMORY_PER_TRIAL
 from runback.sweeping.trials.trial import Trial
 from runback.sweeping.trials.trial_factory import TrialFactory
+from runback.sweeping.watching.live_file import LiveFile
 from runback.sweeping.watching.live_table import LiveTable
+from runback.sweeping.watching.notifier import Notifier
 from runback.sweeping.watching.sweep_run import SweepRun
+from runback.sweeping.watching.webhook import webhooks
 from runback.system.config.interpolation import variables
 from runback.system.config.written_config import refuse_environment, written
 from runback.system.cores import available_cores
-from runback.system.files.contained_path import inside, refuse_links_out
-from runback.system.files.folder_lock import alone_in
 from runback.system.main_program import MainProgram
 from runback.system.text.escape import lines_for_terminal
 from runback.system.text.formatting import duration
 from runback.system.text.screen import is_in_notebook
 from runback.system.text.terminal import say
-from runback.tracking.layout import MLRUNS_VARIABLE, Layout, folder_name
+from runback.tracking.layout import Layout, folder_name
 
 
 @dataclass(frozen=True)
@@ -139,42 +146,74 @@ def sweep(
     if not limits and settings.timeout is None:
         raise InputError("the sweep would never end: set hydra.sweeper.n_trials or hydra.sweeper.timeout")
     name = settings.name or sweep_folder.name
-    search = Search.of(searched, settings.directions, composer.base)
+    search = as_recorded(Search.of(searched, settings.directions, composer.base), settings.joining)
     slots = divide(settings)
     budget = Budget(min(limits, default=None), settings.timeout, slots.n_workers)
     stage = Stage.of(name, settings, composer, searched)
 
     with ExitStack() as ends:
-        is_known = (sweep_folder / STUDY).exists()
+        place = StudyPlace.of(ends, settings, sweep_folder, name)
+        is_known = place.is_known
         # What does not fit is refused before anything is started.
-        if not is_known:
-            _refuse_without_study(sweep_folder)
+        if is_known:
+            study = ends.enter_context(place.opened(search, extend=settings.extend))
+            keep_order(study, settings, slots.n_workers, slots.threads)
         else:
-            study = ends.enter_context(_opened(sweep_folder, name, search, settings, slots))
+            place.refuse_without_study()
+        # A kill may have come between making the study and recording the sweep.
+        recorded = (study.user_attrs.get(RECORDED_SWEEP) if is_known else None) or {}
+        is_to_record = place.sharing is not None and settings.joining is None and "format" not in recorded
         first, notes = _first_points(settings, composer, searched, sweep_folder, study if is_known else None)
+        if is_known:
+            own = (
+                ("n_trials", "timeout") if settings.joining is not None else ()
+            )  # workers are a machine's own
+            budget = as_changed(study, budget, *own)
         is_over, is_done = _progress(study, budget, stage) if is_known else (False, False)
+        if is_detaching() and not is_done:
+            settings.check_max_resource()
+            if not is_known:
+                composed_corners(composer, searched)  # what the task, or the store, refuses its process says
+            ends.close()  # the sweep's folder is for the process that goes on
+            detach(sweep_folder, name, settings.engine)
+            return
+        if settings.joining is not None and settings.joining.get("stay"):
+            is_over = is_done = False  # more may come
+        data = None
         if not is_done:
             if sys.stdout.isatty() or is_in_notebook():  # what is imported and checked now takes seconds
-                say(f"sweep {name}: getting ready, {slots.n_workers} trials at once")
+                say(f"sweep {name}: getting ready, {budget.n_workers} trials at once")
             engine = ends.enter_context(
                 closing(
-                    LocalEngine(
-                        settings.start_method,
+                    engine_of(
+                        *(settings.engine, place.own_folder, budget.n_workers, settings.start_method),
                         composer.preload(settings.preload),
                         composer.warm_up(slots.threads),
                     )
                 )
             )
-            if settings.extend or not is_known:  # else they were, before it began
-                _check_corners(composer, searched, engine, slots)
+            if (
+                settings.extend or settings.joining is not None or not is_known or is_to_record
+            ):  # else they were, before it began
+                seen_by_all = None if settings.engine is None else sweep_folder
+                with heeding_stops(place.own_folder, is_needed=settings.engine is not None) as attend:
+                    data = _check_corners(composer, searched, engine, slots, seen_by_all, attend)
+                if settings.joining is not None:
+                    say(*compared_data(settings.joining, data))
         settings.check_max_resource()
+        if is_to_record:
+            recorded = record_sweep(config, task, layout, data)
         if not is_known:
             _refuse_deleted(settings.experiment, _experiment_key(config), layout)
-            study = ends.enter_context(_opened(sweep_folder, name, search, settings, slots))
+            study = ends.enter_context(place.opened(search, extend=settings.extend))
         keep_search(study, search)
         keep_first_points(study, settings.first, first)
         keep_names(study, settings.objectives)
         order = keep_order(study, settings, slots.n_workers, slots.threads)
+        if place.sharing is not None and settings.joining is None:
+            study.set_user_attr(RECORDED_SWEEP, {**recorded, "n_trials": settings.n_trials})
+        place.creation.close()
+        claims = place.claims(study)
         proposer = Proposer(settings.sampler, searched, settings.seed, first=first, startup=settings.startup)
         if not is_known:
             say(*_about_length(settings, config, searched), *_about_priors(proposer, searched), *notes)
@@ -193,9 +232,12 @@ def sweep(
             if has_ended(study, layout):
                 refuse_without_result(study, sweep_folder)
                 return
-            say("its end had not been written: that is done now")
-        parent = SweepRun.open(study, name, settings, searched, sweep_folder, composer.groups, layout)
-
+            if place.sharing is None:
+                say("its end had not been written: that is done now")
+        open_run = partial(SweepRun.open, study, name, settings, searched, sweep_folder)
+        parent = claims.exclusively(lambda: open_run(composer.groups, layout, place.own_folder))
+        if (shared_claims := shared(claims)) is not None:
+            shared_claims.note_run(parent.id)
         new_trial = TrialFactory(composer, name, order.threads, parent.id, searched.overrides, trial_label)
 
         def best_config_of(params: dict[str, Any], about: str) -> str:
@@ -203,30 +245,46 @@ def sweep(
 
         reporter = None
         if parent.run is not None:
-            place = RunLinks(parent.run.experiment_id(), parent.run.id)
+            links = RunLinks(parent.run.experiment_id(), parent.run.id)
             app = _app_commands(task, program, searched)
             reporter = Reporter(
-                study, parent.run, place, budget, config, sweep_folder, best_config_of, app, own_point
+                study, parent.run, links, budget, config, sweep_folder, best_config_of, app, own_point
             )
         gc.freeze()  # what is imported by now stays: looking for garbage in it would slow every trial's start
         table = LiveTable(study, budget, searched, config_point=own_point)
-        observers: list[Observer] = [parent.observe, table.observe]
+        live = LiveFile(place.own_folder, table)
+        mailbox = Mailbox(place.own_folder)
+        controller = Controller(
+            *(mailbox, study, proposer, composer, searched, claims), is_deterministic=order.window is not None
+        )
+        observers: list[Observer] = [parent.observe, table.observe, live.observe]
         observers += [reporter.observe] if reporter else []
+        hooks = webhooks(settings.notify)
+        notifier = Notifier(study, hooks) if hooks else None
+        observers += [notifier.observe] if notifier else []
         is_closed = False
 
         def is_written() -> bool:
             return is_closed and (reporter is None or reporter.is_written)
 
+        end = Ending(study, sweep_folder, claims, is_written, lambda: _progress(study, budget, stage)[1])
         with (
-            ending(study, sweep_folder, is_written),
-            parent.recording(),
+            end.noting(),
+            parent.recording(lambda: end.goes_on(parent.id)),
             readable_errors(sweep_folder / STUDY),
-            reporter.keeping() if reporter else nullcontext(),
+            live.keeping(),
+            mailbox.receiving(),
+            notifier.keeping(lambda: end.leaves) if notifier else nullcontext(),
+            reporter.keeping(lambda: end.leaves) if reporter else nullcontext(),
         ):
             remove_left_checkpoints(study, sweep_folder)
             if not is_over:
                 coordinator = Coordinator(
-                    *(study, decisions, engine, budget, settings.policy, new_trial, observers, slots.devices)
+                    *(study, decisions, engine, budget, settings.policy, new_trial, observers, slots.devices),
+                    attend=controller.attend,
+                    claims=claims,
+                    stays=settings.joining is None,
+                    more=None if settings.joining is None else joined_budget(study, settings.joining, budget),
                 )
                 try:
                     with table.live():
@@ -235,11 +293,17 @@ def sweep(
                     table.print_summary()
                 if coordinator.was_timed_out:
                     say(*_left_by_timeout(study, budget))
-            if stage is not None and not is_done and has_result(study):
-                where = (engine, slots.n_workers, order.threads, slots.devices)
-                stage.run(study, Resources(*where, settings.policy, parent, sweep_folder))
-            is_closed = parent.close_ended()
-            refuse_without_result(study, sweep_folder)
+            is_ending = end.take(waits=is_done)
+            if not is_ending:
+                say(end.why_not)
+            elif stage is not None and not is_done and has_result(study):
+                where = (engine, budget.n_workers, order.threads, slots.devices)
+                watched = (live.observe, controller.attend)
+                stage.run(study, Resources(*where, settings.policy, parent, sweep_folder, *watched, claims))
+            if is_ending:
+                is_closed = parent.close_ended()
+            if is_ending or nothing_runs(study):
+                refuse_without_result(study, sweep_folder)
 
 
 def _left_by_timeout(study: Study, budget: Budget) -> list[str]:
@@ -289,47 +353,16 @@ def _refuse_deleted(experiment: str | None, key: str, layout: Layout | None) -> 
         find_experiment(open_store(layout), experiment, key)
 
 
-@contextmanager
-def _opened(
-    sweep_folder: Path, name: str, search: Search, settings: SweeperSettings, slots: Slots
-) -> Iterator[Study]:
-    """Hold the sweep's folder, and open its study. Errors: InputError where it has another config.
-
-    What the study's database raises meanwhile is one line: StoreError, DiskFull.
-    """
-    _refuse_links(sweep_folder, name)
-    with alone_in(sweep_folder, f"sweep {name}"), readable_errors(sweep_folder / STUDY):
-        study = open_study(sweep_folder, name, search, extend=settings.extend)
-        try:
-            if not study.get_trials(deepcopy=False):
-                _refuse_without_study(sweep_folder)
-            keep_order(study, settings, slots.n_workers, slots.threads)
-            yield study
-        finally:
-            close_study(study)
-
-
-def _refuse_links(sweep_folder: Path, name: str) -> None:
-    """Refuse a folder in mlruns/ through which trials would write, or read, outside."""
-    mlruns = Path(os.environ.get(MLRUNS_VARIABLE, os.devnull))
-    if sweep_folder.is_relative_to(mlruns):
-        inside(mlruns, sweep_folder, f"the folder of sweep {name}")
-        refuse_links_out(sweep_folder, mlruns, f"the folder of sweep {name}")
-
-
-def _refuse_without_study(sweep_folder: Path) -> None:
-    """Refuse a folder with trials of a study that is gone: new ones would be taken for them."""
-    if any(trial.name.isdigit() for trial in sweep_folder.glob("*/")):
-        raise InputError(
-            f"{sweep_folder} holds trials, and {STUDY} knows none: put it back, move the folder away, "
-            "or start a fresh study with --new"
-        )
-
-
 def divide(settings: SweeperSettings) -> Slots:
     """Decide how many trials run at once and how many CPU threads each one gets."""
+    if settings.engine is not None:
+        cpus = cpus_per_trial(settings.engine)
+        return Slots(settings.n_workers, cpus if settings.threads == "auto" else settings.threads)
     available = available_cores()
     gpus = devices(settings.gpus)
+    if settings.distribution is not None:  # one trial, which has all of them
+        gpus = [",".join(gpus)] if gpus else []
+        settings = replace(settings, n_workers=1)
     if settings.n_workers == "auto" and gpus:
         n_workers = min(len(gpus) * settings.trials_per_gpu, settings.n_trials or available)
     elif settings.n_workers == "auto":
@@ -414,47 +447,75 @@ def has_enough(study: Study, budget: Budget) -> bool:
     return finished_count(study) >= budget.n_trials
 
 
-def _check_corners(composer: Composer, searched: Space, engine: LocalEngine, slots: Slots) -> None:
+def _check_corners(
+    composer: Composer,
+    searched: Space,
+    engine: Engine,
+    slots: Slots,
+    shared: Path | None,
+    attend: Callable[[], None],
+) -> str | None:
     """Compose the corners of the search space and have the app check them, before anything is stored.
 
     The app's check runs in a trial process: it may import what the coordinator never does. A list that it
-    accepts belongs where it stands; of an app without a check nobody knows.
+    accepts belongs where it stands; of an app without a check nobody knows. `shared` is a folder that the
+    workers of other machines see. Returns the fingerprint of the data that was read; None: none was.
     """
     corners = composed_corners(composer, searched)
     call = composer.call_check(corners, slots.threads)
+    data = None
     if call is None:
         notices = [*same_in_all(composer, searched).values()]
     else:
-        notices = _checked(call, partial(with_advice, composer, searched), engine, slots)
+        notices, data = _checked(
+            call, partial(with_advice, composer, searched), engine, slots, shared, attend
+        )
     say(*fractions_of_whole_numbers(composer, searched), *notices)
+    return data
 
 
 def _checked(
-    call: Callable[[], Any], advised: Callable[[str], str], engine: LocalEngine, slots: Slots
-) -> list[str]:
-    """Run the app's check, and return its notices. Errors: InputError, TrainingError."""
-    with tempfile.TemporaryDirectory(prefix="runback-check-") as scratch:
+    call: Callable[[], Any],
+    advised: Callable[[str], str],
+    engine: Engine,
+    slots: Slots,
+    shared: Path | None,
+    attend: Callable[[], None],
+) -> tuple[list[str], str | None]:
+    """Run the app's check; return its notices, its data's fingerprint. Errors: InputError, TrainingError."""
+    with tempfile.TemporaryDirectory(prefix="runback-check-", dir=shared) as scratch:
         folder = Path(scratch)
         check = Trial.of(call, number=-1, sweep="check", folder=folder, threads=slots.threads, parent=None)
         for _ in range(1 + RETRIES["lost"]):
-            outcome, notices = _outcome(engine, check)
-            if not (isinstance(outcome, messages.Failed) and outcome.kind == "lost"):
+            outcome, notices, data = _outcome(engine, check, attend)
+            if not isinstance(outcome, messages.Failed) or outcome.kind not in ("lost", "stopped"):
                 break
     _raise_if_failed(outcome, advised)
-    return notices
+    return notices, text_hash("\n".join(data)) if data else None
 
 
-def _outcome(engine: LocalEngine, trial: Trial) -> tuple[messages.Outcome, list[str]]:
-    """Run a check to its end, and return how it ended and the lines of its notices, each notice once."""
+def _outcome(
+    engine: Engine, trial: Trial, attend: Callable[[], None]
+) -> tuple[messages.Outcome, list[str], list[str]]:
+    """Run a check to its end; return how it ended, the lines of its notices, each once, and of its data.
+
+    `attend` is called now and then meanwhile.
+    """
     engine.start(trial)
     notices: dict[tuple[str, ...], None] = {}
+    data: list[str] = []
     try:
         while True:
+            attend()
             for event in engine.events(1.0):
-                if isinstance(event, Ended) and not isinstance(event.outcome, messages.Paused):
-                    return event.outcome, [line for notice in notices for line in notice]
+                if isinstance(event, Ended) and isinstance(event.outcome, messages.Preempted):
+                    return messages.Failed("stopped", event.outcome.reason), [], []
+                if isinstance(event, Ended) and isinstance(event.outcome, messages.Outcome):
+                    return event.outcome, [line for notice in notices for line in notice], data
                 if isinstance(event, MessageReceived) and isinstance(event.message, messages.Notice):
                     notices[event.message.lines] = None
+                if isinstance(event, MessageReceived) and isinstance(event.message, messages.Attribute):
+                    data += [event.message.value] if event.message.name == DATA else []
     finally:  # on Ctrl-C it may be in the middle of a download
         engine.kill(trial.number)
 

@@ -6,8 +6,14 @@ from typing import Any
 
 from runback.errors import InputError
 from runback.sweeping.confirm.confirm_settings import ConfirmSettings
+from runback.sweeping.engine_settings import check_engine
+from runback.sweeping.shared.storage_url import StorageUrl
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy, check_retries
+from runback.sweeping.watching.webhook import KEY as NOTIFY
+from runback.sweeping.watching.webhook import webhooks
 from runback.tracking.layout import folder_name
+
+SHORTEST_LEASE, LONGEST_LEASE = 2.0, 3600.0
 
 FIRST_CONFIG = "config"
 FIRST_BEST = "best:"
@@ -22,7 +28,7 @@ class SweeperSettings:
     _recursive_: bool = False
     _convert_: str = "all"
     defaults: list[Any] = field(
-        default_factory=lambda: ["_self_", {"sampler": "auto"}, {"pruner": "none"}],
+        default_factory=lambda: ["_self_", {"sampler": "auto"}, {"pruner": "none"}, {"engine": "local"}],
     )
 
     name: str | None = None
@@ -39,6 +45,8 @@ class SweeperSettings:
     """The GPUs that trials run on, one trial on each: auto (all that this process sees) or a list."""
     trials_per_gpu: int = 1
     """Trials that share a GPU."""
+    distribution: str | None = None
+    """mirrored: a trial has all of the GPUs, and one runs at a time on this machine; None: it has one."""
     threads: Any = "auto"
     """CPU threads of a trial; auto: the cores divided among the workers."""
     objective: Any = "objective"
@@ -69,12 +77,25 @@ class SweeperSettings:
     """Seconds after which a trial is ended; None: never."""
     stall_timeout: float | None = None
     """Seconds without a report after which a trial is ended; None: never."""
+    storage: Any = None
+    """None: the study is a file in the sweep's folder; postgresql://USER@HOST:PORT/DATABASE: it is there, and
+    several coordinators and workers share it. The password is libpq's affair: PGPASSWORD or ~/.pgpass."""
+    lease: float = 60.0
+    """Seconds after which a coordinator of a shared study that is not heard of loses its trials to others."""
+    joining: Any = None
+    """Set by `runback worker`: how it joins a study, see `joining`."""
+    engine: Any = None
+    """None (the choice local): processes of this machine; slurm: workers in a SLURM array job;
+    ray: workers on a Ray cluster, or on one that is started here."""
     start_method: str = "forkserver"
     """forkserver (a trial starts in milliseconds) or spawn (a fresh interpreter for each)."""
     preload: list[str] = field(default_factory=list)
     """Modules that the forkserver imports once, before the first trial, besides the task's own."""
     confirm: Any = None
     """The best trials that are trained again, and their fresh seeds: {top: 3, seeds: 5}; None: none are."""
+    notify: Any = None
+    """A webhook that is told how the sweep fares, {url: env:NAME, on: [end, failures, best]}, or a list of
+    such; None: nobody is."""
     experiment: str | None = None
     """The MLflow experiment that gets a parent run for the sweep; None: the sweep itself is not tracked."""
 
@@ -119,6 +140,30 @@ class SweeperSettings:
             value = getattr(self, name)
             if value is not None and not isinstance(value, dict):
                 raise InputError(f"a {name} is chosen with slashes: hydra/sweeper/{name}={value}")
+        if self.storage is not None:
+            StorageUrl.parse(self.storage)
+            if self.deterministic:
+                raise InputError(
+                    "hydra.sweeper.deterministic=true cannot be kept where coordinators share a study: it is "
+                    "nobody's choice which of them asks first; leave it or hydra.sweeper.storage out"
+                )
+        if not SHORTEST_LEASE <= self.lease <= LONGEST_LEASE:
+            raise InputError(
+                f"hydra.sweeper.lease must lie in [{SHORTEST_LEASE:g}, {LONGEST_LEASE:g}] seconds; "
+                f"got {self.lease}"
+            )
+        check_engine(self.engine)
+        if self.engine is not None and self.n_workers == "auto":
+            raise InputError(
+                "hydra.sweeper.n_workers must be a number with this engine: how many workers to start"
+            )
+        if (
+            "best" in [event for one in webhooks(self.notify) for event in one.on]
+            and len(self.directions) > 1
+        ):
+            raise InputError(
+                f"{NOTIFY}.on: there is no single best value with {len(self.directions)} objectives"
+            )
         self._check_first()
         if self.startup not in ("covering", "random"):
             raise InputError(f"hydra.sweeper.startup must be covering or random; got {self.startup!r:.80}")
@@ -134,6 +179,7 @@ class SweeperSettings:
                 raise InputError(f"hydra.sweeper.{name} must be auto or a number from 1; got {value}")
         if self.trials_per_gpu < 1:
             raise InputError(f"hydra.sweeper.trials_per_gpu must be at least 1; got {self.trials_per_gpu}")
+        self._check_distribution()
         if self.direction is None:
             raise InputError(
                 "hydra.sweeper.direction must be set to maximize or minimize: what the task returns has no "
@@ -161,6 +207,21 @@ class SweeperSettings:
         is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
         if value not in (None, "auto") and not is_number:
             raise InputError(f"hydra.sweeper.max_resource must be a whole number from 1; got {value!r:.80}")
+
+    def _check_distribution(self) -> None:
+        if self.distribution not in (None, "mirrored"):
+            raise InputError(
+                f"hydra.sweeper.distribution must be mirrored or null; got {self.distribution!r:.80}"
+            )
+        if self.distribution is None or self.engine is not None:
+            return
+        for name, alone in (("n_workers", ("auto", 1)), ("trials_per_gpu", (1,))):
+            value = getattr(self, name)
+            if value not in alone:
+                raise InputError(
+                    f"hydra.sweeper.{name} must be {alone[-1]} where a trial has all GPUs "
+                    f"(distribution=mirrored); got {value}"
+                )
 
     def _check_first(self) -> None:
         first = self.first

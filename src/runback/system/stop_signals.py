@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,9 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _AGAIN = 0.05
 """Seconds after which a signal is sent again whose exception got lost."""
+
+_ONE = 1.0
+"""Seconds within which several SIGTERMs are one."""
 
 
 def _stopped_by(signum: int) -> str:
@@ -63,6 +67,7 @@ class HeldSignals:
     def __init__(self) -> None:
         self._handlers: dict[int, Any] = {}
         self._waiting: int | None = None
+        self._heard = 0.0
 
     @property
     def waiting(self) -> bool:
@@ -85,8 +90,11 @@ class HeldSignals:
                 self._handlers[signum] = signal.signal(signum, self._hear)
 
     def _hear(self, signum: int, _frame: object) -> None:
+        now = time.monotonic()
+        if signum == signal.SIGTERM == self._waiting and now - self._heard < _ONE:
+            return
         impatient = self.waiting
-        self._waiting = signum
+        self._waiting, self._heard = signum, now
         if impatient:
             self.deliver()
 
@@ -96,8 +104,9 @@ def held_signals() -> Iterator[HeldSignals]:
     """Hold SIGTERM, SIGINT and SIGHUP back in this block, up to a call of `deliver` or its end.
 
     A signal then does what it would have done at once: usually its handler raises Stopped or
-    KeyboardInterrupt. So does a second one, without waiting. Only Python's main thread gets signals: in
-    another this does nothing.
+    KeyboardInterrupt. So does a second one, without waiting; two SIGTERMs within a second are one, of a
+    scheduler that tells all processes, and of the process that passes it on. Only Python's main thread gets
+    signals: in another this does nothing.
     """
     held = HeldSignals()
     if threading.current_thread() is threading.main_thread():

@@ -14,8 +14,6 @@ KNOWN = 1024
 
 def of_run(store: Store, run_id: str) -> Path | None:
     """Return the folder of a run's artifacts, see `Store.place`. Errors: InputError, StoreError."""
-    if store.is_server:
-        return None
     return store.place(_location(store, run_id), f"the folder of the artifacts of run {run_id}")
 
 

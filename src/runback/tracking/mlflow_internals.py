@@ -8,7 +8,7 @@ it takes seconds.
 import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,34 @@ def newest_metrics(run: Run) -> list[Metric]:
     """Return the newest point of each metric of a run: `run.data.metrics` is without their steps."""
     points: list[Metric] = run.data._metric_objs
     return points
+
+
+HISTORIES = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
+"""The path by which MLflow's pages ask a server for a metric of several runs."""
+
+HISTORY_LIMIT = 25_000
+"""Points of a metric that one call returns at most (mlflow.server.handlers, in the bulk handler)."""
+
+HISTORY_RUNS = 100
+"""Runs that a server takes in one call of it."""
+
+
+def metric_histories(client: MlflowClient, run_ids: Sequence[str], name: str) -> list[tuple[str, int, float]]:
+    """Return run ID, step and value of each point of a metric of several runs, HISTORY_RUNS at most.
+
+    As many points as HISTORY_LIMIT, or more, may not be all there are. MLflow's own pages ask so; its client
+    has no method for it. Errors: MLflow's.
+    """
+    store = _backend(client)
+    if hasattr(store, "get_metric_history_bulk"):  # a database of this process's
+        points = [one.to_dict() for one in store.get_metric_history_bulk(run_ids, name, HISTORY_LIMIT)]
+    else:
+        from mlflow.utils.rest_utils import http_request, verify_rest_response
+
+        asked = {"run_id": list(run_ids), "metric_key": name, "max_results": HISTORY_LIMIT}
+        answer = http_request(store.get_host_creds(), HISTORIES, "GET", params=asked)  # type: ignore[no-untyped-call]
+        points = verify_rest_response(answer, HISTORIES).json()["metrics"]
+    return [(str(one["run_id"]), int(one["step"]), float(one["value"])) for one in points]
 
 
 def deleted_model_ids(client: MlflowClient) -> list[str]:

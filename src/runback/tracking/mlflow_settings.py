@@ -16,6 +16,8 @@ FLAGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    # Behind a redirect is another server than the one that was named.
+    "MLFLOW_ALLOW_HTTP_REDIRECTS": "false",
     # Its INFO lines ("Started monitoring system metrics.") would run through the progress display.
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

@@ -92,6 +92,7 @@ def register(store: Store, run_id: str, *, description: str, tags: Mapping[str, 
             model_id=model.model_id,
             description=description,
             tags=dict(tags),
+            await_creation_for=0,  # it is ready: only Databricks copies models
         )
         _link(store, model, made)
     return _version(made)

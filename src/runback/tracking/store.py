@@ -4,6 +4,7 @@ import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, whi
 
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage
 from mlflow.exceptions import MlflowException
+from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from runback.system.files.full_disk import is_full
@@ -24,7 +26,7 @@ from runback.tracking.layout import Layout, folder_name, store_uri
 from runback.tracking.upkeep.moved_artifacts import local_path, refuse_moved
 from runback.tracking.upkeep.restoring import restoring
 from runback.tracking.sqlite.sqlite_file import file_of
-from runback.tracking.mlflow_limits import first_line
+from runback.tracking.tracking_server import SCHEMES, refuse_foreign, why
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 """Stores that this process writes itself; behind any other URI a server does."""
@@ -34,6 +36,9 @@ REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE
 
 NOT_NOW = (401, 403, 408, 429)
 """HTTP status codes below 500 after which it is worth trying again: later, or with another password."""
+
+CONNECTING = 10
+"""Seconds that a database server gets to answer."""
 
 RETRY_SECONDS = 1.0
 """Seconds from one try to the next where a store that is away is waited for."""
@@ -65,11 +70,14 @@ class Store:
     def place(self, location: str | None, what: str) -> Path | None:
         """Return the folder that an artifact location names, links resolved; None for none on a disk here.
 
-        Behind a server it is the server that decides. Else raises InputError for one outside mlruns/, and for
-        another kind of place where the store is a file: somebody else may have written it. So it does for a
-        place on this disk that MLflow might read as another one. `what` opens the message.
+        Behind a server only the server's own places, and object stores, may be used: see `refuse_foreign`.
+        Else raises InputError for one outside mlruns/, and for another kind of place where the store is a
+        file: somebody else may have written it. So it does for a place on this disk that MLflow might read as
+        another one. `what` opens the message.
         """
         if self.is_server:
+            if urlsplit(self.uri).scheme in SCHEMES:
+                refuse_foreign(location or "", self.uri, what)
             return None
         path = local_path(location or "")
         if path is not None:
@@ -93,18 +101,29 @@ def open_store(layout: Layout, *, is_prepared: bool = False) -> Store:
     if database is not None and not is_prepared:
         prepare(database, layout.artifacts)
     try:
+        if re.match(r"(postgresql|mysql)\b", uri) and not is_prepared:
+            _connect_once(uri)
         store = Store(uri, MlflowClient(uri), layout)
         if store.is_server and not is_prepared:
             store.client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, ImportError) as error:
         kind = StoreAway if isinstance(error, MlflowException) and not is_refusal(error) else StoreError
-        raise kind(f"cannot use the store {redacted(uri)}: {first_line(str(error))}") from error
+        raise kind(f"cannot use the store {redacted(uri)}: {why(error)}") from error
     return store
 
 
+def _connect_once(uri: str) -> None:
+    """Raise SQLAlchemyError for a database server that does not answer, which MLflow asks for two minutes."""
+    engine = create_engine(uri, connect_args={"connect_timeout": CONNECTING})
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
+
+
 @contextlib.contextmanager
-def store_errors(store: Store, what: str) -> Iterator[None]:
-    """Turn what a store raises into a StoreError that says what could not be stored.
+def store_errors(store: Store, what: str, done: str = "store") -> Iterator[None]:
+    """Turn what a store raises into a StoreError that says what could not be stored, or otherwise `done`.
 
     That is StoreAway where it may be stored later, and DiskFull where the store's own disk is this machine's.
     """
@@ -114,8 +133,8 @@ def store_errors(store: Store, what: str) -> Iterator[None]:
         raise
     except Exception as error:  # an artifact store raises whatever its library does
         if not store.is_server and is_full(error, store.layout.mlruns):
-            raise DiskFull(f"the disk is full: cannot store {what} in {store.layout.mlruns}") from error
-        text = f"cannot store {what}: {first_line(str(error))}"
+            raise DiskFull(f"the disk is full: cannot {done} {what} in {store.layout.mlruns}") from error
+        text = f"cannot {done} {what}: {why(error)}"
         raise (StoreError if is_refusal(error) else StoreAway)(text) from error
 
 
@@ -166,14 +185,15 @@ def experiment_id(store: Store, name: str) -> str:
             return _create_experiment(store, name, location)
     if not store.is_server:
         refuse_moved(experiment.artifact_location, store.layout.mlruns)
-    store.place(experiment.artifact_location, f"the folder of the artifacts of experiment {name!r}")
+        store.place(experiment.artifact_location, f"the folder of the artifacts of experiment {name!r}")
     return str(experiment.experiment_id)
 
 
 def find_experiment(store: Store, name: str, key: str = "tracking.experiment") -> Experiment | None:
     """Return the experiment with this name, which `key` of a config has; None where it is to be created.
 
-    Errors: InputError for one that was deleted, StoreError.
+    Errors: InputError for one that was deleted, or whose artifacts a server keeps where nobody may write;
+    StoreError.
     """
     with store_errors(store, f"experiment {name!r}"):
         experiment = store.client.get_experiment_by_name(name)
@@ -182,6 +202,8 @@ def find_experiment(store: Store, name: str, key: str = "tracking.experiment") -
             f"experiment {name!r} was deleted: choose another name with {key}=NAME, "
             f"{restoring(store.uri, experiment=experiment.experiment_id)}"
         )
+    if experiment is not None and store.is_server:
+        store.place(experiment.artifact_location, f"the folder of the artifacts of experiment {name!r}")
     return experiment
 
 

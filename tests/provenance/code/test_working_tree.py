@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from runback.errors import InputError
@@ -320,8 +321,10 @@ def test_a_worktree_that_was_being_made_when_everything_was_killed_is_gone_too(r
     while not (tmp_path / "code").exists():
         assert process.poll() is None
     time.sleep(delay)
+    started = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    psutil.wait_procs(started, timeout=30)  # a git that is in a system call ends a little later
     with worktree(repository.root, commit, tmp_path / "code") as folder:
         assert len(list((folder / "many").iterdir())) == 2000
     assert repository.state() == before

@@ -28,8 +28,9 @@ from runback.sweeping.study.attributes import PROCESS
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import create_entry, open_study
 from runback.sweeping.trials import messages
-from runback.sweeping.trials.coordinator import ORPHAN_GRACE, STOP_GRACE, Coordinator
-from runback.sweeping.trials.engines.local_engine import LocalEngine
+from runback.sweeping.trials.coordinator import STOP_GRACE, Coordinator
+from runback.sweeping.trials.engines.local_engine import LocalEngine  # noqa: F401 - scripts below
+from runback.sweeping.trials.engines.orphans import GRACE
 from runback.sweeping.trials.events import TrialEnded, TrialRecovered, TrialRequeued, TrialStarted
 from runback.sweeping.trials.failures import RETRIES, FailurePolicy
 from runback.sweeping.trials.outcome_file import FILE, read_outcome, write_outcome
@@ -63,12 +64,6 @@ class Seen:
             case TrialEnded(trial, outcome):
                 self.finished[trial.number] = time.monotonic()
                 self.outcomes[trial.number] = outcome
-
-
-@pytest.fixture(scope="module")
-def engine():
-    with contextlib.closing(LocalEngine()) as local:
-        yield local
 
 
 def sweep(tmp_path, engine, task, *, n_trials=6, n_workers=2, pruner=None, space=SPACE, sampler=RANDOM, directions=("maximize",), retries=None, window=None, **limits):  # fmt: skip  # noqa: E501
@@ -486,7 +481,7 @@ def left_running(study, coordinator, log):
 
 
 def test_a_trial_of_a_dead_coordinator_that_goes_on_is_killed(tmp_path, engine, monkeypatch):
-    monkeypatch.setattr("runback.sweeping.trials.coordinator.ORPHAN_GRACE", 0.2)
+    monkeypatch.setattr("runback.sweeping.trials.engines.orphans.GRACE", 0.2)
     study, _, coordinator = sweep(tmp_path, engine, square, n_trials=1)
     with left_running(study, coordinator, tmp_path / "0" / OUTPUT) as process:
         coordinator.run()
@@ -506,7 +501,7 @@ def test_a_process_that_is_no_trial_is_left_alone_whatever_a_study_says(tmp_path
             taken.hardlink_to(log)
         began = time.monotonic()
         coordinator.run()
-        assert time.monotonic() - began < ORPHAN_GRACE
+        assert time.monotonic() - began < GRACE
         assert process.poll() is None
     # A trial prints into no link: that one fails.
     assert states(study) == [*([TrialState.FAIL] if how == "link" else []), TrialState.COMPLETE]

@@ -4,6 +4,8 @@ import pytest
 
 from runback.errors import InputError
 from runback.provenance.machine import hardware
+from runback.sweeping.optimize import divide
+from runback.sweeping.sweep_settings import SweeperSettings
 from runback.sweeping.trials.devices import VARIABLE, devices, least_used
 
 
@@ -48,6 +50,15 @@ def test_other_gpus_are_refused(nvml, asked):
     nvml(3)
     with pytest.raises(InputError, match=r"hydra\.sweeper\.gpus"):
         devices(asked)
+
+
+def test_a_mirrored_trial_has_all_gpus_and_runs_alone(nvml):
+    nvml(3)
+    slots = divide(SweeperSettings(distribution="mirrored"))
+    assert (slots.n_workers, slots.devices) == (1, ["0,1,2"])
+    assert divide(SweeperSettings(distribution="mirrored", gpus=[2, 0])).devices == ["2,0"]
+    with pytest.raises(InputError, match=r"trials_per_gpu must be 1 where a trial has all GPUs"):
+        SweeperSettings(distribution="mirrored", trials_per_gpu=2).check()
 
 
 def test_a_trial_goes_where_the_fewest_are_and_none_is_alone():

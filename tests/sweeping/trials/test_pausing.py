@@ -36,12 +36,6 @@ RANDOM = {"_target_": "optuna.samplers.RandomSampler"}
 TPE = {"_target_": "optuna.samplers.TPESampler", "n_startup_trials": 4}
 
 
-@pytest.fixture(scope="module")
-def engine():
-    with contextlib.closing(LocalEngine()) as local:
-        yield local
-
-
 def climb(number, params, *, steps=9, seconds=0.0, marks=None):
     """Report a value that grows with the step; it keeps no checkpoint, and begins again where it goes on."""
     current().has_epochs(steps)

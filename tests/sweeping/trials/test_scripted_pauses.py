@@ -91,6 +91,9 @@ def paused(study, value, **attributes):
 class NumberedProposer:
     """Proposes a point that depends on a trial's number alone."""
 
+    def has_more(self, asked):
+        return True
+
     def propose(self, study, known, asked, pruner):
         return proposed_trial(len(asked), {"x": len(asked) * 37 % 100 / 100}, SPACE)
 
@@ -146,6 +149,12 @@ class ScriptedEngine:
         trial.folder.mkdir(exist_ok=True)
         self._folders[trial.number] = trial.folder
         self._running[trial.number] = self.play(self.study.get_trials(deepcopy=False)[trial.number])
+
+    is_ready = True
+
+    def end_orphans(self, trials): ...
+
+    def resize(self, n): ...
 
     def events(self, timeout):
         if not self._running:
@@ -617,3 +626,31 @@ def test_the_time_of_all_its_parts_counts_for_a_trial_and_each_try_has_it_anew(t
     assert state(first) == ("done" if retries else "failed")
     assert len(others) == 1 - retries
     assert [number for number, _ in engine.starts if number == 0] == [0] * (1 + retries)
+
+
+class NobodyThere(ScriptedEngine):
+    """An engine whose workers have yet to come, or will never."""
+
+    is_ready = False
+
+    def events(self, timeout):
+        raise TrainingError("no worker comes")
+
+
+def test_a_sweep_with_nothing_left_to_start_ends_without_a_worker(tmp_path):
+    study = new_study()
+    added(study, TrialState.RUNNING, values=[0.5])
+    study.tell(0, 0.5)
+    coordinator, engine, _ = coordinated(tmp_path, study, n_trials=1)
+    coordinator.engine = NobodyThere(engine.play, study)
+    coordinator.run()
+
+
+def test_one_with_a_trial_left_waits_for_a_worker(tmp_path):
+    study = new_study()
+    added(study, TrialState.RUNNING, values=[0.5])
+    study.tell(0, 0.5)
+    coordinator, engine, _ = coordinated(tmp_path, study, n_trials=2)
+    coordinator.engine = NobodyThere(engine.play, study)
+    with pytest.raises(TrainingError, match="no worker comes"):
+        coordinator.run()

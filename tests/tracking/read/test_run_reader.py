@@ -10,6 +10,7 @@ import pytest
 
 from runback.errors import InputError, StoreError
 from runback.tracking.layout import Layout
+from runback.tracking.read import store_reader
 from runback.tracking.read.run_reader import open_reader
 from runback.tracking.read.store_reader import StoreReader
 from runback.tracking.write.run_writer import start_run
@@ -176,3 +177,38 @@ def test_what_mlflow_never_puts_in_a_column_is_told(store, sweep, change, value)
         read = reader.curves if "UPDATE metrics" in change else reader.runs
         with pytest.raises(StoreError, match=r"mlflow.db is damaged: expected a"):
             read([sweep["whole"]])
+
+
+def test_more_points_than_one_call_returns_are_asked_for_in_parts(store, sweep, monkeypatch):
+    ids = [sweep[name] for name in ("whole", "again", "running")]
+    whole = StoreReader(store).curves(ids)
+    monkeypatch.setattr(store_reader, "HISTORY_LIMIT", 1)
+    monkeypatch.setattr(store_reader, "HISTORY_RUNS", 2)
+    parts = StoreReader(store).curves(ids)
+    assert parts.runs.tolist() == whole.runs.tolist() == [0, 0, 1]
+    assert parts.metrics.keys() == whole.metrics.keys() == {"loss", "val_accuracy"}
+    for name, values in whole.metrics.items():
+        np.testing.assert_array_equal(parts.metrics[name], values)
+
+
+def test_a_run_that_is_named_twice_and_by_its_beginning_has_its_curves_at_each_place(store, sweep):
+    whole = sweep["whole"]
+    once = StoreReader(store).curves([whole])
+    more = StoreReader(store).curves([whole, whole[:8], sweep["running"], whole])
+    for position in (0, 1, 3):
+        chosen = more.runs == position
+        assert (more.epochs[chosen] == once.epochs).all()
+        for name, values in once.metrics.items():
+            np.testing.assert_array_equal(more.metrics[name][chosen], values)
+
+
+def test_many_runs_are_searched_for_at_once(store, sweep, monkeypatch):
+    searches = []
+    search = store.client.search_runs
+    monkeypatch.setattr(store.client, "search_runs", lambda *a, **k: searches.append(a) or search(*a, **k))
+    names = ("whole", "again", "running", "lost")
+    runs = StoreReader(store).runs([sweep[name] for name in names])
+    assert runs.ids == [sweep[name] for name in names]
+    assert len(searches) == 1
+    with pytest.raises(InputError):
+        StoreReader(store).runs([sweep["whole"], sweep["running"], sweep["deleted"]])

@@ -53,10 +53,12 @@ def training_batches(
     steps: int,
     initial_step: int = 0,
     criterion: Criterion = PLAIN,
+    parts: int = 1,
 ) -> tf.data.Dataset:
     """Return the batches (images, labels) from `initial_step` to `steps`, counted over the whole training.
 
-    Labels are as `criterion` wants them, followed by the images' weights if it has any.
+    Labels are as `criterion` wants them, followed by the images' weights if it has any. Each batch comes in
+    so many parts, one behind the other, whose sizes differ by one at most.
 
     Each pass, of `steps_per_pass` batches, holds every image once, in the order `pass_order` gives. Starting
     at a later step gives exactly the later batches of the whole.
@@ -75,25 +77,45 @@ def training_batches(
 
     first, done = divmod(initial_step, in_pass)
     passes = tf.data.Dataset.range(first, math.ceil(steps / in_pass))
-    indices = passes.flat_map(of_pass).skip(done).take(steps - initial_step)
+    indices = _cut(passes.flat_map(of_pass).skip(done).take(steps - initial_step), parts)
     return indices.map(gather).prefetch(AHEAD).with_options(_as_written())
 
 
 @tf.autograph.experimental.do_not_convert
-def validation_batches(dataset: Dataset, batch_size: int, *, criterion: Criterion = PLAIN) -> tf.data.Dataset:
+def validation_batches(
+    dataset: Dataset, batch_size: int, *, criterion: Criterion = PLAIN, parts: int = 1
+) -> tf.data.Dataset:
     """Return the batches (images, labels) of one pass through `dataset`, in its own order.
 
-    Labels are as `criterion` wants them.
+    Labels are as `criterion` wants them. Each batch comes in so many parts, as in training; the last one is
+    as large as the others then, but for one image, so that no part is empty.
     """
     steps = steps_per_pass(len(dataset), batch_size)
     n, images, labels = len(dataset), _images(dataset.images), _on_host(dataset.labels)
 
-    def cut(i: Any) -> tuple[Any, Any]:
-        part = tf.range(i * batch_size, tf.minimum((i + 1) * batch_size, n))
+    def of_step(i: Any) -> Any:
+        if parts == 1:
+            return tf.range(i * batch_size, tf.minimum((i + 1) * batch_size, n))
+        return tf.range(i * n // steps, (i + 1) * n // steps)
+
+    def gather(part: Any) -> tuple[Any, Any]:
         targets = criterion.validation_targets(tf.gather(labels, part), len(dataset.class_names))
         return images(part), targets
 
-    return tf.data.Dataset.range(steps).map(cut).prefetch(AHEAD).with_options(_as_written())
+    indices = _cut(tf.data.Dataset.range(steps).map(of_step), parts)
+    return indices.map(gather).prefetch(AHEAD).with_options(_as_written())
+
+
+def _cut(batches: tf.data.Dataset, parts: int) -> tf.data.Dataset:
+    """Cut each batch of positions into parts."""
+    if parts == 1:
+        return batches
+
+    def of_batch(batch: Any) -> tf.data.Dataset:
+        n = tf.size(batch, tf.int64)
+        return tf.data.Dataset.range(parts).map(lambda i: batch[i * n // parts : (i + 1) * n // parts])
+
+    return batches.flat_map(of_batch)
 
 
 _unread: list[DataError] = []

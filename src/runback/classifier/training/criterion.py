@@ -29,12 +29,13 @@ class Criterion:
 
     def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         """Compile a model that gives probabilities."""
-        model.compile(
-            optimizer=optimizer,
-            loss=self._loss(),
-            metrics=self._metrics(model.output_shape[-1]),
-            jit_compile=False,  # six times slower on CPUs, and not every augmentation compiles
-        )
+        with model.distribute_strategy.scope():
+            model.compile(
+                optimizer=optimizer,
+                loss=self._loss(),
+                metrics=self._metrics(model.output_shape[-1]),
+                jit_compile=False,  # six times slower on CPUs, and not every augmentation compiles
+            )
 
     def training_targets(self, labels: Any, num_classes: int) -> tuple[Any, ...]:
         """Return what the loss gets for a batch of labels (n,) in training: targets, and weights if any."""

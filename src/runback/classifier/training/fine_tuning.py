@@ -23,7 +23,8 @@ class FineTuning:
         self.base.trainable = True
         _freeze_normalization(self.base)
         criterion.compile(model, self.optimizer)
-        build_optimizer(model)
+        with model.distribute_strategy.scope():
+            build_optimizer(model)
 
     def resume(self, model: keras.Model, criterion: Criterion, start: Checkpoint) -> Checkpoint:
         """Begin, if that is due at `start`; return the checkpoint to restore then.

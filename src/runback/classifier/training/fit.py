@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -17,6 +18,7 @@ from runback.classifier.training.batches import (
 )
 from runback.classifier.training.criterion import PLAIN, Criterion
 from runback.classifier.training.fine_tuning import FineTuning, FineTuningStart
+from runback.classifier.training.mirroring import divided, n_devices, spread_seeds
 from runback.errors import InputError
 from runback.keras.averaged_weights import AveragedWeights
 from runback.keras.checkpointing import CheckpointPlan, checkpointing
@@ -135,17 +137,21 @@ def fit(
         naming_unread_images(),
         checkpointing(checkpoints, start, report, stopping, averages, epochs=epochs, steps=steps) as saving,
     ):
+        batches = training_batches(
+            train,
+            batch_size,
+            seed=seed,
+            steps=epochs * steps,
+            initial_step=start.epoch * steps + start.step,
+            criterion=criterion,
+            parts=n_devices(model),
+        )
+        validating, validation_steps = validation_of(model, validation, batch_size, criterion)
         model.fit(
-            training_batches(
-                train,
-                batch_size,
-                seed=seed,
-                steps=epochs * steps,
-                initial_step=start.epoch * steps + start.step,
-                criterion=criterion,
-            ),
+            divided(model, batches),
             steps_per_epoch=steps,
-            validation_data=validation_batches(validation, validation_batch(batch_size), criterion=criterion),
+            validation_data=validating,
+            validation_steps=validation_steps,
             epochs=start.epoch if has_stopped(start) else epochs,
             initial_epoch=start.epoch,
             callbacks=[*callbacks, *saving],
@@ -155,6 +161,20 @@ def fit(
     completed = len(report.history)
     held = completed - 1 if stopping is None or completed == last_epoch else stopping.best_epoch
     return Result(completed, held + 1, report.history[held], report.history)
+
+
+def validation_of(
+    model: keras.Model, validation: Dataset, batch_size: int, criterion: Criterion
+) -> tuple[Any, int | None]:
+    """Return the batches that `model` is validated with, and their number, None: the batches know it.
+
+    `batch_size` is that of training.
+    """
+    size, devices = validation_batch(batch_size), n_devices(model)
+    batches = validation_batches(validation, size, criterion=criterion, parts=devices)
+    if devices == 1:
+        return batches, None
+    return divided(model, batches.repeat()), steps_per_pass(len(validation), size)
 
 
 def restore_training(
@@ -170,9 +190,11 @@ def restore_training(
     start = checkpoint or Checkpoint(0, 0, [], {})
     if fine_tuning is not None:
         start = fine_tuning.resume(model, criterion, start)
-    build_optimizer(model)
+    with model.distribute_strategy.scope():
+        build_optimizer(model)
     if checkpoint is not None:
         restore(start, model)
+    spread_seeds(model)
 
 
 class _LastEpoch(Exception):  # noqa: N818 - no error
@@ -197,8 +219,9 @@ def _check_length(start: Checkpoint, epochs: int, steps: int) -> None:
 
 
 def _in_front(augmentation: keras.Sequential, network: keras.Model) -> keras.Model:
-    image = keras.Input(network.input_shape[1:], dtype="float32", name="image")
-    return keras.Model(image, network(augmentation(image)), name=f"augmented_{network.name}")
+    with network.distribute_strategy.scope():
+        image = keras.Input(network.input_shape[1:], dtype="float32", name="image")
+        return keras.Model(image, network(augmentation(image)), name=f"augmented_{network.name}")
 
 
 def _early_stopping(

@@ -9,12 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from runback.classifier.data.dataset import Dataset
-from runback.classifier.training.batches import (
-    naming_unread_images,
-    validation_batch,
-    validation_batches,
-)
+from runback.classifier.training.batches import naming_unread_images
 from runback.classifier.training.criterion import PLAIN, Criterion
+from runback.classifier.training.fit import validation_of
 
 
 class ValidationPredictions:
@@ -40,10 +37,10 @@ class ValidationPredictions:
         Validates once more, with the same bits, if the last validation was incomplete or had other weights.
         """
         if self._end.numpy() < len(self._validation) or self._weights != _bits(self._model):
-            size = validation_batch(self._batch_size)
-            batches = validation_batches(self._validation, size, criterion=self._criterion)
+            given = (self._model, self._validation, self._batch_size, self._criterion)
+            batches, steps = validation_of(*given)
             with self.keeping(), naming_unread_images():
-                self._model.evaluate(batches, verbose=0)
+                self._model.evaluate(batches, steps=steps, verbose=0)
         return np.asarray(self._kept.numpy())
 
     @contextlib.contextmanager

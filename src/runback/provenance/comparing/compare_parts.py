@@ -85,6 +85,11 @@ def threads(then: Part, now: Part) -> Found:
         yield "threads" if key == "training" else f"{key} threads", _text(then[key]), _text(now[key]), True
 
 
+def devices(then: int, now: int) -> Found:
+    """Compare the numbers of devices that batches are divided among: another adds floats in another order."""
+    yield "GPUs that divide a batch", str(then), str(now), True
+
+
 def hardware(then: Part, now: Part) -> Found:
     """Compare CPU and GPUs; of the CPU's flags, those that only one of the two has."""
     before, after = then.get("cpu") or {}, now.get("cpu") or {}

@@ -15,6 +15,7 @@ ORDER = (
     ("seeds", "seeds", compare_parts.seeds),
     ("code", "code", compare_parts.code),
     ("threads", "threads", compare_parts.threads),
+    ("devices", "devices", compare_parts.devices),
     ("hardware", "hardware", compare_parts.hardware),
     ("tensorflow", "tensorflow", compare_parts.tensorflow),
     ("packages", "packages", compare_parts.numeric_packages),

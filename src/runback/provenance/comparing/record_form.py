@@ -122,6 +122,7 @@ class RecordForm(Strict):
     tensorflow: TensorflowForm | None = None
     hardware: HardwareForm
     threads: dict[Line, int] = Field(max_length=1000)
+    devices: int | None = Field(None, ge=1)
     environment: Texts
     seeds: dict[Line, int | None] = Field(max_length=1000)
     data: dict[Line, SplitForm] = Field(max_length=MANY)

@@ -4,6 +4,7 @@ Nothing of MLflow is imported before the first thing is recorded.
 """
 
 import contextlib
+import json
 import logging
 import math
 import os
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from runback.errors import DiskFull, InputError, TrainingError, TrialPruned
+from runback.provenance.config_hash import text_hash
 from runback.runs.checkpoint import Checkpoint, discard, save
 from runback.runs.epoch_results import epoch_results
 from runback.runs.live.own_artifacts import own_artifact
@@ -686,17 +688,30 @@ class Rehearsal(Run):
         """Keep the lines."""
         self.lines += lines
 
+    @property
+    def data_hash(self) -> str | None:
+        """The hash of the fingerprints of all data that it was given by now; None: of none."""
+        recorded = self._facts.get("data", {})
+        hashes = {one.name: one.sha256 for one in self._data}
+        hashes |= {str(name): str(one["sha256"]) for name, one in recorded.items()}
+        return text_hash(json.dumps(hashes, sort_keys=True)) if hashes else None
+
     def _begin(self) -> "RunWriter":
         raise FirstEpoch
 
 
 def rehearse(function: Callable[[Run], Any], spec: RunSpec) -> list[str]:
     """Call a task's function up to its first epoch, and return the lines that it says before that."""
+    return rehearsed(function, spec)[0]
+
+
+def rehearsed(function: Callable[[Run], Any], spec: RunSpec) -> tuple[list[str], str | None]:
+    """Return these lines, and the fingerprint of the data that the function has read; None: it read none."""
     with contextlib.ExitStack() as ends:
         run = Rehearsal(spec, ends)
         with contextlib.suppress(FirstEpoch):
             function(run)
-        return [*run.lines, *run.notices]
+        return [*run.lines, *run.notices], run.data_hash
 
 
 def train(function: Callable[[Run], Any], spec: RunSpec, context: RunContext) -> Trained:

@@ -44,6 +44,7 @@ from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
 from runback.system.text.listing import did_you_mean
 from runback.tracking.layout import MLRUNS_VARIABLE, ROOT_VARIABLE, Layout, check_writable
+from runback.tracking.tracking_server import take_uri
 
 CHOICE = re.compile(r"\+*(\w[\w/]*)(?:@[^=]*)?=(.*)")
 """An override that may choose from a config group."""
@@ -130,7 +131,7 @@ def run(
     """
     enter_project(layout)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors as exceptions, not as text and exit code 1
-    flags, overrides = _divided(arguments, name, app)
+    flags, overrides = _divided(take_uri(arguments), name, app)
     overrides = [app.prepared(one) for one in overrides]
     added = [] if given is None else [_given(given)]
     without_files = "hydra.output_subdir=null"  # they are written without secrets instead

@@ -131,6 +131,7 @@ def hydra_task(source: Source) -> HydraTask:
         warm_up=partial(warm_up, source),
         preload=(*PRELOAD, *options.preload),
         command=("runback", "train", *source.words) if source.words else (),
+        place=source.as_dict(project_root()),
     )
 
 
@@ -276,13 +277,15 @@ def check(source: Source, cfg: DictConfig, threads: int) -> None:
     arguments = task.parameters.arguments(spec.config)
     if not task.options.check:
         return
-    from runback.runs.live.run import rehearse
+    from runback.runs.live.run import rehearsed
 
-    notices = rehearse(lambda run: task.function(run, **arguments), spec)
+    notices, data = rehearsed(lambda run: task.function(run, **arguments), spec)
     find_experiment(open_store(spec.layout), spec.experiment, _experiment_key(spec))
     client = trials.current()
     if client is not None:
         client.notice(notices)
+        if data is not None:
+            client.note_data(data)
 
 
 def warm_up(source: Source, cfg: DictConfig, threads: int) -> None:

@@ -27,6 +27,13 @@ class Points:
         self, study: Study, known: Sequence[FrozenTrial], asked: Sequence[FrozenTrial], pruner: BasePruner
     ) -> FrozenTrial | None:
         """Return the trial after all that were `asked` for; None where there is none left."""
-        taken = {point_key(trial.params) for trial in asked if trial.number not in self._again}
-        point = next((point for point in self._points if point_key(point) not in taken), None)
+        point = self._next(asked)
         return None if point is None else proposed_trial(len(asked), point, DISTRIBUTIONS)
+
+    def has_more(self, asked: Sequence[FrozenTrial]) -> bool:
+        """Tell whether there is one left."""
+        return self._next(asked) is not None
+
+    def _next(self, asked: Sequence[FrozenTrial]) -> dict[str, int] | None:
+        taken = {point_key(trial.params) for trial in asked if trial.number not in self._again}
+        return next((point for point in self._points if point_key(point) not in taken), None)

@@ -1,7 +1,7 @@
 """The confirm stage of a sweep: its finalists on fresh seeds, by a coordinator like the search's own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,6 +28,7 @@ from runback.sweeping.confirm.finalists import ConfirmPlan, make_plan, requested
 from runback.sweeping.confirm.seed_proposer import Points
 from runback.sweeping.confirm.winner import register_winner
 from runback.sweeping.deciding.decisions import Decisions
+from runback.sweeping.shared.claims import Claims, OwnStudy, SharedStudy
 from runback.sweeping.space.search_space import Space
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.study_store import FINISHED, confirm_study, find_confirm_study, pruner_for
@@ -35,6 +36,7 @@ from runback.sweeping.study.trial_label import confirm_label
 from runback.sweeping.sweep_settings import SweeperSettings
 from runback.sweeping.trials.coordinator import Coordinator
 from runback.sweeping.trials.engines.engine import Engine
+from runback.sweeping.trials.events import Observer
 from runback.sweeping.trials.failures import FailurePolicy
 from runback.sweeping.trials.hydra_job import Composer
 from runback.sweeping.trials.trial_factory import TrialFactory
@@ -54,6 +56,12 @@ class Resources:
     policy: FailurePolicy
     parent: SweepRun
     folder: Path
+    observe: Observer
+    """An observer of the whole sweep."""
+    attend: Callable[[Coordinator], None]
+    """Called at each turn of the coordinator, see there."""
+    claims: Claims = field(default_factory=OwnStudy)
+    """What the search's coordinator may do with its study's trials."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +154,7 @@ class Stage:
         self, study: Study, own: Study, plan: ConfirmPlan, resources: Resources, progress: ConfirmProgress
     ) -> Coordinator:
         failed = [trial.number for trial in own.get_trials(deepcopy=False) if trial.state == TrialState.FAIL]
+        claims = resources.claims
         return Coordinator(
             study=own,
             decisions=Decisions(own, Points(plan.points, failed), lambda: pruner_for(None)),
@@ -153,8 +162,10 @@ class Stage:
             budget=Budget(None, None, resources.n_workers),
             policy=resources.policy,
             new_trial=self._new_trial(study, resources),
-            observers=[resources.parent.of_confirm(own).observe, progress.observe],
+            observers=[resources.parent.of_confirm(own).observe, progress.observe, resources.observe],
             devices=resources.devices,
+            attend=resources.attend,
+            claims=claims.of_confirm(own) if isinstance(claims, SharedStudy) else claims,
         )
 
     def _new_trial(self, study: Study, resources: Resources) -> TrialFactory:

@@ -23,6 +23,9 @@ class Proposes(Protocol):
     ) -> FrozenTrial | None:
         """Return the trial after all that were `asked` for, not in the study yet; None: there is none."""
 
+    def has_more(self, asked: Sequence[FrozenTrial]) -> bool:
+        """Tell whether there is one."""
+
 
 @dataclass
 class Decisions:
@@ -54,6 +57,11 @@ class Decisions:
             return None
         proposed = self.proposer.propose(self.study, known, trials, self._own_pruner())
         return None if proposed is None else create_entry(self.study, proposed)
+
+    def may_have_next(self, trials: Sequence[FrozenTrial], *, may_begin: bool) -> bool:
+        """Tell whether there may be a trial to train next; whether there is one, `next_trial` finds out."""
+        is_new = may_begin and self.proposer.has_more(trials)
+        return is_new or any(state(one) == "paused" for one in trials)
 
     def pruning(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> Pruning:
         """Return what decides when a trial ends, one of `trials`."""

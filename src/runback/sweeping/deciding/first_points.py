@@ -15,7 +15,7 @@ from optuna.study import Study
 from runback.errors import InputError
 from runback.sweeping.space.search_space import Parameter, Space
 from runback.sweeping.study.attributes import FIRST
-from runback.sweeping.study.study_store import STUDY, best_trials, read_study
+from runback.sweeping.study.study_store import best_trials, read_study, studies_in
 from runback.sweeping.sweep_settings import FIRST_BEST, FIRST_CONFIG
 from runback.sweeping.trials.hydra_job import Composer
 from runback.system.config.override_text import quoted
@@ -41,7 +41,7 @@ def first_points(
     if first == FIRST_CONFIG:
         points, lines = _of_config(composer, space)
     elif isinstance(first, list):
-        points, lines = [_asked(one, composer, space) for one in first], []
+        points, lines = [asked_point(one, composer, space) for one in first], []
     else:
         points, lines = _best(first.removeprefix(FIRST_BEST), space, folder)
     distinct = {tuple(sorted((k, repr(v)) for k, v in point.items())): point for point in points}
@@ -100,18 +100,19 @@ def _outside_lines(outside: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             yield f"note: {whose} no first trial, being outside the search space: {what}"
 
 
-def _asked(asked: Any, composer: Composer, space: Space) -> dict[str, Any]:
+def asked_point(asked: Any, composer: Composer, space: Space, key: str = KEY) -> dict[str, Any]:
+    """Return the params of a point that is asked for by its overrides. Errors: InputError, with `key`."""
     words = _overrides(asked) if isinstance(asked, str) else [f"{k}={_text(v)}" for k, v in asked.items()]
     try:
         given = _given(words, space)
         config = composer.compose(0, [*space.fixed, *given.values()])
     except (HydraException, InputError) as error:
-        raise InputError(f"{KEY}: {asked!r:.200}: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{key}: {asked!r:.200}: {str(error).splitlines()[0]}") from error
     point, missing = _point(config, space)
-    for key, value in missing.items():
-        raise InputError(f"{KEY}: {asked!r:.200}: {key}={value!r:.60} is not in the search space")
+    for name, value in missing.items():
+        raise InputError(f"{key}: {asked!r:.200}: {name}={value!r:.60} is not in the search space")
     for name in given.keys() - point.keys():
-        raise InputError(f"{KEY}: {asked!r:.200}: {_why_unsearched(name, given[name], space)}")
+        raise InputError(f"{key}: {asked!r:.200}: {_why_unsearched(name, given[name], space)}")
     return point
 
 
@@ -157,8 +158,13 @@ def _parsed(text: str) -> Override | None:
         return None
 
 
+def held_point(params: Mapping[str, Any], space: Space) -> dict[str, Any] | None:
+    """Return params as the study of a space holds them; None where they are no point of it."""
+    return _as_held(params, space) if _fits(params, space) else None
+
+
 def _best(name: str, space: Space, folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    known = sorted(path.parent.name for path in folder.parent.glob(f"*/{STUDY}") if path.parent != folder)
+    known = [one.name for one in studies_in(folder.parent) if one != folder]
     if name not in known:
         hint = did_you_mean(name, known, f"there are {', '.join(known) or 'no other sweeps'}")
         raise InputError(f"{KEY}: unknown sweep {name!r:.100}: {hint}")

@@ -53,6 +53,12 @@ class PromotingDecisions(Decisions):
         proposed.user_attrs = {**proposed.user_attrs, PARTS: [[number, 0]]}
         return create_entry(self.study, proposed)
 
+    def may_have_next(self, trials: Sequence[FrozenTrial], *, may_begin: bool) -> bool:
+        """Tell whether there may be a trial to train next; whether there is one, `next_trial` finds out."""
+        seen = self._seen(trials, next_part(trials))
+        is_new = may_begin and self.proposer.has_more(trials)
+        return is_new or self._next_paused(seen, trials, may_begin=False) is not None
+
     def learned(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Return trials as the sampler learns from them."""
         return ranked_at_shared_steps(trials, self.study.direction)

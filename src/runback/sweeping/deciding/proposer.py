@@ -22,7 +22,7 @@ from runback.errors import InputError
 from runback.sweeping.deciding.cmaes_state import read_safely
 from runback.sweeping.deciding.covering import covering_point
 from runback.sweeping.space.search_space import Space, exact
-from runback.sweeping.study.attributes import JOURNAL
+from runback.sweeping.study.attributes import ENQUEUED, JOURNAL
 from runback.sweeping.study.study_store import part
 from runback.sweeping.study.study_view import StudyView
 
@@ -75,6 +75,7 @@ class Proposer:
         if startup == "covering" and target.endswith((".TPESampler", ".GPSampler")):
             self._covering = self._spec.get("n_startup_trials", 10)
             self._spec["n_startup_trials"] = 1  # the trials before cover the space, also those that run yet
+        self._enqueued: dict[int, Mapping[str, Any]] = {}
         self._fitting: set[int] = set()
         if self._points is None:
             self._sampler(0)
@@ -89,6 +90,20 @@ class Proposer:
         """The number of points there are to visit; None: no end."""
         return None if self._points is None else len(self._points)
 
+    def first_left(self, asked: Sequence[FrozenTrial]) -> int:
+        """Return how many of the points that it begins with are not `asked` for yet."""
+        return max(0, len(self._first) - len(asked))
+
+    def has_more(self, asked: Sequence[FrozenTrial]) -> bool:
+        """Tell whether there are points behind those that were `asked` for."""
+        if self._points is None or self._enqueued.keys() - {one.user_attrs.get(ENQUEUED) for one in asked}:
+            return True
+        return not {point_key(point) for point in self._points} <= {point_key(one.params) for one in asked}
+
+    def enqueue(self, event: int, params: Mapping[str, Any]) -> None:
+        """Propose this point next, once, where no trial is of the same event."""
+        self._enqueued[event] = params
+
     def propose(
         self, study: Study, known: Sequence[FrozenTrial], asked: Sequence[FrozenTrial], pruner: BasePruner
     ) -> FrozenTrial | None:
@@ -97,6 +112,13 @@ class Proposer:
         It is not in the study yet. `known` are the first ones of `asked`, or all of them.
         """
         number = len(asked)
+        if self._enqueued and number >= len(self._first):
+            done = {trial.user_attrs.get(ENQUEUED) for trial in asked}
+            event = next((event for event in self._enqueued if event not in done), None)
+            if event is not None:
+                trial = proposed_trial(number, self._enqueued[event], self._distributions)
+                trial.user_attrs = {ENQUEUED: event}
+                return trial
         if self._points is not None:
             visited = {point_key(trial.params) for trial in asked}
             point = next((point for point in self._points if point_key(point) not in visited), None)

@@ -18,6 +18,7 @@ from runback.sweeping.study.study_store import best_trials, finished_count
 from runback.system.config.override_text import quoted
 from runback.system.config.written_config import written_overrides
 from runback.system.secrecy.config_secrets import masked_override
+from runback.tracking.tracking_server import given_words
 
 OWN = (
     "+sweeps",
@@ -47,11 +48,13 @@ class AppCommands:
     def train(self, params: Mapping[str, Any], best_config: Path) -> str:
         """Return the command that trains once, as the trial with these params; empty where none does."""
         if self.is_evaluated:
-            return f"runback train --config {shlex.quote(public_values.path(best_config))}"
+            return shlex.join(
+                ["runback", "train", "--config", public_values.path(best_config), *given_words()]
+            )
         if not self.words:
             return ""
         given = map(masked_override, self.overrides(params))
-        return shlex.join([*self.words, *(one for one in given if not _is_own(one))])
+        return shlex.join([*self.words, *(one for one in given if not _is_own(one)), *given_words()])
 
 
 def commands(
@@ -67,7 +70,7 @@ def commands(
     if run_id is None:
         return []
     which = "best trial" if winner is None else "winner"
-    name, named = shlex.quote(study.study_name), shlex.quote(str(run_id))
+    name, named = (shlex.join([one, *given_words()]) for one in (study.study_name, str(run_id)))
     found = [
         *([("go on", _go_on(study, budget, config, app))] if app.words else []),
         ("all trials in one table", f"runback compare --sweep {name}"),
@@ -91,6 +94,7 @@ def _go_on(study: Study, budget: Budget, config: DictConfig, app: AppCommands) -
     if budget.n_trials is not None:
         count = budget.n_trials * (2 if finished_count(study) >= budget.n_trials else 1)
         overrides.append(f"hydra.sweeper.n_trials={count}")
+    overrides += given_words()
     name = study.study_name
     if file is not None:
         return shlex.join(["runback", "sweep", *arguments_of(str(file), name), *overrides])

@@ -80,14 +80,17 @@ class Reporter:
         self._energy, self._metered = EnergyAccount(self.study), self._began
 
     @contextlib.contextmanager
-    def keeping(self) -> Iterator[None]:
-        """Write the whole report at the end, however the sweep ends. Ctrl-C ends its drawing too."""
+    def keeping(self, leaves: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Write the whole report at the end, however the sweep ends. Ctrl-C ends its drawing too.
+
+        A coordinator that `leaves` the end to others draws nothing.
+        """
         try:
             yield
         finally:
             try:
                 with self._harmless():
-                    self._finish()
+                    self._leave() if leaves() else self._finish()
                     self.is_written = True
             except (Stopped, KeyboardInterrupt):  # the sweep has ended: only the plots are given up
                 self._warn("its drawing was interrupted")
@@ -120,6 +123,12 @@ class Reporter:
             self._draw_at = now + WRITE_SECONDS  # looking whether there is enough costs some, too
             if self._is_worth_drawing() and not self.run.is_behind:
                 self._new_artist().begin(urgent=False)
+
+    def _leave(self) -> None:
+        """Write what is known so far."""
+        self._energy.update()
+        self._new_artist().drop()
+        self._write()
 
     def _finish(self) -> None:
         self._energy.update()

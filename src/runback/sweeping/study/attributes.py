@@ -17,11 +17,23 @@ FIRST = "runback:first"
 PARENT_RUN = "runback:parent_run"
 """The ID of the sweep's run in MLflow."""
 
+PARENT_RUNS = "runback:parent_runs"
+"""The IDs of its runs in other stores, where coordinators of a shared study have stores of their own."""
+
+COORDINATOR_RUN = "runback:run of "
+"""Begins an attribute's name, with a coordinator's behind it: the sweep's run in that one's MLflow."""
+
+RECORDED_SWEEP = "runback:sweep"
+"""What a worker needs to join a shared study, see `recorded_sweep`."""
+
 ENDED = "runback:ended"
 """True where the sweep has ended and all of its end is written; false while it goes on."""
 
 ENERGY = "runback:energy"
 """The joules that the machine has taken while the sweep ran, by `cpu` and `gpu`, where it counts them."""
+
+EVENTS = "runback:events"
+"""What was asked of it while it ran, in order, each with its time in seconds since 1970; see `controller`."""
 
 # User attributes of the study of a confirm stage.
 
@@ -57,6 +69,12 @@ REQUEUED_AT = "requeued_at"
 ALONE = "alone"
 """True where it has to have its device for itself."""
 
+ENQUEUED = "enqueued"
+"""The number of the event by which somebody asked for it."""
+
+TO_END = "to_end"
+"""True where somebody has asked for its end."""
+
 PRUNED_AT = "pruned_at"
 """The step at which it was decided that it ends."""
 
@@ -72,6 +90,9 @@ TIMES = "times"
 
 EPOCHS = "epochs"
 """The number of epochs of a whole training, as its run says."""
+
+DATA = "data"
+"""The fingerprint of what a check has read: an attribute of no trial of the study, but of the check."""
 
 # A system attribute of a trial.
 

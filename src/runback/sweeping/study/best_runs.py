@@ -7,6 +7,9 @@ from runback.errors import InputError
 from runback.system.text.listing import did_you_mean
 from runback.tracking.layout import Layout
 
+FILES = ("study.db", "study.json")
+"""The study, or what says where it is: `study_store` reads them, and takes long to import."""
+
 
 def best_runs(layout: Layout, name: str) -> list[dict[str, Any]]:
     """Return run ID, trial number, values and parameters of a sweep's best trial.
@@ -32,8 +35,10 @@ def best_runs(layout: Layout, name: str) -> list[dict[str, Any]]:
 
 def study_folder(layout: Layout, name: str) -> Path:
     """Return the folder of a sweep that has begun. Errors: InputError, naming the nearest one."""
-    known = sorted(path.parent.name for path in layout.sweeps.glob("*/study.db"))
+    known = sorted({file.parent.name for one in FILES for file in layout.sweeps.glob(f"*/{one}")})
     if name not in known:
         hint = did_you_mean(name, known, f"there are {', '.join(known) or 'no sweeps yet'}")
         raise InputError(f"unknown sweep '{name}': {hint}")
-    return layout.inside(layout.sweep(name) / "study.db", f"the study of sweep {name}").parent
+    for file in FILES:
+        layout.inside(layout.sweep(name) / file, f"the study of sweep {name}")
+    return layout.sweep(name)

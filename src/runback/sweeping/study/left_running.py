@@ -5,7 +5,9 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
+from runback.sweeping.shared.claims import attended_trials
 from runback.sweeping.study.attributes import PARENT_RUN, RUN_ID
+from runback.sweeping.study.optuna_internals import trial_id
 from runback.sweeping.study.states import failure, is_paused
 from runback.sweeping.study.study_store import FINISHED, find_confirm_study, read_study
 from runback.sweeping.study.trial_label import confirm_label
@@ -16,7 +18,8 @@ class StudyFacts:
     """A study, as it is on disk."""
 
     running: list[str]
-    """Its RUNNING trials, by their numbers, in the confirm stage with their seeds."""
+    """Its RUNNING trials that no living coordinator of a shared study has, by their numbers, in the confirm
+    stage with their seeds."""
     runs: set[str]
     """The IDs of all runs in MLflow that it knows: its trials' and its own."""
     paused: dict[int, str]
@@ -31,6 +34,7 @@ def study_facts(folder: Path) -> StudyFacts:
     """Read the study in a sweep's folder. Raises InputError, StoreError."""
     study = read_study(folder, folder.name)
     confirming = find_confirm_study(study)
+    attended = attended_trials(study) | (attended_trials(confirming) if confirming else set())
     named = [(str(trial.number), trial) for trial in study.get_trials(deepcopy=False)]
     if confirming is not None:
         trials = confirming.get_trials(deepcopy=False)
@@ -39,7 +43,9 @@ def study_facts(folder: Path) -> StudyFacts:
     runs.add(str(study.user_attrs.get(PARENT_RUN, "")))
     trials = study.get_trials(deepcopy=False)
     return StudyFacts(
-        running=[name for name, trial in named if trial.state == TrialState.RUNNING],
+        running=[
+            name for name, one in named if one.state == TrialState.RUNNING and trial_id(one) not in attended
+        ],
         runs=runs - {""},
         paused={one.number: str(one.user_attrs.get(RUN_ID, "")) for one in trials if is_paused(one)},
         open_runs={str(t.user_attrs.get(RUN_ID)) for _, t in named if not t.state.is_finished()},

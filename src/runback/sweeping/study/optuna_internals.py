@@ -26,10 +26,15 @@ def trial_id(trial: FrozenTrial) -> int:
     return trial._trial_id
 
 
-def database_of(study: Study) -> Engine:
-    """Return the database of a study, which is behind Optuna's cache where there is one."""
+def database_storage(study: Study) -> Any:
+    """Return the storage of a study that writes to its database, behind Optuna's cache where there is one."""
     storage: Any = storage_of(study)
-    engine: Engine = getattr(storage, "_backend", storage).engine
+    return getattr(storage, "_backend", storage)
+
+
+def database_of(study: Study) -> Engine:
+    """Return the database of a study."""
+    engine: Engine = database_storage(study).engine
     return engine
 
 

@@ -4,7 +4,8 @@ import contextlib
 import math
 import sqlite3
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,12 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
-from runback.errors import DiskFull, InputError, RunbackError, StoreError
+from runback.errors import DiskFull, InputError, RunbackError, StoreAway, StoreError
+from runback.sweeping.shared.outlasting import LockLost
+from runback.sweeping.shared.shared_storage_internals import SharedStorage
+from runback.sweeping.shared.storage_url import StorageUrl
+from runback.sweeping.shared.study_database import read_storage
+from runback.sweeping.shared.study_pointer import POINTER, read_pointer
 from runback.sweeping.space.search_identity import Search, refuse_other
 from runback.sweeping.study.attributes import SEARCH
 from runback.sweeping.study.optuna_internals import close_connections, storage_of, study_id, trial_id
@@ -35,22 +41,35 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 """The states of trials that have ended and count towards `n_trials`, as paused ones do."""
 
 
-def open_study(folder: Path, name: str, search: Search, *, extend: bool = False) -> Study:
+def has_study(folder: Path) -> bool:
+    """Tell whether the sweep in `folder` has a study, here or in a database."""
+    return (folder / STUDY).exists() or (folder / POINTER).exists()
+
+
+def studies_in(sweeps: Path) -> list[Path]:
+    """Return the folders of the sweeps that have begun, in the order of their names."""
+    return sorted({path.parent for name in (STUDY, POINTER) for path in sweeps.glob(f"*/{name}")})
+
+
+def open_study(
+    folder: Path, name: str, search: Search, *, extend: bool = False, storage: SharedStorage | None = None
+) -> Study:
     """Create the study, or continue it; one process at a time (see `tracking.lock`).
 
-    With `extend`, ranges may have become wider since, and choices more.
+    With `extend`, ranges may have become wider since, and choices more. It is in the `storage`, by default in
+    a file in the sweep's folder.
 
     Errors: StoreError where the database is locked or no database; InputError where the study on disk
     searches something else: its results would not compare.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = folder / STUDY
-    _switch_to_wal(path)
+    if storage is None:
+        _switch_to_wal(path)
     with readable_errors(path):
         # Its connection stays open: whenever the last one is closed, SQLite copies and removes the WAL.
-        storage = _storage(path)
         study = optuna.create_study(
-            storage=storage,
+            storage=_storage(path) if storage is None else storage,
             study_name=name,
             directions=[*map(_direction, search.directions)],
             load_if_exists=True,
@@ -99,7 +118,11 @@ def read_study(folder: Path, name: str) -> Study:
     """Open an existing study to read it. Errors: InputError where there is none, StoreError."""
     path = folder / STUDY
     if not path.exists():
-        raise InputError(f"sweep {name} has no study at {path}")
+        storage = None if (url := read_pointer(folder)) is None else read_storage(url)
+        if storage is None:
+            raise InputError(f"sweep {name} has no study at {path}")
+        with readable_errors(path):
+            return _loaded(storage, name)
     with _sqlite_errors(path), _plain(path):
         pass
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -108,6 +131,20 @@ def read_study(folder: Path, name: str) -> Study:
             return optuna.load_study(storage=_storage(path, poolclass=NullPool), study_name=name)
         except KeyError:
             raise InputError(f"{path} holds no sweep named {name}") from None
+
+
+def read_shared_study(url: StorageUrl, name: str) -> Study:
+    """Open an existing study in a database, to read it. Errors: InputError where there is none, StoreAway."""
+    return _loaded(read_storage(url), name)
+
+
+def _loaded(storage: SharedStorage, name: str) -> Study:
+    """Return a study that is in a database. Errors: InputError where there is none of this name."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return optuna.load_study(storage=storage, study_name=name)
+    except KeyError:
+        raise InputError(f"the database has no sweep named {name}") from None
 
 
 def confirm_study(study: Study) -> Study:
@@ -158,25 +195,31 @@ class TrialEntry:
         self.found = found
         self.id, self.number = trial_id(found), found.number
         self._storage = storage_of(study)
+        self.writing: Callable[[Callable[[], None]], Any] = lambda write: write()
+        """Calls what writes to it while it runs; a coordinator that shares the study looks at its lease."""
+
+    def now(self) -> FrozenTrial:
+        """Return the trial as the study has it now; it is read alone, however many others run."""
+        return self._storage.get_trial(self.id)
 
     @property
     def attributes(self) -> dict[str, Any]:
         """The user attributes as they are now."""
-        return self._storage.get_trial(self.id).user_attrs
+        return self.now().user_attrs
 
     def note(self, name: str, value: Any) -> None:
         """Set a user attribute; a text without secrets."""
         value = redacted(value) if isinstance(value, str) else value
-        self._storage.set_trial_user_attr(self.id, name, value)
+        self.writing(partial(self._storage.set_trial_user_attr, self.id, name, value))
 
     def annotate(self, attributes: Mapping[str, Any]) -> None:
         """Set system attributes, for samplers and pruners."""
         for name, value in attributes.items():
-            self._storage.set_trial_system_attr(self.id, name, value)
+            self.writing(partial(self._storage.set_trial_system_attr, self.id, name, value))
 
     def report(self, step: int, value: float) -> None:
         """Add an intermediate value."""
-        self._storage.set_trial_intermediate_value(self.id, step, value)
+        self.writing(partial(self._storage.set_trial_intermediate_value, self.id, step, value))
 
     def begin(self) -> None:
         """Say that it runs."""
@@ -256,11 +299,13 @@ def readable_errors(path: Path) -> Iterator[None]:
     """Turn what the study's database raises into one line. Errors: StoreError, DiskFull."""
     try:
         yield
-    except (DatabaseError, optuna.exceptions.StorageInternalError) as error:
+    except (DatabaseError, LockLost, optuna.exceptions.StorageInternalError) as error:
         raise _store_error(path, str(error.__cause__ or error)) from error
 
 
 def _store_error(path: Path, message: str) -> RunbackError:
+    if not path.exists() and (url := read_pointer(path.parent)) is not None:
+        return StoreAway(f"cannot use the study in {url.label}: {redacted(message.splitlines()[0])}")
     if is_full(message, path.parent):
         return DiskFull(f"the disk is full: cannot write {path}")
     if "locked" in message:

@@ -40,19 +40,27 @@ What a kill leaves:
     coordinator                  RUNNING, with the attributes of that moment. Its trials stop by themselves;
                                  the next coordinator waits for them, takes the outcomes that it finds in
                                  their folders, and puts the others back to WAITING
+
+Where several coordinators share the study (see `claims`), each writes to the trials that it has a lease on.
+Taking a trial, ending it and letting paused ones go on is done by one of them at a time. A trial whose lease
+has expired is taken over as one of a killed coordinator; whoever has lost a lease ends its own process of the
+trial, and writes nothing more.
 """
 
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from runback.errors import InputError
 from runback.sweeping.deciding.decisions import Decisions
 from runback.sweeping.deciding.pruning import Pruning
+from runback.sweeping.shared.claims import Claims, LeaseLost, OwnStudy
 from runback.sweeping.study.attributes import (
     ALONE,
     ATTEMPTS,
@@ -64,6 +72,7 @@ from runback.sweeping.study.attributes import (
     REQUEUED_AT,
     RUN_ID,
     TIMES,
+    TO_END,
 )
 from runback.sweeping.study.budget import Budget
 from runback.sweeping.study.states import has_paused, is_paused, last_pause, state
@@ -72,7 +81,7 @@ from runback.sweeping.study.training_times import process_ended, process_started
 from runback.sweeping.trials import messages
 from runback.sweeping.trials import outcome_file as outcomes
 from runback.sweeping.trials.devices import least_used
-from runback.sweeping.trials.engines.engine import Ended, Engine, MessageReceived
+from runback.sweeping.trials.engines.engine import Ended, Engine, Event, MessageReceived
 from runback.sweeping.trials.events import (
     Idle,
     Observer,
@@ -84,23 +93,25 @@ from runback.sweeping.trials.events import (
     TrialReported,
     TrialRequeued,
     TrialStarted,
+    TrialTakenOver,
 )
-from runback.sweeping.trials.failures import KINDS, FailurePolicy, FailuresInARow
+from runback.sweeping.trials.failures import KINDS, REQUESTED, FailurePolicy, FailuresInARow
 from runback.sweeping.trials.trial import Trial
 from runback.sweeping.trials.trial_output import OUTPUT, tidy
 from runback.sweeping.trials.worker import ORPHANED
-from runback.system.files.process_owner import end, is_abandoned, is_open_in
-from runback.system.stop_signals import held_signals
+from runback.system.stop_signals import HeldSignals, held_signals
 from runback.tracking.layout import CHECKPOINTS
 
 STOP_GRACE = 10
 """Seconds that running trials get to write their checkpoints and close their runs after Ctrl-C."""
 
+ANOTHERS = "trial {} is another coordinator's: ask where that runs"
+
 KILL_GRACE = 5
 """Seconds that the system gets to end killed processes."""
 
-ORPHAN_GRACE = 15
-"""Seconds that trials of a coordinator that was killed get to end by themselves."""
+LOOK_AROUND = 2.0
+"""Seconds from one look at the trials of other coordinators to the next."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +138,8 @@ class _RunningTrial:
     """Why it was killed for taking too long."""
     paused_at: int | None = None
     """The step of the pause that it goes on from; None where it goes on from none, or has reported since."""
+    patience: float = math.inf
+    """The clock's time at which it is killed, because it was asked to end before."""
 
 
 @dataclass
@@ -145,12 +158,30 @@ class Coordinator:
     """The GPUs that trials run on; none: on the CPU."""
     clock: Callable[[], float] = time.monotonic
     """Tells the seconds that budget and patience are measured by: those of the engine's trials."""
+    attend: "Callable[[Coordinator], None] | None" = None
+    """Called once a turn: it may call `change` and `end_trial`."""
+    claims: Claims = field(default_factory=OwnStudy)
+    """Which trials are this coordinator's, where others share the study."""
+    stays: bool = True
+    """Whether it waits for the end of other coordinators' trials, which it may have to take over."""
+    more: Callable[[], int | None] | None = None
+    """Returns the `n_trials` as they are by now; then this goes on, when they are used up, until a signal."""
     _running: dict[int, _RunningTrial] = field(default_factory=dict)
     _n_trials: int = 0
     """The number of trials in the study."""
     _stopping: bool = False
+    _began: float = 0.0
     _deadline: float = math.inf
     """The clock's time from which on no trial is started or goes on."""
+    _backlog: list[Event] = field(default_factory=list)
+    """Events that came while the study's database was away."""
+    _answered: set[tuple[int, int]] = field(default_factory=set)
+    """Of these the reports, by number and step, that were answered at once."""
+    _handled: Event | None = None
+    """The event that is being handled."""
+    _lost: set[int] = field(default_factory=set)
+    """The trials that were taken over by others, whose processes here have yet to end."""
+    _looked: float = -math.inf
 
     def __post_init__(self) -> None:
         self._failures_in_a_row = FailuresInARow(self.budget.n_workers)
@@ -160,46 +191,180 @@ class Coordinator:
 
         A second signal kills them.
         """
-        if self.budget.timeout is not None:
-            self._deadline = self.clock() + self.budget.timeout
+        self._began = self.clock()
+        self.change(timeout=self.budget.timeout)
         with held_signals() as signals:  # at any moment, one could cost a trial the answer that it waits for
+            self.claims.wait_by(lambda seconds: self._serve(seconds, signals))
             try:
                 self._recover()
                 while not signals.waiting:
+                    if self.attend is not None:
+                        self.attend(self)
                     while not signals.waiting and self._start_next():
-                        pass
-                    if not self._running:
+                        self._handle_events(0)  # nobody waits for an answer until all slots are filled
+                    if not self._running and not self._could_start() and self._is_over():
                         return self._end_paused()
                     self._handle_events(0.25)
                     self._kill_overdue()
+                    self._look_around()
                 self._stop_all()
             except BaseException:
+                self.claims.give_up()
                 self._kill_all()
                 raise
+            finally:
+                self.claims.wait_by(None)
+
+    def change(
+        self, *, n_workers: int | None = None, n_trials: int | None = None, timeout: float | None = None
+    ) -> None:
+        """Go on with another budget; None: as it is. A timeout counts from the start.
+
+        Errors: InputError where the engine cannot have as many workers; nothing is changed then.
+        """
+        if n_workers is not None:
+            self.engine.resize(n_workers)
+            self.budget.n_workers = n_workers
+        if n_trials is not None:
+            self.budget.n_trials = n_trials
+        if timeout is not None:
+            self.budget.timeout = timeout
+            self._deadline = self._began + timeout
+
+    def end_trial(self, number: int) -> None:
+        """End a trial for good: it fails, or is pruned if it is paused.
+
+        Errors: InputError for one that has ended, has not begun, or is another coordinator's.
+        """
+        try:
+            if number in self._running:
+                self._running[number].entry.note(TO_END, True)
+                self._running[number].patience = self.clock() + STOP_GRACE
+                self.engine.stop(number)
+                return
+            entry = self.claims.exclusively(lambda: self._end_waiting(number))
+            if entry is not None:
+                self._conclude(entry, messages.Failed("stopped", REQUESTED))
+        except LeaseLost:
+            if number not in self._running:
+                self.claims.drop(number)
+            raise InputError(ANOTHERS.format(number)) from None
+
+    def _end_waiting(self, number: int) -> TrialEntry | None:
+        """Prune a trial that is paused; take one that waits otherwise, to end it, and return it."""
+        trials = self.study.get_trials(deepcopy=False)
+        if number >= len(trials):
+            raise InputError(f"trial {number} has not begun")
+        trial = trials[number]
+        if trial.state.is_finished():
+            raise InputError(f"trial {number} has ended")
+        if trial.state == TrialState.RUNNING:
+            raise InputError(ANOTHERS.format(number))
+        if is_paused(trial):
+            self._prune_paused(trial)
+            return None
+        entry = TrialEntry(self.study, trial)
+        self.claims.take(number)
+        entry.writing = partial(self.claims.write, number)
+        entry.note(TO_END, True)
+        entry.begin()
+        return entry
 
     @property
     def was_timed_out(self) -> bool:
         """Whether its budget's timeout is over."""
         return self.clock() >= self._deadline
 
+    def _could_start(self) -> bool:
+        """Tell whether a trial is left that waits for a worker: it starts when one is there."""
+        if self.was_timed_out or self.engine.is_ready:
+            return False
+        trials = self.study.get_trials(deepcopy=False)
+        may_begin = self._may_begin(trials)
+        waits = any(state(one) == "waiting" and (may_begin or has_paused(one)) for one in trials)
+        return waits or self.decisions.may_have_next(trials, may_begin=may_begin)
+
+    def _is_over(self) -> bool:
+        """Tell whether nothing is left to do here, when no trial can be started and none runs here."""
+        if self.was_timed_out:
+            return True
+        if self.more is not None:
+            return False
+        return not (self.stays and self.claims.is_shared_with(self.study.get_trials(deepcopy=False)))
+
+    def _serve(self, seconds: float, signals: HeldSignals) -> None:
+        """Have trials go on while the study's database is away: their reports are decided on later."""
+        waiting = [*([] if self._handled is None else [self._handled]), *self._backlog]
+        came = [] if any(map(self._answer_at_once, waiting)) else self.engine.events(seconds)
+        for event in came:
+            self._answer_at_once(event)
+        self._backlog += came
+        if signals.waiting:
+            self.claims.give_up()
+
+    def _answer_at_once(self, event: Event) -> bool:
+        """Answer a report that nobody has answered yet; return whether this is one."""
+        if not isinstance(event, MessageReceived) or not isinstance(event.message, messages.Report):
+            return False
+        report = (event.number, event.message.step)
+        if report in self._answered or event.number in self._lost:
+            return False
+        self._answered.add(report)
+        self.engine.answer(event.number, messages.Answer.GO_ON)
+        return True
+
+    def _look_around(self) -> None:
+        """Give up the trials that others have taken over, and take over those that nobody runs any more."""
+        now = self.clock()
+        if now - self._looked < LOOK_AROUND:
+            return
+        self._looked = now
+        for number in [*self._running]:
+            if number not in self._lost and not self.claims.is_mine(number):
+                self._give_up(number)
+        if not isinstance(self.claims, OwnStudy):
+            self._recover()
+        if self.more is not None:
+            self.budget.n_trials = self.more()
+
+    def _give_up(self, number: int) -> None:
+        """End the process of a trial that somebody else runs by now; nothing of it is written any more."""
+        self._lost.add(number)
+        self.claims.drop(number)
+        self.engine.kill(number)
+        if self._running[number].folder is None:
+            self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        self._lost.discard(number)
+        running = self._running.pop(number)
+        self._emit(TrialTakenOver(running.entry.found))
+
     def _recover(self) -> None:
         """Recover the trials that another coordinator left running: their outcomes, or else put them back."""
         trials = self.study.get_trials(deepcopy=False)
         self._n_trials = len(trials)
-        running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        running = self.claims.dead(trials, self._running.keys())
         folders = [self.new_trial(trial, None, None).folder for trial in running]
         processes = [str(trial.user_attrs.get(PROCESS, "")) for trial in running]
-        _wait_for_orphans(list(zip(processes, folders, strict=True)))
+        numbers = [trial.number for trial in running]
+        if running:
+            self.engine.end_orphans(list(zip(numbers, processes, folders, strict=True)))
         for trial, folder in zip(running, folders, strict=True):
             entry = TrialEntry(self.study, trial)
-            _note_end(entry, _last_written(folder))
+            entry.writing = partial(self.claims.write, trial.number)
             tidy(folder / OUTPUT)
             written = outcomes.read_outcome(folder)
-            if written is None and is_paused(trial):
-                self._pause(entry, is_process_lost=True)
-            else:
-                outcome = written or messages.Failed("stopped", ORPHANED)
-                self._conclude(entry, outcome, is_recovered=True)
+            is_to_pause = is_paused(trial) and not trial.user_attrs.get(TO_END)
+            try:
+                _note_end(entry, _last_written(folder))
+                if written is None and is_to_pause:
+                    self._pause(entry, is_process_lost=True)
+                else:
+                    outcome = written or messages.Failed("stopped", ORPHANED)
+                    self._conclude(entry, outcome, is_recovered=True)
+            except LeaseLost:
+                self.claims.drop(trial.number)
         if running:
             self._eliminate()
 
@@ -207,20 +372,37 @@ class Coordinator:
         """Start a trial, unless no slot is free or the budget is used up; return whether one was started."""
         if len(self._running) >= self.budget.n_workers:
             return False
-        if self.was_timed_out:
+        if self.was_timed_out or not self.engine.is_ready:
             return False
         if self._free_slot(alone=False) is None:
             return False
-        trials = self.study.get_trials(deepcopy=False)
-        entry = self._next_entry(trials)
-        if entry is None:
+        trials: list[FrozenTrial] = []
+
+        def begin() -> tuple[TrialEntry, _Slot] | None:
+            trials[:] = self.study.get_trials(deepcopy=False)
+            entry = self._next_entry(trials)
+            slot = None if entry is None else self._free_slot(alone=bool(entry.found.user_attrs.get(ALONE)))
+            if entry is None or slot is None:  # one waits until those that run have left its device
+                return None
+            self.claims.take(entry.number)
+            if entry.found.user_attrs.get(PROCESS):  # another's, from before; nobody shall wait for that one
+                entry.note(PROCESS, "")
+            entry.begin()
+            return entry, slot
+
+        try:
+            chosen = self.claims.exclusively(begin)
+        except LeaseLost:
             return False
-        slot = self._free_slot(alone=bool(entry.found.user_attrs.get(ALONE)))
-        if slot is None:  # it waits until those that run have left its device, and starts first
+        if chosen is None:
             return False
+        entry, slot = chosen
         is_new = entry.number >= len(trials)
         self._n_trials = max(self._n_trials, entry.number + 1)
-        self._start(entry, self.decisions.pruning(entry.found, trials), slot, is_new=is_new)
+        try:
+            self._start(entry, self.decisions.pruning(entry.found, trials), slot, is_new=is_new)
+        except LeaseLost:
+            self._give_up(entry.number)
         return True
 
     def _next_entry(self, trials: Sequence[FrozenTrial]) -> TrialEntry | None:
@@ -231,17 +413,20 @@ class Coordinator:
                 return TrialEntry(self.study, trial)
         return self.decisions.next_trial(trials, may_begin=may_begin)
 
-    def _may_begin(self, trials: Sequence[FrozenTrial]) -> bool:
-        """Tell whether the budget has room for one trial more than have ended, run or have paused."""
+    def room(self, trials: Sequence[FrozenTrial]) -> float:
+        """Return how many trials more the budget has room for than have ended, run or have paused."""
         if self.budget.n_trials is None:
-            return True
-        counted = len(self._running)
-        counted += sum(
-            trial.state in FINISHED or (trial.state == TrialState.WAITING and has_paused(trial))
+            return math.inf
+        counted = sum(
+            trial.state in (*FINISHED, TrialState.RUNNING)
+            or trial.number in self._running
+            or (trial.state == TrialState.WAITING and has_paused(trial))
             for trial in trials
-            if trial.number not in self._running
         )
-        return counted < self.budget.n_trials
+        return self.budget.n_trials - counted
+
+    def _may_begin(self, trials: Sequence[FrozenTrial]) -> bool:
+        return self.room(trials) > 0
 
     def _free_slot(self, *, alone: bool) -> _Slot | None:
         """Return the slot beside the fewest others, none of which has to be alone; None: there is none."""
@@ -268,25 +453,51 @@ class Coordinator:
         if is_paused(entry.found):
             running.paused_at = entry.found.user_attrs[PAUSED_AT]
         self._running[entry.number] = running
+        entry.writing = partial(self.claims.write, entry.number)
         entry.note(TIMES, process_started(times, time.time()))
-        entry.begin()
         self._emit(TrialStarted(entry.found))
         previous_run_id = None if is_new else str(entry.found.user_attrs.get(RUN_ID, ""))
         trial = self.new_trial(entry.found, previous_run_id, slot.device)
         running.folder = trial.folder
+        self._say_whether_again(running, trial.folder)
         outcomes.forget(trial.folder)
         self.engine.start(trial)
 
+    def _say_whether_again(self, running: _RunningTrial, folder: Path) -> None:
+        """Say that a trial begins again whose checkpoint is elsewhere; a paused one's reports show that."""
+        last_step = running.entry.found.last_step
+        is_elsewhere = not isinstance(self.claims, OwnStudy) and not any(folder.glob(CHECKPOINTS))
+        if last_step is not None and is_elsewhere and running.paused_at is None:
+            self._emit(TrainedAgain(running.entry.found, 1, last_step))
+
     def _handle_events(self, timeout: float) -> None:
-        events = self.engine.events(timeout)
-        for event in events:
-            match event:
-                case MessageReceived(number, message):
-                    self._handle_message(number, message)
-                case Ended(number, outcome):
-                    self._handle_end(number, outcome)
-        if not events:
+        self._backlog += self.engine.events(0 if self._backlog else timeout)
+        if not self._backlog and timeout > 0:
             self._emit(Idle())
+        while self._backlog:
+            self._handled = self._backlog.pop(0)
+            self._handle(self._handled)
+            self._handled = None
+
+    def _handle(self, event: Event) -> None:
+        number = event.number
+        if number in self._lost:
+            if isinstance(event, Ended):
+                self._forget(number)
+            return
+        is_mine = self.claims.is_mine(number)
+        try:
+            match event:
+                case MessageReceived(_, message) if is_mine:
+                    self._handle_message(number, message)
+                case Ended(_, outcome) if is_mine:
+                    self._handle_end(number, outcome)
+        except LeaseLost:
+            is_mine = False
+        if not is_mine and number in self._running:
+            self._give_up(number)
+            if number in self._running and isinstance(event, Ended):
+                self._forget(number)
 
     def _emit(self, event: SweepEvent) -> None:
         for observer in self.observers:
@@ -294,7 +505,7 @@ class Coordinator:
 
     def _read(self, entry: TrialEntry) -> FrozenTrial:
         """Return a trial as the study has it now."""
-        return self.study.get_trials(deepcopy=False)[entry.number]
+        return entry.now()
 
     def _handle_message(
         self, number: int, message: messages.Report | messages.Attribute | messages.Notice
@@ -310,7 +521,15 @@ class Coordinator:
         if running.paused_at is not None and message.step <= running.paused_at:
             self._emit(TrainedAgain(running.entry.found, message.step, running.paused_at))
         running.paused_at = None
-        self.engine.answer(number, self._answer(running, message.step, value))
+        report = (number, message.step)
+        if report in self._answered:
+            self._is_pruned(running, message.step, value)  # it ends at its next report
+        else:
+            answer = self._answer(running, message.step, value)
+            if report not in self._answered:
+                self._answered.add(report)
+                self.engine.answer(number, answer)
+        self._answered.discard(report)
         self._emit(TrialReported(running.entry.found, message.step, value))
 
     def _answer(self, running: _RunningTrial, step: int, value: float) -> messages.Answer:
@@ -330,8 +549,12 @@ class Coordinator:
         entry.note(PAUSED_AT, step)
         if self.was_timed_out:
             return False
-        trials = self.study.get_trials(deepcopy=False)
-        return self.decisions.goes_on(entry, trials, may_begin=self._may_begin(trials))
+
+        def decide() -> bool:
+            trials = self.study.get_trials(deepcopy=False)
+            return self.decisions.goes_on(entry, trials, may_begin=self._may_begin(trials))
+
+        return self.claims.exclusively(decide)
 
     def _is_pruned(self, running: _RunningTrial, step: int, value: float) -> bool:
         if step not in running.reported:  # a trial that is tried again repeats itself
@@ -350,9 +573,18 @@ class Coordinator:
             if reason is not None and running.overdue is None:
                 running.overdue = reason
                 self.engine.kill(number)
+            elif now > running.patience:
+                running.patience = math.inf
+                self.engine.kill(number)
 
-    def _handle_end(self, number: int, outcome: messages.Outcome | messages.Paused) -> None:
+    def _handle_end(
+        self, number: int, outcome: messages.Outcome | messages.Paused | messages.Preempted
+    ) -> None:
         running = self._running[number]  # it stays there until the study has the outcome
+        if not isinstance(outcome, messages.Completed | messages.Pruned) and _is_to_end(running.entry):
+            outcome = messages.Failed("stopped", REQUESTED)
+        if isinstance(outcome, messages.Preempted):
+            return self._handle_preemption(running, outcome)
         if isinstance(outcome, messages.Paused):
             self._pause(running.entry)
             return self._eliminate()
@@ -362,15 +594,28 @@ class Coordinator:
         if isinstance(outcome, messages.Failed) and running.overdue is not None:
             outcome = messages.Failed("timeout", running.overdue)
         is_lost = isinstance(outcome, messages.Failed) and outcome.kind in ("lost", "stopped")
-        if is_lost and is_paused(self._read(running.entry)):
+        if is_lost and not _is_to_end(running.entry) and is_paused(self._read(running.entry)):
             self._pause(running.entry, is_process_lost=True)
             return self._eliminate()
         return self._conclude(running.entry, outcome)
 
+    def _handle_preemption(self, running: _RunningTrial, preempted: messages.Preempted) -> None:
+        """Put a trial back that goes on elsewhere: nothing has failed."""
+        written = None if running.folder is None else outcomes.read_outcome(running.folder)
+        if written is not None:
+            return self._conclude(running.entry, written, is_recovered=True)
+        if is_paused(self._read(running.entry)):
+            self._pause(running.entry, is_process_lost=True)
+            return self._eliminate()
+        _note_end(running.entry, time.time())
+        failure = messages.Failed("stopped", preempted.reason)
+        running.entry.note(FAILURE, f"{failure.kind}: {failure.reason}")
+        return self._requeue(running.entry, failure)
+
     def _pause(self, entry: TrialEntry, *, is_process_lost: bool = False) -> None:
         """Put a paused trial back into the study."""
         _note_end(entry, time.time())
-        entry.wait()
+        self.claims.finish(entry.number, entry.wait)
         self._running.pop(entry.number, None)
         self._emit(PartEnded(self._read(entry), is_process_lost))
         if not is_process_lost:
@@ -378,10 +623,17 @@ class Coordinator:
 
     def _eliminate(self) -> None:
         """End the paused trials that can go on no more, but for those whose process has yet to leave."""
-        trials = self.study.get_trials(deepcopy=False)
-        for number in self.decisions.eliminated(trials, self.budget.n_trials):
-            if trials[number].state == TrialState.WAITING:
-                self._prune_paused(trials[number])
+        pruned: list[FrozenTrial] = []
+
+        def eliminate() -> None:
+            trials = self.study.get_trials(deepcopy=False)
+            for number in self.decisions.eliminated(trials, self.budget.n_trials):
+                if trials[number].state == TrialState.WAITING:
+                    self._prune_paused(trials[number])
+                    pruned.append(trials[number])
+
+        self.claims.exclusively(eliminate)
+        self._see_off(pruned)
 
     def _end_paused(self) -> None:
         """End the trials that are still paused when nothing is left to do for them.
@@ -390,21 +642,33 @@ class Coordinator:
         """
         if self.was_timed_out:
             return
-        for trial in self.study.get_trials(deepcopy=False):
-            if is_paused(trial):
+        pruned: list[FrozenTrial] = []
+
+        def end() -> None:
+            trials = self.study.get_trials(deepcopy=False)
+            if self.claims.is_shared_with(trials):  # they go on where one of these fails
+                return
+            for trial in filter(is_paused, trials):
                 self._prune_paused(trial)
+                pruned.append(trial)
+
+        self.claims.exclusively(end)
+        self._see_off(pruned)
 
     def _prune_paused(self, trial: FrozenTrial) -> None:
-        """End a paused trial as pruned: its checkpoints go."""
-        folder = self.new_trial(trial, None, None).folder
+        """End a paused trial as pruned."""
         entry = TrialEntry(self.study, trial)
         entry.note(PRUNED_AT, trial.user_attrs[PAUSED_AT])
-        self._emit(TrialRecovered(trial, messages.Pruned()))
         entry.begin()
         self.study.tell(trial.number, state=TrialState.PRUNED)
-        for checkpoint in folder.glob(CHECKPOINTS):
-            checkpoint.unlink(missing_ok=True)
-        self._emit(TrialEnded(self._read(entry), messages.Pruned()))
+
+    def _see_off(self, pruned: Sequence[FrozenTrial]) -> None:
+        """End the runs of paused trials that were pruned; their checkpoints go."""
+        for trial in {trial.number: trial for trial in pruned}.values():
+            self._emit(TrialRecovered(trial, messages.Pruned()))
+            for checkpoint in self.new_trial(trial, None, None).folder.glob(CHECKPOINTS):
+                checkpoint.unlink(missing_ok=True)
+            self._emit(TrialEnded(self._read(TrialEntry(self.study, trial)), messages.Pruned()))
 
     def _conclude(self, entry: TrialEntry, outcome: messages.Outcome, *, is_recovered: bool = False) -> None:
         """Put a trial's outcome into the study, or the trial back."""
@@ -414,16 +678,18 @@ class Coordinator:
             outcome = messages.Failed("stopped", "killed when the sweep was stopped")
         if is_recovered and not isinstance(outcome, messages.Failed):
             self._emit(TrialRecovered(self._read(entry), outcome))
+        is_to_end = isinstance(outcome, messages.Failed) and _is_to_end(entry)
         if isinstance(outcome, messages.Failed):
             entry.note(FAILURE, f"{outcome.kind}: {outcome.reason}")
             is_stopping = self._stopping or is_recovered  # and not one trial alone, by somebody else
-            if (outcome.kind == "stopped" and is_stopping) or self._may_retry(entry, outcome.kind):
+            is_put_back = outcome.kind == "stopped" and is_stopping
+            if not is_to_end and (is_put_back or self._may_retry(entry, outcome.kind)):
                 return self._requeue(entry, outcome)
             entry.note(ENDED_BY, outcome.kind)
-        self._finish(entry, outcome)
+        self.claims.finish(entry.number, lambda: self._finish(entry, outcome))
         self._running.pop(entry.number, None)
         self._emit(TrialEnded(self._read(entry), outcome))
-        if not self._stopping:
+        if not self._stopping and not is_to_end:
             self._failures_in_a_row.count(outcome, self._n_trials - len(self._running))
         return None
 
@@ -465,7 +731,7 @@ class Coordinator:
         if is_paused(trial):  # it has failed to: else it would wait for its promotion
             entry.note(PAUSED_AT, last_pause(trial.user_attrs))
         entry.note(REQUEUED_AT, time.time())
-        entry.wait()
+        self.claims.finish(entry.number, entry.wait)
         self._running.pop(entry.number, None)
         self._emit(TrialRequeued(self._read(entry), failure))
 
@@ -482,7 +748,7 @@ class Coordinator:
             self.engine.kill(number)
         self._wait_for_ends(KILL_GRACE)
         for number in list(self._running):  # in the study, but never started
-            self._handle_end(number, messages.Failed("stopped", "stopped before it started"))
+            self._handle(Ended(number, messages.Failed("stopped", "stopped before it started")))
 
     def _wait_for_ends(self, seconds: float) -> None:
         deadline = self.clock() + seconds
@@ -499,22 +765,11 @@ def _note_end(entry: TrialEntry, at: float) -> None:
         entry.note(TIMES, times)
 
 
+def _is_to_end(entry: TrialEntry) -> bool:
+    """Tell whether somebody has asked for a trial's end."""
+    return bool(entry.attributes.get(TO_END))
+
+
 def _last_written(folder: Path) -> float:
     """Return when a process was last heard of that writes into its trial's folder."""
     return max((file.lstat().st_mtime for file in folder.glob("*")), default=0.0)
-
-
-def _wait_for_orphans(trials: Sequence[tuple[str, Path]]) -> None:
-    """Wait until no trial of these processes and folders runs any more; in the end, kill what still does.
-
-    The study may be somebody else's, and name any process: one that does not print into its trial's folder
-    is left alone.
-    """
-    deadline = time.monotonic() + ORPHAN_GRACE
-    left = [process for process, folder in trials if is_open_in(process, folder / OUTPUT)]
-    while (
-        left := [process for process in left if not is_abandoned(process)]
-    ) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    for process in left:
-        end(process)

@@ -44,7 +44,7 @@ class PartEnded:
 
 @dataclass(frozen=True)
 class TrainedAgain:
-    """Emitted when a trial that has paused reports a step, for once, that it had come to before its pause.
+    """Emitted when a trial trains a step, for once, that it had come to before, as before its pause.
 
     So no checkpoint of its last step could be used.
     """
@@ -74,6 +74,13 @@ class TrialEnded:
 
 
 @dataclass(frozen=True)
+class TrialTakenOver:
+    """Emitted when a trial's process was ended here because another coordinator has taken the trial over."""
+
+    trial: FrozenTrial
+
+
+@dataclass(frozen=True)
 class Idle:
     """Emitted when nothing has happened for a moment."""
 
@@ -86,6 +93,7 @@ SweepEvent = (
     | TrainedAgain
     | TrialRecovered
     | TrialEnded
+    | TrialTakenOver
     | Idle
 )
 

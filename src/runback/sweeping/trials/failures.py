@@ -24,6 +24,9 @@ class FailureKind:
     """Whether nothing else runs on its device while it is tried again."""
 
 
+REQUESTED = "ended on request"
+"""Why a trial was stopped that somebody wanted to end: it is not tried again."""
+
 KINDS = {
     "lost": FailureKind("its process was killed, crashed, or went away with its machine", retries=2),
     "stopped": FailureKind("it was asked to stop: with the whole sweep, or by somebody else", retries=2),

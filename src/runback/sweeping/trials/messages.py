@@ -54,6 +54,13 @@ class Paused:
 
 
 @dataclass(frozen=True)
+class Preempted:
+    """The trial's worker had to leave, and it has kept a checkpoint: it goes on elsewhere."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Failed:
     """The trial ended without a value, for one of the reasons of `failures.KINDS`."""
 
@@ -70,4 +77,4 @@ class Unfit:
 Outcome = Completed | Pruned | Failed
 """The end of a trial."""
 
-Message = Report | Attribute | Notice | Unfit | Paused | Outcome
+Message = Report | Attribute | Notice | Unfit | Paused | Preempted | Outcome

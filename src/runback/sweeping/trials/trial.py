@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from runback.errors import DiskFull, Stopped, TrainingError, TrialPaused, TrialPruned
-from runback.sweeping.study.attributes import EPOCHS, RECORDED, RUN_ID
+from runback.sweeping.study.attributes import DATA, EPOCHS, RECORDED, RUN_ID
 from runback.sweeping.study.objective_value import number
 from runback.sweeping.study.objective_value import step as steps
 from runback.sweeping.study.trial_label import Label
@@ -118,6 +118,10 @@ class TrialClient:
     def notice(self, lines: Sequence[str]) -> None:
         """Send lines that the sweep prints once its check has passed: each cut, without secrets."""
         self._send(messages.Notice(tuple(redacted_excerpt(line, ATTRIBUTE) for line in lines)))
+
+    def note_data(self, fingerprint: str) -> None:
+        """Let the sweep know the fingerprint of the data that this process has read, in hexadecimal."""
+        self._send(messages.Attribute(DATA, fingerprint))
 
     def has_epochs(self, epochs: int) -> None:
         """Let the study know how many epochs the trial has in all."""

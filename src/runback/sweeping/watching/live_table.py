@@ -29,6 +29,7 @@ from runback.sweeping.trials.events import (
     TrialReported,
     TrialRequeued,
     TrialStarted,
+    TrialTakenOver,
 )
 from runback.sweeping.trials.failures import KINDS
 from runback.sweeping.watching.notebook_table import NotebookTable
@@ -89,7 +90,7 @@ class LiveTable:
                     yield
                 finally:
                     self._running.clear()
-                    self._notebook.draw(HEAD, [row for row, _ in self._rows()], self._counts_line())
+                    self._notebook.draw(HEAD, [row for row, _ in self.rows()], self.counts_line())
             return
         if not self._console.is_terminal:
             yield
@@ -124,6 +125,9 @@ class LiveTable:
                     f"trial {trial.number:>3}  trains again from step {step}: no checkpoint of step "
                     f"{paused_at} can be used"
                 )
+            case TrialTakenOver(trial):
+                self._running.pop(trial.number, None)
+                self._print(f"trial {trial.number:>3}  another coordinator has taken it over: ended here")
             case TrialEnded(trial, outcome):
                 self._print_ended(trial, self._running.pop(trial.number, None), outcome)
             case Idle():
@@ -175,7 +179,7 @@ class LiveTable:
     def print_summary(self) -> None:
         """Print the counts, the best trials and the paused ones, and how the config as it is compares."""
         best, paused = best_trials(self._study, BEST_COUNT), self._paused()
-        self._print(self._counts_line())
+        self._print(self.counts_line())
         if best:
             self._print("best trials:" if len(self._study.directions) == 1 else "Pareto front:")
         for trial in best:
@@ -208,7 +212,7 @@ class LiveTable:
         if self._live is not None:
             self._live.update(self._render(), refresh=True)
         if self._notebook is not None:
-            self._notebook.draw(HEAD, [row for row, _ in self._rows()], self._counts_line())
+            self._notebook.draw(HEAD, [row for row, _ in self.rows()], self.counts_line())
 
     @property
     def _is_live(self) -> bool:
@@ -216,17 +220,22 @@ class LiveTable:
 
     def _render(self) -> Group:
         table = RichTable(*HEAD, box=None)
-        for row, style in self._rows():
+        for row, style in self.rows():
             table.add_row(*row, style=style)
-        return Group(table, self._counts_line())
+        return Group(table, self.counts_line())
 
-    def _rows(self) -> Iterator[tuple[list[str], str | None]]:
-        """Yield the table's rows, each with its style: the running, the best and the paused trials."""
+    def rows(self) -> list[tuple[list[str], str | None]]:
+        """Return the table's rows, each with its style: the running, the best and the paused trials."""
+        return [*self._running_rows(), *self._ended_rows()]
+
+    def _running_rows(self) -> Iterator[tuple[list[str], str | None]]:
         for number, running in sorted(self._running.items()):
             value = "" if running.value is None else f"{running.value:.4f}"
             seconds = time.monotonic() - running.started
             params = " ".join(self._params(running.params))
             yield [str(number), f"running {seconds:.0f} s", str(running.step), value, params], "cyan"
+
+    def _ended_rows(self) -> Iterator[tuple[list[str], str | None]]:
         for trial in best_trials(self._study, BEST_COUNT):
             values = ", ".join(f"{value:.4f}" for value in trial.values)
             yield [str(trial.number), "done", "", values, " ".join(self._params(trial.params))], None
@@ -235,7 +244,8 @@ class LiveTable:
             value = f"{trial.intermediate_values[step]:.4f}"
             yield [str(trial.number), "paused", str(step), value, params], "dim"
 
-    def _counts_line(self) -> str:
+    def counts_line(self) -> str:
+        """Return how many trials are in each state, and how long it has taken, a line."""
         parts = [f"{len(self._running)} running"] if self._running else []
         parts += states.counts(self._study.get_trials(deepcopy=False))
         best = best_trials(self._study, 1)

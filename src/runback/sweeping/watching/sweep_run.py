@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from runback.errors import InputError, RunbackError, StoreError
+from runback.sweeping.shared.study_pointer import read_pointer
 from runback.sweeping.space.search_space import Space
 from runback.sweeping.study import states
-from runback.sweeping.study.attributes import PARENT_RUN, PAUSED_AT, RUN_ID
+from runback.sweeping.study.attributes import PARENT_RUN, PARENT_RUNS, PAUSED_AT, RUN_ID
 from runback.sweeping.study.study_store import (
     TrialEntry,
     best_trials,
@@ -30,8 +32,10 @@ from runback.sweeping.trials.events import (
     TrialRecovered,
     TrialRequeued,
     TrialStarted,
+    TrialTakenOver,
 )
-from runback.system.files.folder_lock import alone_in
+from runback.sweeping.trials.failures import REQUESTED
+from runback.system.files.folder_lock import alone_in, is_held
 from runback.system.text.escape import for_markdown
 from runback.tracking.artifact_names import TRACEBACK
 from runback.tracking.metric_names import BEST_EPOCH, best
@@ -102,9 +106,11 @@ class SweepRun:
         folder: Path,
         groups: Collection[str],
         layout: "Layout | None",
+        own_folder: Path | None = None,
     ) -> "SweepRun":
         """Start the sweep's run in the project of `layout`, or take it up again. Errors: StoreError.
 
+        `folder` is the sweep's; what is logged waits in `own_folder`, or there, until the store has it.
         `groups` are the app's config groups: a run's param with the choice of one ends in `.name`.
         """
         if settings.experiment is None or layout is None:
@@ -114,26 +120,31 @@ class SweepRun:
         from runback.tracking.write.saved_view import save_view
 
         store = open_store(layout)
-        run_id = study.user_attrs.get(PARENT_RUN)
+        is_shared = read_pointer(folder) is not None
+        own_folder = own_folder or folder
+        run_id = _run_in(store, study) if is_shared else study.user_attrs.get(PARENT_RUN)
         if run_id is not None:
-            run = reopen_run(store, run_id, folder)
+            run = reopen_run(store, run_id, own_folder)
             if settings.extend:  # params never change in MLflow
                 run.set_tags({EXTENDED_TAG: "; ".join(f"{k}: {v}" for k, v in _space(space).items())})
-            return cls(study, sweep, _tracked(store, run, settings.experiment, folder))
+            return cls(study, sweep, _tracked(store, run, settings.experiment, folder, is_shared))
         find_experiment(store, settings.experiment, "hydra.sweeper.experiment")
         run = start_run(
             store,
             experiment=settings.experiment,
             name=sweep,
-            folder=folder,
+            folder=own_folder,
             params=_params(settings, space),
             tags={SWEEP_TAG: sweep, KIND_TAG: "sweep", **layout.folder_tags(folder)},
             description=f"Sweep **{for_markdown(sweep)}**: every trial is a child run.",
         )
-        study.set_user_attr(PARENT_RUN, run.id)
+        if is_shared and PARENT_RUN in study.user_attrs:  # in the store of another machine
+            study.set_user_attr(PARENT_RUNS, [*study.user_attrs.get(PARENT_RUNS, []), run.id])
+        else:
+            study.set_user_attr(PARENT_RUN, run.id)
         with contextlib.suppress(StoreError):
             save_view(store, settings.experiment, f"runback-{sweep}", _view(sweep, settings, space, groups))
-        return cls(study, sweep, _tracked(store, run, settings.experiment, folder))
+        return cls(study, sweep, _tracked(store, run, settings.experiment, folder, is_shared))
 
     def close_ended(self) -> bool:
         """Write what observing would have written, where trials' processes or the coordinator were killed.
@@ -171,8 +182,11 @@ class SweepRun:
         return is_whole
 
     @contextlib.contextmanager
-    def recording(self) -> Iterator[None]:
-        """Keep the run's status true, however the sweep ends; say what could not be delivered."""
+    def recording(self, goes_on: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Keep the run's status true, however the sweep ends; say what could not be delivered.
+
+        It stays RUNNING where the sweep `goes_on` by others, who have this run too.
+        """
         if self._tracked is None:
             yield
             return
@@ -181,7 +195,7 @@ class SweepRun:
         from runback.tracking.write.run_writer import recording
 
         try:
-            with recording(self._tracked.run):
+            with recording(self._tracked.run, goes_on):
                 try:
                     yield
                 finally:
@@ -200,6 +214,8 @@ class SweepRun:
                 self._requeued(self._tracked, trial, failure)
             case PartEnded(trial, is_process_lost):
                 self._paused(self._tracked, trial, is_process_lost=is_process_lost)
+            case TrialTakenOver(trial):
+                self._tracked.end_own(self._sweep, self._label(trial))
             case TrialRecovered(trial, outcome):
                 self._end(self._tracked, trial, outcome)
             case TrialEnded(trial, messages.Failed() as failure):
@@ -236,7 +252,8 @@ class SweepRun:
         """Close a trial's run, and note which one it is: the trial's next process retries that one."""
         run_id = self._end(tracked, trial, failure)
         if run_id is not None and RUN_ID not in trial.user_attrs:
-            TrialEntry(self._study, trial).note(RUN_ID, run_id)
+            with contextlib.suppress(UpdateFinishedTrialError):  # it has gone on elsewhere
+                TrialEntry(self._study, trial).note(RUN_ID, run_id)
 
     def _end(self, tracked: "_Tracked", trial: FrozenTrial, outcome: messages.Outcome) -> str | None:
         """End a trial's run as the trial ended; where one that failed had none, store one in its place.
@@ -248,6 +265,8 @@ class SweepRun:
                 return self._close(tracked, trial, "FINISHED", None)
             case messages.Pruned():
                 return self._close(tracked, trial, "KILLED", "pruned", is_interrupted=True)
+            case messages.Failed("stopped" as kind, reason) if reason == REQUESTED:
+                return self._close(tracked, trial, "KILLED", reason, kind, is_interrupted=True)
             case messages.Failed("stopped", reason):
                 return self._close(tracked, trial, "KILLED", reason)
             case messages.Failed(kind, reason):
@@ -283,6 +302,8 @@ class _Tracked:
     experiment: str
     dead_runs: Any
     folder: Path
+    is_shared: bool
+    """Whether other coordinators have trials of the sweep."""
 
     def folder_of(self, label: Label) -> Path:
         return self.folder / label.folder
@@ -351,8 +372,16 @@ class _Tracked:
     ) -> None:
         from runback.tracking.upkeep.closing import Closing
 
-        closing = Closing(self._tags(sweep, label), status, reason, failure, interrupted)
+        closing = Closing(self._tags(sweep, label), status, reason, failure, interrupted, self.is_shared)
         self.dead_runs.close(self.folder_of(label), run_id, closing)
+
+    def end_own(self, sweep: str, label: Label) -> None:
+        """End the run that a process of this coordinator had of a trial that another one has taken over."""
+        from runback.tracking.write.outbox import Outbox
+
+        run_id = Outbox(self.folder_of(label)).run_id
+        if run_id is not None and not is_held(self.folder_of(label), self.folder):
+            self.close_trial(sweep, label, run_id, "KILLED", "another coordinator has taken the trial over")
 
     def _tags(self, sweep: str, label: Label) -> dict[str, str]:
         return {SWEEP_TAG: sweep, **label.tags, "mlflow.parentRunId": self.run.id}
@@ -367,11 +396,19 @@ class _Tracked:
         self.dead_runs.deliver(training_folders(self.folder))
 
 
-def _tracked(store: Any, run: Any, experiment: str, folder: Path) -> _Tracked:
+def _run_in(store: Any, study: Study) -> str | None:
+    """Return which of the sweep's runs is in a store; None: none is. Errors: StoreError."""
+    from runback.tracking.read.find_runs import has_run
+
+    known = [study.user_attrs.get(PARENT_RUN), *study.user_attrs.get(PARENT_RUNS, [])]
+    return next((str(one) for one in known if one is not None and has_run(store, str(one))), None)
+
+
+def _tracked(store: Any, run: Any, experiment: str, folder: Path, is_shared: bool) -> _Tracked:
     """Begin with what an earlier coordinator, or its trials, could not deliver."""
     from runback.tracking.upkeep.closing import DeadRuns
 
-    tracked = _Tracked(run, experiment, DeadRuns(store), folder)
+    tracked = _Tracked(run, experiment, DeadRuns(store), folder, is_shared)
     tracked.deliver()
     return tracked
 

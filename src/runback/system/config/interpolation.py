@@ -30,8 +30,13 @@ def resolved(cfg: DictConfig) -> tuple[dict[str, Any], dict[str, list[str]]]:
 
 def variables(tree: Any) -> dict[str, list[str]]:
     """Return the environment variables that the texts of an unresolved config name, by dotted key."""
-    named = {key: _VARIABLE.findall(text) for key, text in _texts(tree, "")}
+    named = {key: named_in(text) for key, text in _texts(tree, "")}
     return {key: names for key, names in named.items() if names}
+
+
+def named_in(text: str) -> list[str]:
+    """Return the environment variables that a text names."""
+    return [str(name) for name in _VARIABLE.findall(text)]
 
 
 def foreign(tree: Any, *, environment: bool = False) -> list[tuple[str, str]]:

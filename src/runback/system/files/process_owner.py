@@ -18,8 +18,19 @@ CLOCK = 2.0
 
 def this_process() -> str:
     """Return a mark that no other process has: host, process number, and time of start."""
-    process = psutil.Process()
+    return mark_of(psutil.Process().pid)
+
+
+def mark_of(pid: int) -> str:
+    """Return such a mark of another process of this host. Raises psutil.NoSuchProcess."""
+    process = psutil.Process(pid)
     return f"runback {platform.node()} {process.pid} {process.create_time():.2f}"
+
+
+def is_of_this_host(mark: str) -> bool:
+    """Say whether `mark` is one of a process of this host, which may run no longer."""
+    match = MARK.fullmatch(mark.strip())
+    return match is not None and match[1] == platform.node()
 
 
 def is_abandoned(mark: str) -> bool:

@@ -12,8 +12,12 @@ LONGEST_NAME = 40
 
 
 @contextmanager
-def whole_file(target: Path, *, permissions: int = 0o666, replace: bool = True) -> Iterator[BinaryIO]:
+def whole_file(
+    target: Path, *, permissions: int = 0o666, replace: bool = True, flush: bool = True
+) -> Iterator[BinaryIO]:
     """Give a stream for a file that is at `target`, flushed to the disk, when the block ends well.
+
+    Without `flush` a machine that loses its power may lose it.
 
     Until then it is beside its place, under a name of its own. Without `replace` a file that is at `target`
     already stays. Raises OSError; then nothing has changed.
@@ -23,21 +27,23 @@ def whole_file(target: Path, *, permissions: int = 0o666, replace: bool = True) 
         with open(partial, "x+b", opener=lambda path, flags: os.open(path, flags, permissions)) as stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            if flush:
+                os.fsync(stream.fileno())
         if replace:
             partial.replace(target)
         else:
             with suppress(FileExistsError):
                 os.link(partial, target)
-        _flush(target.parent)
+        if flush:
+            _flush(target.parent)
     finally:
         with suppress(OSError):  # the folder may be gone, or closed to us
             partial.unlink(missing_ok=True)
 
 
-def write_whole(target: Path, content: bytes) -> None:
+def write_whole(target: Path, content: bytes, *, flush: bool = True) -> None:
     """Let a file that appears whole hold `content`. Raises OSError; then nothing has changed."""
-    with whole_file(target) as stream:
+    with whole_file(target, flush=flush) as stream:
         stream.write(content)
 
 

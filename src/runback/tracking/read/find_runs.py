@@ -2,11 +2,13 @@
 
 import runback.tracking.mlflow_settings  # noqa: F401, I001 - before MLflow, which reads its flags when it is imported
 
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 
-from mlflow.entities import LifecycleStage, ViewType
+from mlflow.entities import Experiment, LifecycleStage, ViewType
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from mlflow.utils import get_results_from_paginated_fn
@@ -21,10 +23,16 @@ from runback.tracking.read.run_id import beginning, the_only
 from runback.tracking.store import Store, is_refusal, store_errors
 from runback.tracking.upkeep.restoring import deleted_run
 from runback.tracking.tags import FOLDER_TAG, REASON_TAG, SWEEP_TAG
-from runback.tracking.mlflow_limits import first_line
+from runback.tracking.tracking_server import why
 
 PAGE = 200
 """Runs that a store is asked for at once: a busy server needs seconds for 1,000."""
+
+IDS = 100
+"""IDs in one condition."""
+
+EXPERIMENTS = 1000
+"""Experiments that a store is asked for at once: what MLflow's client asks for."""
 
 OPEN = " AND ".join(f"attributes.status != '{status}'" for status in ("FINISHED", "FAILED", "KILLED"))
 """The condition for runs that are RUNNING, or SCHEDULED: paused."""
@@ -61,15 +69,28 @@ def search(
     kind = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
     experiments = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
 
+    def some_experiments(count: int, token: str | None) -> list[Experiment]:
+        return store.client.search_experiments(experiments, count, page_token=token)
+
     def page(count: int, token: str | None) -> list[MlflowRun]:
         return store.client.search_runs(experiment_ids, condition, kind, count, page_token=token)
 
     try:
-        experiment_ids = [one.experiment_id for one in store.client.search_experiments(experiments)]
+        found = get_results_from_paginated_fn(some_experiments, EXPERIMENTS)  # type: ignore[no-untyped-call]
+        experiment_ids = [one.experiment_id for one in found]
         runs: list[MlflowRun] = get_results_from_paginated_fn(page, PAGE, limit)  # type: ignore[no-untyped-call]
     except MlflowException as error:
         trouble = StoreError if is_refusal(error) else StoreAway
-        raise trouble(f"cannot search {store}: {first_line(str(error))}") from error
+        raise trouble(f"cannot search {store}: {why(error)}") from error
+    return runs
+
+
+def search_ids(store: Store, ids: Sequence[str]) -> list[MlflowRun]:
+    """Return those of these runs that are there, in any order, by their whole IDs. Raises StoreError."""
+    runs: list[MlflowRun] = []
+    for start in range(0, len(ids), IDS):
+        named = ", ".join(_quoted(run_id) for run_id in ids[start : start + IDS])
+        runs += search(store, f"attributes.run_id IN ({named})")
     return runs
 
 
@@ -134,9 +155,16 @@ def download(store: Store, run_id: str, artifact_file: str) -> Path:
             raise StoreError(f"cannot read {artifact_file} of run {run_id}: it is no ordinary file")
         return place
     try:
-        return Path(store.client.download_artifacts(run_id, artifact_file))
+        folder = tempfile.mkdtemp(dir=_downloads().name)
+        return Path(store.client.download_artifacts(run_id, artifact_file, folder))
     except (MlflowException, OSError) as error:
-        raise StoreError(f"cannot read {artifact_file} of run {run_id}: {first_line(str(error))}") from error
+        raise StoreError(f"cannot read {artifact_file} of run {run_id}: {why(error)}") from error
+
+
+@cache
+def _downloads() -> tempfile.TemporaryDirectory[str]:
+    """Return the folder of what this process has downloaded; it goes with the process."""
+    return tempfile.TemporaryDirectory(prefix="runback-")
 
 
 def artifact_files(store: Store, run_id: str, folder: str = "") -> list[str]:
@@ -163,7 +191,7 @@ def _listed(store: Store, run_id: str, folder: str) -> list[tuple[str, bool]]:
             return []
         names = sorted(entry.name for entry in place.iterdir())
     except (MlflowException, OSError) as error:
-        raise StoreError(f"cannot list the artifacts of run {run_id}: {first_line(str(error))}") from error
+        raise StoreError(f"cannot list the artifacts of run {run_id}: {why(error)}") from error
     paths = [(PurePosixPath(folder, name).as_posix(), place / name) for name in names]
     return [(path, at.is_dir() and not at.is_symlink()) for path, at in paths]
 
@@ -185,7 +213,7 @@ def curves(store: Store, run_id: str, names: Sequence[str]) -> list[dict[str, fl
                 if point.step:  # what belongs to no step is logged at 0
                     steps.setdefault(point.step, {})[name] = point.value
     except MlflowException as error:
-        raise StoreError(f"cannot read the metrics of run {run_id}: {first_line(str(error))}") from error
+        raise StoreError(f"cannot read the metrics of run {run_id}: {why(error)}") from error
     return [steps[step] for step in sorted(steps)]
 
 
@@ -206,12 +234,17 @@ def is_scheduled(store: Store, run_id: str) -> bool:
     return bool(search(store, f"attributes.run_id = {_quoted(run_id)} AND attributes.status = 'SCHEDULED'"))
 
 
-def close_runs(store: Store, *, tags: Mapping[str, str], status: Status, reason: str | None) -> list[str]:
+def close_runs(
+    store: Store, *, tags: Mapping[str, str], status: Status, reason: str | None, run_id: str | None = None
+) -> list[str]:
     """End the runs with all these tags that run or are paused, whose process cannot; return their IDs.
+
+    With a `run_id` only that one.
 
     Raises StoreError, which is StoreAway where the store does not answer.
     """
     conditions = [OPEN]
+    conditions += [] if run_id is None else [f"attributes.run_id = {_quoted(run_id)}"]
     conditions += [f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items()]
     closed = [str(run.info.run_id) for run in search(store, " AND ".join(conditions), limit=1000)]
     for run_id in closed:

@@ -3,18 +3,15 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from mlflow.entities import Run as MlflowRun
-from mlflow.exceptions import MlflowException
 
-from runback.errors import StoreError
-from runback.tracking.mlflow_internals import newest_metrics
-from runback.tracking.mlflow_limits import first_line
-from runback.tracking.read.find_runs import find_run, search_sweep
-from runback.tracking.read.rows import SYSTEM, EpochTable, Point, Runs, as_curves, columns
-from runback.tracking.store import Store
+from runback.tracking.mlflow_internals import HISTORY_LIMIT, HISTORY_RUNS, metric_histories, newest_metrics
+from runback.tracking.read.find_runs import find_run, search_ids, search_sweep
+from runback.tracking.read.rows import SYSTEM, EpochTable, Runs, as_curves, columns
+from runback.tracking.store import Store, store_errors
 from runback.tracking.tags import KIND_TAG, RETRY_TAG
 
-CALLS = 8
-"""Calls under way at once, where each run takes its own."""
+CALLS = 4
+"""Calls under way at once: more would make other clients of a server wait."""
 
 
 class StoreReader:
@@ -41,7 +38,7 @@ class StoreReader:
 
     def runs(self, ids: list[str]) -> Runs:
         """Return these runs, see `Reader`."""
-        stored = [self._cached.get(run_id) or find_run(self._store, run_id) for run_id in ids]
+        stored = self._stored(ids)
         params, metrics, tags = columns(len(ids)), columns(len(ids)), columns(len(ids))
         epochs: list[int | None] = []
         for position, run in enumerate(stored):
@@ -69,20 +66,48 @@ class StoreReader:
 
     def curves(self, ids: list[str]) -> EpochTable:
         """Return the metrics of all epochs, see `Reader`."""
+        names: dict[str, list[str]] = {}
+        positions: dict[str, list[int]] = {}
+        stored = self._stored(ids)
+        for position, run in enumerate(stored):
+            positions.setdefault(run.info.run_id, []).append(position)
+        for run in {run.info.run_id: run for run in stored}.values():
+            for point in newest_metrics(run):
+                if point.step > 0 and not point.key.startswith(SYSTEM):
+                    names.setdefault(point.key, []).append(run.info.run_id)
+        parts = [
+            (name, having[start : start + HISTORY_RUNS])
+            for name, having in names.items()
+            for start in range(0, len(having), HISTORY_RUNS)
+        ]
         with ThreadPoolExecutor(CALLS) as pool:
-            points_of_runs = pool.map(self._points, range(len(ids)), ids)
-            return as_curves([point for points in points_of_runs for point in points])
+            histories = pool.map(lambda part: self._histories(*part), parts)
+            return as_curves(
+                [
+                    (position, step, name, value)
+                    for (name, _), points in zip(parts, histories, strict=True)
+                    for run_id, step, value in points
+                    for position in positions.get(run_id, ())
+                    if step > 0
+                ]
+            )
 
-    def _points(self, position: int, run_id: str) -> list[Point]:
+    def _histories(self, name: str, ids: list[str]) -> list[tuple[str, int, float]]:
+        """Return all points of a metric of these runs: those of fewer at once where they are too many."""
         client = self._store.client
-        try:
-            names = (self._cached.get(run_id) or client.get_run(run_id)).data.metrics
-            return [
-                (position, point.step, name, point.value)
-                for name in names
-                if not name.startswith(SYSTEM)
-                for point in client.get_metric_history(run_id, name)
-                if point.step > 0
-            ]
-        except MlflowException as error:
-            raise StoreError(f"cannot read the metrics of run {run_id}: {first_line(str(error))}") from error
+        with store_errors(self._store, f"the metrics of {len(ids)} runs", "read"):
+            points = metric_histories(client, ids, name)
+            if len(points) < HISTORY_LIMIT:
+                return points
+            if len(ids) == 1:
+                whole = client.get_metric_history(ids[0], name)
+                return [(ids[0], point.step, point.value) for point in whole]
+        middle = len(ids) // 2
+        return [*self._histories(name, ids[:middle]), *self._histories(name, ids[middle:])]
+
+    def _stored(self, ids: list[str]) -> list[MlflowRun]:
+        """Return these runs. Errors: InputError for one that is not there, StoreError."""
+        asked = [run_id for run_id in ids if run_id not in self._cached]
+        if len(asked) > 1:
+            self._cached |= {run.info.run_id: run for run in search_ids(self._store, asked)}
+        return [self._cached.get(run_id) or find_run(self._store, run_id) for run_id in ids]

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from runback.errors import StoreError
 from runback.system.files.file_lock import open_lock, take
 from runback.system.files.whole_file import publish
+from runback.system.files.network_mounts import refuse_network_file
 from runback.tracking.layout import refuse_unwritable
 from runback.tracking.mlflow_internals import create_tables, newest_revision, upgrade_tables
 from runback.tracking.sqlite.database_schema import refuse_unknown
@@ -38,6 +39,7 @@ def prepare(database: Path, artifacts: Path) -> None:
     `artifacts` is where MLflow's own experiment "Default" keeps its artifacts. Raises StoreError when
     the folder or the database cannot be used or stays locked.
     """
+    refuse_network_file(database, "the store of runs", "with MLFLOW_TRACKING_URI a server that uses it")
     _make_folders(database.parent, artifacts)
     try:
         if not _exists(database):

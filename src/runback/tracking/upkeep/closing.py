@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runback.errors import InputError, RunbackError, StoreAway
 from runback.system.files.folder_lock import alone_in
 from runback.tracking.mlflow_limits import first_line
-from runback.tracking.read.find_runs import close_runs, end_killed
+from runback.tracking.read.find_runs import close_runs, end_killed, has_run
 from runback.tracking.store import Store
 from runback.tracking.tags import FAILURE_TAG
 from runback.tracking.write.background_delivery import BackgroundDelivery
@@ -30,6 +31,8 @@ class Closing:
     """The kind of the failure, where it was one."""
     interrupted: str | None = None
     """The ID of a run that ends so too where its process, when it was interrupted, has ended it as KILLED."""
+    is_shared: bool = False
+    """Whether other coordinators may have runs with these tags: only the run that is named ends."""
 
 
 class DeadRuns:
@@ -42,7 +45,7 @@ class DeadRuns:
         self.store = store
         self._delivery = BackgroundDelivery(self._work)
         self._folders: dict[Path, None] = {}
-        self._closings: dict[Path, Closing] = {}
+        self._closings: dict[Path, tuple[str | None, Closing]] = {}
         self._lock = threading.Lock()
 
     def deliver(self, folders: Iterable[Path]) -> None:
@@ -62,7 +65,7 @@ class DeadRuns:
             self._put(folder, run_id, closing)
         with self._lock:
             self._folders.update(dict.fromkeys(waiting([folder])))
-            self._closings[folder] = closing
+            self._closings[folder] = (run_id, closing)
         self._delivery.bring()
 
     def forget(self, folder: Path) -> None:
@@ -83,6 +86,8 @@ class DeadRuns:
     def _put(self, folder: Path, run_id: str | None, closing: Closing) -> None:
         outbox = Outbox(folder)
         has_run = outbox.run_id is not None  # else its process was killed before it had created one
+        if closing.is_shared and not has_run:  # its run, if it has one, may be in another machine's store
+            return
         if not has_run and run_id is not None:
             outbox.belongs_to(run_id, str(self.store))
         has_ended = not waiting([folder]) or END in {entry.kind for entry in outbox.entries()}
@@ -98,9 +103,9 @@ class DeadRuns:
             folders, closings = list(self._folders), dict(self._closings)
         for folder in folders:
             self._deliver(folder)
-        for folder, closing in closings.items():
+        for folder, (run_id, closing) in closings.items():
             if folder in self._closings:  # else a process has taken it over
-                self._close(folder, closing)
+                self._close(folder, run_id, closing)
 
     def _deliver(self, folder: Path) -> None:
         try:
@@ -114,10 +119,15 @@ class DeadRuns:
         with self._lock:
             self._folders.pop(folder, None)
 
-    def _close(self, folder: Path, closing: Closing) -> None:
+    def _close(self, folder: Path, run_id: str | None, closing: Closing) -> None:
         try:
-            close_runs(self.store, tags=closing.tags, status=closing.status, reason=closing.reason)
-            if closing.interrupted is not None:
+            end: dict[str, Any] = {"status": closing.status, "reason": closing.reason}
+            if not closing.is_shared:
+                close_runs(self.store, tags=closing.tags, **end)
+            elif run_id is not None:
+                close_runs(self.store, tags=closing.tags, run_id=run_id, **end)
+            is_here = not closing.is_shared or has_run(self.store, run_id or "")
+            if closing.interrupted is not None and is_here:
                 end_killed(self.store, closing.interrupted, status=closing.status, reason=closing.reason)
         except StoreAway:
             raise

@@ -16,7 +16,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -238,6 +238,11 @@ class RunWriter:
             self._end_directly(end)
         self.close()
 
+    def leave(self) -> None:
+        """End nothing: other processes go on with the run. What is logged later changes nothing."""
+        self._ended = True
+        self.close()
+
     def close(self) -> None:
         """Wait a little until everything is delivered; what is not by then waits in the folder."""
         if self._outbox is None:
@@ -391,14 +396,17 @@ def reopen_run(store: Store, run_id: str, folder: Path) -> RunWriter:
 
 
 @contextlib.contextmanager
-def recording(run: RunWriter) -> Iterator[RunWriter]:
+def recording(run: RunWriter, goes_on: Callable[[], bool] = lambda: False) -> Iterator[RunWriter]:
     """Keep the run's status true, however the body ends; what it raises goes on.
+
+    Where the run `goes_on` in other processes then, its status stays.
 
     FINISHED; KILLED when it is pruned or interrupted, SCHEDULED when it is paused; for anything else FAILED,
     with the traceback as an artifact. The reason goes to the tag `runback.reason`.
     """
     try:
-        yield run
+        with _leaving(run, goes_on):
+            yield run
     except TrialPruned as pruned:
         step = run.last_step
         run.finish("KILLED", str(pruned) if step is None else f"pruned after epoch {step}")
@@ -421,6 +429,16 @@ def recording(run: RunWriter) -> Iterator[RunWriter]:
         run.finish("FAILED", f"{name}{first_line(said(error))}")
         raise
     run.finish("FINISHED")
+
+
+@contextlib.contextmanager
+def _leaving(run: RunWriter, goes_on: Callable[[], bool]) -> Iterator[None]:
+    """Leave a run's status to others, however the body ends, where it goes on with them."""
+    try:
+        yield
+    finally:
+        if goes_on():
+            run.leave()
 
 
 def _say(troubles: Sequence[RunbackError]) -> None:

@@ -1,6 +1,8 @@
 """The engine that a coordinator runs its trials on: a contract, whatever machines are behind it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from runback.sweeping.trials import messages
@@ -20,7 +22,7 @@ class Ended:
     """A trial has succeeded, or its process is gone, with or without having sent an outcome."""
 
     number: int
-    outcome: messages.Outcome | messages.Paused
+    outcome: messages.Outcome | messages.Paused | messages.Preempted
 
 
 Event = MessageReceived | Ended
@@ -32,6 +34,10 @@ class Engine(Protocol):
     @property
     def is_busy(self) -> bool:
         """Whether any trial runs."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a trial could start now: there is a worker for it."""
 
     def start(self, trial: Trial) -> None:
         """Start a process for this trial; returns at once."""
@@ -47,3 +53,15 @@ class Engine(Protocol):
 
     def kill(self, number: int) -> None:
         """End a trial's process at once."""
+
+    def end_orphans(self, trials: Sequence[tuple[int, str, Path]]) -> None:
+        """Wait until no process runs any more of trials of an earlier coordinator: number, mark, folder.
+
+        A mark says which process it was, see `process_owner`; it is empty where none was noted.
+        """
+
+    def resize(self, n: int) -> None:
+        """Be ready for `n` trials at once, where that has to be seen to."""
+
+    def close(self) -> None:
+        """End what still runs, and whatever runs trials."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -15,6 +16,7 @@ import cloudpickle
 from runback.sweeping.trials import messages, trial_output
 from runback.sweeping.trials.engines import fork_server, trial_process
 from runback.sweeping.trials.engines.engine import Ended, Event, MessageReceived
+from runback.sweeping.trials.engines.orphans import end_orphans
 from runback.sweeping.trials.engines.trial_process import Child
 from runback.sweeping.trials.exception_report import one_line
 from runback.sweeping.trials.out_of_memory import OomCounter, complaint
@@ -62,7 +64,10 @@ class LocalEngine:
         start_method: str = "forkserver",
         preload: Sequence[str] = (),
         warm_up: Callable[[], None] | None = None,
+        also: Sequence[int] = (),
     ) -> None:
+        """Make an engine whose `events` returns early, too, where one of these descriptors can be read."""
+        self._also = also
         self._warm_up = None if warm_up is None else cloudpickle.dumps(warm_up)
         self._context = multiprocessing.get_context(start_method)
         self._running: dict[int, _RunningProcess] = {}
@@ -80,6 +85,11 @@ class LocalEngine:
     def is_busy(self) -> bool:
         """Whether any trial runs."""
         return bool(self._running)
+
+    @property
+    def is_ready(self) -> bool:
+        """A process can always be forked."""
+        return True
 
     def start(self, trial: Trial) -> None:
         """Start a process for this trial; returns at once, unless one leaves its folder or device first."""
@@ -117,7 +127,8 @@ class LocalEngine:
         self._see_off([leaving for leaving in self._leaving if leaving.child.life.is_over])
         self._limit_outputs()
         watched = self._watched()
-        numbers = dict.fromkeys(watched[ready] for ready in wait(list(watched), timeout))
+        ready = wait([*watched, *self._also], timeout)
+        numbers = dict.fromkeys(watched[one] for one in ready if one in watched)
         events: list[Event] = []
         for number in numbers:
             is_over = self._running[number].child.life.is_over  # before its last messages are read
@@ -143,6 +154,13 @@ class LocalEngine:
         """End a trial's process at once."""
         self._expects_next = False  # whatever forks processes may be gone too
         self._signal(number, signal.SIGKILL)
+
+    def end_orphans(self, trials: Sequence[tuple[int, str, Path]]) -> None:
+        """Wait until these trials' processes have ended, see `end_orphans`."""
+        end_orphans(trials)
+
+    def resize(self, n: int) -> None:
+        """Do nothing: processes are started as trials come."""
 
     def _send(self, trial: Trial, started: Child) -> None:
         log = trial.folder / OUTPUT

@@ -1,0 +1,1 @@
+"""The commands that start sweeps, look at them, and stop them."""

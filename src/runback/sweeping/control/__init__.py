@@ -1,0 +1,1 @@
+"""A sweep that runs elsewhere: started there, looked at, changed, stopped."""

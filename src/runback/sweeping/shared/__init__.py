@@ -1,0 +1,1 @@
+"""Studies in PostgreSQL that several coordinators share."""
