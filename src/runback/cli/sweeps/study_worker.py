@@ -25,7 +25,7 @@ from runback.runs.tasks.task_source import CLASSIFIER, TaskSource, refuse_outsid
 from runback.sweeping.shared.recorded_sweep import RecordedSweep, code_facts
 from runback.sweeping.shared.storage_url import ARGUMENT, StorageUrl
 from runback.system.config.interpolation import named_in
-from runback.system.config.override_text import quoted
+from runback.system.config.override_text import quoted, quoted_value
 from runback.system.files.contained_path import inside
 from runback.system.options import Parser
 from runback.system.stop_signals import stop_on_signals
@@ -216,7 +216,7 @@ def _work(joined: _Joined, layout: Layout, options: argparse.Namespace, own: Map
         *(f"{key}={quoted(path)}" for key, path in own.items()),
         f"hydra.sweeper.name={quoted(joined.name)}",
         f"hydra.sweeper.storage={quoted(str(joined.url))}",
-        f"hydra.sweeper.joining={_text(joining)}",
+        f"hydra.sweeper.joining={quoted_value(joining)}",
         *([] if sweep.n_trials is None else [f"hydra.sweeper.n_trials={sweep.n_trials}"]),
         *([] if options.workers is None else [f"hydra.sweeper.n_workers={options.workers}"]),
     ]
@@ -226,12 +226,3 @@ def _work(joined: _Joined, layout: Layout, options: argparse.Namespace, own: Map
         return 0
     source.load()
     return run_task(source, arguments, name="runback worker")
-
-
-def _text(value: Any) -> str:
-    """Return a value in the override grammar."""
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{quoted(str(key))}: {_text(one)}" for key, one in value.items()) + "}"
-    if isinstance(value, list):
-        return f"[{','.join(map(_text, value))}]"
-    return quoted(value)

@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -173,21 +173,27 @@ def as_changed(study: Study, budget: Budget, *names: str) -> Budget:
     was changed is a later wish.
     """
     changed = replace(budget)
+    changes = [*_changes(study)]
     for name in names or ("n_workers", "n_trials", "timeout"):
         first: Any = None  # what the command said of which these changes are
         last: Any = None
-        for _, event in _events(study):
-            try:
-                value = TypeAdapter(Change).validate_python(event.get("set", {})).values.get(name)
-                before = TypeAdapter(Change).validate_python(event.get("before", {})).values.get(name)
-            except ValidationError:
+        for before, after in changes:
+            if name not in after:
                 continue
-            if value is None:
-                continue
-            first, last = first if before == last and last is not None else before, value
+            first = first if last is not None and before.get(name) == last else before.get(name)
+            last = after[name]
             if getattr(budget, name) == first:
                 setattr(changed, name, last)
     return changed
+
+
+def _changes(study: Study) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield what was set, by name: the values before and after each change."""
+    change = TypeAdapter(Change)
+    for _, event in _events(study):
+        with suppress(ValidationError):
+            before, after = (change.validate_python(event.get(name, {})) for name in ("before", "set"))
+            yield before.values, after.values
 
 
 def _events(study: Study) -> list[tuple[int, dict[str, Any]]]:

@@ -63,7 +63,9 @@ class SweepWatch:
         if now - self._asked >= ASKING:
             self._asked = now
             states = slurm_jobs.states(jobs)
-            self.waits_for = slurm_jobs.why_pending(slurm_jobs.read_jobs(self._folder, slurm_jobs.WORKERS))
+            if states and "RUNNING" in states:
+                workers = slurm_jobs.read_jobs(self._folder, slurm_jobs.WORKERS)
+                self.waits_for = slurm_jobs.why_pending(workers)
             self._states = self._states if states is None else states
         return self._states
 

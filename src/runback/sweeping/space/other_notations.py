@@ -7,7 +7,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import QuotedString, Transformer
 
-from runback.system.config.override_text import quoted
+from runback.system.config.override_text import quoted_value
 
 LOW, HIGH = ("min", "low", "lower", "start"), ("max", "high", "upper", "stop", "end")
 STEP = ("step", "q", "quantization")
@@ -49,9 +49,9 @@ def instead(key: str, value: Mapping[str, Any], sign: str = ": ") -> str:
         return f"write {ways}"
     if choices is not None:
         unweighted = "; probabilities have no counterpart" if "probabilities" in fields else ""
-        return f"write {key}{sign}choice({', '.join(map(_text, choices))}){unweighted}"
+        return f"write {key}{sign}choice({', '.join(map(quoted_value, choices))}){unweighted}"
     if "value" in fields and set(fields) <= {"value", *KINDS}:
-        return f"write {key}{sign}{_text(fields['value'])}"
+        return f"write {key}{sign}{quoted_value(fields['value'])}"
     return _keys(key, value, sign)
 
 
@@ -60,13 +60,13 @@ def _keys(key: str, value: Mapping[str, Any], sign: str) -> str:
     if not value:
         return f"it is empty; leave it out, or write {key}{sign}interval(0.1, 0.5)"
     inner, content = next(iter(value.items()))
-    written = content if isinstance(content, str) else _text(content)
+    written = content if isinstance(content, str) else quoted_value(content)
     by_key = f"keys in a key are written {key}.{inner}{sign}{written}"
     if sign == "=":
         return by_key
     return (
         f"expected an expression such as interval(0.1, 0.5); {by_key}, "
-        f'and a mapping that is one value {key}: "{_text(value)}"'
+        f'and a mapping that is one value {key}: "{quoted_value(value)}"'
     )
 
 
@@ -117,13 +117,6 @@ def _number(fields: Mapping[str, Any], names: tuple[str, ...]) -> Any:
     """Return the number that a mapping has under one of these names, None where there is none."""
     found = (fields.get(name) for name in names)
     return next((one for one in found if isinstance(one, int | float) and not isinstance(one, bool)), None)
-
-
-def _text(value: Any) -> str:
-    """Write a value in the override grammar."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name}: {_text(content)}" for name, content in value.items()) + "}"
-    return f"[{', '.join(map(_text, value))}]" if isinstance(value, list | tuple) else quoted(value)
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _CALL = re.compile(r"(\s*(?:choice|shuffle|sort)\s*\(|\s*\[)(.*)([)\]]\s*)", re.DOTALL)
@@ -31,6 +31,19 @@ def quoted(value: Any) -> str:
     if _PLAIN.fullmatch(value) and value.lower() not in _NOT_STRINGS:
         return value
     return quoted_text(value)
+
+
+def quoted_value(value: Any) -> str:
+    """Write a scalar, a list or a mapping so that Hydra's grammar reads back the same value.
+
+    Keys of mappings stand as they are: the grammar takes none in quotes.
+
+    >>> quoted_value({"a": [1, "b,c"]})
+    "{a: [1, 'b,c']}"
+    """
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {quoted_value(content)}" for key, content in value.items()) + "}"
+    return f"[{', '.join(map(quoted_value, value))}]" if isinstance(value, list | tuple) else quoted(value)
 
 
 def quoted_text(text: str) -> str:
